@@ -1,0 +1,224 @@
+"""One superstep through the framework's own `Workflow.run`, stopped after it.
+
+The framework saves a checkpoint and then yields `superstep_completed`; closing the stream there is all it takes. What
+needs care is that the events, over all supersteps, are those of one in-process run: each restore repeats some, and each
+inner run has a beginning of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent_framework import (
+    ResponseStream,
+    Workflow,
+    WorkflowCheckpoint,
+    WorkflowConvergenceException,
+    WorkflowEvent,
+    WorkflowEventSource,
+    WorkflowRunResult,
+    WorkflowRunState,
+)
+
+from ..adapter._framework import (
+    coerce_response,
+    drop_restored_events,
+    new_event,
+    pending_events,
+    set_previous_checkpoint_id,
+    set_streaming,
+    without_pending_warning,
+)
+from ..adapter._hosting import HostedWorkflow
+from ..workflows._messages import SuperstepInput
+from ._capture import Capture
+
+_Stream = ResponseStream[WorkflowEvent[Any], WorkflowRunResult]
+
+
+class SuperstepError(Exception):
+    """An inner run failed; `events` were emitted before, `error` is what it raised."""
+
+    def __init__(self, error: Exception, run: FrameworkRun) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.run = run
+
+
+@dataclass
+class FrameworkRun:
+    """The events of one superstep, and where they leave the workflow."""
+
+    events: list[tuple[WorkflowEvent[Any], int]] = field(default_factory=list)
+    """Each with its superstep; 0 before the first."""
+    rejected: dict[str, str] = field(default_factory=dict)
+    pending: list[WorkflowEvent[Any]] = field(default_factory=list)
+    finished: bool = False
+    """Whether the framework's run came to its end, idle or with pending requests."""
+
+    @property
+    def executor_failed(self) -> bool:
+        """Whether an executor raised, in contrast to the framework refusing to run."""
+        return any(event.type == "executor_failed" for event, _ in self.events)
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """What the caller of the run gave, decoded."""
+
+    message: Any = None
+    responses: Mapping[str, Any] = field(default_factory=dict)
+    function_invocation_kwargs: Any = None
+    client_kwargs: Any = None
+
+
+async def run_superstep(
+    hosted: HostedWorkflow,
+    workflow: Workflow,
+    step: SuperstepInput,
+    arguments: RunArguments,
+    base: WorkflowCheckpoint | None,
+    capture: Capture,
+) -> FrameworkRun:
+    """Run one superstep and collect its events; the checkpoints go to `capture`.
+
+    Args:
+        hosted: The hosted workflow.
+        workflow: The instance to run; its state is replaced by `base`.
+        step: What to run.
+        arguments: The caller's message or responses.
+        base: The checkpoint to go on from; None for a new thread.
+        capture: Takes the checkpoints.
+
+    Raises:
+        SuperstepError: When the framework or an executor raises.
+    """
+    run = FrameworkRun()
+    kwargs = {
+        "function_invocation_kwargs": arguments.function_invocation_kwargs,
+        "client_kwargs": arguments.client_kwargs,
+    }
+    with without_pending_warning():
+        try:
+            if step.mode in ("resume", "continue"):
+                if base is None:
+                    raise ValueError(f"A superstep of mode {step.mode!r} needs a checkpoint to go on from.")
+                stream = workflow.run(checkpoint_id=base.checkpoint_id, checkpoint_storage=capture, stream=True)
+            elif step.mode == "message":
+                await _restore(hosted, workflow, base, capture)
+                stream = workflow.run(arguments.message, checkpoint_storage=capture, stream=True, **kwargs)
+            else:
+                await _restore(hosted, workflow, base, capture)
+                accepted = await _accepted(workflow, arguments.responses, run)
+                if not accepted:
+                    run.pending = list((await pending_events(workflow)).values())
+                    return run
+                stream = workflow.run(responses=accepted, checkpoint_storage=capture, stream=True, **kwargs)
+            await _collect(workflow, stream, step, capture, run)
+        except Exception as error:
+            raise SuperstepError(error, run) from error
+        run.pending = list((await pending_events(workflow)).values())
+    return run
+
+
+async def _collect(
+    workflow: Workflow, stream: _Stream, step: SuperstepInput, capture: Capture, run: FrameworkRun
+) -> None:
+    superstep = 0
+    dropping = step.mode == "continue"
+    pending_status = step.pending_status
+    async with _closing(stream):
+        async for event in stream:
+            if event.type == "superstep_started":
+                dropping = False
+                superstep = event.iteration or 0
+                # The inner run has to be a stream, or it could not be stopped; what agents emit is the caller's choice.
+                set_streaming(workflow, step.streaming)
+                await drop_restored_events(workflow)
+            if _is_pending_status(event):
+                continue  # Once for the caller's run, not for each inner run: emitted below.
+            if event.type == "request_info" and event.request_id in step.answered:
+                continue  # The framework hides requests that this run was given responses for.
+            if dropping and not _is_failure(event):
+                continue
+            run.events.append((event, superstep))
+            if event.type == "request_info" and not pending_status:
+                pending_status = True
+                run.events.append((_pending_status(), superstep))
+            if event.type == "superstep_completed" and capture.must_continue(superstep, workflow.max_iterations):
+                return
+    run.finished = True
+
+
+async def _restore(
+    hosted: HostedWorkflow, workflow: Workflow, base: WorkflowCheckpoint | None, capture: Capture
+) -> None:
+    """Bring the instance to `base` without running anything.
+
+    The framework refuses `message` together with `checkpoint_id`, so the checkpoint is restored by a run that is closed
+    before its first superstep; the instance then takes the message or responses as it would in process.
+    """
+    if base is None:
+        if not hosted.is_instance:
+            return
+        # A shared instance may have served another thread before.
+        base = WorkflowCheckpoint(
+            workflow_name=hosted.name,
+            graph_signature_hash=hosted.graph_hash,
+            state={"_executor_state": dict(hosted.pristine_state)} if hosted.pristine_state else {},
+        )
+    new_thread = capture.base is None
+    stream = workflow.run(checkpoint_id=base.checkpoint_id, checkpoint_storage=Capture.holding(base), stream=True)
+    try:
+        async with _closing(stream):
+            async for event in stream:
+                if event.type == "superstep_started":
+                    break
+    except WorkflowConvergenceException:
+        pass  # The thread had failed at its last superstep; its state is restored all the same.
+    await drop_restored_events(workflow)
+    if new_thread:
+        set_previous_checkpoint_id(workflow, None)
+
+
+async def _accepted(workflow: Workflow, responses: Mapping[str, Any], run: FrameworkRun) -> dict[str, Any]:
+    """Validate responses one by one: the framework refuses a whole batch for one bad response."""
+    pending = await pending_events(workflow)
+    accepted: dict[str, Any] = {}
+    for request_id, response in responses.items():
+        event = pending.get(request_id)
+        if event is None:
+            run.rejected[request_id] = f"Response provided for unknown request ID: {request_id}"
+            continue
+        try:
+            accepted[request_id] = coerce_response(response, event.response_type, request_id)
+        except ValueError as error:
+            run.rejected[request_id] = str(error)
+    return accepted
+
+
+@asynccontextmanager
+async def _closing(stream: _Stream) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await stream.close()
+
+
+def _pending_status() -> WorkflowEvent[Any]:
+    return new_event(
+        "status", state=WorkflowRunState.IN_PROGRESS_PENDING_REQUESTS, origin=WorkflowEventSource.FRAMEWORK
+    )
+
+
+def _is_pending_status(event: WorkflowEvent[Any]) -> bool:
+    return event.type == "status" and event.state == WorkflowRunState.IN_PROGRESS_PENDING_REQUESTS
+
+
+def _is_failure(event: WorkflowEvent[Any]) -> bool:
+    return event.type in ("executor_failed", "failed", "error") or (
+        event.type == "status" and event.state == WorkflowRunState.FAILED
+    )

@@ -1,0 +1,65 @@
+"""The handle an application keeps, and the form in which it hands over responses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..workflows._messages import CheckpointRef
+
+
+class Checkpoint(BaseModel):
+    """One thread of a workflow: all that is needed to go on with it, from any process.
+
+    It moves forward by itself while `run` or `run_stream` proceeds with it. `to_json()` writes it, `from_json()` reads
+    it back in another process. It holds no state of the workflow, only references of a few hundred bytes.
+    """
+
+    model_config = ConfigDict(validate_assignment=True, extra="forbid")
+
+    workflow_name: str
+    """Name of the framework workflow."""
+    thread_id: str = Field(min_length=1)
+    """Temporal workflow id."""
+    run_id: str | None = None
+    """Temporal run id of the last run seen; None before the first."""
+    checkpoint_id: str | None = None
+    """The framework's id of the last checkpoint seen."""
+    offset: int = -1
+    """Offset of the last event the caller was given; -1 before the first."""
+
+    def to_json(self) -> str:
+        """Return the handle as JSON."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Checkpoint:
+        """Read a handle written by `to_json`.
+
+        Raises:
+            ValueError: When the text is no such JSON.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise ValueError(f"This is no checkpoint handle: {error.errors()[0]['msg']}") from error
+
+    def _move(self, ref: CheckpointRef | None) -> None:
+        if ref is not None and ref.thread_id == self.thread_id:
+            self.run_id = ref.run_id
+            self.checkpoint_id = ref.checkpoint_id
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The response to one pending request, for `run_stream([Response(...)], checkpoint=checkpoint)`.
+
+    Args:
+        request_id: Id of the request_info event.
+        data: The response, of the type the request declares, or JSON data that pydantic can make into it.
+    """
+
+    request_id: str
+    data: Any

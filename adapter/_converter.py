@@ -1,0 +1,64 @@
+"""The payload converter: pydantic JSON, with a binary frame beside it where a wire model has one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
+from temporalio.converter import CompositePayloadConverter, DataConverter, DefaultPayloadConverter
+
+from ..workflows._messages import Framed
+from ._errors import HostingError
+
+_FRAME_METADATA = "agent-framework-frame"
+
+
+class FramedJSONPayloadConverter(PydanticJSONPlainPayloadConverter):
+    """Pydantic JSON; the frame of a `Framed` model goes into the payload's metadata, as bytes."""
+
+    def to_payload(self, value: Any) -> Payload | None:
+        """See base class."""
+        payload = super().to_payload(value)
+        if payload is not None and isinstance(value, Framed) and value.frame:
+            payload.metadata[_FRAME_METADATA] = value.frame
+        return payload
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        """See base class."""
+        value = super().from_payload(payload, type_hint)
+        if isinstance(value, Framed):
+            value.with_frame(payload.metadata.get(_FRAME_METADATA, b""))
+        return value
+
+
+class FramedPayloadConverter(CompositePayloadConverter):
+    """Temporal's default converters with JSON replaced by `FramedJSONPayloadConverter`."""
+
+    def __init__(self) -> None:
+        framed = FramedJSONPayloadConverter()
+        super().__init__(
+            *(
+                framed if converter.encoding == framed.encoding else converter
+                for converter in DefaultPayloadConverter.default_encoding_payload_converters
+            )
+        )
+
+
+def with_frames(existing: DataConverter | None) -> DataConverter:
+    """Return the data converter with our payload converter; codec, failure converter and external storage stay.
+
+    Raises:
+        HostingError: When another payload converter is configured: replacing it would change the user's own payloads.
+    """
+    if existing is None:
+        existing = DataConverter.default
+    known = (DefaultPayloadConverter, PydanticPayloadConverter, FramedPayloadConverter)
+    if existing.payload_converter_class not in known:
+        raise HostingError(
+            f"The client's data converter uses {existing.payload_converter_class.__name__!r}. AgentFrameworkPlugin "
+            "brings a payload converter of its own (pydantic JSON): connect a client of its own for it, or derive your "
+            "converter from FramedPayloadConverter in agent_framework_temporal.adapter."
+        )
+    return replace(existing, payload_converter_class=FramedPayloadConverter)

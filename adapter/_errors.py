@@ -1,0 +1,95 @@
+"""The errors a caller can meet, one class for each question the caller asks.
+
+    DurableWorkflowError (the framework's WorkflowException)
+    ├── HostingError                a workflow cannot be hosted; nothing was started
+    ├── PayloadError                a value cannot travel; nothing was started   (also a TypeError)
+    ├── ServerUnreachableError      no Temporal server answers
+    ├── NoWorkerError               no worker polls the task queue
+    ├── WorkflowNotHostedError      the worker does not host this workflow
+    ├── ThreadNotFoundError         no such thread, or another workflow's
+    ├── CheckpointNotFoundError     no such checkpoint, or past retention
+    ├── CheckpointCorruptedError    a checkpoint does not restore to its digest
+    ├── StaleCheckpointError        another caller has moved this thread on
+    ├── AlreadyRunningError         this thread is running
+    ├── PendingRequestsError        this thread waits for responses
+    ├── GraphChangedError           the checkpoint was made by another graph
+    └── RunFailedError              the run ended otherwise than idle
+        ├── RunCancelledError
+        ├── RunTerminatedError
+        └── RunTimedOutError
+
+An exception of an executor reaches the caller as the type the executor raised, where that type is known to the
+caller's process; else as RunFailedError. Misuse of `run` raises what the framework raises (ValueError, RuntimeError).
+"""
+
+from __future__ import annotations
+
+from agent_framework import WorkflowException
+
+
+class DurableWorkflowError(WorkflowException):
+    """Base of all errors of this package."""
+
+
+class HostingError(DurableWorkflowError):
+    """A workflow cannot be hosted by a worker."""
+
+
+class PayloadError(DurableWorkflowError, TypeError):
+    """A value cannot travel to or from the worker."""
+
+
+class ServerUnreachableError(DurableWorkflowError):
+    """No Temporal server answers at the client's address."""
+
+
+class NoWorkerError(DurableWorkflowError):
+    """No worker polls the task queue."""
+
+
+class WorkflowNotHostedError(DurableWorkflowError):
+    """The worker that took the run does not host its workflow."""
+
+
+class ThreadNotFoundError(DurableWorkflowError):
+    """There is no such thread, or it belongs to another workflow."""
+
+
+class CheckpointNotFoundError(DurableWorkflowError):
+    """There is no such checkpoint, or history retention has removed it."""
+
+
+class CheckpointCorruptedError(DurableWorkflowError):
+    """A checkpoint does not restore to the digest it was stored with."""
+
+
+class StaleCheckpointError(DurableWorkflowError):
+    """Another caller has moved the thread on since this checkpoint handle was last updated."""
+
+
+class AlreadyRunningError(DurableWorkflowError):
+    """The thread is running, so it takes no new message."""
+
+
+class PendingRequestsError(DurableWorkflowError):
+    """The thread waits for responses, so it takes no new message."""
+
+
+class GraphChangedError(DurableWorkflowError):
+    """The checkpoint was made by a graph that differs from the hosted one."""
+
+
+class RunFailedError(DurableWorkflowError):
+    """The run failed with an error whose type is not known in this process."""
+
+
+class RunCancelledError(RunFailedError):
+    """The run was cancelled."""
+
+
+class RunTerminatedError(RunFailedError):
+    """The run was terminated."""
+
+
+class RunTimedOutError(RunFailedError):
+    """The run exceeded its execution timeout."""

@@ -1,0 +1,144 @@
+"""The only place that touches private names of agent-framework; `tests/unit/test_framework_contract.py` pins each one.
+
+Everything else in this package uses the framework's public API.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, cast
+
+from agent_framework import Workflow, WorkflowEvent, WorkflowExecutor, WorkflowRunResult
+from agent_framework._workflows import _checkpoint_encoding as _encoding
+from agent_framework._workflows._typing_utils import is_instance_of, try_coerce_to_type
+from agent_framework._workflows._workflow import _coerce_request_info_response
+
+RestrictedUnpickler: type[pickle.Unpickler] = _encoding._RestrictedUnpickler
+"""Takes `(data, allowed_types)`; resolves only framework types, safe builtins and the types named."""
+
+_WORKFLOW_LOGGER = logging.getLogger("agent_framework._workflows._workflow")
+
+
+def registered_type_keys() -> frozenset[str]:
+    """Return the `module:qualname` keys given to the framework's `register_checkpoint_type`."""
+    return frozenset(_encoding._REGISTERED_CHECKPOINT_TYPE_KEYS)
+
+
+def is_framework_safe(key: str) -> bool:
+    """Tell whether the framework's restricted decoder always allows `key` (`module:qualname`)."""
+    module, _, name = key.partition(":")
+    if key in _encoding._BUILTIN_ALLOWED_TYPE_KEYS:
+        return True
+    prefixes = (*_encoding._FRAMEWORK_MODULE_PREFIXES, _encoding._OPENAI_MODULE_PREFIX)
+    return module.startswith(prefixes) and "." not in name
+
+
+def coerce_value(value: Any, target: Any) -> Any:
+    """Build `target` from JSON data the framework's way; return `value` unchanged where that is not possible."""
+    return try_coerce_to_type(value, target)
+
+
+def matches(value: Any, target: Any) -> bool:
+    """Tell whether `value` is an instance of the annotation `target`, as the framework's routing decides it."""
+    try:
+        return bool(is_instance_of(value, target))
+    except TypeError:
+        return False
+
+
+def coerce_response(value: Any, response_type: Any, request_id: str) -> Any:
+    """Validate a response as `Workflow.run` does.
+
+    Raises:
+        ValueError: The framework's "Response type mismatch".
+    """
+    return _coerce_request_info_response(value, response_type, request_id)
+
+
+def validate_run_params(message: Any, responses: Mapping[str, Any] | None, checkpoint_id: str | None) -> None:
+    """Check the combination of arguments as `Workflow.run` does.
+
+    Raises:
+        ValueError: With the framework's text.
+    """
+    Workflow._validate_run_params(message, responses, checkpoint_id)
+
+
+def finalize_events(events: Sequence[WorkflowEvent[Any]], *, include_status_events: bool) -> WorkflowRunResult:
+    """Collect events as `Workflow.run` does."""
+    return Workflow._finalize_events(events, include_status_events=include_status_events)
+
+
+def request_types(executor: Any) -> list[tuple[Any, Any]]:
+    """Return the (request, response) types an executor's response handlers declare."""
+    return list(getattr(executor, "_response_handlers", {}))
+
+
+def set_streaming(workflow: Workflow, streaming: bool) -> None:
+    """Set what agents emit. The run must be a stream to be stopped after a superstep, whatever the caller asked for."""
+    workflow._runner_context.set_streaming(streaming)
+
+
+async def pending_events(workflow: Workflow) -> dict[str, WorkflowEvent[Any]]:
+    """Return the pending request_info events of a restored workflow."""
+    return dict(await workflow._runner_context.get_pending_request_info_events())
+
+
+def set_previous_checkpoint_id(workflow: Workflow, checkpoint_id: str | None) -> None:
+    """Set the parent of the next checkpoint."""
+    workflow._runner._previous_checkpoint_id = checkpoint_id
+
+
+async def drop_restored_events(workflow: Workflow) -> None:
+    """Clear the event queues of sub-workflows that a restore has filled with their pending requests.
+
+    `WorkflowExecutor.process_workflow` does not filter them, so that a child that is given new input would ask again
+    (core 1.23, `_workflow_executor.py`: the filter of `_handle_response` is missing there).
+    """
+    for executor in workflow.executors.values():
+        if isinstance(executor, WorkflowExecutor):
+            await executor.workflow._runner_context.drain_events()
+            await drop_restored_events(executor.workflow)
+
+
+def is_generic_annotation(value: Any) -> bool:
+    """Tell whether `value` is a parametrized or special type such as `list[str]` or `str | None`."""
+    return isinstance(value, types.GenericAlias | types.UnionType) or type(value).__module__ == "typing"
+
+
+def event_types(event: WorkflowEvent[Any]) -> tuple[Any, Any]:
+    """Return request and response type of a request_info event; (None, None) for others."""
+    return event._request_type, event._response_type
+
+
+def new_event(kind: str, **fields: Any) -> WorkflowEvent[Any]:
+    """Build an event of any type; `WorkflowEventType` is a closed literal that mypy cannot narrow from data."""
+    return WorkflowEvent(cast(Any, kind), **fields)
+
+
+_quiet: ContextVar[bool] = ContextVar("agent_framework_temporal_quiet", default=False)
+
+
+class _PendingWarning(logging.Filter):
+    """Drops the warning that a run meets pending requests where an inner run, not a caller, caused it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (_quiet.get() and "request_info event(s) are still pending" in str(record.msg))
+
+
+_WORKFLOW_LOGGER.addFilter(_PendingWarning())
+
+
+@contextmanager
+def without_pending_warning() -> Iterator[None]:
+    """Silence the framework's warning about pending requests in this context."""
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)

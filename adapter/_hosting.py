@@ -1,0 +1,213 @@
+"""The workflows a worker hosts: built, checked, and handed out to supersteps."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias, TypeGuard
+
+from agent_framework import Workflow
+
+from ._errors import HostingError, WorkflowNotHostedError
+from ._types import TypeCatalog
+
+WorkflowFactory: TypeAlias = Callable[[], Workflow | Awaitable[Workflow]]
+WorkflowEntry: TypeAlias = Workflow | WorkflowFactory
+
+_AUTO_NAME = re.compile(
+    r"^(WorkflowBuilder|Workflow)?[-_ ]?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$",
+    re.IGNORECASE,
+)
+
+
+def is_workflow(entry: object) -> TypeGuard[Workflow]:
+    """Tell whether `entry` is a framework workflow and not a factory of one."""
+    return isinstance(entry, Workflow)
+
+
+class HostedWorkflow:
+    """One framework workflow as a worker hosts it.
+
+    Args:
+        entry: A factory, or an instance that is used as it is.
+        first: The workflow the factory built.
+
+    Raises:
+        HostingError: When its name is auto-generated or a declared type cannot travel.
+    """
+
+    def __init__(self, entry: WorkflowEntry, first: Workflow) -> None:
+        self.name = checked_name(first)
+        self.graph_hash = first.graph_signature_hash
+        self.graph_signature: dict[str, Any] = first.graph_signature
+        self.max_iterations = first.max_iterations
+        self.catalog = TypeCatalog(first)
+        self.pristine_state: dict[str, dict[str, Any]] = {}
+        self._entry = entry
+        self._instance = first if is_workflow(entry) else None
+        self._turn = asyncio.Lock()
+
+    @property
+    def is_instance(self) -> bool:
+        """Whether one instance serves every run, so that it must be reset for a new thread."""
+        return self._instance is not None
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Workflow]:
+        """Hand out a workflow for one superstep: a new one of the factory, or the instance when it is free."""
+        if self._instance is None:
+            yield await build(self._entry)
+            return
+        async with self._turn:
+            yield self._instance
+
+    async def _prepare(self, workflow: Workflow) -> None:
+        for executor in workflow.executors.values():
+            state = await executor.on_checkpoint_save()
+            self.pristine_state[executor.id] = state
+            self.catalog.add_values(state, executor.id)
+
+
+async def build(entry: WorkflowEntry) -> Workflow:
+    """Call a factory, sync or async; return an instance as it is.
+
+    Raises:
+        HostingError: When the factory raises or returns something else.
+    """
+    if is_workflow(entry):
+        return entry
+    name = getattr(entry, "__qualname__", repr(entry))
+    if not callable(entry):
+        raise HostingError(f"{entry!r} is neither a workflow nor a factory `() -> Workflow`.")
+    try:
+        built: Any = entry()
+        if inspect.isawaitable(built):
+            built = await built
+    except Exception as error:
+        raise HostingError(f"Factory {name!r} raised {type(error).__name__}: {error}") from error
+    if not is_workflow(built):
+        hint = ""
+        if hasattr(built, "build"):
+            hint = " Return `builder.build()`."
+        raise HostingError(f"Factory {name!r} returned {type(built).__name__!r}, not a Workflow.{hint}")
+    return built
+
+
+async def host(entry: WorkflowEntry) -> HostedWorkflow:
+    """Build an entry, twice if it is a factory, and check that it can be hosted.
+
+    Raises:
+        HostingError: When the factory builds another graph, or another name, each time; it says what differs.
+    """
+    first = await build(entry)
+    hosted = HostedWorkflow(entry, first)
+    if not is_workflow(entry):
+        second = await build(entry)
+        name = getattr(entry, "__qualname__", repr(entry))
+        if second is first:
+            raise HostingError(
+                f"Factory {name!r} returns the same Workflow instance each time, so runs would share its state. Build "
+                "a new one in the factory, or pass the instance itself."
+            )
+        if second.name != first.name:
+            raise HostingError(f"Factory {name!r} names its workflow {first.name!r} once and {second.name!r} next.")
+        differences = graph_differences(first.graph_signature, second.graph_signature)
+        if differences:
+            raise HostingError(
+                f"Factory {name!r} builds a different graph each time: {'; '.join(differences)}. Give every executor "
+                "and every agent an explicit id or name: an unnamed agent gets a random one."
+            )
+    await hosted._prepare(first)
+    return hosted
+
+
+async def host_all(entries: Sequence[WorkflowEntry]) -> dict[str, HostedWorkflow]:
+    """Host every entry, by name.
+
+    Raises:
+        HostingError: For the first entry that cannot be hosted, or a name that is taken.
+    """
+    hosted: dict[str, HostedWorkflow] = {}
+    for entry in entries:
+        workflow = await host(entry)
+        if workflow.name in hosted:
+            raise HostingError(
+                f"Two workflows are named {workflow.name!r}; a run finds its workflow by name. Name them apart with "
+                "`WorkflowBuilder(name=...)`."
+            )
+        hosted[workflow.name] = workflow
+    return hosted
+
+
+def find(hosted: dict[str, HostedWorkflow], name: str) -> HostedWorkflow:
+    """Return a hosted workflow.
+
+    Raises:
+        WorkflowNotHostedError: Listing what is hosted.
+    """
+    if name not in hosted:
+        raise WorkflowNotHostedError(
+            f"This worker does not host workflow {name!r}; it hosts {sorted(hosted)}. Add it to "
+            "`AgentFrameworkPlugin(workflows=[...])`, or give it a task queue of its own."
+        )
+    return hosted[name]
+
+
+def checked_name(workflow: Workflow) -> str:
+    """Return the workflow's name.
+
+    Raises:
+        HostingError: When it has none of its own: threads find their workflow by name, across processes.
+    """
+    name = workflow.name
+    if not name or not isinstance(name, str) or name == workflow.id or _AUTO_NAME.match(name):
+        raise HostingError(
+            f"The workflow's name {name!r} is auto-generated and differs in every process. Give it one with "
+            "`WorkflowBuilder(name=...)`, or set `workflow.name` after an orchestration builder's `build()`."
+        )
+    return name
+
+
+def graph_differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Say what differs between two graph signatures: executors added, removed or retyped, edges, start executor."""
+    differences: list[str] = []
+    if before.get("start_executor") != after.get("start_executor"):
+        differences.append(f"start executor {before.get('start_executor')!r} became {after.get('start_executor')!r}")
+    old, new = before.get("executors", {}), after.get("executors", {})
+    differences += [f"executor {name!r} removed" for name in sorted(old.keys() - new.keys())]
+    differences += [f"executor {name!r} added" for name in sorted(new.keys() - old.keys())]
+    for name in sorted(old.keys() & new.keys()):
+        if old[name] == new[name]:
+            continue
+        if isinstance(old[name], dict) and isinstance(new[name], dict) and old[name]["type"] == new[name]["type"]:
+            inner = graph_differences(old[name]["sub_workflow"], new[name]["sub_workflow"])
+            differences += [f"in sub-workflow {name!r}: {difference}" for difference in inner]
+        else:
+            differences.append(f"executor {name!r} changed from {_kind(old[name])} to {_kind(new[name])}")
+    old_edges, new_edges = _edges(before), _edges(after)
+    differences += [f"edge {edge} removed" for edge in sorted(old_edges - new_edges)]
+    differences += [f"edge {edge} added" for edge in sorted(new_edges - old_edges)]
+    if not differences and before != after:
+        differences.append("edge groups changed")
+    return differences
+
+
+def _kind(signature: Any) -> str:
+    return str(signature["type"] if isinstance(signature, dict) else signature)
+
+
+def _edges(signature: dict[str, Any]) -> set[str]:
+    found: set[str] = set()
+    for group in _groups(signature):
+        for edge in group["edges"]:
+            condition = f" if {edge['condition']}" if edge.get("condition") else ""
+            found.add(f"{edge['source']} -> {edge['target']}{condition} ({group['group_type']})")
+    return found
+
+
+def _groups(signature: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    groups: list[dict[str, Any]] = signature.get("edge_groups", [])
+    return groups

@@ -1,0 +1,73 @@
+"""Options of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ..workflows._messages import RunOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DurableOptions:
+    """How Temporal runs the supersteps of a run.
+
+    Args:
+        superstep_timeout: Longest time one attempt of a superstep may take; 24 hours, as agents may think long. A lost
+            worker is noticed by `heartbeat_timeout`, not by this.
+        heartbeat_timeout: After this long without a heartbeat a worker counts as lost and the superstep starts again on
+            another one; 10 seconds. An executor that blocks the event loop for longer looks like a lost worker.
+        max_attempts: Attempts of a superstep whose executor raises; 3. Lost workers do not count until 100 more.
+            Errors that another attempt cannot mend (validation, convergence, a changed graph) end the run at once.
+        retry_initial_interval: Wait before the second attempt; 1 second.
+        retry_backoff: Factor by which the wait grows; 2.
+        retry_maximum_interval: Longest wait; 1 minute.
+        worker_timeout: How long the facade waits for a worker to answer a query before it raises NoWorkerError;
+            10 seconds. Applies to callers, not to runs: a run waits for a worker for ever.
+
+    Raises:
+        ValueError: For a value that cannot work, when the options are built.
+    """
+
+    superstep_timeout: timedelta = timedelta(hours=24)
+    heartbeat_timeout: timedelta = timedelta(seconds=10)
+    max_attempts: int = 3
+    retry_initial_interval: timedelta = timedelta(seconds=1)
+    retry_backoff: float = 2.0
+    retry_maximum_interval: timedelta = timedelta(minutes=1)
+    worker_timeout: timedelta = timedelta(seconds=10)
+
+    def __post_init__(self) -> None:
+        for name in (
+            "superstep_timeout",
+            "heartbeat_timeout",
+            "retry_initial_interval",
+            "retry_maximum_interval",
+            "worker_timeout",
+        ):
+            if getattr(self, name) <= timedelta(0):
+                raise ValueError(f"`{name}` must be longer than 0, got {getattr(self, name)!r}.")
+        if self.heartbeat_timeout < timedelta(seconds=1):
+            raise ValueError(
+                f"`heartbeat_timeout` must be at least 1 second, got {self.heartbeat_timeout!r}: a busy worker needs "
+                "that to send one."
+            )
+        if self.heartbeat_timeout > self.superstep_timeout:
+            raise ValueError("`heartbeat_timeout` must not be longer than `superstep_timeout`.")
+        if self.max_attempts < 1:
+            raise ValueError(f"`max_attempts` must be 1 or more, got {self.max_attempts!r}.")
+        if self.retry_backoff < 1:
+            raise ValueError(f"`retry_backoff` must be 1 or more, got {self.retry_backoff!r}.")
+        if self.retry_maximum_interval < self.retry_initial_interval:
+            raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")
+
+    def to_wire(self) -> RunOptions:
+        """Return the options as the workflow takes them."""
+        return RunOptions(
+            superstep_timeout=self.superstep_timeout.total_seconds(),
+            heartbeat_timeout=self.heartbeat_timeout.total_seconds(),
+            max_attempts=self.max_attempts,
+            retry_initial_interval=self.retry_initial_interval.total_seconds(),
+            retry_backoff=self.retry_backoff,
+            retry_maximum_interval=self.retry_maximum_interval.total_seconds(),
+        )

@@ -1,0 +1,86 @@
+"""The Temporal plugin: one class for client, worker and replayer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from ..activities._cache import DEFAULT_BYTES, CheckpointCache
+from ..activities._superstep import SuperstepActivity
+from ..workflows._workflow import AgentFrameworkWorkflow
+from ._converter import with_frames
+from ._errors import HostingError
+from ._hosting import HostedWorkflow, WorkflowEntry, host_all, is_workflow
+
+_PASSED_THROUGH = ("pydantic", "pydantic_core", "agent_framework_temporal")
+"""Modules the sandbox takes from outside: pydantic for speed, ours because the wire models must be the same classes
+that the payload converter knows. Neither does anything that is not deterministic when imported."""
+
+
+class AgentFrameworkPlugin(SimplePlugin):
+    """Hosts framework workflows on a Temporal worker, and gives clients the data converter that goes with them.
+
+    Pass it to `Client.connect(plugins=[...])`; workers made with that client take it over. Do not pass it to the worker
+    again. A client that only starts and answers runs needs no `workflows`.
+
+    Args:
+        workflows: What the worker hosts, each a factory `() -> Workflow` (sync or async), of which each superstep gets
+            its own instance; or a `Workflow` instance, used as it is by one superstep at a time while others wait their
+            turn (for tests and single-user use). A workflow is hosted under its `name`.
+        cache_bytes: Bound on the raw checkpoints the worker keeps, 128 MB. A superstep whose checkpoint is not there
+            reads it from history, one round trip for each 200 events back to the last keyframe.
+
+    Raises:
+        HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a
+            different graph each time, a message type local to a function. Factories are called twice when the worker
+            starts, before it polls; what can be seen without calling them is refused here.
+    """
+
+    def __init__(self, workflows: Sequence[WorkflowEntry] = (), *, cache_bytes: int = DEFAULT_BYTES) -> None:
+        if is_workflow(workflows) or callable(workflows):
+            raise HostingError("`workflows` takes a list: `AgentFrameworkPlugin(workflows=[build])`.")
+        self._entries = list(workflows)
+        for entry in self._entries:
+            if not is_workflow(entry) and not callable(entry):
+                raise HostingError(f"{entry!r} is neither a workflow nor a factory `() -> Workflow`.")
+        self.hosted: dict[str, HostedWorkflow] = {}
+        superstep = SuperstepActivity(self.hosted, CheckpointCache(cache_bytes))
+        super().__init__(
+            "agent_framework_temporal.AgentFrameworkPlugin",
+            data_converter=with_frames,
+            activities=[superstep.superstep] if self._entries else None,
+            workflows=[AgentFrameworkWorkflow],
+            workflow_runner=_with_passthrough,
+            run_context=self._run_context,
+        )
+
+    async def prepare(self) -> dict[str, HostedWorkflow]:
+        """Build and check every workflow; the worker does this before it polls.
+
+        Returns:
+            The hosted workflows by name.
+
+        Raises:
+            HostingError: For the first one that cannot be hosted.
+        """
+        if not self.hosted:
+            self.hosted.update(await host_all(self._entries))
+        return self.hosted
+
+    @asynccontextmanager
+    async def _run_context(self) -> AsyncIterator[None]:
+        await self.prepare()
+        yield
+
+
+def _with_passthrough(runner: WorkflowRunner | None) -> WorkflowRunner:
+    if runner is None:
+        runner = SandboxedWorkflowRunner()
+    if isinstance(runner, SandboxedWorkflowRunner):
+        return dataclasses.replace(runner, restrictions=runner.restrictions.with_passthrough_modules(*_PASSED_THROUGH))
+    return runner

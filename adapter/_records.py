@@ -1,0 +1,157 @@
+"""The framework's events to event records and back."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from agent_framework import WorkflowErrorDetails, WorkflowEvent, WorkflowEventSource, WorkflowRunState
+
+from ..workflows._messages import ErrorDetails, EventRecord, PendingRequest
+from ._framework import event_types, new_event
+from ._types import type_key, type_name
+from ._values import json_schema, preview
+
+_SCALARS = (str, int, float, bool)
+_ALWAYS_READABLE = frozenset({"output", "request_info", "warning", "error"})
+"""Event types whose data a client without Python types needs; others repeat messages and are kept small."""
+_PREVIEW_BYTES = 1024
+_UPDATES_BYTES = 64 * 1024
+"""Readable data of agents' streamed updates in one superstep; the rest is in the frame, and in the final output."""
+
+FRAMEWORK_VERSION = importlib.metadata.version("agent-framework-core")
+
+
+class RecordWriter:
+    """Turns a superstep's events into records, and collects their typed data for the frame.
+
+    Args:
+        offset: Offset of the first record.
+        attempt: Attempt of the activity, from 1.
+    """
+
+    def __init__(self, *, offset: int, attempt: int) -> None:
+        self._offset = offset
+        self._attempt = attempt
+        self._updates_left = _UPDATES_BYTES
+        self.records: list[EventRecord] = []
+        self.payloads: list[Any] = []
+
+    def add(self, event: WorkflowEvent[Any], superstep: int | None) -> None:
+        """Append the record of `event`."""
+        record = EventRecord(
+            offset=self._offset + len(self.records),
+            type=event.type,
+            superstep=superstep,
+            attempt=self._attempt,
+            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            origin=event.origin.value,
+            executor_id=event.executor_id,
+            iteration=event.iteration,
+            state=event.state.value if event.state is not None else None,
+        )
+        if event.details is not None:
+            record.details = _details(event.details)
+        if event.type == "request_info":
+            self._add_request(event, record)
+        elif event.data is not None and event.data is not event.details:
+            self._add_data(event, record)
+        self.records.append(record)
+
+    def _add_request(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
+        request_type, response_type = event_types(event)
+        record.request_id = event.request_id
+        record.source_executor_id = event.source_executor_id
+        record.request_type = type_name(request_type)
+        record.response_type = type_name(response_type)
+        record.data, _ = preview(event.data)
+        record.data_type = type_key(type(event.data))
+        record.payload = self._keep((event.data, request_type, response_type))
+
+    def _add_data(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
+        record.data_type = type_key(type(event.data))
+        scalar = type(event.data) in _SCALARS
+        data, size = preview(event.data)
+        update = record.data_type.endswith(":AgentResponseUpdate")
+        readable = size <= self._updates_left if update else event.type in _ALWAYS_READABLE or size <= _PREVIEW_BYTES
+        if readable:
+            record.data = data
+            if update:
+                self._updates_left -= size
+        else:
+            record.data_bytes = size
+        if not (scalar and readable):
+            record.payload = self._keep(event.data)
+
+    def _keep(self, payload: Any) -> int:
+        self.payloads.append(payload)
+        return len(self.payloads) - 1
+
+
+def to_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEvent[Any]:
+    """Rebuild an event.
+
+    Args:
+        record: The record.
+        payloads: The superstep's typed data, or None for a reader without types: its data is then plain JSON.
+    """
+    details = None
+    if record.details is not None:
+        details = WorkflowErrorDetails(**record.details.model_dump())
+    data = record.data
+    fields: dict[str, Any] = {}
+    if record.type == "request_info":
+        request_type: Any = None
+        response_type: Any = None
+        if payloads is not None and record.payload is not None:
+            data, request_type, response_type = payloads[record.payload]
+        fields = {
+            "request_id": record.request_id,
+            "source_executor_id": record.source_executor_id,
+            "request_type": request_type or type(data),
+            "response_type": response_type or object,
+        }
+    elif payloads is not None and record.payload is not None:
+        data = payloads[record.payload]
+    elif record.type == "executor_failed":
+        data = details
+    return new_event(
+        record.type,
+        data=data,
+        origin=WorkflowEventSource(record.origin) if record.origin else None,
+        state=WorkflowRunState(record.state) if record.state else None,
+        details=details,
+        executor_id=record.executor_id,
+        iteration=record.iteration,
+        **fields,
+    )
+
+
+def pending_requests(events: Iterable[WorkflowEvent[Any]], thread_id: str) -> list[PendingRequest]:
+    """Describe pending request_info events as plain JSON."""
+    return [
+        PendingRequest(
+            request_id=event.request_id,
+            thread_id=thread_id,
+            executor_id=event.source_executor_id,
+            asked_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            request=preview(event.data)[0],
+            request_type=type_name(event.request_type),
+            response_type=type_name(event.response_type),
+            request_schema=json_schema(event.request_type),
+            response_schema=json_schema(event.response_type),
+        )
+        for event in events
+    ]
+
+
+def _details(details: WorkflowErrorDetails) -> ErrorDetails:
+    return ErrorDetails(
+        error_type=details.error_type,
+        message=details.message,
+        traceback=details.traceback,
+        executor_id=details.executor_id,
+        extra=preview(details.extra)[0] if details.extra else None,
+    )

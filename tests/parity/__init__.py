@@ -1,0 +1,1 @@
+"""The same workflows and turns, run in process and run durably."""

@@ -1,0 +1,52 @@
+"""A row of the gallery: one workflow and the turns it is run through."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent_framework import Workflow, WorkflowInvocationKwargs
+
+Respond = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One call of ``Workflow.run``: a message, or responses to what is pending."""
+
+    message: Any = None
+    respond: Respond | None = None
+    """From the pending requests ``{request_id: request data}`` to the responses ``{request_id: response}``."""
+    stream: bool = False
+    raises: type[BaseException] | None = None
+    match: str = ""
+    function_invocation_kwargs: WorkflowInvocationKwargs | Mapping[str, Any] | None = None
+    client_kwargs: WorkflowInvocationKwargs | Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A workflow of the gallery and its turns, all of which run on one instance."""
+
+    name: str
+    feature: str
+    group: str
+    build: Callable[[], Workflow]
+    turns: tuple[Turn, ...]
+
+
+def answer_all(answer: Callable[[Any], Any]) -> Respond:
+    """Respond to every pending request with ``answer(request data)``."""
+
+    def respond(pending: Mapping[str, Any]) -> dict[str, Any]:
+        return {request_id: answer(data) for request_id, data in pending.items()}
+
+    return respond
+
+
+def answer(**answers: Any) -> Respond:
+    """Respond to the named requests with the given values, and leave the others pending."""
+
+    def respond(pending: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(answers)
+
+    return respond

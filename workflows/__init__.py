@@ -1,0 +1,1 @@
+"""The one generic Temporal workflow and its wire models; nothing here imports the framework."""

@@ -1,0 +1,117 @@
+"""Answers to pending requests: validation of the signal, early and repeated answers, all bounded."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from ._messages import PendingRequest, RespondSignal, ResponseInput
+
+MAX_EARLY = 1_000
+"""Answers kept for requests that are not asked yet."""
+MAX_ANSWERED = 10_000
+"""Ids remembered as answered, to tell a repeated answer from an early one."""
+MAX_BATCH = 1_000
+
+_signal = TypeAdapter(RespondSignal | list[RespondSignal])
+
+
+class RejectedAnswerError(Exception):
+    """An answer that cannot be used; the text says why."""
+
+
+def parse(argument: Any) -> list[RespondSignal]:
+    """Validate the JSON of signal `respond`: one answer, or a list of answers that are delivered together.
+
+    Raises:
+        RejectedAnswerError: With the place of the mistake, never with the value.
+    """
+    try:
+        answers = _signal.validate_python(argument)
+    except ValidationError as error:
+        where = "; ".join(
+            f"{'.'.join(map(str, item['loc'][1:])) or 'argument'}: {item['msg']}" for item in error.errors()[:3]
+        )
+        raise RejectedAnswerError(
+            f'Signal `respond` takes {{"request_id": ..., "response": ...}} or a list of these: {where}'
+        ) from error
+    batch = answers if isinstance(answers, list) else [answers]
+    if not 1 <= len(batch) <= MAX_BATCH:
+        raise RejectedAnswerError(f"Signal `respond` takes 1 to {MAX_BATCH} answers at once, got {len(batch)}.")
+    return batch
+
+
+class Answers:
+    """Which requests are pending, which answers wait to be delivered, which came early."""
+
+    def __init__(self) -> None:
+        self.pending: OrderedDict[str, PendingRequest] = OrderedDict()
+        self._batches: list[list[RespondSignal]] = []
+        self._early: OrderedDict[str, RespondSignal] = OrderedDict()
+        self._answered: OrderedDict[str, None] = OrderedDict()
+
+    def set_pending(self, pending: list[PendingRequest]) -> None:
+        """Take over the pending requests of a checkpoint, with the time each was first asked."""
+        asked = self.pending
+        self.pending = OrderedDict((request.request_id, asked.get(request.request_id, request)) for request in pending)
+        for request_id in [request_id for request_id in self._early if request_id in self.pending]:
+            self._batches.append([self._early.pop(request_id)])
+
+    def add(self, batch: list[RespondSignal], *, busy: bool) -> None:
+        """Queue a batch for delivery.
+
+        Args:
+            batch: Answers that are delivered together or, when one of a facade's call cannot be, not at all.
+            busy: Whether a superstep is running, so that requests may still be asked.
+
+        Raises:
+            RejectedAnswerError: For an answered id, an unknown id of a facade's call, or too many early answers.
+        """
+        queued = {answer.request_id for waiting in self._batches for answer in waiting}
+        for answer in batch:
+            if answer.request_id in self._answered or answer.request_id in queued:
+                raise RejectedAnswerError(f"Request {answer.request_id!r} is already answered.")
+            if answer.request_id not in self.pending and answer.call_id is not None and not busy:
+                raise RejectedAnswerError(f"Response provided for unknown request ID: {answer.request_id}")
+        known = [answer for answer in batch if answer.request_id in self.pending]
+        if known:
+            self._batches.append(known)
+        for answer in batch:
+            if answer.request_id not in self.pending:
+                if len(self._early) >= MAX_EARLY and answer.request_id not in self._early:
+                    raise RejectedAnswerError(
+                        f"{MAX_EARLY} answers to requests that were never asked are waiting; {answer.request_id!r} is "
+                        "not kept."
+                    )
+                self._early.setdefault(answer.request_id, answer)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a batch can be delivered."""
+        return bool(self._batches)
+
+    def take(self) -> list[RespondSignal]:
+        """Remove and return the oldest batch."""
+        return self._batches.pop(0)
+
+    def delivered(self, request_id: str) -> None:
+        """Remember that `request_id` was answered."""
+        self._answered[request_id] = None
+        while len(self._answered) > MAX_ANSWERED:
+            self._answered.popitem(last=False)
+
+    @staticmethod
+    def as_inputs(batch: list[RespondSignal]) -> list[ResponseInput]:
+        """Return the batch as the superstep activity takes it."""
+        return [
+            ResponseInput(
+                request_id=answer.request_id,
+                response=answer.response,
+                type=answer.type,
+                responder=answer.responder,
+                call_id=answer.call_id,
+            )
+            for answer in batch
+        ]

@@ -1,0 +1,315 @@
+"""Wire models: everything that crosses between client, workflow and activity, as JSON.
+
+Rules: fields are only ever added, with a default; a name once released keeps its meaning. A model that derives from
+`Framed` may carry one binary `frame`; the data converter puts it beside the JSON (in the payload's metadata), so that
+the JSON stays readable in the Temporal Web UI and the frame costs no base64.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
+
+WORKFLOW_TYPE = "AgentFrameworkWorkflow"
+SUPERSTEP_ACTIVITY = "superstep"
+RESPOND_SIGNAL = "respond"
+EVENTS_QUERY = "events"
+STATUS_QUERY = "status"
+PENDING_REQUESTS_QUERY = "pending_requests"
+
+RunState = Literal["running", "waiting", "idle", "failed"]
+
+
+class WireModel(BaseModel):
+    """A model that ignores fields of a newer release and leaves out what is unset, to keep histories small."""
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if value is not None}
+
+
+class Framed(WireModel):
+    """A model with one binary attachment, at most one frame of a few kilobytes to a payload's limit."""
+
+    _frame: bytes = PrivateAttr(default=b"")
+
+    @property
+    def frame(self) -> bytes:
+        """The attachment; empty where the reader's converter does not know about frames."""
+        return self._frame
+
+    def with_frame(self, frame: bytes) -> Any:
+        """Attach `frame` and return self."""
+        self._frame = frame
+        return self
+
+
+class CheckpointRef(WireModel):
+    """Where a checkpoint lies: a Temporal workflow id, a run of it, and the framework's checkpoint id."""
+
+    thread_id: str
+    run_id: str
+    checkpoint_id: str
+
+
+class CheckpointFacts(WireModel):
+    """What is known of a checkpoint without decoding it."""
+
+    checkpoint_id: str
+    previous_checkpoint_id: str | None = None
+    base_checkpoint_id: str | None = None
+    """The checkpoint the frame is a patch against; None for a keyframe."""
+    superstep: int
+    digest: str
+    """SHA-256 of the raw checkpoint, hexadecimal."""
+    size_bytes: int
+    """Raw size."""
+    frame_bytes: int
+    """Size in history."""
+    graph_hash: str
+    timestamp: str
+
+
+class EntryFacts(WireModel):
+    """The checkpoint a run enters with (its message or responses in flight); it lies in the first superstep's frame."""
+
+    checkpoint_id: str
+    previous_checkpoint_id: str | None = None
+    superstep: int
+    digest: str
+    size_bytes: int
+    timestamp: str
+
+
+class Value(WireModel):
+    """A value as JSON, with the Python type it had, if the sender knows one (`module:qualname`)."""
+
+    value: Any = None
+    type: str | None = None
+
+
+class ErrorDetails(WireModel):
+    """The framework's `WorkflowErrorDetails`."""
+
+    error_type: str
+    message: str
+    traceback: str | None = None
+    executor_id: str | None = None
+    extra: dict[str, Any] | None = None
+
+
+class EventRecord(WireModel):
+    """One entry of a thread's durable event log.
+
+    `type` is a framework event type, or one of ours: `response_accepted`, `response_rejected` (the audit trail of
+    answers), which the facade does not yield as framework events.
+    """
+
+    offset: int
+    type: str
+    superstep: int | None = None
+    attempt: int | None = None
+    at: str | None = None
+    origin: str | None = None
+    executor_id: str | None = None
+    iteration: int | None = None
+    state: str | None = None
+    request_id: str | None = None
+    source_executor_id: str | None = None
+    request_type: str | None = None
+    response_type: str | None = None
+    details: ErrorDetails | None = None
+    data: Any = None
+    """The event's data as readable JSON; left out where it is large and only repeats messages."""
+    data_type: str | None = None
+    data_bytes: int | None = None
+    """Set where `data` was left out: its size as JSON. The typed object is in the superstep's frame."""
+    payload: int | None = None
+    """Index of the typed data in the superstep's frame."""
+    responder: str | None = None
+    call_id: str | None = None
+    error: str | None = None
+
+
+class PendingRequest(WireModel):
+    """A request_info that waits for its response."""
+
+    request_id: str
+    thread_id: str
+    executor_id: str
+    asked_at: str
+    request: Any = None
+    request_type: str
+    response_type: str
+    request_schema: dict[str, Any] | None = None
+    response_schema: dict[str, Any] | None = None
+
+
+class ResponseInput(WireModel):
+    """One response on its way to a superstep."""
+
+    request_id: str
+    response: Any = None
+    type: str | None = None
+    responder: str | None = None
+    call_id: str | None = None
+
+
+class RespondSignal(WireModel):
+    """The JSON of signal `respond`: `{"request_id": ..., "response": ..., "responder"?: ...}`."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    request_id: str = Field(min_length=1, max_length=512)
+    response: Any = None
+    responder: str | None = Field(default=None, max_length=512)
+    type: str | None = Field(default=None, max_length=512)
+    """Python type name of the response, set by the facade."""
+    call_id: str | None = Field(default=None, max_length=128)
+    """Set by the facade: names the call that is told of a rejection, and makes unknown ids an error, not an early
+    answer."""
+    streaming: bool | None = None
+    """Whether agents emit updates in the supersteps that follow; unset: as in the supersteps before."""
+    function_invocation_kwargs: Value | None = None
+    client_kwargs: Value | None = None
+
+
+class RunOptions(WireModel):
+    """Options of a run that the workflow acts on; all durations in seconds."""
+
+    superstep_timeout: float = 24 * 3600.0
+    heartbeat_timeout: float = 10.0
+    max_attempts: int = 3
+    retry_initial_interval: float = 1.0
+    retry_backoff: float = 2.0
+    retry_maximum_interval: float = 60.0
+
+
+class RunInput(Framed):
+    """Argument of the generic workflow: one run of a thread."""
+
+    version: int = 1
+    workflow_name: str
+    mode: Literal["message", "resume"]
+    """`message`: a new message for the start executor; `resume`: go on from `base` as it stands."""
+    message: Value | None = None
+    base: CheckpointRef | None = None
+    """Last checkpoint of the thread (or of another thread, for a fork)."""
+    base_facts: CheckpointFacts | None = None
+    """Set when the base checkpoint itself is the frame of this input (it came from another storage)."""
+    graph_hash: str | None = None
+    streaming: bool = False
+    function_invocation_kwargs: Value | None = None
+    client_kwargs: Value | None = None
+    next_offset: int = 0
+    options: RunOptions = Field(default_factory=RunOptions)
+
+
+class SuperstepInput(WireModel):
+    """Argument of the superstep activity: references, never state."""
+
+    version: int = 1
+    workflow_name: str
+    mode: Literal["message", "responses", "resume", "continue"]
+    """`message`, `responses`, `resume` begin a run of the framework workflow; `continue` is its next superstep."""
+    base: CheckpointRef | None = None
+    graph_hash: str | None = None
+    responses: list[ResponseInput] | None = None
+    answered: list[str] = Field(default_factory=list)
+    """Request ids the current run of the framework workflow was given responses for."""
+    function_invocation_kwargs: Value | None = None
+    """Only with `responses`; those of a message are read from the run's start event."""
+    client_kwargs: Value | None = None
+    streaming: bool = False
+    offset: int = 0
+    max_attempts: int = 3
+    chain_length: int = 0
+    """Patches since the last keyframe."""
+    chain_bytes: int = 0
+    """Their size in history."""
+    pending_status: bool = False
+    """Whether this run has already emitted IN_PROGRESS_PENDING_REQUESTS."""
+
+
+class SuperstepOutcome(Framed):
+    """What both a committed and a failed superstep tell: its event records, typed payloads in the frame."""
+
+    version: int = 1
+    events: list[EventRecord] = Field(default_factory=list)
+    attempt: int = 1
+
+
+class SuperstepResult(SuperstepOutcome):
+    """Result of the superstep activity. The frame holds the checkpoint (a patch or a keyframe) and event payloads."""
+
+    kind: Literal["superstep"] = "superstep"
+    state: Literal["running", "waiting", "idle"]
+    checkpoint: CheckpointFacts | None = None
+    """None only when every response was rejected, so that nothing ran."""
+    entry: EntryFacts | None = None
+    pending: list[PendingRequest] = Field(default_factory=list)
+    rejected: dict[str, str] = Field(default_factory=dict)
+    """request id -> why its response was refused."""
+    next_executors: list[str] = Field(default_factory=list)
+    graph_hash: str = ""
+
+
+class SuperstepFailure(SuperstepOutcome):
+    """Detail of the error a failed attempt raises."""
+
+    kind: Literal["failure"] = "failure"
+    error_module: str = "builtins"
+    error_type: str = "Exception"
+    error_args: list[Any] | None = None
+    message: str = ""
+
+
+class RunResult(WireModel):
+    """Result of a run that ended idle: where the thread stands, and its outputs as JSON."""
+
+    state: Literal["idle"] = "idle"
+    checkpoint: CheckpointRef
+    graph_hash: str
+    next_offset: int
+    outputs: list[Any] = Field(default_factory=list)
+
+
+class RunFailure(WireModel):
+    """Detail of the error a failed run ends with: the last good checkpoint, to resume from."""
+
+    checkpoint: CheckpointRef | None = None
+    graph_hash: str | None = None
+    next_offset: int = 0
+    error_module: str = "builtins"
+    error_type: str = "Exception"
+    error_args: list[Any] | None = None
+    message: str = ""
+
+
+class EventPage(WireModel):
+    """Answer of query `events`."""
+
+    run_id: str
+    state: RunState
+    events: list[EventRecord]
+    first_offset: int
+    """Oldest offset still in the ring; older events are in history."""
+    next_offset: int
+
+
+class RunStatus(WireModel):
+    """Answer of query `status`."""
+
+    workflow_name: str
+    thread_id: str
+    run_id: str
+    state: RunState
+    superstep: int
+    executors: list[str]
+    checkpoint: CheckpointRef | None = None
+    graph_hash: str | None = None
+    next_offset: int
+    pending_requests: list[str]

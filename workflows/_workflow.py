@@ -1,0 +1,315 @@
+"""The one Temporal workflow: it decides which superstep is next and keeps what people and readers ask for.
+
+It knows no type of the framework. It moves references, small facts and event records; the state lies in the results of
+its superstep activities. Every decision depends on its input, its signals and those results only.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from temporalio import workflow
+from temporalio.common import RawValue, RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
+    from ._answers import Answers, RejectedAnswerError, parse
+    from ._log import EventLog
+    from ._messages import (
+        EVENTS_QUERY,
+        PENDING_REQUESTS_QUERY,
+        RESPOND_SIGNAL,
+        STATUS_QUERY,
+        SUPERSTEP_ACTIVITY,
+        WORKFLOW_TYPE,
+        CheckpointRef,
+        ErrorDetails,
+        EventPage,
+        EventRecord,
+        PendingRequest,
+        RespondSignal,
+        RunFailure,
+        RunInput,
+        RunResult,
+        RunState,
+        RunStatus,
+        SuperstepFailure,
+        SuperstepInput,
+        SuperstepResult,
+    )
+
+MAX_WORKER_LOSSES = 100
+"""Attempts of one superstep beyond `max_attempts`: a lost worker is not the executor's failure."""
+MAX_OUTPUTS = 1_000
+"""Outputs in the run's result; all of them are in the event log."""
+
+
+@workflow.defn(name=WORKFLOW_TYPE)
+class AgentFrameworkWorkflow:
+    """One run of a thread: supersteps until the framework workflow is idle; pending requests wait for signals.
+
+    Costs a superstep 6 history events; a waiting run costs nothing until a signal comes.
+    """
+
+    @workflow.init
+    def __init__(self, run_input: RunInput) -> None:
+        self._input = run_input
+        self._log = EventLog(run_input.next_offset)
+        self._answers = Answers()
+        self._state: RunState = "running"
+        self._checkpoint = run_input.base
+        self._graph_hash = run_input.graph_hash
+        self._superstep_number = 0
+        self._executors: list[str] = []
+        self._chain_length = 0
+        self._chain_bytes = 0
+        self._pending_status = False
+        self._streaming = run_input.streaming
+        self._outputs: list[Any] = []
+        self._deferred: list[EventRecord] = []
+        self._answered: list[str] = []
+
+    @workflow.run
+    async def run(self, run_input: RunInput) -> RunResult:
+        """Run supersteps until idle.
+
+        Raises:
+            ApplicationError: When a superstep failed for good; its detail is a `RunFailure`.
+        """
+        step = self._step(run_input.mode)
+        while True:
+            result = await self._superstep(step)
+            if result.state == "running":
+                step = self._step("continue")
+            elif result.state == "idle":
+                return self._finish()
+            else:
+                self._state = "waiting"
+                await workflow.wait_condition(lambda: self._answers.ready)
+                self._state = "running"
+                step = self._responses_step(self._answers.take())
+
+    @workflow.signal(
+        name=RESPOND_SIGNAL,
+        description='Answer pending requests: {"request_id": ..., "response": ..., "responder"?: ...}, or a list.',
+    )
+    def respond(self, answer: RawValue | None = None) -> None:
+        """Queue one answer, or a list that is delivered together. Never fails the run: what is wrong is logged."""
+        batch: list[RespondSignal] = []
+        try:
+            argument = None if answer is None else workflow.payload_converter().from_payload(answer.payload)
+            batch = parse(argument)
+            self._answers.add(batch, busy=self._state == "running")
+        except RejectedAnswerError as error:
+            self._reject(batch, str(error))
+        except (ValueError, RuntimeError) as error:
+            self._reject(batch, f"Signal `respond` carries no JSON: {type(error).__name__}")
+
+    @workflow.query(name=EVENTS_QUERY, description="Event records with an offset greater than `after` (-1: all).")
+    def events(self, after: int = -1, limit: int = 500) -> EventPage:
+        """Return a page of the event log; at most `limit` records and about 1 MB."""
+        return EventPage(
+            run_id=workflow.info().run_id,
+            state=self._state,
+            events=self._log.page(after, limit),
+            first_offset=self._log.first_offset,
+            next_offset=self._log.next_offset,
+        )
+
+    @workflow.query(name=STATUS_QUERY, description="Where this thread stands.")
+    def status(self) -> RunStatus:
+        """Return state, superstep, last checkpoint and the ids of pending requests."""
+        info = workflow.info()
+        return RunStatus(
+            workflow_name=self._input.workflow_name,
+            thread_id=info.workflow_id,
+            run_id=info.run_id,
+            state=self._state,
+            superstep=self._superstep_number,
+            executors=self._executors,
+            checkpoint=self._checkpoint,
+            graph_hash=self._graph_hash,
+            next_offset=self._log.next_offset,
+            pending_requests=list(self._answers.pending),
+        )
+
+    @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
+    def pending_requests(self) -> list[PendingRequest]:
+        """Return every pending request with its data and JSON schemas."""
+        return list(self._answers.pending.values())
+
+    def _step(self, mode: str) -> SuperstepInput:
+        return SuperstepInput.model_validate(
+            {
+                "workflow_name": self._input.workflow_name,
+                "mode": mode,
+                "base": self._checkpoint,
+                "graph_hash": self._graph_hash,
+                "streaming": self._streaming,
+                "offset": self._log.next_offset,
+                "max_attempts": self._input.options.max_attempts,
+                "chain_length": self._chain_length,
+                "chain_bytes": self._chain_bytes,
+                "pending_status": self._pending_status and mode == "continue",
+                "answered": self._answered,
+            }
+        )
+
+    def _responses_step(self, batch: list[RespondSignal]) -> SuperstepInput:
+        first = batch[0]
+        if first.streaming is not None:
+            self._streaming = first.streaming
+        self._answered = [answer.request_id for answer in batch]
+        self._pending_status = False
+        step = self._step("responses")
+        step.responses = self._answers.as_inputs(batch)
+        step.offset += len(batch)  # Each answer's audit record comes before the superstep's events.
+        step.function_invocation_kwargs = first.function_invocation_kwargs
+        step.client_kwargs = first.client_kwargs
+        return step
+
+    async def _superstep(self, step: SuperstepInput) -> SuperstepResult:
+        options = self._input.options
+        try:
+            result: SuperstepResult = await workflow.execute_activity(
+                SUPERSTEP_ACTIVITY,
+                step,
+                result_type=SuperstepResult,
+                start_to_close_timeout=timedelta(seconds=options.superstep_timeout),
+                heartbeat_timeout=timedelta(seconds=options.heartbeat_timeout),
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                retry_policy=RetryPolicy(
+                    initial_interval=timedelta(seconds=options.retry_initial_interval),
+                    backoff_coefficient=options.retry_backoff,
+                    maximum_interval=timedelta(seconds=options.retry_maximum_interval),
+                    maximum_attempts=options.max_attempts + MAX_WORKER_LOSSES,
+                ),
+                summary=self._summary(step),
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            self._fail(error)
+        self._commit(step, result)
+        return result
+
+    def _summary(self, step: SuperstepInput) -> str:
+        names = ", ".join(self._executors) if step.mode == "continue" else step.mode
+        return f"superstep {self._superstep_number + 1}: {names}"[:200]
+
+    def _commit(self, step: SuperstepInput, result: SuperstepResult) -> None:
+        for answer in step.responses or []:
+            error = result.rejected.get(answer.request_id)
+            if error is None:
+                self._answers.delivered(answer.request_id)
+            self._log.append(self._audit(answer.request_id, answer.responder, answer.call_id, error))
+        for record in result.events:
+            self._log.append(record)
+            if record.type == "output" and len(self._outputs) < MAX_OUTPUTS:
+                self._outputs.append(record.data)
+            if record.state == "IN_PROGRESS_PENDING_REQUESTS":
+                self._pending_status = True
+        self._flush_deferred()
+        facts = result.checkpoint
+        if facts is None:
+            return
+        info = workflow.info()
+        self._checkpoint = CheckpointRef(
+            thread_id=info.workflow_id, run_id=info.run_id, checkpoint_id=facts.checkpoint_id
+        )
+        self._graph_hash = facts.graph_hash
+        self._superstep_number = facts.superstep
+        self._executors = result.next_executors
+        if facts.base_checkpoint_id is None:
+            self._chain_length = self._chain_bytes = 0
+        else:
+            self._chain_length += 1
+            self._chain_bytes += facts.frame_bytes
+        self._answers.set_pending(result.pending)
+
+    def _finish(self) -> RunResult:
+        self._state = "idle"
+        if self._checkpoint is None:
+            raise ApplicationError("A superstep ended without a checkpoint; this is a bug.", non_retryable=True)
+        return RunResult(
+            checkpoint=self._checkpoint,
+            graph_hash=self._graph_hash or "",
+            next_offset=self._log.next_offset,
+            outputs=self._outputs,
+        )
+
+    def _fail(self, error: ActivityError) -> NoReturn:
+        """End the run with the framework's own events and error; the last good checkpoint stays usable."""
+        self._state = "failed"
+        failure = _failure_of(error)
+        for record in failure.events:
+            self._log.append(record)
+        self._flush_deferred()
+        raise ApplicationError(
+            failure.message,
+            RunFailure(
+                checkpoint=self._checkpoint,
+                graph_hash=self._graph_hash,
+                next_offset=self._log.next_offset,
+                error_module=failure.error_module,
+                error_type=failure.error_type,
+                error_args=failure.error_args,
+                message=failure.message,
+            ),
+            type=failure.error_type,
+            non_retryable=True,
+        ) from error
+
+    def _reject(self, batch: list[RespondSignal], error: str) -> None:
+        # While a superstep runs it numbers its events from the offset it was given: nothing may come in between.
+        self._deferred += [
+            self._audit(answer.request_id, answer.responder, answer.call_id, error) for answer in batch
+        ] or [self._audit(None, None, None, error)]
+        if self._state == "waiting":
+            self._flush_deferred()
+
+    def _flush_deferred(self) -> None:
+        for record in self._deferred:
+            self._log.append(record)
+        self._deferred.clear()
+
+    @staticmethod
+    def _audit(request_id: str | None, responder: str | None, call_id: str | None, error: str | None) -> EventRecord:
+        return EventRecord(
+            offset=0,
+            type="response_accepted" if error is None else "response_rejected",
+            at=workflow.now().isoformat(),
+            request_id=request_id,
+            responder=responder,
+            call_id=call_id,
+            error=error,
+        )
+
+
+def _failure_of(error: ActivityError) -> SuperstepFailure:
+    """Return what the last attempt reported, or what can be said of an attempt that reported nothing."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.details:
+        try:
+            return SuperstepFailure.model_validate(cause.details[0])
+        except ValidationError:
+            pass  # An error raised before the activity's own code: its message is all there is.
+    if isinstance(cause, TimeoutError):
+        message = f"Superstep timed out ({cause.type.name if cause.type else 'unknown'}): {cause.message}"
+        name = "TimeoutError"
+    else:
+        message = getattr(cause, "message", None) or str(cause or error)
+        name = getattr(cause, "type", None) or "RuntimeError"
+    details = ErrorDetails(error_type=name, message=message)
+    return SuperstepFailure(
+        error_type=name,
+        error_args=[message],
+        message=message,
+        events=[
+            EventRecord(offset=0, type="failed", origin="FRAMEWORK", details=details),
+            EventRecord(offset=0, type="status", origin="FRAMEWORK", state="FAILED"),
+        ],
+    )
