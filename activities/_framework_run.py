@@ -26,6 +26,7 @@ from agent_framework import (
 from ..adapter._framework import (
     coerce_response,
     drop_restored_events,
+    has_messages,
     new_event,
     pending_events,
     set_previous_checkpoint_id,
@@ -58,6 +59,8 @@ class FrameworkRun:
     pending: list[WorkflowEvent[Any]] = field(default_factory=list)
     finished: bool = False
     """Whether the framework's run came to its end, idle or with pending requests."""
+    in_flight: bool = False
+    """After a failure: whether the framework still holds messages."""
 
     @property
     def executor_failed(self) -> bool:
@@ -119,6 +122,7 @@ async def run_superstep(
                 stream = workflow.run(responses=accepted, checkpoint_storage=capture, stream=True, **kwargs)
             await _collect(workflow, stream, step, capture, run)
         except Exception as error:
+            run.in_flight = await has_messages(workflow)
             raise SuperstepError(error, run) from error
         run.pending = list((await pending_events(workflow)).values())
     return run

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 from agent_framework import Workflow, WorkflowCheckpoint, WorkflowInvocationKwargs
 from temporalio import activity
@@ -28,6 +29,7 @@ from ..workflows._messages import (
     EntryFacts,
     SuperstepFailure,
     SuperstepInput,
+    SuperstepOutcome,
     SuperstepResult,
     Value,
 )
@@ -37,6 +39,7 @@ from ._failures import to_application_error
 from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
 from ._unsaved_state import UnsavedState
 
+_Outcome = TypeVar("_Outcome", bound=SuperstepOutcome)
 MAX_RESULT_BYTES = 1_900_000
 """Temporal refuses a payload of 2 MB; the rest is for the envelope."""
 _MAX_KWARGS_TYPE = "agent_framework._workflows._workflow:WorkflowInvocationKwargs"
@@ -78,6 +81,8 @@ class SuperstepActivity:
         base_raw = await self._base(client, step)
         base = _loads_checkpoint(base_raw, hosted, step)
         arguments = await self._arguments(client, hosted, step, base)
+        if base is not None and step.discard_in_flight:
+            base = dataclasses.replace(base, messages={})
         capture = Capture(hosted, base)
         async with hosted.acquire() as workflow:
             before = self._unsaved.snapshot(workflow)
@@ -86,7 +91,7 @@ class SuperstepActivity:
             except SuperstepError as error:
                 raise to_application_error(
                     error.error,
-                    _failure(hosted, step, error.run, info.attempt),
+                    _failure(hosted, step, error.run, capture, base_raw),
                     executor_failed=error.run.executor_failed,
                     attempt=info.attempt,
                     max_attempts=step.max_attempts,
@@ -167,8 +172,8 @@ def _kwargs(value: Value | None) -> Any:
     return value.value
 
 
-def _records(hosted: HostedWorkflow, step: SuperstepInput, run: FrameworkRun, attempt: int) -> RecordWriter:
-    writer = RecordWriter(offset=step.offset, attempt=attempt)
+def _records(step: SuperstepInput, run: FrameworkRun) -> RecordWriter:
+    writer = RecordWriter(offset=step.offset, attempt=activity.info().attempt)
     for event, superstep in run.events:
         writer.add(event, superstep)
     return writer
@@ -183,11 +188,19 @@ def _payloads(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
         raise PayloadError(f"The data of an event cannot be stored: {error}") from error
 
 
-def _failure(hosted: HostedWorkflow, step: SuperstepInput, run: FrameworkRun, attempt: int) -> SuperstepFailure:
-    writer = _records(hosted, step, run, attempt)
-    failure = SuperstepFailure(events=writer.records, attempt=attempt)
-    frame, _ = pack(Frame(checkpoint=b"", payloads=_payloads(writer, hosted)), None)
-    return failure.with_frame(frame)  # type: ignore[no-any-return]
+def _failure(
+    hosted: HostedWorkflow, step: SuperstepInput, run: FrameworkRun, capture: Capture, base_raw: bytes | None
+) -> SuperstepFailure:
+    writer = _records(step, run)
+    failure = SuperstepFailure(
+        events=writer.records,
+        attempt=activity.info().attempt,
+        rejected=run.rejected,
+        in_flight=run.in_flight,
+    )
+    last = capture.last
+    frame = Frame(checkpoint=last.raw if last else b"", payloads=_payloads(writer, hosted))
+    return _with_frame(failure, frame, hosted, step, last, base_raw)
 
 
 def _result(
@@ -199,7 +212,7 @@ def _result(
     executors: list[str],
     thread_id: str,
 ) -> SuperstepResult:
-    writer = _records(hosted, step, run, activity.info().attempt)
+    writer = _records(step, run)
     state = "running" if not run.finished else "waiting" if run.pending else "idle"
     if run.rejected and not run.events:
         state = "waiting"
@@ -216,20 +229,6 @@ def _result(
     if last is None:
         return result
     entry = capture.saved[-2] if len(capture.saved) > 1 else None
-    keyframe = base_raw is None or wants_keyframe(step.chain_length, step.chain_bytes, len(base_raw))
-    frame = Frame(checkpoint=last.raw, payloads=_payloads(writer, hosted), entry=entry.raw if entry else b"")
-    data, is_patch = pack(frame, None if keyframe else base_raw)
-    result.checkpoint = CheckpointFacts(
-        checkpoint_id=last.checkpoint_id,
-        previous_checkpoint_id=last.previous_checkpoint_id,
-        base_checkpoint_id=step.base.checkpoint_id if is_patch and step.base else None,
-        superstep=last.superstep,
-        digest=digest(last.raw),
-        size_bytes=len(last.raw),
-        frame_bytes=len(data),
-        graph_hash=hosted.graph_hash,
-        timestamp=last.timestamp,
-    )
     if entry is not None:
         result.entry = EntryFacts(
             checkpoint_id=entry.checkpoint_id,
@@ -239,7 +238,37 @@ def _result(
             size_bytes=len(entry.raw),
             timestamp=entry.timestamp,
         )
-    return result.with_frame(data)  # type: ignore[no-any-return]
+    frame = Frame(checkpoint=last.raw, payloads=_payloads(writer, hosted), entry=entry.raw if entry else b"")
+    return _with_frame(result, frame, hosted, step, last, base_raw)
+
+
+def _with_frame(
+    outcome: _Outcome,
+    frame: Frame,
+    hosted: HostedWorkflow,
+    step: SuperstepInput,
+    last: Captured | None,
+    base_raw: bytes | None,
+) -> _Outcome:
+    """Attach a frame, and the facts of the checkpoint in it."""
+    keyframe = (
+        last is None or base_raw is None or wants_keyframe(step.chain_length, step.chain_bytes, len(base_raw))
+    )
+    data, is_patch = pack(frame, None if keyframe else base_raw)
+    if last is not None:
+        outcome.checkpoint = CheckpointFacts(
+            checkpoint_id=last.checkpoint_id,
+            previous_checkpoint_id=last.previous_checkpoint_id,
+            base_checkpoint_id=step.base.checkpoint_id if is_patch and step.base else None,
+            superstep=last.superstep,
+            digest=digest(last.raw),
+            size_bytes=len(last.raw),
+            frame_bytes=len(data),
+            graph_hash=hosted.graph_hash,
+            timestamp=last.timestamp,
+        )
+    outcome.with_frame(data)
+    return outcome
 
 
 def _guard_size(result: SuperstepResult, hosted: HostedWorkflow, capture: Capture) -> None:

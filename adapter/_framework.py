@@ -89,6 +89,11 @@ async def pending_events(workflow: Workflow) -> dict[str, WorkflowEvent[Any]]:
     return dict(await workflow._runner_context.get_pending_request_info_events())
 
 
+async def has_messages(workflow: Workflow) -> bool:
+    """Tell whether messages wait for a next superstep, so that the framework would refuse a new message."""
+    return bool(await workflow._runner_context.has_messages())
+
+
 def set_previous_checkpoint_id(workflow: Workflow, checkpoint_id: str | None) -> None:
     """Set the parent of the next checkpoint."""
     workflow._runner._previous_checkpoint_id = checkpoint_id

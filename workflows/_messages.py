@@ -193,14 +193,18 @@ class RunInput(Framed):
 
     version: int = 1
     workflow_name: str
-    mode: Literal["message", "resume"]
-    """`message`: a new message for the start executor; `resume`: go on from `base` as it stands."""
+    mode: Literal["message", "responses", "resume"]
+    """`message`: a new message for the start executor; `responses`: to requests pending in `base`; `resume`: go on from
+    `base` as it stands."""
     message: Value | None = None
+    responses: list[RespondSignal] | None = Field(default=None, min_length=1)
     base: CheckpointRef | None = None
     """Last checkpoint of the thread (or of another thread, for a fork)."""
     base_facts: CheckpointFacts | None = None
     """Set when the base checkpoint itself is the frame of this input (it came from another storage)."""
     graph_hash: str | None = None
+    discard_in_flight: bool = False
+    """Drop the messages in flight in `base`: the failed superstep has used them up, as it does in process."""
     streaming: bool = False
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
@@ -217,6 +221,7 @@ class SuperstepInput(WireModel):
     """`message`, `responses`, `resume` begin a run of the framework workflow; `continue` is its next superstep."""
     base: CheckpointRef | None = None
     graph_hash: str | None = None
+    discard_in_flight: bool = False
     responses: list[ResponseInput] | None = None
     answered: list[str] = Field(default_factory=list)
     """Request ids the current run of the framework workflow was given responses for."""
@@ -240,6 +245,11 @@ class SuperstepOutcome(Framed):
     version: int = 1
     events: list[EventRecord] = Field(default_factory=list)
     attempt: int = 1
+    checkpoint: CheckpointFacts | None = None
+    """The newest checkpoint the framework saved. Of a committed superstep None only when every response was rejected, so
+    that nothing ran. Of a failed one the checkpoint the run had entered with, if that was its first superstep."""
+    rejected: dict[str, str] = Field(default_factory=dict)
+    """request id -> why its response was refused."""
 
 
 class SuperstepResult(SuperstepOutcome):
@@ -247,12 +257,8 @@ class SuperstepResult(SuperstepOutcome):
 
     kind: Literal["superstep"] = "superstep"
     state: Literal["running", "waiting", "idle"]
-    checkpoint: CheckpointFacts | None = None
-    """None only when every response was rejected, so that nothing ran."""
     entry: EntryFacts | None = None
     pending: list[PendingRequest] = Field(default_factory=list)
-    rejected: dict[str, str] = Field(default_factory=dict)
-    """request id -> why its response was refused."""
     next_executors: list[str] = Field(default_factory=list)
     graph_hash: str = ""
 
@@ -261,6 +267,9 @@ class SuperstepFailure(SuperstepOutcome):
     """Detail of the error a failed attempt raises."""
 
     kind: Literal["failure"] = "failure"
+    graph_hash: str | None = None
+    in_flight: bool = False
+    """Whether the framework still held messages after the failure, so that it would refuse a new message."""
     error_module: str = "builtins"
     error_type: str = "Exception"
     error_args: list[Any] | None = None
@@ -283,6 +292,8 @@ class RunFailure(WireModel):
     checkpoint: CheckpointRef | None = None
     graph_hash: str | None = None
     next_offset: int = 0
+    in_flight: bool = False
+    """See `SuperstepFailure.in_flight`."""
     error_module: str = "builtins"
     error_type: str = "Exception"
     error_args: list[Any] | None = None

@@ -25,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
         STATUS_QUERY,
         SUPERSTEP_ACTIVITY,
         WORKFLOW_TYPE,
+        CheckpointFacts,
         CheckpointRef,
         ErrorDetails,
         EventPage,
@@ -79,7 +80,11 @@ class AgentFrameworkWorkflow:
         Raises:
             ApplicationError: When a superstep failed for good; its detail is a `RunFailure`.
         """
-        step = self._step(run_input.mode)
+        if run_input.mode == "responses":
+            step = self._responses_step(run_input.responses or [])
+        else:
+            step = self._step(run_input.mode)
+        step.discard_in_flight = run_input.discard_in_flight
         while True:
             result = await self._superstep(step)
             if result.state == "running":
@@ -192,7 +197,7 @@ class AgentFrameworkWorkflow:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            self._fail(error)
+            self._fail(step, error)
         self._commit(step, result)
         return result
 
@@ -213,13 +218,11 @@ class AgentFrameworkWorkflow:
             if record.state == "IN_PROGRESS_PENDING_REQUESTS":
                 self._pending_status = True
         self._flush_deferred()
+        self._answers.set_pending(result.pending)
         facts = result.checkpoint
         if facts is None:
             return
-        info = workflow.info()
-        self._checkpoint = CheckpointRef(
-            thread_id=info.workflow_id, run_id=info.run_id, checkpoint_id=facts.checkpoint_id
-        )
+        self._checkpoint = _ref(facts)
         self._graph_hash = facts.graph_hash
         self._superstep_number = facts.superstep
         self._executors = result.next_executors
@@ -228,7 +231,6 @@ class AgentFrameworkWorkflow:
         else:
             self._chain_length += 1
             self._chain_bytes += facts.frame_bytes
-        self._answers.set_pending(result.pending)
 
     def _finish(self) -> RunResult:
         self._state = "idle"
@@ -241,10 +243,17 @@ class AgentFrameworkWorkflow:
             outputs=self._outputs,
         )
 
-    def _fail(self, error: ActivityError) -> NoReturn:
+    def _fail(self, step: SuperstepInput, error: ActivityError) -> NoReturn:
         """End the run with the framework's own events and error; the last good checkpoint stays usable."""
         self._state = "failed"
         failure = _failure_of(error)
+        entered = failure.checkpoint is not None
+        for answer in step.responses or []:
+            reason = failure.rejected.get(answer.request_id, None if entered else failure.message)
+            self._log.append(self._audit(answer.request_id, answer.responder, answer.call_id, reason))
+        if failure.checkpoint is not None:
+            self._checkpoint = _ref(failure.checkpoint)
+            self._graph_hash = failure.checkpoint.graph_hash
         for record in failure.events:
             self._log.append(record)
         self._flush_deferred()
@@ -254,6 +263,7 @@ class AgentFrameworkWorkflow:
                 checkpoint=self._checkpoint,
                 graph_hash=self._graph_hash,
                 next_offset=self._log.next_offset,
+                in_flight=failure.in_flight,
                 error_module=failure.error_module,
                 error_type=failure.error_type,
                 error_args=failure.error_args,
@@ -287,6 +297,11 @@ class AgentFrameworkWorkflow:
             call_id=call_id,
             error=error,
         )
+
+
+def _ref(facts: CheckpointFacts) -> CheckpointRef:
+    info = workflow.info()
+    return CheckpointRef(thread_id=info.workflow_id, run_id=info.run_id, checkpoint_id=facts.checkpoint_id)
 
 
 def _failure_of(error: ActivityError) -> SuperstepFailure:
