@@ -115,8 +115,9 @@ async def run_superstep(
                 stream = workflow.run(arguments.message, checkpoint_storage=capture, stream=True, **kwargs)
             else:
                 await _restore(hosted, workflow, base, capture)
-                accepted = await _accepted(workflow, arguments.responses, run)
-                if not accepted:
+                together = any(answer.call_id is not None for answer in step.responses or [])
+                accepted = await _accepted(workflow, arguments.responses, run, together=together)
+                if run.rejected and not accepted:
                     run.pending = list((await pending_events(workflow)).values())
                     return run
                 stream = workflow.run(responses=accepted, checkpoint_storage=capture, stream=True, **kwargs)
@@ -188,9 +189,20 @@ async def _restore(
         set_previous_checkpoint_id(workflow, None)
 
 
-async def _accepted(workflow: Workflow, responses: Mapping[str, Any], run: FrameworkRun) -> dict[str, Any]:
-    """Validate responses one by one: the framework refuses a whole batch for one bad response."""
+async def _accepted(
+    workflow: Workflow, responses: Mapping[str, Any], run: FrameworkRun, *, together: bool
+) -> dict[str, Any]:
+    """Validate responses one by one: the framework refuses a whole batch for one bad response.
+
+    Args:
+        workflow: The restored workflow.
+        responses: By request id.
+        run: Takes the reasons of the rejected ones.
+        together: Whether they are one call of the facade, which has the framework's own rule: all of them or none.
+    """
     pending = await pending_events(workflow)
+    if not pending:
+        return dict(responses)  # The framework refuses them in its own words.
     accepted: dict[str, Any] = {}
     for request_id, response in responses.items():
         event = pending.get(request_id)
@@ -201,6 +213,10 @@ async def _accepted(workflow: Workflow, responses: Mapping[str, Any], run: Frame
             accepted[request_id] = coerce_response(response, event.response_type, request_id)
         except ValueError as error:
             run.rejected[request_id] = str(error)
+    if together and run.rejected:
+        for request_id in accepted:
+            run.rejected[request_id] = "Not delivered: another response of the same call was refused."
+        return {}
     return accepted
 
 

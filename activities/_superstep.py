@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from agent_framework import Workflow, WorkflowCheckpoint, WorkflowInvocationKwargs
 from temporalio import activity
@@ -22,6 +22,7 @@ from ..adapter._history import load_checkpoint, start_input
 from ..adapter._hosting import HostedWorkflow, find, graph_differences
 from ..adapter._pickling import dumps, loads
 from ..adapter._records import RecordWriter, pending_requests
+from ..adapter._types import type_key
 from ..adapter._values import from_json_value
 from ..workflows._messages import (
     SUPERSTEP_ACTIVITY,
@@ -42,7 +43,6 @@ from ._unsaved_state import UnsavedState
 _Outcome = TypeVar("_Outcome", bound=SuperstepOutcome)
 MAX_RESULT_BYTES = 1_900_000
 """Temporal refuses a payload of 2 MB; the rest is for the envelope."""
-_MAX_KWARGS_TYPE = "agent_framework._workflows._workflow:WorkflowInvocationKwargs"
 
 
 class SuperstepActivity:
@@ -165,7 +165,7 @@ def _loads_checkpoint(raw: bytes | None, hosted: HostedWorkflow, step: Superstep
 def _kwargs(value: Value | None) -> Any:
     if value is None:
         return None
-    if value.type == _MAX_KWARGS_TYPE and isinstance(value.value, dict):
+    if value.type == type_key(WorkflowInvocationKwargs) and isinstance(value.value, dict):
         return WorkflowInvocationKwargs(
             global_kwargs=value.value.get("global_kwargs", {}), executor_kwargs=value.value.get("executor_kwargs", {})
         )
@@ -213,11 +213,11 @@ def _result(
     thread_id: str,
 ) -> SuperstepResult:
     writer = _records(step, run)
-    state = "running" if not run.finished else "waiting" if run.pending else "idle"
+    state: Literal["running", "waiting", "idle"] = "running" if not run.finished else "waiting" if run.pending else "idle"
     if run.rejected and not run.events:
         state = "waiting"
     result = SuperstepResult(
-        state=state,  # type: ignore[arg-type]
+        state=state,
         events=writer.records,
         attempt=activity.info().attempt,
         pending=pending_requests(run.pending, thread_id),
@@ -252,7 +252,10 @@ def _with_frame(
 ) -> _Outcome:
     """Attach a frame, and the facts of the checkpoint in it."""
     keyframe = (
-        last is None or base_raw is None or wants_keyframe(step.chain_length, step.chain_bytes, len(base_raw))
+        step.keyframe
+        or last is None
+        or base_raw is None
+        or wants_keyframe(step.chain_length, step.chain_bytes, len(base_raw))
     )
     data, is_patch = pack(frame, None if keyframe else base_raw)
     if last is not None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from ..workflows._messages import CheckpointRef
+from ._follower import RunFollower
+from ._steps import StepDecoder
 
 
 class Checkpoint(BaseModel):
@@ -29,6 +31,7 @@ class Checkpoint(BaseModel):
     """The framework's id of the last checkpoint seen."""
     offset: int = -1
     """Offset of the last event the caller was given; -1 before the first."""
+    _reader: tuple[RunFollower, StepDecoder] | None = PrivateAttr(default=None)
 
     def to_json(self) -> str:
         """Return the handle as JSON."""
@@ -46,10 +49,21 @@ class Checkpoint(BaseModel):
         except ValidationError as error:
             raise ValueError(f"This is no checkpoint handle: {error.errors()[0]['msg']}") from error
 
-    def _move(self, ref: CheckpointRef | None) -> None:
+    def move(self, ref: CheckpointRef | None) -> None:
+        """Move forward to a checkpoint of this thread; the facade does that."""
         if ref is not None and ref.thread_id == self.thread_id:
             self.run_id = ref.run_id
             self.checkpoint_id = ref.checkpoint_id
+
+
+    def keep_reader(self, follower: RunFollower, decoder: StepDecoder) -> None:
+        """Remember where a stream stopped reading, so that the next one of this process goes on from there."""
+        self._reader = (follower, decoder)
+
+    def take_reader(self, run_id: str) -> tuple[RunFollower, StepDecoder] | tuple[None, None]:
+        """Return what `keep_reader` remembered of a run, once."""
+        reader, self._reader = self._reader, None
+        return reader if reader is not None and reader[0].run_id == run_id else (None, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,14 @@ from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverse
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from ..workflows._messages import CheckpointFacts, CheckpointRef, EntryFacts, RunInput, SuperstepResult
+from ..workflows._messages import (
+    CheckpointFacts,
+    CheckpointRef,
+    EntryFacts,
+    RunInput,
+    SuperstepFailure,
+    SuperstepResult,
+)
 from ._errors import CheckpointCorruptedError, CheckpointNotFoundError
 from ._frames import Frame, digest, unpack
 
@@ -30,6 +37,15 @@ class StoredFrame:
     entry: EntryFacts | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The last checkpoint a run committed, or began from."""
+
+    checkpoint: CheckpointRef | None
+    graph_hash: str | None
+    next_offset: int
+
+
 async def decode(client: Client, payload: Payload, model: type[BaseModel]) -> Any:
     """Decode one payload with the client's converter, codec and external storage."""
     (value,) = await client.data_converter.decode([payload], [model])
@@ -40,9 +56,7 @@ async def start_input(client: Client, thread_id: str, run_id: str) -> RunInput:
     """Return the argument of a run: one round trip."""
     history = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(page_size=1)
     async for event in history:
-        payloads = event.workflow_execution_started_event_attributes.input.payloads
-        result: RunInput = await decode(client, payloads[0], RunInput)
-        return result
+        return await _run_input(client, event)
     raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history.")
 
 
@@ -107,15 +121,40 @@ def restore(stored: StoredFrame, base: bytes | None) -> Frame:
     return frame
 
 
-async def _stored_frames(client: Client, ref: CheckpointRef) -> AsyncIterator[StoredFrame | CheckpointRef]:
-    """Yield the checkpoints of a run, newest first; last the reference to the run's base, if it lies elsewhere."""
+async def last_commit(client: Client, thread_id: str, run_id: str) -> Commit:
+    """Return where a run stands by its history alone: for one that was cancelled, terminated or timed out.
+
+    Costs a round trip for each 200 events back to the last superstep.
+
+    Raises:
+        CheckpointNotFoundError: When the history is not there (any more).
+    """
+    async for event in reverse_events(client, thread_id, run_id):
+        outcome = await superstep_outcome(client, event)
+        if outcome is not None and outcome.checkpoint is not None:
+            facts = outcome.checkpoint
+            after = outcome.events[-1].offset + 1 if outcome.events else 0
+            ref = CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=facts.checkpoint_id)
+            return Commit(ref, facts.graph_hash, after)
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            run_input = await _run_input(client, event)
+            return Commit(run_input.base, run_input.graph_hash, run_input.next_offset)
+    return Commit(None, None, 0)
+
+
+async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIterator[HistoryEvent]:
+    """Yield the history of a run, newest event first; a round trip for each 200 events.
+
+    Raises:
+        CheckpointNotFoundError: When the history is not there (any more).
+    """
     token = b""
     while True:
         try:
             response = await client.workflow_service.get_workflow_execution_history_reverse(
                 GetWorkflowExecutionHistoryReverseRequest(
                     namespace=client.namespace,
-                    execution=WorkflowExecution(workflow_id=ref.thread_id, run_id=ref.run_id),
+                    execution=WorkflowExecution(workflow_id=thread_id, run_id=run_id),
                     maximum_page_size=_REVERSE_PAGE,
                     next_page_token=token,
                 ),
@@ -124,31 +163,49 @@ async def _stored_frames(client: Client, ref: CheckpointRef) -> AsyncIterator[St
         except RPCError as error:
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
                 raise CheckpointNotFoundError(
-                    f"The history of thread {ref.thread_id!r}, run {ref.run_id!r} is not there (any more): "
-                    f"{error.message}"
+                    f"The history of thread {thread_id!r}, run {run_id!r} is not there (any more): {error.message}"
                 ) from error
             raise
         for event in response.history.events:
-            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
-                result = await superstep_result(client, event)
-                if result is not None and result.checkpoint is not None:
-                    yield StoredFrame(result.checkpoint, result.frame, result.entry)
-            elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-                payloads = event.workflow_execution_started_event_attributes.input.payloads
-                run_input: RunInput = await decode(client, payloads[0], RunInput)
-                if run_input.base_facts is not None:
-                    yield StoredFrame(run_input.base_facts, run_input.frame)
-                elif run_input.base is not None:
-                    yield run_input.base
+            yield event
         token = response.next_page_token
         if not token:
             return
 
 
-async def superstep_result(client: Client, event: HistoryEvent) -> SuperstepResult | None:
-    """Return the superstep result of an ActivityTaskCompleted event."""
-    payloads = event.activity_task_completed_event_attributes.result.payloads
+async def _stored_frames(client: Client, ref: CheckpointRef) -> AsyncIterator[StoredFrame | CheckpointRef]:
+    """Yield the checkpoints of a run, newest first; last the reference to the run's base, if it lies elsewhere."""
+    async for event in reverse_events(client, ref.thread_id, ref.run_id):
+        outcome = await superstep_outcome(client, event)
+        if outcome is not None and outcome.checkpoint is not None:
+            entry = outcome.entry if isinstance(outcome, SuperstepResult) else None
+            yield StoredFrame(outcome.checkpoint, outcome.frame, entry)
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            run_input = await _run_input(client, event)
+            if run_input.base_facts is not None:
+                yield StoredFrame(run_input.base_facts, run_input.frame)
+            elif run_input.base is not None:
+                yield run_input.base
+
+
+async def superstep_outcome(client: Client, event: HistoryEvent) -> SuperstepResult | SuperstepFailure | None:
+    """Return what a superstep reported in an ActivityTaskCompleted or ActivityTaskFailed event; None for others."""
+    if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+        payloads = event.activity_task_completed_event_attributes.result.payloads
+        model: type[SuperstepResult] | type[SuperstepFailure] = SuperstepResult
+    elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+        failure = event.activity_task_failed_event_attributes.failure
+        payloads = failure.application_failure_info.details.payloads
+        model = SuperstepFailure
+    else:
+        return None
     if not payloads:
         return None
-    result: SuperstepResult = await decode(client, payloads[0], SuperstepResult)
-    return result
+    outcome: SuperstepResult | SuperstepFailure = await decode(client, payloads[0], model)
+    return outcome
+
+
+async def _run_input(client: Client, event: HistoryEvent) -> RunInput:
+    payloads = event.workflow_execution_started_event_attributes.input.payloads
+    run_input: RunInput = await decode(client, payloads[0], RunInput)
+    return run_input

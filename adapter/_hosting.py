@@ -64,7 +64,8 @@ class HostedWorkflow:
         async with self._turn:
             yield self._instance
 
-    async def _prepare(self, workflow: Workflow) -> None:
+    async def prepare(self, workflow: Workflow) -> None:
+        """Note the state the executors begin with."""
         for executor in workflow.executors.values():
             state = await executor.on_checkpoint_save()
             self.pristine_state[executor.id] = state
@@ -79,21 +80,69 @@ async def build(entry: WorkflowEntry) -> Workflow:
     """
     if is_workflow(entry):
         return entry
-    name = getattr(entry, "__qualname__", repr(entry))
+    built = _call(entry)
+    if inspect.isawaitable(built):
+        try:
+            built = await built
+        except Exception as error:
+            raise _raised(entry, error) from error
+    return _checked(built, entry)
+
+
+def _call(entry: WorkflowEntry) -> Any:
     if not callable(entry):
         raise HostingError(f"{entry!r} is neither a workflow nor a factory `() -> Workflow`.")
     try:
-        built: Any = entry()
-        if inspect.isawaitable(built):
-            built = await built
+        return entry()
     except Exception as error:
-        raise HostingError(f"Factory {name!r} raised {type(error).__name__}: {error}") from error
-    if not is_workflow(built):
-        hint = ""
-        if hasattr(built, "build"):
-            hint = " Return `builder.build()`."
-        raise HostingError(f"Factory {name!r} returned {type(built).__name__!r}, not a Workflow.{hint}")
-    return built
+        raise _raised(entry, error) from error
+
+
+def _raised(entry: WorkflowEntry, error: Exception) -> HostingError:
+    return HostingError(f"Factory {_factory_name(entry)!r} raised {type(error).__name__}: {error}")
+
+
+def _checked(built: Any, entry: WorkflowEntry) -> Workflow:
+    if is_workflow(built):
+        return built
+    hint = " Return `builder.build()`." if hasattr(built, "build") else ""
+    raise HostingError(f"Factory {_factory_name(entry)!r} returned {type(built).__name__!r}, not a Workflow.{hint}")
+
+
+def _factory_name(entry: WorkflowEntry) -> str:
+    return getattr(entry, "__qualname__", repr(entry))
+
+
+def build_now(entry: WorkflowEntry) -> tuple[WorkflowEntry, str | None]:
+    """Build an entry outside a loop, where that is possible.
+
+    Returns:
+        What to give to `define`, and the workflow's name; None for an async factory, which is not called.
+
+    Raises:
+        HostingError: When it cannot be built, or its name is auto-generated.
+    """
+    if inspect.iscoroutinefunction(entry):
+        return entry, None
+    first: Any = entry if is_workflow(entry) else _call(entry)
+    if inspect.isawaitable(first):
+        if inspect.iscoroutine(first):
+            first.close()
+        return entry, None
+    workflow = _checked(first, entry)
+    return workflow, checked_name(workflow)
+
+
+async def define(entry: WorkflowEntry) -> HostedWorkflow:
+    """Build an entry once, for a caller that needs its types and does not run it.
+
+    Raises:
+        HostingError: When it cannot be built, or its name is auto-generated.
+    """
+    first = await build(entry)
+    hosted = HostedWorkflow(entry, first)
+    await hosted.prepare(first)
+    return hosted
 
 
 async def host(entry: WorkflowEntry) -> HostedWorkflow:
@@ -106,7 +155,7 @@ async def host(entry: WorkflowEntry) -> HostedWorkflow:
     hosted = HostedWorkflow(entry, first)
     if not is_workflow(entry):
         second = await build(entry)
-        name = getattr(entry, "__qualname__", repr(entry))
+        name = _factory_name(entry)
         if second is first:
             raise HostingError(
                 f"Factory {name!r} returns the same Workflow instance each time, so runs would share its state. Build "
@@ -120,7 +169,7 @@ async def host(entry: WorkflowEntry) -> HostedWorkflow:
                 f"Factory {name!r} builds a different graph each time: {'; '.join(differences)}. Give every executor "
                 "and every agent an explicit id or name: an unnamed agent gets a random one."
             )
-    await hosted._prepare(first)
+    await hosted.prepare(first)
     return hosted
 
 

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypedDict
 
 from ..workflows._messages import RunOptions
+
+
+class OptionArguments(TypedDict, total=False):
+    """The arguments of `DurableOptions`, for `DurableWorkflow(..., max_attempts=1)`."""
+
+    superstep_timeout: timedelta
+    heartbeat_timeout: timedelta
+    max_attempts: int
+    retry_initial_interval: timedelta
+    retry_backoff: float
+    retry_maximum_interval: timedelta
+    worker_timeout: timedelta
+    server_timeout: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +36,10 @@ class DurableOptions:
         retry_initial_interval: Wait before the second attempt; 1 second.
         retry_backoff: Factor by which the wait grows; 2.
         retry_maximum_interval: Longest wait; 1 minute.
-        worker_timeout: How long the facade waits for a worker to answer a query before it raises NoWorkerError;
+        worker_timeout: How long the facade waits for a first sign of a worker before it raises NoWorkerError;
             10 seconds. Applies to callers, not to runs: a run waits for a worker for ever.
+        server_timeout: How long a stream whose connection to the server is lost tries to get it back; 2 minutes. The
+            run goes on meanwhile.
 
     Raises:
         ValueError: For a value that cannot work, when the options are built.
@@ -36,6 +52,7 @@ class DurableOptions:
     retry_backoff: float = 2.0
     retry_maximum_interval: timedelta = timedelta(minutes=1)
     worker_timeout: timedelta = timedelta(seconds=10)
+    server_timeout: timedelta = timedelta(minutes=2)
 
     def __post_init__(self) -> None:
         for name in (
@@ -44,6 +61,7 @@ class DurableOptions:
             "retry_initial_interval",
             "retry_maximum_interval",
             "worker_timeout",
+            "server_timeout",
         ):
             if getattr(self, name) <= timedelta(0):
                 raise ValueError(f"`{name}` must be longer than 0, got {getattr(self, name)!r}.")

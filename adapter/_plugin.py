@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from temporalio.plugin import SimplePlugin
-from temporalio.worker import WorkflowRunner
+from temporalio.worker import WorkerConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from ..activities._cache import DEFAULT_BYTES, CheckpointCache
 from ..activities._superstep import SuperstepActivity
+from ..workflows._messages import SUPERSTEP_ACTIVITY
 from ..workflows._workflow import AgentFrameworkWorkflow
+from ._client import framed_client
 from ._converter import with_frames
 from ._errors import HostingError
 from ._hosting import HostedWorkflow, WorkflowEntry, host_all, is_workflow
@@ -25,8 +27,8 @@ that the payload converter knows. Neither does anything that is not deterministi
 class AgentFrameworkPlugin(SimplePlugin):
     """Hosts framework workflows on a Temporal worker, and gives clients the data converter that goes with them.
 
-    Pass it to `Client.connect(plugins=[...])`; workers made with that client take it over. Do not pass it to the worker
-    again. A client that only starts and answers runs needs no `workflows`.
+    Pass it to `Worker(plugins=[...])`, or to `Client.connect(plugins=[...])` for workers made with that client to take
+    it over. A client that only starts and answers runs needs no `workflows`, and the facade needs no plugin at all.
 
     Args:
         workflows: What the worker hosts, each a factory `() -> Workflow` (sync or async), of which each superstep gets
@@ -71,6 +73,24 @@ class AgentFrameworkPlugin(SimplePlugin):
         if not self.hosted:
             self.hosted.update(await host_all(self._entries))
         return self.hosted
+
+    def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
+        """See base class. A client without this plugin is given our payload converter here.
+
+        Raises:
+            HostingError: When two plugins that host workflows meet on one worker.
+        """
+        activities = list(config.get("activities") or ())
+        if self._entries and any(getattr(found, "__name__", "") == SUPERSTEP_ACTIVITY for found in activities):
+            raise HostingError(
+                "This worker has an AgentFrameworkPlugin with workflows already, from its client perhaps. Name all "
+                "workflows in one plugin, given to the client or to the worker."
+            )
+        # The client's own plugin, without workflows, registers it too.
+        config["workflows"] = [found for found in config.get("workflows") or () if found is not AgentFrameworkWorkflow]
+        config = super().configure_worker(config)
+        config["client"] = framed_client(config["client"])
+        return config
 
     @asynccontextmanager
     async def _run_context(self) -> AsyncIterator[None]:

@@ -52,12 +52,26 @@ class Answers:
         self._early: OrderedDict[str, RespondSignal] = OrderedDict()
         self._answered: OrderedDict[str, None] = OrderedDict()
 
-    def set_pending(self, pending: list[PendingRequest]) -> None:
-        """Take over the pending requests of a checkpoint, with the time each was first asked."""
+    def set_pending(self, pending: list[PendingRequest], *, settled: bool) -> list[RespondSignal]:
+        """Take over the pending requests of a checkpoint, with the time each was first asked.
+
+        Args:
+            pending: The requests of the checkpoint.
+            settled: Whether the framework's run has come to its end, so that no more requests are asked.
+
+        Returns:
+            Answers of facade calls to requests that are not pending now: their callers wait for a verdict.
+        """
         asked = self.pending
         self.pending = OrderedDict((request.request_id, asked.get(request.request_id, request)) for request in pending)
         for request_id in [request_id for request_id in self._early if request_id in self.pending]:
             self._batches.append([self._early.pop(request_id)])
+        if not settled or self._batches:
+            return []
+        unknown = [answer for answer in self._early.values() if answer.call_id is not None]
+        for answer in unknown:
+            del self._early[answer.request_id]
+        return unknown
 
     def add(self, batch: list[RespondSignal], *, busy: bool) -> None:
         """Queue a batch for delivery.

@@ -231,6 +231,8 @@ class SuperstepInput(WireModel):
     streaming: bool = False
     offset: int = 0
     max_attempts: int = 3
+    keyframe: bool = False
+    """Store the checkpoint whole: a run's first, so that a thread outlives the retention of its earlier runs."""
     chain_length: int = 0
     """Patches since the last keyframe."""
     chain_bytes: int = 0
@@ -246,8 +248,8 @@ class SuperstepOutcome(Framed):
     events: list[EventRecord] = Field(default_factory=list)
     attempt: int = 1
     checkpoint: CheckpointFacts | None = None
-    """The newest checkpoint the framework saved. Of a committed superstep None only when every response was rejected, so
-    that nothing ran. Of a failed one the checkpoint the run had entered with, if that was its first superstep."""
+    """The newest checkpoint the framework saved. Of a committed superstep None only when every response was rejected,
+    so that nothing ran. Of a failed one the checkpoint the run had entered with, if that was its first superstep."""
     rejected: dict[str, str] = Field(default_factory=dict)
     """request id -> why its response was refused."""
 

@@ -61,10 +61,11 @@ class AgentFrameworkWorkflow:
         self._log = EventLog(run_input.next_offset)
         self._answers = Answers()
         self._state: RunState = "running"
-        self._checkpoint = run_input.base
+        self._checkpoint = run_input.base if run_input.base_facts is None else _ref(run_input.base_facts)
         self._graph_hash = run_input.graph_hash
         self._superstep_number = 0
         self._executors: list[str] = []
+        self._committed = False
         self._chain_length = 0
         self._chain_bytes = 0
         self._pending_status = False
@@ -156,6 +157,7 @@ class AgentFrameworkWorkflow:
                 "streaming": self._streaming,
                 "offset": self._log.next_offset,
                 "max_attempts": self._input.options.max_attempts,
+                "keyframe": not self._committed,
                 "chain_length": self._chain_length,
                 "chain_bytes": self._chain_bytes,
                 "pending_status": self._pending_status and mode == "continue",
@@ -218,12 +220,15 @@ class AgentFrameworkWorkflow:
             if record.state == "IN_PROGRESS_PENDING_REQUESTS":
                 self._pending_status = True
         self._flush_deferred()
-        self._answers.set_pending(result.pending)
+        for unknown in self._answers.set_pending(result.pending, settled=result.state != "running"):
+            reason = f"Response provided for unknown request ID: {unknown.request_id}"
+            self._log.append(self._audit(unknown.request_id, unknown.responder, unknown.call_id, reason))
         facts = result.checkpoint
         if facts is None:
             return
         self._checkpoint = _ref(facts)
         self._graph_hash = facts.graph_hash
+        self._committed = True
         self._superstep_number = facts.superstep
         self._executors = result.next_executors
         if facts.base_checkpoint_id is None:

@@ -1,0 +1,355 @@
+"""One call of the facade: where the thread stands, what to start or signal, and which events are the call's."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent_framework import CheckpointStorage, WorkflowEvent
+from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from ..workflows._messages import (
+    EVENTS_QUERY,
+    PENDING_REQUESTS_QUERY,
+    RESPOND_SIGNAL,
+    STATUS_QUERY,
+    WORKFLOW_TYPE,
+    EventPage,
+    PendingRequest,
+    RunInput,
+    RunStatus,
+    Value,
+)
+from ._arguments import encode_message, encode_responses, unwrap_message
+from ._checkpoint import Checkpoint
+from ._client import rpc_errors
+from ._errors import (
+    AlreadyRunningError,
+    CheckpointNotFoundError,
+    DurableWorkflowError,
+    NoWorkerError,
+    PayloadError,
+    PendingRequestsError,
+    ThreadNotFoundError,
+)
+from ._follower import RunFollower
+from ._hosting import HostedWorkflow
+from ._options import DurableOptions
+from ._outcome import NO_PENDING, CallReader
+from ._seed import seed_from_storage
+from ._steps import StepDecoder
+from ._thread import MEMO_WORKFLOW_NAME, ThreadTip, read_tip
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a caller gave, validated."""
+
+    message: Any
+    responses: Mapping[str, Any] | None
+    streaming: bool
+    checkpoint_id: str | None
+    storage: CheckpointStorage | None
+    function_invocation_kwargs: Value | None
+    client_kwargs: Value | None
+
+
+class Caller:
+    """Carries out calls.
+
+    Args:
+        client: A client with our payload converter.
+        task_queue: Where new runs are started.
+        options: Options of new runs.
+    """
+
+    def __init__(self, client: Client, task_queue: str, options: DurableOptions) -> None:
+        self._client = client
+        self._task_queue = task_queue
+        self._options = options
+
+    async def events(
+        self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None
+    ) -> AsyncIterator[WorkflowEvent[Any]]:
+        """Carry out a call and yield its events; the handle moves forward with them."""
+        if call.storage is not None and hosted is None:
+            raise PayloadError(
+                "`checkpoint_storage` needs the workflow's types: make the facade from its factory, not its name."
+            )
+        tip = await read_tip(self._client, handle.thread_id, name, seen_run_id=handle.run_id)
+        if call.checkpoint_id is not None and call.storage is not None and hosted is not None:
+            reader = await self._seed(call, handle, name, hosted, tip, call.checkpoint_id, call.storage)
+        elif call.message is not None:
+            reader = await self._message(call, handle, name, hosted, tip)
+        elif call.responses is not None:
+            reader = await self._respond(call, handle, name, hosted, tip)
+        else:
+            reader = await self._resume(call, handle, name, hosted, tip)
+        async for event in reader.events():
+            yield event
+
+    async def pending_requests(self, thread_id: str) -> list[PendingRequest]:
+        """Ask a thread's latest run what it waits for."""
+        pending: list[PendingRequest] = await self._query(
+            thread_id, None, PENDING_REQUESTS_QUERY, result_type=list[PendingRequest]
+        )
+        return pending
+
+    async def cancel(self, thread_id: str) -> None:
+        """Cancel a thread's open run."""
+        with rpc_errors(self._client, f"cancel thread {thread_id!r}"):
+            try:
+                await self._client.get_workflow_handle(thread_id).cancel()
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    raise
+                raise ThreadNotFoundError(f"Thread {thread_id!r} has no open run to cancel.") from error
+
+    async def _message(
+        self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None, tip: ThreadTip
+    ) -> CallReader:
+        if tip.state == "open":
+            await self._refuse_message(handle.thread_id, tip)
+        if tip.in_flight:
+            raise RuntimeError(
+                "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. "
+                "Resume the thread with `run_stream(checkpoint=...)`, or use a new one."
+            )
+        message = call.message if hosted is None else unwrap_message(call.message, hosted.catalog.input_types)
+        run_input = self._input(call, name, tip, mode="message")
+        run_input.message = encode_message(message)
+        run_input.discard_in_flight = tip.state == "failed"
+        return await self._start(call, handle, hosted, run_input)
+
+    async def _respond(
+        self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None, tip: ThreadTip
+    ) -> CallReader:
+        responses = call.responses or {}
+        if not responses:
+            raise ValueError("'responses' is empty: give at least one, by request id.")
+        if tip.state in ("new", "idle") or (tip.state != "open" and tip.checkpoint is None):
+            raise RuntimeError(NO_PENDING)
+        call_id = uuid.uuid4().hex
+        batch = encode_responses(
+            responses,
+            call_id=call_id,
+            streaming=call.streaming,
+            function_invocation_kwargs=call.function_invocation_kwargs,
+            client_kwargs=call.client_kwargs,
+        )
+        if tip.state != "open":
+            run_input = self._input(call, name, tip, mode="responses")
+            run_input.responses = batch
+            run_input.discard_in_flight = tip.state == "failed"
+            return await self._start(call, handle, hosted, run_input, call_id=call_id)
+        status = await self._status(handle.thread_id, tip.run_id)
+        if status.state == "waiting":
+            for request_id in responses:
+                if request_id not in status.pending_requests:
+                    raise ValueError(f"Response provided for unknown request ID: {request_id}")
+        handle.run_id = status.run_id
+        reader = self._reader(
+            call,
+            handle,
+            hosted,
+            call_id=call_id,
+            after=status.next_offset - 1,
+            until=tip.history_length,
+            raise_rejected=functools.partial(self._raise_rejected, handle.thread_id, status, call_id),
+        )
+        run = self._client.get_workflow_handle(handle.thread_id, run_id=status.run_id)
+        with rpc_errors(self._client, f"answer thread {handle.thread_id!r}"):
+            await run.signal(RESPOND_SIGNAL, batch)
+        await self._raise_rejected(handle.thread_id, status, call_id)
+        return reader
+
+    async def _resume(
+        self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None, tip: ThreadTip
+    ) -> CallReader:
+        if tip.state == "new":
+            raise ThreadNotFoundError(
+                f"Thread {handle.thread_id!r} has no run to go on with. Begin it with a message: "
+                "`run_stream(message, checkpoint=checkpoint)`."
+            )
+        if tip.state in ("open", "idle"):
+            handle.run_id = tip.run_id
+            return self._reader(call, handle, hosted, after=handle.offset, until=tip.history_length)
+        if tip.checkpoint is None:
+            raise CheckpointNotFoundError(
+                f"Thread {handle.thread_id!r} ended ({tip.state}) before its first checkpoint. Send its message again."
+            )
+        return await self._start(call, handle, hosted, self._input(call, name, tip, mode="resume"))
+
+    async def _seed(
+        self,
+        call: Call,
+        handle: Checkpoint,
+        name: str,
+        hosted: HostedWorkflow,
+        tip: ThreadTip,
+        checkpoint_id: str,
+        storage: CheckpointStorage,
+    ) -> CallReader:
+        if tip.state == "open":
+            raise AlreadyRunningError(
+                f"Thread {handle.thread_id!r} is running, so it cannot begin from checkpoint {checkpoint_id!r}. Use a "
+                "new thread: `checkpoint=durable.checkpoint()`."
+            )
+        run_input = self._input(call, name, tip, mode="resume" if call.responses is None else "responses")
+        await seed_from_storage(run_input, handle.thread_id, hosted, storage, checkpoint_id)
+        call_id = None
+        if call.responses is not None:
+            call_id = uuid.uuid4().hex
+            run_input.responses = encode_responses(
+                call.responses,
+                call_id=call_id,
+                streaming=call.streaming,
+                function_invocation_kwargs=call.function_invocation_kwargs,
+                client_kwargs=call.client_kwargs,
+            )
+        return await self._start(call, handle, hosted, run_input, call_id=call_id)
+
+    def _input(self, call: Call, name: str, tip: ThreadTip, *, mode: Any) -> RunInput:
+        return RunInput(
+            workflow_name=name,
+            mode=mode,
+            base=tip.checkpoint,
+            graph_hash=tip.graph_hash,
+            streaming=call.streaming,
+            function_invocation_kwargs=call.function_invocation_kwargs,
+            client_kwargs=call.client_kwargs,
+            next_offset=tip.next_offset,
+            options=self._options.to_wire(),
+        )
+
+    async def _start(
+        self,
+        call: Call,
+        handle: Checkpoint,
+        hosted: HostedWorkflow | None,
+        run_input: RunInput,
+        *,
+        call_id: str | None = None,
+    ) -> CallReader:
+        with rpc_errors(self._client, f"start a run of thread {handle.thread_id!r}"):
+            try:
+                run = await self._client.start_workflow(
+                    WORKFLOW_TYPE,
+                    run_input,
+                    id=handle.thread_id,
+                    task_queue=self._task_queue,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                    memo={MEMO_WORKFLOW_NAME: run_input.workflow_name},
+                    static_summary=run_input.workflow_name,
+                )
+            except WorkflowAlreadyStartedError as error:
+                raise AlreadyRunningError(
+                    f"Another caller has just started a run of thread {handle.thread_id!r}; nothing was sent. Follow it "
+                    f"with `run_stream(checkpoint=...)`, or use a thread of your own."
+                ) from error
+        handle.run_id = run.first_execution_run_id
+        return self._reader(call, handle, hosted, call_id=call_id, after=run_input.next_offset - 1)
+
+    def _reader(
+        self,
+        call: Call,
+        handle: Checkpoint,
+        hosted: HostedWorkflow | None,
+        *,
+        after: int,
+        call_id: str | None = None,
+        until: int = 0,
+        raise_rejected: Callable[[], Awaitable[None]] | None = None,
+    ) -> CallReader:
+        run_id = handle.run_id or ""
+        kept = handle.take_reader(run_id)
+        # What follows a thread may have to give events that were read before; answers have only new ones.
+        follower, decoder = kept if raise_rejected is not None else (None, None)
+        if follower is None or decoder is None:
+            follower = RunFollower(
+                self._client,
+                handle.thread_id,
+                run_id,
+                task_queue=self._task_queue,
+                worker_timeout=self._options.worker_timeout,
+                server_timeout=self._options.server_timeout,
+            )
+            decoder = StepDecoder(self._client, handle.thread_id, run_id, hosted.catalog if hosted else None)
+        return CallReader(
+            follower,
+            decoder,
+            handle,
+            after=after,
+            call_id=call_id,
+            until=until,
+            mirror=call.storage,
+            raise_rejected=raise_rejected,
+        )
+
+    async def _refuse_message(self, thread_id: str, tip: ThreadTip) -> None:
+        try:
+            status = await self._status(thread_id, tip.run_id)
+        except NoWorkerError:
+            status = None
+        if status is not None and status.state == "waiting":
+            raise PendingRequestsError(
+                f"Thread {thread_id!r} waits for responses to {status.pending_requests!r}, so it takes no new message. "
+                "Answer with `responses=`, cancel the thread, or use a thread of its own: "
+                "`checkpoint=durable.checkpoint()`."
+            )
+        raise AlreadyRunningError(
+            f"Thread {thread_id!r} is running, so it takes no new message. Follow it with "
+            "`run_stream(checkpoint=...)`, or use a thread of its own: `checkpoint=durable.checkpoint()`."
+        )
+
+    async def _raise_rejected(self, thread_id: str, status: RunStatus, call_id: str) -> None:
+        """Raise what the workflow rejected of a call's responses; queries see every signal sent before them.
+
+        Raises:
+            ValueError: As the framework refuses a response.
+        """
+        after = status.next_offset - 1
+        while True:
+            page: EventPage = await self._query(
+                thread_id, status.run_id, EVENTS_QUERY, args=[after, 500], result_type=EventPage
+            )
+            for record in page.events:
+                if record.call_id == call_id and record.error is not None:
+                    raise ValueError(record.error)
+                after = record.offset
+            if not page.events:
+                return
+
+    async def _status(self, thread_id: str, run_id: str | None) -> RunStatus:
+        status: RunStatus = await self._query(thread_id, run_id, STATUS_QUERY, result_type=RunStatus)
+        return status
+
+    async def _query(
+        self, thread_id: str, run_id: str | None, name: str, *, result_type: Any, args: list[Any] | None = None
+    ) -> Any:
+        handle = self._client.get_workflow_handle(thread_id, run_id=run_id)
+        with rpc_errors(self._client, f"ask thread {thread_id!r} for its {name.replace('_', ' ')}"):
+            try:
+                return await handle.query(
+                    name, args=args or [], result_type=result_type, rpc_timeout=self._options.worker_timeout
+                )
+            except WorkflowQueryFailedError as error:
+                raise DurableWorkflowError(f"Thread {thread_id!r} did not answer query {name!r}: {error}") from error
+            except RPCError as error:
+                if error.status == RPCStatusCode.NOT_FOUND:
+                    raise ThreadNotFoundError(f"Thread {thread_id!r} has no run.") from error
+                # A query needs a worker: without one the server says so at once, or lets the call run into its time.
+                if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED):
+                    raise NoWorkerError(
+                        f"No worker answers for thread {thread_id!r} on task queue {self._task_queue!r} "
+                        f"({error.message}). Start one: `agent-framework-temporal-worker --workflow ... --task-queue "
+                        f"{self._task_queue}`."
+                    ) from error
+                raise

@@ -1,0 +1,313 @@
+"""The facade: a framework workflow that runs on Temporal, with the interface of `agent_framework.Workflow`."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, Unpack, overload
+
+from agent_framework import (
+    CheckpointStorage,
+    ResponseStream,
+    ToolTypes,
+    WorkflowEvent,
+    WorkflowInvocationKwargs,
+    WorkflowRunResult,
+    WorkflowRunState,
+)
+from temporalio.client import Client
+
+from ..workflows._messages import PendingRequest
+from ._arguments import encode_kwargs, refuse_tools, split_message
+from ._calls import Call, Caller
+from ._checkpoint import Checkpoint
+from ._client import framed_client
+from ._errors import AlreadyRunningError, ThreadNotFoundError
+from ._framework import finalize_events, validate_run_params
+from ._hosting import HostedWorkflow, WorkflowEntry, build_now, define
+from ._options import DurableOptions, OptionArguments
+
+InvocationKwargs = WorkflowInvocationKwargs | Mapping[str, Any]
+Tools = ToolTypes | Callable[..., Any] | Sequence[ToolTypes | Callable[..., Any]]
+
+
+class DurableWorkflow:
+    """Runs a framework workflow durably on Temporal; use it where you would use the `Workflow` itself.
+
+    Each *thread* is a Temporal workflow id. Without `checkpoint=` the facade keeps a thread of its own, as an
+    in-process instance keeps its state; with it, any number of threads run through one facade.
+
+    Args:
+        workflow: The workflow's factory or instance, as the worker hosts it: the facade takes types from it and never
+            runs it. Or its name: a pure client, whose events carry plain JSON data.
+        client: A connected Temporal client. It needs no plugin; its codec and external storage are used.
+        task_queue: Where a worker hosts the workflow.
+        **options: Arguments of `DurableOptions`.
+
+    Raises:
+        HostingError: When the workflow cannot be hosted, or the client has a payload converter of its own.
+        ValueError: For an option that cannot work.
+    """
+
+    def __init__(
+        self,
+        workflow: WorkflowEntry | str,
+        *,
+        client: Client,
+        task_queue: str,
+        **options: Unpack[OptionArguments],
+    ) -> None:
+        if not task_queue:
+            raise ValueError("`task_queue` must name the queue a worker polls.")
+        self._entry: WorkflowEntry | None = None
+        self._name: str | None = None
+        if isinstance(workflow, str):
+            self._name = workflow
+        else:
+            # An async factory can only be called in a loop: its name is known with the first run.
+            self._entry, self._name = build_now(workflow)
+        self._hosted: HostedWorkflow | None = None
+        self._caller = Caller(framed_client(client), task_queue, DurableOptions(**options))
+        self._status = WorkflowRunState.IDLE
+        self._own: Checkpoint | None = None
+        self._active: weakref.WeakValueDictionary[str, ResponseStream[Any, Any]] = weakref.WeakValueDictionary()
+
+    @property
+    def name(self) -> str:
+        """The workflow's name; of an async factory known after the first run, empty before."""
+        return self._name or ""
+
+    @property
+    def status(self) -> WorkflowRunState:
+        """State the caller of the last run has seen, in step with the events it was given."""
+        return self._status
+
+    def checkpoint(self, thread_id: str | None = None) -> Checkpoint:
+        """Return a handle to a thread: no round trip.
+
+        Args:
+            thread_id: Temporal workflow id of the thread, new or existing; a new unique one when left out.
+        """
+        return Checkpoint(workflow_name=self.name, thread_id=thread_id or f"{self.name or 'thread'}-{uuid.uuid4()}")
+
+    def run_stream(
+        self,
+        message: Any | None = None,
+        *,
+        responses: Mapping[str, Any] | None = None,
+        checkpoint: Checkpoint | None = None,
+        checkpoint_id: str | None = None,
+        checkpoint_storage: CheckpointStorage | None = None,
+        tools: Tools | None = None,
+        function_invocation_kwargs: InvocationKwargs | None = None,
+        client_kwargs: InvocationKwargs | None = None,
+    ) -> ResponseStream[WorkflowEvent, WorkflowRunResult]:
+        """Start, answer, or follow a run, and stream its events; `run(stream=True)` is the same.
+
+        Args:
+            message: Message for the start executor. A list made only of `Response` objects is responses; a one-element
+                list is unwrapped if the start executor takes its element and not the list.
+            responses: Responses to pending requests, by request id.
+            checkpoint: The thread to go on with, alone: follow what runs, or resume what failed.
+            checkpoint_id: With `checkpoint_storage`: begin a new thread from that checkpoint.
+            checkpoint_storage: Takes a copy of each checkpoint as the stream passes it; history stays the truth.
+            tools: Refused: live objects cannot travel.
+            function_invocation_kwargs: Passed to tools, as JSON.
+            client_kwargs: Passed to chat clients, as JSON.
+
+        Returns:
+            The events an in-process run would give, as they are committed, superstep by superstep. Leaving the stream
+            does not stop the run.
+
+        Raises:
+            ValueError: For a combination of arguments the framework refuses, in its words.
+            PayloadError: For an argument that cannot travel.
+            AlreadyRunningError: When a stream of this facade follows the thread already.
+
+        While it is iterated it raises what the run raises, or one of the errors in `adapter._errors`.
+
+        Cost: a run takes 5 history events and each superstep 6; responses 4 more. Following costs no history.
+        """
+        return self._stream(
+            message,
+            stream=True,
+            responses=responses,
+            checkpoint=checkpoint,
+            checkpoint_id=checkpoint_id,
+            checkpoint_storage=checkpoint_storage,
+            include_status_events=False,
+            tools=tools,
+            function_invocation_kwargs=function_invocation_kwargs,
+            client_kwargs=client_kwargs,
+        )
+
+    @overload
+    def run(
+        self,
+        message: Any | None = None,
+        *,
+        stream: Literal[True],
+        responses: Mapping[str, Any] | None = None,
+        checkpoint: Checkpoint | None = None,
+        checkpoint_id: str | None = None,
+        checkpoint_storage: CheckpointStorage | None = None,
+        tools: Tools | None = None,
+        function_invocation_kwargs: InvocationKwargs | None = None,
+        client_kwargs: InvocationKwargs | None = None,
+    ) -> ResponseStream[WorkflowEvent, WorkflowRunResult]: ...
+
+    @overload
+    def run(
+        self,
+        message: Any | None = None,
+        *,
+        stream: Literal[False] = ...,
+        responses: Mapping[str, Any] | None = None,
+        checkpoint: Checkpoint | None = None,
+        checkpoint_id: str | None = None,
+        checkpoint_storage: CheckpointStorage | None = None,
+        include_status_events: bool = False,
+        tools: Tools | None = None,
+        function_invocation_kwargs: InvocationKwargs | None = None,
+        client_kwargs: InvocationKwargs | None = None,
+    ) -> Awaitable[WorkflowRunResult]: ...
+
+    def run(
+        self,
+        message: Any | None = None,
+        *,
+        stream: bool = False,
+        responses: Mapping[str, Any] | None = None,
+        checkpoint: Checkpoint | None = None,
+        checkpoint_id: str | None = None,
+        checkpoint_storage: CheckpointStorage | None = None,
+        include_status_events: bool = False,
+        tools: Tools | None = None,
+        function_invocation_kwargs: InvocationKwargs | None = None,
+        client_kwargs: InvocationKwargs | None = None,
+    ) -> ResponseStream[WorkflowEvent, WorkflowRunResult] | Awaitable[WorkflowRunResult]:
+        """Run as `agent_framework.Workflow.run` does; arguments, costs and errors as of `run_stream`.
+
+        Args:
+            message: See `run_stream`.
+            stream: Return the stream, and let agents emit updates; else an awaitable result.
+            responses: See `run_stream`.
+            checkpoint: See `run_stream`.
+            checkpoint_id: See `run_stream`.
+            checkpoint_storage: See `run_stream`.
+            include_status_events: Keep status events in the result.
+            tools: See `run_stream`.
+            function_invocation_kwargs: See `run_stream`.
+            client_kwargs: See `run_stream`.
+        """
+        response_stream = self._stream(
+            message,
+            stream=stream,
+            responses=responses,
+            checkpoint=checkpoint,
+            checkpoint_id=checkpoint_id,
+            checkpoint_storage=checkpoint_storage,
+            include_status_events=include_status_events,
+            tools=tools,
+            function_invocation_kwargs=function_invocation_kwargs,
+            client_kwargs=client_kwargs,
+        )
+        return response_stream if stream else response_stream.get_final_response()
+
+    async def pending_requests(self, checkpoint: Checkpoint | None = None) -> list[PendingRequest]:
+        """Return what the thread waits for, as plain JSON: one query, which a worker answers.
+
+        Raises:
+            ThreadNotFoundError: When the thread has no run.
+            NoWorkerError: When no worker answers.
+        """
+        return await self._caller.pending_requests(self._handle(checkpoint).thread_id)
+
+    async def cancel(self, checkpoint: Checkpoint | None = None) -> None:
+        """Cancel what runs in the thread; the cancellation reaches the running executor. One round trip.
+
+        Raises:
+            ThreadNotFoundError: When the thread has no open run.
+        """
+        await self._caller.cancel(self._handle(checkpoint).thread_id)
+
+    def _handle(self, checkpoint: Checkpoint | None) -> Checkpoint:
+        if checkpoint is not None:
+            return checkpoint
+        if self._own is None:
+            self._own = self.checkpoint()
+        return self._own
+
+    def _stream(
+        self,
+        message: Any | None,
+        *,
+        stream: bool,
+        responses: Mapping[str, Any] | None,
+        checkpoint: Checkpoint | None,
+        checkpoint_id: str | None,
+        checkpoint_storage: CheckpointStorage | None,
+        include_status_events: bool,
+        tools: Tools | None,
+        function_invocation_kwargs: InvocationKwargs | None,
+        client_kwargs: InvocationKwargs | None,
+    ) -> ResponseStream[WorkflowEvent, WorkflowRunResult]:
+        message, responses = split_message(message, responses)
+        if checkpoint is None or message is not None or responses is not None or checkpoint_id is not None:
+            validate_run_params(message, responses, checkpoint_id)
+        if checkpoint_id is not None and checkpoint_storage is None:
+            raise ValueError(
+                "Cannot restore from checkpoint: either provide checkpoint_storage parameter or build workflow with "
+                "WorkflowBuilder(checkpoint_storage=checkpoint_storage)."
+            )
+        if tools is not None:
+            refuse_tools()
+        handle = self._handle(checkpoint)
+        if self.name and handle.workflow_name and handle.workflow_name != self.name:
+            raise ThreadNotFoundError(
+                f"Checkpoint of thread {handle.thread_id!r} is of workflow {handle.workflow_name!r}, not of "
+                f"{self.name!r}. Use the facade of that workflow."
+            )
+        if self._active.get(handle.thread_id) is not None:
+            raise AlreadyRunningError(
+                f"Thread {handle.thread_id!r} is already running; concurrent runs are not allowed on the same thread. "
+                "Read the stream to its end, drop it, or use a thread of its own: `checkpoint=durable.checkpoint()`."
+            )
+        call = Call(
+            message=message,
+            responses=responses,
+            streaming=stream,
+            checkpoint_id=checkpoint_id,
+            storage=checkpoint_storage,
+            function_invocation_kwargs=encode_kwargs("function_invocation_kwargs", function_invocation_kwargs),
+            client_kwargs=encode_kwargs("client_kwargs", client_kwargs),
+        )
+        response_stream = ResponseStream[WorkflowEvent, WorkflowRunResult](
+            self._events(call, handle),
+            finalizer=functools.partial(finalize_events, include_status_events=include_status_events),
+        )
+        self._active[handle.thread_id] = response_stream
+        return response_stream
+
+    async def _events(self, call: Call, handle: Checkpoint) -> AsyncIterator[WorkflowEvent[Any]]:
+        mine = self._active.get(handle.thread_id)
+        token = id(mine)
+        del mine  # The caller's reference alone keeps the thread taken.
+        try:
+            hosted = await self._definition()
+            handle.workflow_name = self.name
+            async for event in self._caller.events(call, handle, self.name, hosted):
+                if event.type == "status" and event.state is not None:
+                    self._status = event.state
+                yield event
+        finally:
+            if id(self._active.get(handle.thread_id)) == token:
+                del self._active[handle.thread_id]
+
+    async def _definition(self) -> HostedWorkflow | None:
+        if self._hosted is None and self._entry is not None:
+            self._hosted = await define(self._entry)
+            self._name = self._hosted.name
+        return self._hosted

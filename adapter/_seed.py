@@ -1,0 +1,57 @@
+"""Beginning a thread from a checkpoint of another storage."""
+
+from __future__ import annotations
+
+from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheckpointException
+
+from ..workflows._messages import CheckpointFacts, CheckpointRef, RunInput
+from ._errors import CheckpointNotFoundError, GraphChangedError, PayloadError
+from ._frames import Frame, digest, pack
+from ._hosting import HostedWorkflow
+from ._pickling import dumps
+
+MAX_INPUT_BYTES = 1_900_000
+"""Temporal refuses a payload of 2 MB; the rest is for the envelope."""
+
+
+async def seed_from_storage(
+    run_input: RunInput, thread_id: str, hosted: HostedWorkflow, storage: CheckpointStorage, checkpoint_id: str
+) -> None:
+    """Put a checkpoint of any framework storage into a run's input, as its base.
+
+    Raises:
+        CheckpointNotFoundError: When the storage does not have it.
+        GraphChangedError: When another graph made it.
+        PayloadError: When it holds what cannot travel, or too much of it.
+    """
+    try:
+        checkpoint: WorkflowCheckpoint | None = await storage.load(checkpoint_id)
+    except WorkflowCheckpointException as error:
+        raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} cannot be loaded: {error}") from error
+    if checkpoint is None:
+        raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} is not in the given storage.")
+    if checkpoint.graph_signature_hash != hosted.graph_hash:
+        raise GraphChangedError(
+            f"Checkpoint {checkpoint_id!r} was made by another graph than that of workflow {hosted.name!r}. Begin from "
+            "a checkpoint of this graph."
+        )
+    raw = dumps(checkpoint, hosted.catalog)
+    frame, _ = pack(Frame(checkpoint=raw, payloads=b""), None)
+    if len(frame) > MAX_INPUT_BYTES:
+        raise PayloadError(
+            f"Checkpoint {checkpoint_id!r} takes {len(frame):,} bytes, over the {MAX_INPUT_BYTES:,} that fit a "
+            "Temporal payload. Configure external storage on the client's data converter."
+        )
+    run_input.base = CheckpointRef(thread_id=thread_id, run_id="", checkpoint_id=checkpoint_id)
+    run_input.graph_hash = hosted.graph_hash
+    run_input.base_facts = CheckpointFacts(
+        checkpoint_id=checkpoint.checkpoint_id,
+        previous_checkpoint_id=checkpoint.previous_checkpoint_id,
+        superstep=checkpoint.iteration_count,
+        digest=digest(raw),
+        size_bytes=len(raw),
+        frame_bytes=len(frame),
+        graph_hash=hosted.graph_hash,
+        timestamp=checkpoint.timestamp,
+    )
+    run_input.with_frame(frame)

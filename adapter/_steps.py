@@ -1,0 +1,82 @@
+"""Superstep outcomes to the framework's events: unpacks their frames and mirrors their checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowEvent
+from temporalio.client import Client
+
+from ..workflows._messages import CheckpointRef, SuperstepFailure, SuperstepResult
+from ._frames import Frame, unpack
+from ._history import StoredFrame, load_checkpoint, restore
+from ._pickling import loads
+from ._records import to_event
+from ._types import TypeCatalog
+
+
+class StepDecoder:
+    """Decodes the supersteps of one run in order.
+
+    Args:
+        client: A client with our payload converter.
+        thread_id: Temporal workflow id.
+        run_id: Temporal run id.
+        catalog: The types of the workflow; None for a client without its definition, which gets plain JSON data.
+    """
+
+    def __init__(self, client: Client, thread_id: str, run_id: str, catalog: TypeCatalog | None) -> None:
+        self._client = client
+        self._thread_id = thread_id
+        self._run_id = run_id
+        self._catalog = catalog
+        self._raw: bytes | None = None
+        self._raw_id: str | None = None
+
+    async def events(
+        self, outcome: SuperstepResult | SuperstepFailure, *, mirror: CheckpointStorage | None
+    ) -> AsyncIterator[tuple[int, WorkflowEvent[Any]]]:
+        """Yield the events of an outcome with their offsets.
+
+        Args:
+            outcome: What a superstep reported.
+            mirror: Takes the outcome's checkpoints before the events are yielded.
+
+        Raises:
+            CheckpointCorruptedError: When the frame does not restore to its digest.
+            PayloadError: When it holds a type this process does not declare.
+        """
+        frame = await self._frame(outcome)
+        payloads: list[Any] | None = None
+        if frame is not None and self._catalog is not None:
+            if frame.payloads:
+                payloads = loads(frame.payloads, self._catalog)
+            if mirror is not None:
+                await self._mirror(frame, mirror)
+        for record in outcome.events:
+            yield record.offset, to_event(record, payloads)
+
+    async def _frame(self, outcome: SuperstepResult | SuperstepFailure) -> Frame | None:
+        if self._catalog is None or not outcome.frame:
+            return None
+        facts = outcome.checkpoint
+        if facts is None:
+            return unpack(outcome.frame, None)
+        base: bytes | None = None
+        if facts.base_checkpoint_id is not None:
+            base = self._raw if self._raw_id == facts.base_checkpoint_id else None
+            if base is None:
+                ref = CheckpointRef(
+                    thread_id=self._thread_id, run_id=self._run_id, checkpoint_id=facts.base_checkpoint_id
+                )
+                base = await load_checkpoint(self._client, ref)
+        frame = restore(StoredFrame(facts, outcome.frame), base)
+        self._raw, self._raw_id = frame.checkpoint, facts.checkpoint_id
+        return frame
+
+    async def _mirror(self, frame: Frame, mirror: CheckpointStorage) -> None:
+        for raw in (frame.entry, frame.checkpoint):
+            if raw and self._catalog is not None:
+                checkpoint: WorkflowCheckpoint = loads(raw, self._catalog)
+                await mirror.save(checkpoint)

@@ -1,0 +1,109 @@
+"""Where a thread stands: the latest run under its workflow id, and what a next run goes on from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHistoryEventFilterType
+from temporalio.service import RPCError, RPCStatusCode
+
+from ..workflows._messages import WORKFLOW_TYPE, CheckpointRef
+from ._client import rpc_errors
+from ._errors import CheckpointNotFoundError, StaleCheckpointError, ThreadNotFoundError
+from ._follower import CloseState, read_close
+from ._history import last_commit
+
+MEMO_WORKFLOW_NAME = "agent_framework_workflow"
+
+ThreadState: TypeAlias = Literal["new", "open"] | CloseState
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTip:
+    """The latest run of a thread."""
+
+    state: ThreadState
+    run_id: str | None = None
+    history_length: int = 0
+    """Events in its history when it was looked up; only of an open run."""
+    checkpoint: CheckpointRef | None = None
+    """The last good checkpoint; only of a run that is over."""
+    graph_hash: str | None = None
+    next_offset: int = 0
+    in_flight: bool = False
+    """Whether the framework still holds messages there, so that it would refuse a new one."""
+
+
+NEW = ThreadTip("new")
+
+
+async def read_tip(client: Client, thread_id: str, workflow_name: str, *, seen_run_id: str | None) -> ThreadTip:
+    """Read where a thread stands: one round trip, two when its latest run is over.
+
+    Args:
+        client: A client with our payload converter.
+        thread_id: Temporal workflow id.
+        workflow_name: Name of the framework workflow the thread must belong to.
+        seen_run_id: The run the caller's checkpoint handle has last seen, if any.
+
+    Raises:
+        ThreadNotFoundError: When the workflow id is something else's, or the run that was seen is gone.
+        StaleCheckpointError: When the latest run is not the one the caller has seen.
+    """
+    handle = client.get_workflow_handle(thread_id)
+    with rpc_errors(client, f"look up thread {thread_id!r}"):
+        try:
+            description = await handle.describe()
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            if seen_run_id is None:
+                return NEW
+            raise ThreadNotFoundError(
+                f"Thread {thread_id!r} is not in namespace {client.namespace!r} (any more): it was deleted, or its "
+                "history is past the namespace's retention. Start a new thread."
+            ) from error
+    memo = await description.memo()
+    owner = memo.get(MEMO_WORKFLOW_NAME) if description.workflow_type == WORKFLOW_TYPE else description.workflow_type
+    if owner != workflow_name:
+        raise ThreadNotFoundError(
+            f"Thread {thread_id!r} belongs to workflow {owner!r}, not to {workflow_name!r}. Choose another thread id."
+        )
+    run_id = description.run_id
+    if seen_run_id is not None and seen_run_id != run_id:
+        raise StaleCheckpointError(
+            f"Thread {thread_id!r} has gone on without this checkpoint: it knows run {seen_run_id!r}, the latest is "
+            f"{run_id!r}. Two callers write to one thread. Go on from where it stands with "
+            f"`durable.checkpoint({thread_id!r})`, or use a thread of your own."
+        )
+    if description.status == WorkflowExecutionStatus.RUNNING:
+        return ThreadTip("open", run_id, description.history_length)
+    return await _closed_tip(client, thread_id, run_id)
+
+
+async def _closed_tip(client: Client, thread_id: str, run_id: str) -> ThreadTip:
+    events = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(
+        event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT
+    )
+    async for event in events:
+        closed = await read_close(client, event)
+        known = closed.result or closed.failure
+        if known is not None:
+            return ThreadTip(
+                closed.state,
+                run_id,
+                checkpoint=known.checkpoint,
+                graph_hash=known.graph_hash,
+                next_offset=known.next_offset,
+                in_flight=closed.failure is not None and closed.failure.in_flight,
+            )
+        commit = await last_commit(client, thread_id, run_id)
+        return ThreadTip(
+            closed.state,
+            run_id,
+            checkpoint=commit.checkpoint,
+            graph_hash=commit.graph_hash,
+            next_offset=commit.next_offset,
+        )
+    raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history (any more).")
