@@ -8,8 +8,10 @@ import os
 import shutil
 import signal
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -29,8 +31,21 @@ async def answers(address: str) -> bool:
     return True
 
 
+@contextlib.asynccontextmanager
+async def killed_at_last(process: Process) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
 async def test_serves_its_namespace_and_the_web_ui() -> None:
-    keys = [SearchAttributeKey.for_keyword_list("Tags"), SearchAttributeKey.for_float("Score")]
+    keys: list[SearchAttributeKey[Any]] = [
+        SearchAttributeKey.for_keyword_list("Tags"),
+        SearchAttributeKey.for_float("Score"),
+    ]
     async with await start_dev_server(namespace="mine", search_attributes=keys) as server:
         client = await server.connect()
         assert client.namespace == server.namespace == "mine"
@@ -90,8 +105,7 @@ async def test_command_runs_until_it_is_told_to_stop(number: signal.Signals, tmp
         stderr=PIPE,
         start_new_session=True,
     )
-    with contextlib.ExitStack() as leftovers:
-        leftovers.callback(lambda: process.returncode is None and process.kill())
+    async with killed_at_last(process):
         assert process.stdout is not None
         line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
         assert line.startswith("Temporal dev server at 127.0.0.1:")

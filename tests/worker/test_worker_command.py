@@ -50,9 +50,9 @@ async def line(process: Process) -> str:
         return (await process.stdout.readline()).decode()
 
 
-async def refused(*arguments: str, **options: Mapping[str, str]) -> tuple[int, str]:
+async def refused(*arguments: str) -> tuple[int, str]:
     """Run a worker that must not start; returns its exit code and the one line it says."""
-    async with started(*arguments, **options) as process, asyncio.timeout(READ_SECONDS):
+    async with started(*arguments) as process, asyncio.timeout(READ_SECONDS):
         output, errors = await process.communicate()
     assert process.returncode is not None
     assert output == b""

@@ -1,0 +1,78 @@
+# Everything from a fresh clone, with Python 3.11 or newer and make: `make demo`, `make test`. `make` lists the rest.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python that is new enough; `make PYTHON=/path/to/python3.12 ...` overrides it.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
+PACKAGE := __init__.py worker.py adapter activities workflows
+
+.PHONY: help demo demo-crash server test wheel-test lint format format-check typecheck ci clean FORCE
+
+help:
+	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
+	@echo 'make demo-crash        the same, with its worker killed in the middle'
+	@echo 'make server            a local Temporal server that keeps its threads in .temporal/'
+	@echo 'make test [ARGS=...]   the whole test suite'
+	@echo 'make wheel-test        only: does the built wheel work in an empty environment'
+	@echo 'make lint format format-check typecheck'
+	@echo 'make ci                what CI runs'
+	@echo 'make clean             remove the environment and whatever was built'
+
+demo: $(VENV)/.demo
+	@$(BIN)/python -m examples.content_approval.demo $(ARGS)
+
+demo-crash: $(VENV)/.demo
+	@$(BIN)/python -m examples.content_approval.demo --crash $(ARGS)
+
+server: $(VENV)/.demo
+	@$(BIN)/agent-framework-temporal-dev-server --database .temporal/threads.db $(ARGS)
+
+# Two processes, each with a Temporal server of its own: more would only fight over the processors of a small machine.
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+wheel-test: $(VENV)/.test
+	$(BIN)/python -m pytest tests/packaging $(ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+
+format: $(VENV)/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+format-check: $(VENV)/.test
+	$(BIN)/ruff format --check .
+
+typecheck: $(VENV)/.test
+	$(BIN)/mypy -p agent_framework_temporal -p tests -p examples
+
+# `test` has the wheel test in it.
+ci: lint format-check typecheck test
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { echo 'No Python 3.11 or newer found. Install one, or say where: make PYTHON=/path/to/python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'This project needs Python 3.11 or newer, and $(PYTHON) is not. Say where one is: make PYTHON=/path/to/python3.12' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# An editable installation that type checkers understand links each file, so it has to be made anew when files come and
+# go. This file changes only then.
+$(VENV)/.files: $(VENV)/.created FORCE
+	@find $(PACKAGE) -name '*.py' | sort > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(VENV)/.demo: pyproject.toml $(VENV)/.files
+	$(INSTALL) --editable '.[demo]'
+	@touch $@
+
+# Has all that the demo needs.
+$(VENV)/.test: pyproject.toml $(VENV)/.files
+	$(INSTALL) --editable '.[test]'
+	@touch $@ $(VENV)/.demo

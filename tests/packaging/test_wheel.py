@@ -1,0 +1,121 @@
+"""The built wheel, in an empty environment, beside a project whose own packages are named as ours are inside."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("adapter", "activities", "workflows")
+SCRIPTS = ("agent-framework-temporal-worker", "agent-framework-temporal-dev-server")
+
+
+def run(*command: str | Path, folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from a copy of the sources: the editable installation lives in this checkout's build folder."""
+    copy, out = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("dist")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "py.typed", "__init__.py", "worker.py"):
+        shutil.copy(ROOT / name, copy)
+    # More than goes into the wheel: so that a test sees what must stay out of it.
+    for name in (*PACKAGES, "tests", "examples"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, folder=copy)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Python of an environment that has the wheel, and no sight of the editable installation.
+
+    What the wheel depends on comes from this environment's folder, by a path file in the new one, so that nothing has
+    to be downloaded again. Path files in a folder added like that are not read, and the editable installation is one.
+    """
+    environment = tmp_path_factory.mktemp("environment")
+    venv.create(environment, with_pip=False, symlinks=True)
+    paths = {"base": str(environment), "platbase": str(environment)}
+    site_packages = Path(sysconfig.get_path("purelib", "venv", paths))
+    scripts = Path(sysconfig.get_path("scripts", "venv", paths))
+    made = scripts / "python"
+    run(sys.executable, "-m", "pip", "--python", made, "install", "--no-deps", "--no-index", wheel, folder=environment)
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return made
+
+
+def metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return Parser().parsestr(archive.read(name).decode())
+
+
+def test_lies_beside_a_project_with_packages_of_the_same_names(python: Path, tmp_path: Path) -> None:
+    for name in PACKAGES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"OWNER = 'the project, {name}'\n")
+    (tmp_path / "worker.py").write_text("OWNER = 'the project, worker'\n")
+    program = tmp_path / "main.py"
+    program.write_text(
+        "import activities, adapter, workflows, worker\n"
+        "import agent_framework_temporal as ours\n"
+        "import agent_framework_temporal.adapter, agent_framework_temporal.activities\n"
+        "import agent_framework_temporal.workflows, agent_framework_temporal.worker\n"
+        "for module in (activities, adapter, workflows, worker):\n"
+        "    assert module.OWNER == f'the project, {module.__name__}', module\n"
+        "for name in ours.__all__:\n"
+        "    getattr(ours, name)\n"
+        "assert ours.worker.main and ours.adapter.DurableWorkflow is ours.DurableWorkflow\n"
+        "print(ours.__file__)\n"
+    )
+    found = Path(run(python, program, folder=tmp_path).strip())
+    assert found.is_relative_to(python.parents[1]), f"not the wheel: {found}"
+
+
+def test_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert "agent_framework_temporal/py.typed" in names
+    assert "agent_framework_temporal/worker.py" in names
+    expected = {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in ROOT.glob("*.py")}
+    for package in PACKAGES:
+        expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in (ROOT / package).rglob("*.py")}
+    others = {name for name in names if ".dist-info/" not in name} - {"agent_framework_temporal/py.typed"}
+    assert others == expected
+
+
+def test_carries_its_license(wheel: Path) -> None:
+    found = metadata(wheel)
+    assert found["License-Expression"] == "MIT"
+    assert found["License-File"] == "LICENSE"
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/licenses/LICENSE")]
+        assert archive.read(name) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_says_what_it_is(wheel: Path) -> None:
+    found = metadata(wheel)
+    assert found["Name"] == "agent-framework-temporal"
+    assert found["Requires-Python"] == ">=3.11"
+    assert set(found.get_all("Provides-Extra", [])) == {"dev", "demo", "test"}
+    body = found.get_payload()
+    assert isinstance(body, str)
+    assert body.strip() == (ROOT / "README.md").read_text().strip()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_installs_its_commands(python: Path, script: str, tmp_path: Path) -> None:
+    assert f"usage: {script}" in run(python.with_name(script), "--help", folder=tmp_path)
