@@ -5,21 +5,47 @@ Everything else in this package uses the framework's public API.
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import logging
-import pickle
 import types
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, cast
 
-from agent_framework import Workflow, WorkflowEvent, WorkflowExecutor, WorkflowRunResult
+from agent_framework import (
+    AgentResponse,
+    AgentResponseUpdate,
+    AgentSession,
+    ChatResponse,
+    ChatResponseUpdate,
+    Content,
+    Message,
+    Workflow,
+    WorkflowEvent,
+    WorkflowExecutor,
+    WorkflowRunResult,
+)
 from agent_framework._workflows import _checkpoint_encoding as _encoding
 from agent_framework._workflows._typing_utils import is_instance_of, try_coerce_to_type
 from agent_framework._workflows._workflow import _coerce_request_info_response
+from pydantic import BaseModel
 
-RestrictedUnpickler: type[pickle.Unpickler] = _encoding._RestrictedUnpickler
-"""Takes `(data, allowed_types)`; resolves only framework types, safe builtins and the types named."""
+_FRAMEWORK_PREFIXES = (*_encoding._FRAMEWORK_MODULE_PREFIXES, _encoding._OPENAI_MODULE_PREFIX)
+_DATA_CLASSES = (
+    AgentResponse,
+    AgentResponseUpdate,
+    AgentSession,
+    ChatResponse,
+    ChatResponseUpdate,
+    Content,
+    Message,
+    WorkflowEvent,
+    WorkflowRunResult,
+)
+"""The framework's data that is neither a dataclass nor an enum nor a pydantic model."""
 
 _WORKFLOW_LOGGER = logging.getLogger("agent_framework._workflows._workflow")
 
@@ -29,13 +55,20 @@ def registered_type_keys() -> frozenset[str]:
     return frozenset(_encoding._REGISTERED_CHECKPOINT_TYPE_KEYS)
 
 
-def is_framework_safe(key: str) -> bool:
-    """Tell whether the framework's restricted decoder always allows `key` (`module:qualname`)."""
-    module, _, name = key.partition(":")
-    if key in _encoding._BUILTIN_ALLOWED_TYPE_KEYS:
-        return True
-    prefixes = (*_encoding._FRAMEWORK_MODULE_PREFIXES, _encoding._OPENAI_MODULE_PREFIX)
-    return module.startswith(prefixes) and "." not in name
+def is_framework_module(module: str) -> bool:
+    """Tell whether `module` belongs to the framework, its orchestrations or the OpenAI types it hands out."""
+    return module.startswith(_FRAMEWORK_PREFIXES)
+
+
+def is_framework_data(cls: type[Any]) -> bool:
+    """Tell whether `cls` is data of the framework, which may always be part of a checkpoint.
+
+    Narrower than the framework's own rule, which allows every class that can be reached through one of its modules,
+    agents, tools and storages among them, whose constructors create folders or connect.
+    """
+    if not is_framework_module(cls.__module__):
+        return False
+    return dataclasses.is_dataclass(cls) or issubclass(cls, (enum.Enum, BaseModel, *_DATA_CLASSES))
 
 
 def coerce_value(value: Any, target: Any) -> Any:
@@ -113,7 +146,11 @@ async def drop_restored_events(workflow: Workflow) -> None:
 
 def is_generic_annotation(value: Any) -> bool:
     """Tell whether `value` is a parametrized or special type such as `list[str]` or `str | None`."""
-    return isinstance(value, types.GenericAlias | types.UnionType) or type(value).__module__ == "typing"
+    if value is typing.Any:
+        return True
+    # A class may have a metaclass of typing (protocols, typed dictionaries) and is a class all the same.
+    special = type(value).__module__ == "typing" and not isinstance(value, type)
+    return special or isinstance(value, types.GenericAlias | types.UnionType)
 
 
 def event_types(event: WorkflowEvent[Any]) -> tuple[Any, Any]:

@@ -6,16 +6,21 @@ base64 inside JSON, defeats patches: an item appended to a conversation shifts e
 
 from __future__ import annotations
 
+import enum
 import io
-import pickle  # Written by our workers only, and read through the framework's restricted unpickler.
+import pickle  # Written by our workers only, and read through our own restricted unpickler.
 import types
 import typing
+import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import BaseModel
+
 from ._errors import PayloadError
-from ._framework import RestrictedUnpickler, is_generic_annotation
-from ._types import TypeCatalog, loaded_class, type_key
+from ._framework import is_framework_module, is_generic_annotation
+from ._types import TypeCatalog, generic_args, generic_origin, loaded_class, type_key
+from ._unpickling import CheckpointUnpickler
 
 _PROTOCOL = 5
 _JSON_SCALARS = (str, int, float, bool, type(None))
@@ -44,9 +49,9 @@ def loads(data: bytes, catalog: TypeCatalog) -> Any:
         PayloadError: For bytes that are no such pickle, or that name a type that is not allowed.
     """
     try:
-        return _CheckpointUnpickler(data, catalog).load()
+        return CheckpointUnpickler(data, catalog, _HELPERS).load()
     except Exception as error:  # Hostile bytes make the unpickler raise almost any type.
-        raise PayloadError(f"Checkpoint data cannot be read: {error}") from error
+        raise PayloadError(f"Checkpoint data cannot be read: {type(error).__name__}: {error}") from error
 
 
 class _CheckpointPickler(pickle.Pickler):
@@ -56,98 +61,165 @@ class _CheckpointPickler(pickle.Pickler):
         self._checked: set[type[Any]] = set()
 
     def reducer_override(self, value: Any) -> Any:
-        """Store exceptions and parametrized types by name, check every other class."""
-        if is_generic_annotation(value):
-            return _restore_annotation, (_annotation_name(value), typing.get_args(value))
+        """Store by name what pickle would call a function for, and check every other class."""
+        if value is ... or value is type(None) or is_generic_annotation(value):
+            return _restore_annotation, _reduced_annotation(value)
         if isinstance(value, type):
             self._check(value)
+            origin = generic_origin(value)
+            if origin is not value:
+                return _restore_annotation, (type_key(origin), generic_args(value))
             return NotImplemented
+        if isinstance(value, _FUNCTION_TYPES):
+            if value in _HELPERS.values():
+                return NotImplemented
+            raise PayloadError(
+                f"Function {value.__module__}.{value.__qualname__} is part of a value, but a checkpoint holds data "
+                "only. Keep a name in the state instead, and look the function up by it."
+            )
         if isinstance(value, BaseException):
-            args = list(value.args) if all(isinstance(arg, _JSON_SCALARS) for arg in value.args) else [str(value)]
-            return _restore_exception, (type_key(type(value)), args)
+            text = str(value)
+            return _restore_exception, (type_key(type(value)), exception_args(value) or [text], text)
+        if isinstance(value, zoneinfo.ZoneInfo) and value.key:
+            return _restore_zone, (value.key,)
         self._check(type(value))
-        if getattr(value, "raw_representation", None) is not None and type(value).__module__.startswith(
-            "agent_framework."
-        ):
+        if isinstance(value, enum.Enum):
+            by_name = type(value).__members__.get(value.name or "") is value
+            return _restore_enum, (type(value), value.name if by_name else None, None if by_name else value.value)
+        if is_framework_module(type(value).__module__) and getattr(value, "raw_representation", None) is not None:
             return _without_raw_representation(value)
         return NotImplemented
 
     def _check(self, cls: type[Any]) -> None:
         if cls in self._checked:
             return
-        if not self._catalog.is_allowed(cls) and cls is not types.FunctionType:
-            raise PayloadError(
-                f"{cls.__module__}.{cls.__qualname__} is stored in a checkpoint, but no executor declares it. Add to "
-                f"the module that builds the workflow: "
-                f"`agent_framework.register_checkpoint_type({cls.__qualname__})` (from {cls.__module__})."
-            )
+        if not self._catalog.is_allowed(cls):
+            raise PayloadError(_refusal(cls))
         self._checked.add(cls)
+
+
+def _refusal(cls: type[Any]) -> str:
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    if "<locals>" in cls.__qualname__:
+        return f"{name} is local to a function, so no other process could find it. Move the class to module level."
+    if loaded_class(type_key(cls)) is not cls:
+        return f"{name} cannot be stored in a checkpoint: it is not data. Keep plain data in the state instead."
+    return (
+        f"{name} is stored in a checkpoint, but no executor declares it. Add to the module that builds the workflow: "
+        f"`agent_framework.register_checkpoint_type({cls.__qualname__})` (from {cls.__module__})."
+    )
 
 
 def _without_raw_representation(value: Any) -> tuple[Any, ...]:
     """Drop the provider's own object, as the framework's serialization does; it may be anything at all."""
     reduced: tuple[Any, ...] = value.__reduce_ex__(_PROTOCOL)
     state = reduced[2] if len(reduced) > 2 else None
-    if isinstance(state, dict):
-        state = {**state, "raw_representation": None}
-    return (*reduced[:2], state, *reduced[3:])
+    if isinstance(state, tuple):  # With __slots__: the instance's dictionary and the slots.
+        state = tuple(_emptied(part) for part in state)
+    return (*reduced[:2], _emptied(state), *reduced[3:])
 
 
-class _CheckpointUnpickler(RestrictedUnpickler):  # type: ignore[misc, valid-type]
-    def __init__(self, data: bytes, catalog: TypeCatalog) -> None:
-        super().__init__(data, catalog.allowed)  # type: ignore[call-arg, arg-type]
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Resolve our two helpers; leave every other name to the framework's rules."""
-        if module == __name__ and name in _HELPERS:
-            return _HELPERS[name]
-        if (module, name) == ("builtins", "NoneType") or (module, name) == ("types", "NoneType"):
-            return type(None)
-        return super().find_class(module, name)
+def _emptied(state: Any) -> Any:
+    if isinstance(state, dict) and "raw_representation" in state:
+        return {**state, "raw_representation": None}
+    return state
 
 
-def _annotation_name(annotation: Any) -> str:
+def _reduced_annotation(annotation: Any) -> tuple[str, tuple[Any, ...] | None]:
+    if annotation is ...:
+        return "...", ()
+    if annotation is type(None):
+        return "none", ()
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
-        return "union"
+        return "union", typing.get_args(annotation)
     if origin is typing.Literal:
-        return "literal"
-    if annotation is typing.Any:
-        return "any"
-    return type_key(origin) if isinstance(origin, type) else "any"
+        return "literal", typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _reduced_annotation(annotation.__origin__) if typing.get_args(annotation.__origin__) else ("any", ())
+    if not isinstance(origin, type):
+        return "any", ()  # A type variable, a new type, an alias: nothing a value could be checked against.
+    # The arguments of a callable are a list, which no alias takes back; nobody sends a callable anyway.
+    args = typing.get_args(annotation)
+    return type_key(origin), None if any(isinstance(arg, list) for arg in args) else args
 
 
-def _restore_annotation(name: str, args: tuple[Any, ...]) -> Any:
+# The names and arguments of the functions below are part of the stored format.
+
+
+def _restore_annotation(name: str, args: tuple[Any, ...] | None) -> Any:
+    constants: dict[str, Any] = {"...": ..., "none": type(None), "any": typing.Any}
+    if name in constants:
+        return constants[name]
     if name == "union":
-        return typing.Union[args]
+        return typing.Union[args]  # noqa: UP007 - the members come in a tuple.
     if name == "literal":
         return typing.Literal[args]
-    origin = loaded_class(name) if isinstance(name, str) and name.count(":") == 1 else None
+    origin = loaded_class(name)
     if origin is None or not hasattr(origin, "__class_getitem__"):
         return typing.Any
-    return types.GenericAlias(origin, args)
+    if issubclass(origin, BaseModel):
+        return origin[args]  # type: ignore[index] # A model's subscript makes a model.
+    return origin if args is None else types.GenericAlias(origin, args)
 
 
-def _restore_exception(key: str, args: list[Any]) -> BaseException:
-    """Rebuild an exception without running its constructor; an unknown class becomes RuntimeError."""
-    cls = loaded_class(key) if isinstance(key, str) else None
+def _restore_enum(cls: type[enum.Enum], name: str | None, value: Any) -> enum.Enum:
+    if not issubclass(cls, enum.Enum):
+        raise TypeError(f"{cls!r} is no enumeration")
+    return cls(value) if name is None else cls.__members__[name]
+
+
+def _restore_exception(key: str, args: list[Any], text: str | None = None) -> BaseException:
+    """Rebuild an exception without running a constructor of the user's.
+
+    One whose class is not loaded, or which does not say `text` after all, becomes a RuntimeError that does.
+    """
+    cls = loaded_class(key)
     if cls is None or not issubclass(cls, Exception):
         return RuntimeError(*args)
-    error: Exception = cls.__new__(cls)
-    error.args = tuple(args)
-    return error
+    try:
+        if cls.__module__ == "builtins":  # OSError and its like format their text from what the constructor sets.
+            error: Exception = cls(*args)
+        else:
+            error = cls.__new__(cls)
+            error.args = tuple(args)
+        if text is None or str(error) == text:
+            return error
+    except Exception:  # noqa: S110 - an exception may need anything of its own to exist, or to say what it says.
+        pass
+    return RuntimeError(*args) if text is None else RuntimeError(text)
 
 
+def _restore_zone(key: str) -> zoneinfo.ZoneInfo:
+    return zoneinfo.ZoneInfo(key)
+
+
+_FUNCTION_TYPES = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 _HELPERS: dict[str, Callable[..., Any]] = {
-    "_restore_annotation": _restore_annotation,
-    "_restore_exception": _restore_exception,
+    f"agent_framework_temporal.adapter._pickling:{helper.__name__}": helper
+    for helper in (_restore_annotation, _restore_enum, _restore_exception, _restore_zone)
 }
 
 
-def new_exception(module: str, name: str, args: list[Any]) -> Exception | None:
-    """Rebuild the exception an executor raised, if its class is loaded in this process; else None."""
+def exception_args(error: BaseException) -> list[Any] | None:
+    """Return the arguments that rebuild an exception; None when they are not plain scalars."""
+    args = error.args
+    if type(error).__module__ == "builtins":
+        args = error.__reduce__()[1]  # type: ignore[assignment] # OSError leaves the file name out of its args.
+    return list(args) if all(isinstance(arg, _JSON_SCALARS) for arg in args) else None
+
+
+def new_exception(module: str, name: str, args: list[Any], text: str | None = None) -> Exception | None:
+    """Rebuild the exception an executor raised, if its class is loaded in this process and allows it; else None.
+
+    Args:
+        module: Module of its class.
+        name: Qualified name of its class.
+        args: Its arguments.
+        text: What it said; an exception that would say something else is not rebuilt.
+    """
     cls = loaded_class(f"{module}:{name}")
     if cls is None or not issubclass(cls, Exception):
         return None
-    restored = _restore_exception(f"{module}:{name}", args)
-    return restored if isinstance(restored, Exception) else None
+    restored = _restore_exception(f"{module}:{name}", args, text)
+    return restored if isinstance(restored, cls) else None

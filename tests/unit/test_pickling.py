@@ -1,0 +1,552 @@
+"""Checkpoints as bytes: every value comes back as it was, and hostile bytes do nothing but fail."""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import contextlib
+import copyreg
+import datetime
+import enum
+import os
+import pathlib
+import pickle
+import subprocess
+import threading
+import typing
+import uuid
+import zoneinfo
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+import agent_framework
+import pytest
+from agent_framework import (
+    AgentExecutor,
+    AgentResponse,
+    Content,
+    Executor,
+    FileCheckpointStorage,
+    FunctionTool,
+    Message,
+    Workflow,
+    WorkflowBuilder,
+    WorkflowCheckpoint,
+    WorkflowContext,
+    WorkflowEvent,
+    handler,
+    register_checkpoint_type,
+)
+from agent_framework_temporal.adapter._errors import PayloadError
+from agent_framework_temporal.adapter._pickling import dumps, loads, new_exception
+from agent_framework_temporal.adapter._types import TypeCatalog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, SecretStr, TypeAdapter
+
+from tests.parity.gallery import GALLERY, Row
+from tests.parity.gallery._scripted import Prompt, Reply, scripted_agent
+from tests.unit._in_process import comparable, record
+from tests.unit._undeclared import Undeclared, UndeclaredOuter
+
+T = TypeVar("T")
+
+
+class Colour(enum.Enum):
+    RED = (255, 0, 0)
+    CRIMSON = (255, 0, 0)  # noqa: PIE796 - an alias.
+    BLUE = (0, 0, 255)
+
+
+class Rights(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Grown(BaseModel):
+    due: datetime.datetime
+    colour: Colour = Colour.RED
+    secret: SecretStr = SecretStr("hidden")
+
+
+class Box(BaseModel, Generic[T]):
+    content: T
+
+
+@dataclass(frozen=True, slots=True)
+class Slotted:
+    name: str
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass
+class Node:
+    value: Any = None
+    children: list[Node] = field(default_factory=list)
+
+    class Inner(BaseModel):
+        deep: int
+
+
+class Shelf(dict[str, int]):
+    """A subclass of a container, with an attribute of its own."""
+
+    label = ""
+
+
+class WithReduce:
+    """Restored by its constructor, as its own __reduce__ asks for."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return WithReduce, (self.text,)
+
+
+class Odd(Exception):
+    def __init__(self, item: str, wanted: int) -> None:
+        super().__init__(f"{wanted} of {item}")
+        self.item = item
+
+
+class Keeper(Executor):
+    reduced: WithReduce | None = None
+    shelf: Shelf | None = None
+
+    @handler
+    async def keep(self, node: Node | Slotted | WithReduce | Shelf, ctx: WorkflowContext[Box[Grown]]) -> None:
+        """Declare the types."""
+
+
+def build() -> Workflow:
+    return WorkflowBuilder(name="keeper", start_executor=Keeper(id="keeper")).build()
+
+
+CATALOG = TypeCatalog(build())
+
+
+def round_trip(value: Any) -> Any:
+    return loads(dumps(value, CATALOG), CATALOG)
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.complex_numbers(allow_nan=False),
+    st.text(st.characters(codec=None)),  # Lone surrogates as well: models do stream them.
+    st.binary(),
+    st.decimals(allow_nan=False),
+    st.fractions(),
+    st.uuids(),
+    st.dates(),
+    st.times(),
+    st.datetimes(timezones=st.one_of(st.none(), st.timezones(), st.just(datetime.UTC))),
+    st.timedeltas(),
+    st.sampled_from([*Colour, *Rights, Rights.READ | Rights.WRITE, Rights(0), *Level]),
+    st.builds(Point, st.integers(), st.integers()),
+    st.builds(Slotted, st.text(), st.frozensets(st.text())),
+    st.builds(range, st.integers(0, 9)),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner),
+        st.tuples(inner, inner),
+        st.dictionaries(st.one_of(st.integers(), st.text(), st.booleans(), st.none(), st.sampled_from(Level)), inner),
+        st.sets(st.integers()),
+        st.builds(Node, inner),
+        st.builds(lambda items: collections.deque(items, maxlen=5), st.lists(inner)),
+        st.builds(collections.OrderedDict, st.dictionaries(st.text(), inner)),
+        st.builds(lambda value: Box[Any](content=value), inner),
+    ),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_declared_value_comes_back_equal_and_of_the_same_type(value: Any) -> None:
+    restored = round_trip(value)
+    assert restored == value
+    assert comparable(restored) == comparable(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Grown.model_validate_json('{"due": "2026-01-01T12:00:00+02:00"}'),
+        Box[Grown](content=Grown(due=datetime.datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")))),
+        Node(children=[Node(Node.Inner(deep=3))]),
+        collections.Counter("abracadabra"),
+        collections.defaultdict(list, {"a": [1]}),
+        {(1, 2): {3, 4}, Colour.BLUE: frozenset({Level.LOW}), None: b"\x00"},
+        bytearray(b"bytes"),
+        slice(1, None),
+        Fraction(1, 3),
+        Shelf(a=1),
+        {**{str(number): number for number in range(3_000)}},
+        ("x" * 100_000, b"y" * 300_000),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_value_comes_back(value: Any) -> None:
+    restored = round_trip(value)
+    assert restored == value
+    assert type(restored) is type(value)
+
+
+def test_an_object_that_contains_itself_comes_back() -> None:
+    node = Node()
+    node.children.append(node)
+    node.value = {"me": (node,)}
+    restored = round_trip(node)
+    assert restored.children[0] is restored
+    assert restored.value["me"][0] is restored
+
+
+def test_an_object_held_twice_is_restored_once() -> None:
+    node = Node()
+    first, second = round_trip([node, node])
+    assert first is second
+
+
+def test_the_own_reduce_of_a_declared_class_is_used() -> None:
+    assert round_trip(WithReduce("text")).text == "text"
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        str,
+        list,
+        Grown,
+        Colour,
+        type(None),
+        Any,
+        list[str],
+        dict[str, list[Grown]],
+        tuple[int, ...],
+        tuple[()],
+        str | None,
+        typing.Optional[Grown],  # noqa: UP045 - the old spelling is what is tested.
+        Literal["yes", "no"],
+        Sequence[int],
+        Mapping[str, Any],
+        Sequence,
+    ],
+    ids=str,
+)
+def test_a_request_type_comes_back(annotation: Any) -> None:
+    assert round_trip((annotation, {"of": annotation})) == (annotation, {"of": annotation})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "close"),
+    [
+        (typing.List[int], list[int]),  # noqa: UP006
+        (typing.Annotated[list[int], "note"], list[int]),
+        (T, Any),
+        (Callable[[int], str], Callable),
+    ],
+    ids=str,
+)
+def test_an_unusual_request_type_comes_back_as_the_closest_one(annotation: Any, close: Any) -> None:
+    assert round_trip([annotation]) == [close]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("bad", 1),
+        FileNotFoundError(2, "No such file", "a.txt"),
+        KeyError("key"),
+        Odd("pens", 3),
+        agent_framework.WorkflowConvergenceException("no"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_exception_keeps_its_type_and_text(error: Exception) -> None:
+    restored = round_trip({"error": error})["error"]
+    assert type(restored) is type(error) or isinstance(error, UnicodeDecodeError)
+    assert str(restored) == str(error)
+
+
+def test_an_exception_that_cannot_be_rebuilt_keeps_its_text() -> None:
+    with pytest.raises(ValueError, match="int_parsing") as caught:
+        TypeAdapter(int).validate_python("x")
+    for error in (caught.value, ExceptionGroup("several", [ValueError("one")])):
+        restored = round_trip(error)
+        assert isinstance(restored, RuntimeError)
+        assert str(restored) == str(error)
+
+
+def test_an_exception_from_the_wire_is_rebuilt_only_if_its_class_is_loaded() -> None:
+    assert isinstance(new_exception("builtins", "LookupError", ["x"]), LookupError)
+    assert isinstance(new_exception(__name__, "Odd", ["3 of pens"]), Odd)
+    assert new_exception("not_there", "Odd", []) is None
+    assert new_exception("builtins", "dict", []) is None
+    assert new_exception("builtins", "SystemExit", []) is None
+
+
+def test_the_providers_own_object_is_dropped_and_everything_else_kept() -> None:
+    lock = threading.Lock()  # Not even picklable: it must not be looked at.
+    content = Content.from_text("hi", raw_representation=lock, additional_properties={"a": 1})
+    message = Message("assistant", [content], message_id="m1", raw_representation=lock)
+    response = AgentResponse(messages=[message], response_id="r1", raw_representation=[lock])
+    restored = round_trip([response, response.messages[0]])
+    assert restored[0].messages[0].contents[0].raw_representation is None
+    assert restored[0].raw_representation is None
+    assert restored[0].to_dict() == response.to_dict()
+    assert restored[0].messages[0] is restored[1]
+    assert content.raw_representation is lock
+
+
+def test_a_checkpoint_with_a_pending_request_comes_back() -> None:
+    event: WorkflowEvent[Any] = WorkflowEvent.request_info("id-1", "keeper", Node("ask"), list[Grown] | None)
+    checkpoint = WorkflowCheckpoint(
+        workflow_name="keeper", graph_signature_hash="h", pending_request_info_events={"id-1": event}
+    )
+    restored = round_trip(checkpoint)
+    assert comparable(restored) == comparable(checkpoint)
+    assert restored.pending_request_info_events["id-1"].response_type == list[Grown] | None
+
+
+@pytest.mark.parametrize("gallery_row", GALLERY, ids=lambda row: row.name)
+async def test_every_checkpoint_and_event_of_a_gallery_row_comes_back(gallery_row: Row) -> None:
+    recording = await record(gallery_row)
+    catalog = TypeCatalog(gallery_row.build())
+    assert recording.checkpoints
+    for checkpoint in recording.checkpoints:
+        restored = loads(dumps(checkpoint, catalog), catalog)
+        assert comparable(restored) == comparable(checkpoint)
+    data = [event.data for event in recording.events]
+    assert comparable(loads(dumps(data, catalog), catalog)) == comparable(data)
+
+
+# What cannot be stored is refused when it is written, and the error says what to do.
+
+
+def test_an_undeclared_class_is_refused_with_the_line_to_add() -> None:
+    with pytest.raises(PayloadError) as caught:
+        dumps({"x": [Undeclared()]}, CATALOG)
+    assert "tests.unit._undeclared.Undeclared" in str(caught.value)
+    assert "agent_framework.register_checkpoint_type(Undeclared)" in str(caught.value)
+    with pytest.raises(PayloadError, match=r"register_checkpoint_type\(UndeclaredOuter.Inner\)"):
+        dumps(UndeclaredOuter.Inner(), CATALOG)
+
+
+def test_a_registered_class_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    from agent_framework._workflows import _checkpoint_encoding as encoding
+
+    monkeypatch.setattr(encoding, "_REGISTERED_CHECKPOINT_TYPE_KEYS", set())
+    register_checkpoint_type(Undeclared)
+    register_checkpoint_type(UndeclaredOuter.Inner)
+    assert isinstance(round_trip(Undeclared()), Undeclared)
+    assert isinstance(round_trip(UndeclaredOuter.Inner()), UndeclaredOuter.Inner)
+
+
+def _answer(prompt: Prompt) -> Reply:
+    return Reply("answer")
+
+
+def _live_objects() -> list[tuple[Any, str]]:
+    class Local:
+        pass
+
+    return [
+        (Local(), "is local to a function.*Move the class to module level"),
+        (lambda: None, "Function .*holds data only"),
+        (os.system, "Function .*holds data only"),
+        ("text".upper, "Function .*holds data only"),
+        ((number for number in range(3)), "it is not data"),
+        (threading.Lock(), "lock"),
+        (pathlib.Path("x"), r"register_checkpoint_type\(PosixPath\)"),
+        (scripted_agent("a", _answer), "scripted|Agent"),
+        (FunctionTool(name="t", func=len), r"register_checkpoint_type\(FunctionTool\)"),
+        (AgentExecutor(scripted_agent("a", _answer), id="x"), r"register_checkpoint_type\(AgentExecutor\)"),
+    ]
+
+
+@pytest.mark.parametrize("index", range(len(_live_objects())))
+def test_a_live_object_is_refused_when_it_is_written(index: int) -> None:
+    value, text = _live_objects()[index]
+    with pytest.raises(PayloadError, match=text):
+        dumps([value], CATALOG)
+
+
+def test_values_that_break_while_they_are_pickled_are_refused() -> None:
+    class_state = Node()
+    class_state.value = deep = []
+    for _ in range(100_000):
+        deep.append(deep := [])
+    with pytest.raises(PayloadError, match="Node cannot be stored"):
+        dumps(class_state, CATALOG)
+
+
+# What is read is never trusted.
+
+
+class _Exploit:
+    """Pickles to a call."""
+
+    def __init__(self, function: Any, *args: Any, state: Any = None) -> None:
+        self.reduced = (function, args) if state is None else (function, args, state)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.reduced
+
+
+def _bytes(*parts: bytes) -> bytes:
+    return b"\x80\x05" + b"".join(parts) + b"."
+
+
+def _name(module: str, name: str) -> bytes:
+    return b"".join(b"\x8c" + bytes([len(part)]) + part.encode() for part in (module, name)) + b"\x93"
+
+
+def _text(text: str) -> bytes:
+    return b"\x8c" + bytes([len(text)]) + text.encode()
+
+
+_TEMPORARY = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / f"exploited-{uuid.uuid4().hex}"
+
+HOSTILE: dict[str, bytes] = {
+    "os.system": pickle.dumps(_Exploit(os.system, f"touch {_TEMPORARY}"), 5),
+    "os.system, protocol 0": pickle.dumps(_Exploit(os.system, f"touch {_TEMPORARY}"), 0),
+    "subprocess": pickle.dumps(_Exploit(subprocess.Popen, ["touch", str(_TEMPORARY)]), 5),
+    "eval": pickle.dumps(_Exploit(builtins.eval, f"open({str(_TEMPORARY)!r}, 'w')"), 5),
+    "exec": pickle.dumps(_Exploit(builtins.exec, f"open({str(_TEMPORARY)!r}, 'w')"), 5),
+    "open": pickle.dumps(_Exploit(open, str(_TEMPORARY), "w"), 5),
+    "getattr chain": pickle.dumps(_Exploit(getattr, dict, "__class__"), 5),
+    "dotted name": _bytes(_name("agent_framework_temporal.adapter._pickling", "loads.__globals__")),
+    "dotted name through a class": _bytes(_name(__name__, "Node.__init__")),
+    "type makes a class": pickle.dumps(_Exploit(type, "X", (), {}), 5),
+    "object is called": pickle.dumps(_Exploit(list, range(10**12)), 5),
+    "huge bytes": pickle.dumps(_Exploit(bytes, 10**12), 5),
+    "huge bytearray": _bytes(b"\x96" + (10**12).to_bytes(8, "little")),
+    "storage makes a folder": pickle.dumps(_Exploit(FileCheckpointStorage, str(_TEMPORARY)), 5),
+    "storage, without constructor": _bytes(_name(FileCheckpointStorage.__module__, "FileCheckpointStorage"), b")\x81"),
+    "framework data is called": pickle.dumps(_Exploit(Message, "user", ["hi"]), 5),
+    "framework function": pickle.dumps(_Exploit(agent_framework.tool, len), 5),
+    "framework decoder": _bytes(
+        _name("agent_framework._workflows._checkpoint_encoding", "decode_checkpoint_value"), b")R"
+    ),
+    "name imported by the framework": _bytes(_name("agent_framework._workflows._checkpoint", "Path")),
+    "module of the framework": _bytes(_name("agent_framework._workflows._checkpoint", "os")),
+    "undeclared class": _bytes(_name("tests.unit._undeclared", "Undeclared"), b")\x81"),
+    "helper as attribute": _bytes(_name("agent_framework_temporal.adapter._pickling", "pickle")),
+    "exception that is none": _bytes(
+        _name("agent_framework_temporal.adapter._pickling", "_restore_enum"),
+        _name("builtins", "object"),
+        _text("x"),
+        b"N\x87R",
+    ),
+    "copyreg": pickle.dumps(_Exploit(copyreg._reconstructor, Node, object, None), 5),  # type: ignore[attr-defined]
+    "persistent id": _bytes(b"Pid\n"),
+    "extension": _bytes(b"\x82\x01"),
+    "inst": b"(ios\nsystem\n.",
+    "class attribute": _bytes(_name(__name__, "Node"), b"N}" + _text("children") + b"K\x01s\x86b"),
+    "class attribute of the framework": _bytes(
+        _name("agent_framework._types", "Message"), b"N}" + _text("text") + _text("yes") + b"s\x86b"
+    ),
+    "enum member": _bytes(_name(__name__, "Level"), b"K\x01\x85\x81", b"}" + _text("_value_") + b"K\x07sb"),
+    "enum member by helper": _bytes(
+        _name("agent_framework_temporal.adapter._pickling", "_restore_enum"),
+        _name(__name__, "Level"),
+        _text("LOW"),
+        b"N\x87R}" + _text("_value_") + b"K\x07sb",
+    ),
+    "helper is changed": _bytes(
+        _name("agent_framework_temporal.adapter._pickling", "_restore_enum"),
+        b"N}" + _text("__defaults__") + b"K\x01\x85s\x86b",
+    ),
+    "method of a class as collection": _bytes(_name(__name__, "Shelf"), b"K\x01a"),
+    "nothing": b"",
+    "no pickle": b"hello",
+    "no end": pickle.dumps([1, 2, 3], 5)[:-1],
+    "text instead of data": b"I1\n.",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_pickle_does_nothing_but_fail(name: str) -> None:
+    before = (dict(vars(Node)), dict(vars(Message)), Level.LOW.value)
+    with pytest.raises(PayloadError, match="Checkpoint data cannot be read"):
+        loads(HOSTILE[name], CATALOG)
+    assert not _TEMPORARY.exists()
+    assert (dict(vars(Node)), dict(vars(Message)), Level.LOW.value) == before
+
+
+def test_a_hostile_pickle_imports_nothing() -> None:
+    import sys
+
+    for module, name in (("this", "s"), ("antigravity", "webbrowser"), ("agent_framework.devui", "serve")):
+        sys.modules.pop(module, None)
+        with pytest.raises(PayloadError):
+            loads(_bytes(_name(module, name)), CATALOG)
+        assert module not in sys.modules
+
+
+@given(st.data())
+@settings(deadline=None)
+def test_a_damaged_pickle_gives_a_value_or_a_payload_error(data: st.DataObject) -> None:
+    raw = bytearray(dumps([Node(Slotted("a")), {"k": Grown(due=datetime.datetime(2026, 1, 1))}, Colour.RED], CATALOG))
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(PayloadError):
+        loads(bytes(raw[: data.draw(st.integers(0, len(raw)))]), CATALOG)
+
+
+def test_what_an_earlier_release_wrote_is_still_read() -> None:
+    """The names of the helpers are part of the stored format: histories hold them for as long as they are kept."""
+    stored = bytes.fromhex(STORED)
+    node = loads(stored, CATALOG)
+    assert node == Node(
+        (Colour.BLUE, list[str] | None, zoneinfo.ZoneInfo("Europe/Berlin")), [Node(Decimal("1.5")), Node(b"b")]
+    )
+    error = loads(bytes.fromhex(STORED_ERROR), CATALOG)
+    assert (type(error), str(error)) == (Odd, "3 of pens")
+
+
+STORED = (
+    "8005956b010000000000008c1874657374732e756e69742e746573745f7069636b6c696e67948c044e6f6465949394298194"
+    "7d94288c0576616c7565948c2a6167656e745f6672616d65776f726b5f74656d706f72616c2e616461707465722e5f706963"
+    "6b6c696e67948c0d5f726573746f72655f656e756d94939468008c06436f6c6f75729493948c04424c5545944e8794529468"
+    "068c135f726573746f72655f616e6e6f746174696f6e9493948c05756e696f6e94680f8c0d6275696c74696e733a6c697374"
+    "948c086275696c74696e73948c03737472949394859486945294680f8c046e6f6e6594298694529486948694529468068c0d"
+    "5f726573746f72655f7a6f6e659493948c0d4575726f70652f4265726c696e948594529487948c086368696c6472656e945d"
+    "942868022981947d942868058c07646563696d616c948c07446563696d616c9493948c03312e35948594529468245d947562"
+    "68022981947d942868054301629468245d9475626575622e"
+)
+STORED_ERROR = (
+    "80059579000000000000008c2a6167656e745f6672616d65776f726b5f74656d706f72616c2e616461707465722e5f706963"
+    "6b6c696e67948c125f726573746f72655f657863657074696f6e9493948c1c74657374732e756e69742e746573745f706963"
+    "6b6c696e673a4f6464945d948c0933206f662070656e7394616805879452942e"
+)
+
+
+def test_unpickling_a_large_conversation_takes_milliseconds() -> None:
+    """The unpickler is pure Python; its cost is that of the objects, not of the text in them."""
+    import time
+
+    messages = [Message("user", [Content.from_text("word " * 800)], message_id=f"m{index}") for index in range(200)]
+    raw = dumps(messages, CATALOG)
+    started = time.perf_counter()
+    assert len(loads(raw, CATALOG)) == 200
+    assert time.perf_counter() - started < 1
