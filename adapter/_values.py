@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Set
 from functools import lru_cache
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
-from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+from pydantic_core import from_json, to_json, to_jsonable_python
 
 from ._errors import PayloadError
 from ._framework import coerce_value, matches
-from ._types import TypeCatalog, members, runtime_class, type_key, type_name
+from ._types import PLAIN_CLASSES, TypeCatalog, members, runtime_class, type_key, type_name
 
 _SCALARS = (str, int, float, bool, type(None))
+_BYTES = "agent_framework_temporal.bytes"
+_FLOAT = "agent_framework_temporal.float"
+"""Keys of the stand-ins of what JSON cannot say: bytes that are no text, NaN and the infinities."""
+_PREVIEW_TEXT = 500
 
 
 def to_json_value(value: Any, what: str) -> Any:
@@ -27,8 +36,13 @@ def to_json_value(value: Any, what: str) -> Any:
         PayloadError: When a part of it has no JSON form.
     """
     try:
-        return to_jsonable_python(value, fallback=_framework_dict, inf_nan_mode="constants")
-    except (PydanticSerializationError, TypeError, ValueError, RecursionError) as error:
+        try:
+            data = to_jsonable_python(value, fallback=_framework_dict, inf_nan_mode="constants")
+        except ValueError:  # Most likely bytes that are no text: take the value apart to get at them.
+            data = _marked(value)
+        text = to_json(data, inf_nan_mode="constants")
+        return _marked(data) if b"NaN" in text or b"Infinity" in text else data
+    except Exception as error:  # Serializers are the value's own code, which may raise anything.
         raise PayloadError(
             f"{what} ({type(value).__name__}) cannot travel as JSON: {error}. Make it a pydantic model, a dataclass or "
             "plain JSON data."
@@ -36,9 +50,20 @@ def to_json_value(value: Any, what: str) -> Any:
 
 
 def preview(value: Any) -> tuple[Any, int]:
-    """Return `value` as readable JSON for an event record, best effort, and its size in bytes."""
-    data = to_jsonable_python(value, fallback=_framework_dict_or_text, serialize_unknown=True, inf_nan_mode="strings")
-    return data, len(to_json(data, inf_nan_mode="strings"))
+    """Return `value` as readable JSON for an event record, best effort, and its size in bytes.
+
+    Never raises: what is shown of an event must not decide whether a superstep succeeds.
+    """
+    try:
+        data = to_jsonable_python(value, fallback=_framework_dict_or_text, serialize_unknown=True)
+        text = to_json(data, inf_nan_mode="strings")
+    except Exception:
+        try:
+            text = to_json(_marked(value), inf_nan_mode="strings")
+        except Exception:
+            text = to_json(_text(value))
+        return from_json(text), len(text)
+    return (from_json(text) if b"NaN" in text or b"Infinity" in text else data), len(text)
 
 
 def wire_type(value: Any) -> str | None:
@@ -60,33 +85,61 @@ def from_json_value(data: Any, key: str | None, declared: tuple[Any, ...], catal
         words.
     """
     candidates = [member for annotation in declared for member in members(annotation)]
-    if key is not None:
-        named = catalog.resolve(key)
-        exact = [candidate for candidate in candidates if named is not None and runtime_class(candidate) is named]
-        if exact:
-            candidates = exact
-        elif named is not None:
-            candidates = [named]
+    data, marked = _unmarked(data)
+    named = catalog.resolve(key) if key is not None else None
+    exact = [candidate for candidate in candidates if named is not None and runtime_class(candidate) is named]
+    if exact:
+        candidates = exact
+    elif named is not None and type_key(named) not in PLAIN_CLASSES and _is_expected(named, candidates):
+        candidates = [named]
     else:
         for candidate in candidates:
             if matches(data, candidate):
                 return data
     for candidate in candidates:
-        value = build(data, candidate)
+        value = build(data, candidate, marked=marked)
         if matches(value, candidate):
             return value
     return data
 
 
-def build(data: Any, annotation: Any) -> Any:
-    """Validate JSON data to `annotation`; return `data` unchanged when it does not fit."""
+def _is_expected(named: type[Any], candidates: list[Any]) -> bool:
+    """Tell whether an instance of the class a sender named could be what is declared: a subclass, or anything."""
+    classes = [object if candidate is Any else runtime_class(candidate) for candidate in candidates]
+    return any(cls is not None and issubclass(named, cls) for cls in classes)
+
+
+def build(data: Any, annotation: Any, *, marked: bool = False) -> Any:
+    """Validate JSON data to `annotation`; return `data` unchanged when it does not fit.
+
+    Only models and dataclasses are lenient about their fields, as the framework is: a text is no number and no yes.
+
+    Args:
+        data: JSON data.
+        annotation: The type.
+        marked: Whether `data` holds values that JSON cannot say.
+    """
     adapter = _adapter(annotation)
-    if adapter is not None:
+    if adapter is None:
+        return coerce_value(data, annotation)
+    attempts: list[Callable[[], Any]] = [lambda: adapter.validate_json(to_json(data), strict=True)]
+    if marked:
+        attempts = [lambda: adapter.validate_python(data)]
+    elif _has_fields(annotation):
+        attempts.append(lambda: adapter.validate_json(to_json(data)))
+    for attempt in attempts:
         try:
-            return adapter.validate_json(to_json(data))
-        except ValidationError:
-            return data
+            return attempt()
+        except ValidationError as error:
+            tuples = any(item["type"] == "enum" and isinstance(item["input"], list) for item in error.errors())
+    if tuples:  # An enum of tuples, which JSON turns into lists.
+        with contextlib.suppress(ValidationError):
+            return adapter.validate_python(_tuples(data))
     return coerce_value(data, annotation)
+
+
+def _has_fields(annotation: Any) -> bool:
+    return isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or issubclass(annotation, BaseModel))
 
 
 def json_schema(annotation: Any) -> dict[str, Any] | None:
@@ -120,6 +173,12 @@ def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
         return None
 
 
+def _tuples(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _tuples(item) for key, item in data.items()}
+    return tuple(map(_tuples, data)) if isinstance(data, list) else data
+
+
 def _framework_dict(value: Any) -> Any:
     """Serialize the framework's own objects, which pydantic does not know."""
     to_dict = getattr(value, "to_dict", None)
@@ -133,5 +192,58 @@ def _framework_dict_or_text(value: Any) -> Any:
         return type_key(value)
     try:
         return _framework_dict(value)
-    except Exception:  # A preview must not fail a superstep; to_dict is any class's own code.
-        return f"{type(value).__name__}: {value}"[:500]
+    except Exception:  # to_dict is any class's own code.
+        return _text(value)
+
+
+def _text(value: Any) -> str:
+    try:
+        text = str(value)[:_PREVIEW_TEXT]
+    except Exception:
+        text = "(no text)"
+    return f"{type(value).__name__}: {text}".encode("utf-8", "replace").decode()
+
+
+def _marked(value: Any) -> Any:
+    """Return `value` as JSON data, with stand-ins for what JSON cannot say."""
+    if isinstance(value, BaseModel):
+        return _marked(value.model_dump(by_alias=True))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _marked(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        keys = to_jsonable_python([{key: None} for key in value], fallback=_framework_dict)
+        return {next(iter(key)): _marked(item) for key, item in zip(keys, value.values(), strict=True)}
+    if isinstance(value, list | tuple | Set):
+        return [_marked(item) for item in value]
+    if isinstance(value, bytes | bytearray):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {_BYTES: base64.b64encode(value).decode()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_FLOAT: str(value)}
+    return to_jsonable_python(value, fallback=_framework_dict)
+
+
+def _unmarked(data: Any) -> tuple[Any, bool]:
+    """Return `data` with its stand-ins replaced, and whether there were any."""
+    text = to_json(data)
+    if _BYTES.encode() not in text and _FLOAT.encode() not in text:
+        return data, False
+    replaced = _replaced(data)
+    return replaced, replaced != data
+
+
+def _replaced(data: Any) -> Any:
+    if isinstance(data, list):
+        return [_replaced(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    try:
+        if list(data) == [_BYTES]:
+            return base64.b64decode(data[_BYTES], validate=True)
+        if list(data) == [_FLOAT]:
+            return float(data[_FLOAT])
+    except (ValueError, TypeError):
+        return data  # Somebody else's key.
+    return {key: _replaced(item) for key, item in data.items()}
