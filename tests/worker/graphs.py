@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from pathlib import Path
 from typing import Never
 
 from agent_framework import Workflow, WorkflowBuilder, WorkflowContext, executor
@@ -36,6 +39,20 @@ def build_unnamed() -> Workflow:
 
 def build_nothing() -> str:
     return "nothing"
+
+
+@executor(id="slow")
+async def slow(folder: str, ctx: WorkflowContext[Never, str]) -> None:
+    """Say in the folder that an attempt has begun; take as long as the folder says the first time."""
+    begun = Path(folder) / f"begun-{time.time_ns()}"
+    begun.touch()
+    first = len(list(Path(folder).glob("begun-*"))) == 1
+    await asyncio.sleep(float((Path(folder) / "seconds").read_text()) if first else 0)
+    await ctx.yield_output("done" if first else "done again")
+
+
+def build_slow() -> Workflow:
+    return WorkflowBuilder(start_executor=slow, name="slow", output_from=[slow]).build()
 
 
 class Namespaced:

@@ -8,13 +8,17 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from agent_framework import WorkflowRunResult
+from agent_framework_temporal import DurableWorkflow
+from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from tests.support import unique
+from tests.support import unique, worker
+from tests.worker.graphs import build_slow
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = (sys.executable, "worker.py")
@@ -125,6 +129,51 @@ async def test_imports_workflows_from_the_folder_it_is_called_in(address: str, t
     flags = ["--workflow", "workflows:build", "--task-queue", unique("queue"), "--address", address]
     async with started(*flags, command=CONSOLE_SCRIPT, folder=tmp_path) as process:
         assert (await line(process)).startswith("Serving mine on task queue")
+
+
+@contextlib.asynccontextmanager
+async def stopped_amid_a_superstep(
+    client: Client, folder: Path, *, seconds: float, flags: Sequence[str] = ()
+) -> AsyncIterator[tuple[Process, asyncio.Future[WorkflowRunResult], str]]:
+    """Start a run whose one superstep takes `seconds`, and tell its worker to stop when that has begun."""
+    queue = unique("queue")
+    (folder / "seconds").write_text(str(seconds))
+    host = ["--address", client.service_client.config.target_host, "--task-queue", queue]
+    async with started("--workflow", f"{GRAPHS}:build_slow", *host, *flags) as process:
+        run = asyncio.ensure_future(DurableWorkflow(build_slow, client=client, task_queue=queue).run(str(folder)))
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                while not list(folder.glob("begun-*")):
+                    await asyncio.sleep(0.05)
+            process.terminate()
+            yield process, run, queue
+        finally:
+            run.cancel()
+
+
+async def test_a_running_superstep_ends_before_the_worker_does(client: Client, tmp_path: Path) -> None:
+    async with stopped_amid_a_superstep(client, tmp_path, seconds=2) as (process, run, queue):
+        assert await asyncio.wait_for(process.wait(), READ_SECONDS) == 0
+        async with worker(client, build_slow, task_queue=queue):
+            result = await asyncio.wait_for(run, READ_SECONDS)
+    assert result.get_outputs() == ["done"]
+
+
+async def test_a_superstep_that_takes_too_long_goes_on_elsewhere(client: Client, tmp_path: Path) -> None:
+    flags = ["--shutdown-timeout", "0.5"]
+    async with stopped_amid_a_superstep(client, tmp_path, seconds=300, flags=flags) as (process, run, queue):
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+        async with worker(client, build_slow, task_queue=queue):
+            result = await asyncio.wait_for(run, READ_SECONDS)
+    assert result.get_outputs() == ["done again"]
+
+
+async def test_a_second_signal_does_not_wait(client: Client, tmp_path: Path) -> None:
+    async with stopped_amid_a_superstep(client, tmp_path, seconds=300) as (process, _, _):
+        assert (await line(process)).startswith("Serving slow")
+        assert (await line(process)).startswith("Stopping")
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 5) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize(
