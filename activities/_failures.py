@@ -10,18 +10,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+import json
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
 from ..adapter._errors import DurableWorkflowError
+from ..adapter._pickling import exception_args
 from ..workflows._messages import SuperstepFailure
 
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
 _MAX_RETRY_AFTER = timedelta(minutes=10)
-_JSON_SCALARS = (str, int, float, bool, type(None))
+_MAX_TEXT = 64 * 1024
+"""A failure has to fit a gRPC message, some clients put a whole response body into their errors, and it is written
+into history three times: as message, in the arguments and in the events."""
 
 
 def to_application_error(
@@ -39,11 +45,11 @@ def to_application_error(
     cls = type(error)
     failure.error_module = cls.__module__
     failure.error_type = cls.__qualname__
-    failure.message = str(error)
-    failure.error_args = list(error.args) if all(isinstance(arg, _JSON_SCALARS) for arg in error.args) else None
+    failure.message = _text(error)
+    failure.error_args = _arguments(error)
     final = not executor_failed or attempt >= max_attempts or not is_retryable(error)
     return ApplicationError(
-        str(error),
+        failure.message,
         failure,
         type=cls.__name__,
         non_retryable=final,
@@ -56,24 +62,72 @@ def is_retryable(error: BaseException) -> bool:
     for cause in _causes(error):
         if isinstance(cause, DurableWorkflowError):
             return False
-        status = getattr(cause, "status_code", None)
-        if isinstance(status, int) and 400 <= status < 500:
+        status = _status(cause)
+        if status is not None and 400 <= status < 500:
             return status in _RETRYABLE_STATUS
     return True
 
 
 def retry_after(error: BaseException) -> timedelta | None:
-    """Return the wait a model's server asked for (`Retry-After` in seconds), at most 10 minutes."""
+    """Return the wait a model's server asked for (`Retry-After`, in seconds or as a date), at most 10 minutes."""
     for cause in _causes(error):
-        headers: Any = getattr(getattr(cause, "response", None), "headers", None)
-        value = headers.get("retry-after") if headers is not None and hasattr(headers, "get") else None
-        try:
-            seconds = float(value) if value is not None else None
-        except (TypeError, ValueError):
-            continue  # An HTTP date: rare, and the policy's own back-off does as well.
-        if seconds is not None and seconds >= 0:
-            return min(timedelta(seconds=seconds), _MAX_RETRY_AFTER)
+        for holder in (getattr(cause, "response", None), cause):
+            seconds = _seconds(getattr(holder, "headers", None))
+            if seconds is not None:
+                return timedelta(seconds=min(max(seconds, 0.0), _MAX_RETRY_AFTER.total_seconds()))
     return None
+
+
+def _seconds(headers: Any) -> float | None:
+    if not isinstance(headers, Mapping):
+        return None
+    values = {str(name).lower(): str(value) for name, value in headers.items()}
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = values.get(name, "")
+        try:
+            seconds = float(value) * unit
+        except ValueError:
+            try:
+                date = parsedate_to_datetime(value)
+            except ValueError:
+                continue
+            # A date without a zone is UTC (RFC 9110 knows no other).
+            seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        if not math.isnan(seconds):
+            return seconds
+    return None
+
+
+def _status(error: BaseException) -> int | None:
+    """Return the HTTP status in an error, under the names that model and HTTP clients give it."""
+    holders = (error, getattr(error, "response", None))
+    for value in (getattr(holder, name, None) for holder in holders for name in ("status_code", "status")):
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None
+
+
+def _text(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # An exception's text is its own code.
+        text = f"{type(error).__name__} (its text cannot be read)"
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} ... ({len(text):,} characters)"
+
+
+def _arguments(error: BaseException) -> list[Any] | None:
+    """Return what rebuilds the error at the caller; None where that would not fit or could not travel as JSON."""
+    arguments = exception_args(error)
+    try:
+        fits = arguments is not None and len(json.dumps(arguments, allow_nan=False).encode()) <= _MAX_TEXT
+    except ValueError:
+        return None
+    return arguments if fits and not any(_has_surrogates(argument) for argument in arguments or ()) else None
+
+
+def _has_surrogates(value: Any) -> bool:
+    return isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -82,4 +136,4 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         yield current
-        current = current.__cause__ or current.__context__
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)

@@ -6,9 +6,9 @@ again; silently, and in the worst case as an endless loop.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import pickle  # Only to compare a value with itself; never loaded.
-from typing import Any
 
 from agent_framework import Executor, Workflow
 
@@ -21,6 +21,8 @@ _FRAMEWORK_ATTRIBUTES = frozenset(vars(Executor(id="probe", defer_discovery=True
     "is_request_response_capable",
 }
 """What every executor has; anything else on one is the user's."""
+_MAX_BYTES = 1024 * 1024
+"""Larger attributes are models or indexes, not state, and would cost every superstep their pickling."""
 
 
 class UnsavedState:
@@ -62,8 +64,27 @@ def _attributes(executor: Executor) -> dict[str, bytes]:
     for name, value in vars(executor).items():
         if name in _FRAMEWORK_ATTRIBUTES or callable(value):
             continue
+        digest = _Digest()
         try:
-            found[name] = pickle.dumps(value)
+            pickle.Pickler(digest).dump(value)
         except Exception:  # noqa: S112 - a value that cannot be pickled is a client or a lock, not state.
             continue
+        found[name] = digest.digest()
     return found
+
+
+class _Digest:
+    """A file that only remembers the digest of what is written, and not more than so much of it."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._left = _MAX_BYTES
+        self.digest = self._hash.digest
+
+    def write(self, data: bytes | memoryview) -> int:
+        size = len(data)
+        self._left -= size
+        if self._left < 0:
+            raise ValueError("too large to be compared at every superstep")
+        self._hash.update(data)
+        return size

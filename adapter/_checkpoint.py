@@ -47,14 +47,15 @@ class Checkpoint(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise ValueError(f"This is no checkpoint handle: {error.errors()[0]['msg']}") from error
+            mistake = error.errors()[0]
+            where = ".".join(map(str, mistake["loc"])) or "text"
+            raise ValueError(f"This is no checkpoint handle: {where}: {mistake['msg']}") from error
 
     def move(self, ref: CheckpointRef | None) -> None:
         """Move forward to a checkpoint of this thread; the facade does that."""
         if ref is not None and ref.thread_id == self.thread_id:
             self.run_id = ref.run_id
             self.checkpoint_id = ref.checkpoint_id
-
 
     def keep_reader(self, follower: RunFollower, decoder: StepDecoder) -> None:
         """Remember where a stream stopped reading, so that the next one of this process goes on from there."""

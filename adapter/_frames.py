@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 import zstandard
 
-from ._errors import CheckpointCorruptedError
+from ._errors import CheckpointCorruptedError, PayloadError
 
 _LEVEL = 6
 _MAGIC = b"AFT1"
 _SIZES = struct.Struct("<QQQ")
 MAX_RAW_BYTES = 512 * 1024 * 1024
-"""A frame that claims more is refused before memory is taken."""
+"""A frame that claims more is refused before memory is taken, and none is written."""
+_SMALL_PATCH = 4 * 1024
 KEYFRAME_EVERY = 100
 """Patches between keyframes; bounds how far a cache miss reads back."""
 KEYFRAME_MIN_BYTES = 64 * 1024
@@ -53,19 +54,25 @@ def pack(frame: Frame, base: bytes | None) -> tuple[bytes, bool]:
     Returns:
         The compressed frame, and whether it is a patch: one that would be no smaller than a keyframe is stored as a
         keyframe.
+
+    Raises:
+        PayloadError: When the parts are larger than `unpack` would take back.
     """
     parts = (frame.checkpoint, frame.entry, frame.payloads)
     raw = b"".join((_MAGIC, _SIZES.pack(*map(len, parts)), *parts))
-    keyframe = _compress(raw, None) if not base else b""
-    if not base:
-        return keyframe, False
-    patch = _compress(raw, base)
-    # Only a patch that saves little is worth compressing a second time to compare.
-    if len(patch) > len(raw) // 4:
-        keyframe = _compress(raw, None)
-        if len(keyframe) <= len(patch):
-            return keyframe, False
-    return patch, True
+    if len(raw) > MAX_RAW_BYTES:
+        raise PayloadError(
+            f"A superstep's checkpoint and events take {len(raw):,} bytes; at most {MAX_RAW_BYTES:,} can be read back. "
+            "Keep a reference in the state instead of the data."
+        )
+    patch = _compress(raw, base) if base else None
+    # A small patch is a good one; any other is worth compressing a second time to compare.
+    if patch is not None and len(patch) <= min(_SMALL_PATCH, len(raw) // 64):
+        return patch, True
+    keyframe = _compress(raw, None)
+    if patch is not None and len(patch) < len(keyframe):
+        return patch, True
+    return keyframe, False
 
 
 def unpack(data: bytes, base: bytes | None) -> Frame:
@@ -79,8 +86,8 @@ def unpack(data: bytes, base: bytes | None) -> Frame:
         if size > MAX_RAW_BYTES:
             raise CheckpointCorruptedError(f"A checkpoint frame claims {size:,} bytes; at most {MAX_RAW_BYTES:,} are.")
         dictionary = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if base else None
-        raw = zstandard.ZstdDecompressor(dict_data=dictionary).decompress(data)
-    except zstandard.ZstdError as error:
+        raw = zstandard.ZstdDecompressor(dict_data=dictionary).decompress(data, allow_extra_data=False)
+    except (zstandard.ZstdError, MemoryError) as error:
         raise CheckpointCorruptedError(f"A checkpoint frame cannot be decompressed: {error}") from error
     start = len(_MAGIC) + _SIZES.size
     if len(raw) < start or not raw.startswith(_MAGIC):
@@ -108,6 +115,6 @@ def wants_keyframe(chain_length: int, chain_bytes: int, raw_bytes: int) -> bool:
 def _compress(raw: bytes, base: bytes | None) -> bytes:
     dictionary = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if base else None
     parameters = zstandard.ZstdCompressionParameters.from_level(
-        _LEVEL, source_size=len(raw), dict_size=len(base) if base else 0
+        _LEVEL, source_size=len(raw), dict_size=len(base) if base else 0, write_checksum=True
     )
     return zstandard.ZstdCompressor(compression_params=parameters, dict_data=dictionary).compress(raw)

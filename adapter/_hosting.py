@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -45,7 +46,7 @@ class HostedWorkflow:
         self.graph_signature: dict[str, Any] = first.graph_signature
         self.max_iterations = first.max_iterations
         self.catalog = TypeCatalog(first)
-        self.pristine_state: dict[str, dict[str, Any]] = {}
+        self._pristine_state: dict[str, dict[str, Any]] = {}
         self._entry = entry
         self._instance = first if is_workflow(entry) else None
         self._turn = asyncio.Lock()
@@ -54,6 +55,11 @@ class HostedWorkflow:
     def is_instance(self) -> bool:
         """Whether one instance serves every run, so that it must be reset for a new thread."""
         return self._instance is not None
+
+    @property
+    def pristine_state(self) -> dict[str, dict[str, Any]]:
+        """The state the executors begin with; a copy, as they restore it by keeping what they are given."""
+        return copy.deepcopy(self._pristine_state)
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Workflow]:
@@ -65,10 +71,20 @@ class HostedWorkflow:
             yield self._instance
 
     async def prepare(self, workflow: Workflow) -> None:
-        """Note the state the executors begin with."""
+        """Note the state the executors begin with.
+
+        Raises:
+            HostingError: When an executor cannot tell its state.
+        """
         for executor in workflow.executors.values():
-            state = await executor.on_checkpoint_save()
-            self.pristine_state[executor.id] = state
+            try:
+                # A copy: an executor may hand out its own lists, and go on filling them.
+                state = copy.deepcopy(await executor.on_checkpoint_save())
+            except Exception as error:
+                raise HostingError(
+                    f"on_checkpoint_save of executor {executor.id!r} raised {type(error).__name__}: {error}"
+                ) from error
+            self._pristine_state[executor.id] = state
             self.catalog.add_values(state, executor.id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
@@ -74,7 +75,7 @@ class DurableOptions:
             raise ValueError("`heartbeat_timeout` must not be longer than `superstep_timeout`.")
         if self.max_attempts < 1:
             raise ValueError(f"`max_attempts` must be 1 or more, got {self.max_attempts!r}.")
-        if self.retry_backoff < 1:
+        if not 1 <= self.retry_backoff < math.inf:  # Not a number fails both comparisons.
             raise ValueError(f"`retry_backoff` must be 1 or more, got {self.retry_backoff!r}.")
         if self.retry_maximum_interval < self.retry_initial_interval:
             raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")

@@ -11,6 +11,8 @@ from ._messages import PendingRequest, RespondSignal, ResponseInput
 
 MAX_EARLY = 1_000
 """Answers kept for requests that are not asked yet."""
+MAX_EARLY_BYTES = 4 * 1024 * 1024
+"""Their total size: anybody can send them, and they lie in the memory of every worker that has the run."""
 MAX_ANSWERED = 10_000
 """Ids remembered as answered, to tell a repeated answer from an early one."""
 MAX_BATCH = 1_000
@@ -50,6 +52,7 @@ class Answers:
         self.pending: OrderedDict[str, PendingRequest] = OrderedDict()
         self._batches: list[list[RespondSignal]] = []
         self._early: OrderedDict[str, RespondSignal] = OrderedDict()
+        self._early_sizes: dict[str, int] = {}
         self._answered: OrderedDict[str, None] = OrderedDict()
 
     def set_pending(self, pending: list[PendingRequest], *, settled: bool) -> list[RespondSignal]:
@@ -62,16 +65,23 @@ class Answers:
         Returns:
             Answers of facade calls to requests that are not pending now: their callers wait for a verdict.
         """
-        asked = self.pending
+        # A request that was answered and is pending again has been asked anew, under the id of its executor's choice.
+        asked = {name: request for name, request in self.pending.items() if name not in self._answered}
         self.pending = OrderedDict((request.request_id, asked.get(request.request_id, request)) for request in pending)
+        for request_id in self.pending:
+            self._answered.pop(request_id, None)
         for request_id in [request_id for request_id in self._early if request_id in self.pending]:
-            self._batches.append([self._early.pop(request_id)])
+            self._batches.append([self._pop_early(request_id)])
         if not settled or self._batches:
             return []
         unknown = [answer for answer in self._early.values() if answer.call_id is not None]
         for answer in unknown:
-            del self._early[answer.request_id]
+            self._pop_early(answer.request_id)
         return unknown
+
+    def _pop_early(self, request_id: str) -> RespondSignal:
+        del self._early_sizes[request_id]
+        return self._early.pop(request_id)
 
     def add(self, batch: list[RespondSignal], *, busy: bool) -> None:
         """Queue a batch for delivery.
@@ -81,25 +91,29 @@ class Answers:
             busy: Whether a superstep is running, so that requests may still be asked.
 
         Raises:
-            RejectedAnswerError: For an answered id, an unknown id of a facade's call, or too many early answers.
+            RejectedAnswerError: For an answered id, an unknown id of a facade call, or too many early answers; nothing
+                of the batch is queued then.
         """
-        queued = {answer.request_id for waiting in self._batches for answer in waiting}
+        queued = {answer.request_id for waiting in self._batches for answer in waiting} | self._early.keys()
         for answer in batch:
             if answer.request_id in self._answered or answer.request_id in queued:
                 raise RejectedAnswerError(f"Request {answer.request_id!r} is already answered.")
             if answer.request_id not in self.pending and answer.call_id is not None and not busy:
                 raise RejectedAnswerError(f"Response provided for unknown request ID: {answer.request_id}")
+            queued.add(answer.request_id)
         known = [answer for answer in batch if answer.request_id in self.pending]
+        early = {answer.request_id: answer for answer in batch if answer.request_id not in self.pending}
+        sizes = {request_id: len(answer.model_dump_json()) for request_id, answer in early.items()}
+        total = sum(self._early_sizes.values()) + sum(sizes.values())
+        if early and (len(self._early) + len(early) > MAX_EARLY or total > MAX_EARLY_BYTES):
+            raise RejectedAnswerError(
+                f"{len(self._early)} answers to requests that were never asked are waiting; {next(iter(early))!r} is "
+                "not kept."
+            )
         if known:
             self._batches.append(known)
-        for answer in batch:
-            if answer.request_id not in self.pending:
-                if len(self._early) >= MAX_EARLY and answer.request_id not in self._early:
-                    raise RejectedAnswerError(
-                        f"{MAX_EARLY} answers to requests that were never asked are waiting; {answer.request_id!r} is "
-                        "not kept."
-                    )
-                self._early.setdefault(answer.request_id, answer)
+        self._early.update(early)
+        self._early_sizes.update(sizes)
 
     @property
     def ready(self) -> bool:

@@ -10,8 +10,6 @@ MAX_EVENTS = 5_000
 MAX_BYTES = 4 * 1024 * 1024
 PAGE_BYTES = 1024 * 1024
 """A query answer must stay well under the 2 MB payload limit."""
-_RECORD_BYTES = 200
-"""Weight of a record besides its data."""
 
 
 class EventLog:
@@ -35,14 +33,15 @@ class EventLog:
         """Number `record` and add it."""
         record.offset = self.next_offset
         self.next_offset += 1
-        weight = _RECORD_BYTES + (len(str(record.data)) if record.data is not None else 0)
+        # As the query's answer will count it, in bytes: characters are up to three of them, escapes up to six.
+        weight = len(record.model_dump_json())
         self._ring.append((record, weight))
         self._bytes += weight
         while len(self._ring) > MAX_EVENTS or (self._bytes > MAX_BYTES and len(self._ring) > 1):
             self._bytes -= self._ring.popleft()[1]
 
     def page(self, after: int, limit: int) -> list[EventRecord]:
-        """Return up to `limit` records with an offset greater than `after`, at most `PAGE_BYTES` of data."""
+        """Return up to `limit` records with an offset greater than `after`, at most `PAGE_BYTES` but at least one."""
         skip = max(0, after + 1 - self.first_offset)
         page: list[EventRecord] = []
         size = 0

@@ -318,7 +318,8 @@ def test_the_providers_own_object_is_dropped_and_everything_else_kept() -> None:
 
 
 def test_a_checkpoint_with_a_pending_request_comes_back() -> None:
-    event: WorkflowEvent[Any] = WorkflowEvent.request_info("id-1", "keeper", Node("ask"), list[Grown] | None)
+    declared: Any = list[Grown] | None
+    event: WorkflowEvent[Any] = WorkflowEvent.request_info("id-1", "keeper", Node("ask"), declared)
     checkpoint = WorkflowCheckpoint(
         workflow_name="keeper", graph_signature_hash="h", pending_request_info_events={"id-1": event}
     )
@@ -391,12 +392,11 @@ def test_a_live_object_is_refused_when_it_is_written(index: int) -> None:
 
 
 def test_values_that_break_while_they_are_pickled_are_refused() -> None:
-    class_state = Node()
-    class_state.value = deep = []
+    deep: list[Any] = []
     for _ in range(100_000):
-        deep.append(deep := [])
+        deep = [deep]
     with pytest.raises(PayloadError, match="Node cannot be stored"):
-        dumps(class_state, CATALOG)
+        dumps(Node(deep), CATALOG)
 
 
 # What is read is never trusted.

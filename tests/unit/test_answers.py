@@ -1,0 +1,198 @@
+"""Answers to pending requests: what is refused, what waits, and that all of it is bounded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from agent_framework_temporal.workflows import _answers
+from agent_framework_temporal.workflows._answers import (
+    MAX_ANSWERED,
+    MAX_BATCH,
+    MAX_EARLY,
+    Answers,
+    RejectedAnswerError,
+    parse,
+)
+from agent_framework_temporal.workflows._messages import PendingRequest, RespondSignal
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def _request(request_id: str, request: Any = None, asked_at: str = "1") -> PendingRequest:
+    return PendingRequest(
+        request_id=request_id,
+        thread_id="t",
+        executor_id="e",
+        asked_at=asked_at,
+        request=request,
+        request_type="builtins:str",
+        response_type="builtins:str",
+    )
+
+
+def _answer(request_id: str, response: Any = "yes", call_id: str | None = None) -> RespondSignal:
+    return RespondSignal(request_id=request_id, response=response, call_id=call_id)
+
+
+def _waiting(*request_ids: str) -> Answers:
+    answers = Answers()
+    answers.set_pending([_request(request_id) for request_id in request_ids], settled=True)
+    return answers
+
+
+def _taken(answers: Answers) -> list[list[str]]:
+    found = []
+    while answers.ready:
+        found.append([answer.request_id for answer in answers.take()])
+    return found
+
+
+def test_one_answer_or_a_list_is_taken() -> None:
+    assert parse({"request_id": "a", "response": {"x": 1}, "unknown": 1})[0].response == {"x": 1}
+    assert [answer.request_id for answer in parse([{"request_id": "a"}, {"request_id": "b"}])] == ["a", "b"]
+    kwargs = {"value": {"user": "eve"}, "type": "x:y"}
+    parsed = parse({"request_id": "a", "function_invocation_kwargs": kwargs, "streaming": True})[0]
+    assert parsed.function_invocation_kwargs is not None
+    assert parsed.function_invocation_kwargs.value == {"user": "eve"}
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        None,
+        "secret",
+        7,
+        {},
+        {"request_id": ""},
+        {"request_id": 7},
+        {"request_id": "a" * 513},
+        {"request_id": "a", "responder": 7},
+        {"request_id": "a", "responder": "secret" * 100},
+        {"request_id": "a", "streaming": "secret"},
+        {"request_id": "a", "function_invocation_kwargs": "secret"},
+        ["secret"],
+        [[{"request_id": "a"}]],
+        [],
+        [{"request_id": str(number)} for number in range(MAX_BATCH + 1)],
+    ],
+    ids=lambda argument: repr(argument)[:40],
+)
+def test_anything_else_is_refused_without_repeating_it(argument: Any) -> None:
+    with pytest.raises(RejectedAnswerError, match="Signal `respond` takes") as caught:
+        parse(argument)
+    assert "secret" not in str(caught.value)
+
+
+@given(st.recursive(st.one_of(st.none(), st.text(), st.integers()), lambda inner: st.lists(inner), max_leaves=5))
+def test_any_json_is_an_answer_or_refused(argument: Any) -> None:
+    for value in (argument, {"request_id": argument, "response": argument}):
+        try:
+            assert parse(value)
+        except RejectedAnswerError:
+            continue
+
+
+def test_answers_of_a_batch_are_delivered_together_and_in_order() -> None:
+    answers = _waiting("a", "b", "c")
+    answers.add([_answer("b"), _answer("a")], busy=False)
+    answers.add([_answer("c")], busy=False)
+    assert _taken(answers) == [["b", "a"], ["c"]]
+
+
+def test_a_second_answer_is_refused() -> None:
+    answers = _waiting("a", "b")
+    answers.add([_answer("a")], busy=False)
+    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+        answers.add([_answer("a")], busy=False)
+    answers.take()
+    answers.delivered("a")
+    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+        answers.add([_answer("b"), _answer("a")], busy=False)
+    assert not answers.ready
+    with pytest.raises(RejectedAnswerError, match="'b' is already answered"):
+        answers.add([_answer("b", "yes"), _answer("b", "no")], busy=False)
+
+
+def test_an_early_answer_waits_for_its_request() -> None:
+    answers = Answers()
+    answers.add([_answer("later")], busy=True)
+    with pytest.raises(RejectedAnswerError, match="'later' is already answered"):
+        answers.add([_answer("later", "again")], busy=True)
+    assert not answers.ready
+    answers.set_pending([_request("later")], settled=True)
+    assert [answer.response for answer in answers.take()] == ["yes"]
+
+
+def test_a_callers_answer_to_an_unknown_request_is_refused_unless_it_may_still_be_asked() -> None:
+    answers = _waiting("a")
+    with pytest.raises(RejectedAnswerError, match="Response provided for unknown request ID: b"):
+        answers.add([_answer("a", call_id="call"), _answer("b", call_id="call")], busy=False)
+    assert not answers.ready
+    answers.add([_answer("b", call_id="call")], busy=True)
+    assert answers.set_pending([_request("a")], settled=False) == []
+    assert [answer.request_id for answer in answers.set_pending([_request("a")], settled=True)] == ["b"]
+    assert answers.set_pending([_request("a"), _request("b")], settled=True) == []
+    assert not answers.ready
+
+
+def test_a_request_keeps_the_time_it_was_first_asked() -> None:
+    answers = Answers()
+    answers.set_pending([_request("a", asked_at="1")], settled=True)
+    answers.set_pending([_request("a", asked_at="2"), _request("b", asked_at="2")], settled=True)
+    assert [request.asked_at for request in answers.pending.values()] == ["1", "2"]
+
+
+def test_a_request_asked_again_under_its_own_id_can_be_answered_again() -> None:
+    """An executor may choose its request ids: a loop asks for the same approval until it is given."""
+    answers = Answers()
+    answers.set_pending([_request("approve", "first draft", "1")], settled=True)
+    answers.add([_answer("approve", "no")], busy=False)
+    answers.take()
+    answers.delivered("approve")
+    answers.set_pending([_request("approve", "second draft", "2")], settled=True)
+    assert answers.pending["approve"].request == "second draft"
+    assert answers.pending["approve"].asked_at == "2"
+    answers.add([_answer("approve", "yes")], busy=False)
+    assert [answer.response for answer in answers.take()] == ["yes"]
+
+
+def test_early_answers_are_bounded_and_a_refused_batch_leaves_nothing_behind() -> None:
+    answers = _waiting("a")
+    for number in range(MAX_EARLY):
+        answers.add([_answer(f"early-{number}")], busy=True)
+    with pytest.raises(RejectedAnswerError, match="1000 answers to requests that were never asked"):
+        answers.add([_answer("a"), _answer("one-more")], busy=True)
+    assert not answers.ready
+    answers.add([_answer("a")], busy=True)
+    assert answers.ready
+
+
+def test_early_answers_are_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_answers, "MAX_EARLY_BYTES", 1_000)
+    answers = Answers()
+    answers.add([_answer("small")], busy=True)
+    with pytest.raises(RejectedAnswerError, match="'large' is not kept"):
+        answers.add([_answer("large", "x" * 1_000)], busy=True)
+
+
+def test_the_memory_of_answered_requests_is_bounded() -> None:
+    answers = _waiting()
+    for number in range(MAX_ANSWERED + 5):
+        answers.delivered(str(number))
+    with pytest.raises(RejectedAnswerError):
+        answers.add([_answer(str(MAX_ANSWERED))], busy=False)
+    answers.add([_answer("0")], busy=False)
+
+
+def test_an_answer_reaches_the_superstep_with_its_responder() -> None:
+    (inputs,) = Answers.as_inputs(
+        [RespondSignal(request_id="a", response=1, type="builtins:int", responder="eve", call_id="c")]
+    )
+    assert inputs.model_dump() == {
+        "request_id": "a",
+        "response": 1,
+        "type": "builtins:int",
+        "responder": "eve",
+        "call_id": "c",
+    }
