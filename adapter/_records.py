@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +10,7 @@ from agent_framework import WorkflowErrorDetails, WorkflowEvent, WorkflowEventSo
 
 from ..workflows._messages import ErrorDetails, EventRecord, PendingRequest
 from ._framework import event_types, new_event
-from ._types import type_key, type_name
+from ._types import loaded_class, type_key, type_name
 from ._values import json_schema, preview
 
 _SCALARS = (str, int, float, bool)
@@ -20,8 +19,8 @@ _ALWAYS_READABLE = frozenset({"output", "request_info", "warning", "error"})
 _PREVIEW_BYTES = 1024
 _UPDATES_BYTES = 64 * 1024
 """Readable data of agents' streamed updates in one superstep; the rest is in the frame, and in the final output."""
-
-FRAMEWORK_VERSION = importlib.metadata.version("agent-framework-core")
+_MAX_TEXT = 64 * 1024
+"""Message and traceback of an error."""
 
 
 class RecordWriter:
@@ -52,6 +51,8 @@ class RecordWriter:
             iteration=event.iteration,
             state=event.state.value if event.state is not None else None,
         )
+        if type(event) is not WorkflowEvent:
+            record.event_class = type_key(type(event))
         if event.details is not None:
             record.details = _details(event.details)
         if event.type == "request_info":
@@ -72,8 +73,8 @@ class RecordWriter:
 
     def _add_data(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
         record.data_type = type_key(type(event.data))
-        scalar = type(event.data) in _SCALARS
         data, size = preview(event.data)
+        scalar = type(event.data) in _SCALARS and data == event.data  # Not so NaN, nor text that JSON cannot hold.
         update = record.data_type.endswith(":AgentResponseUpdate")
         readable = size <= self._updates_left if update else event.type in _ALWAYS_READABLE or size <= _PREVIEW_BYTES
         if readable:
@@ -117,7 +118,7 @@ def to_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEve
         data = payloads[record.payload]
     elif record.type == "executor_failed":
         data = details
-    return new_event(
+    event = new_event(
         record.type,
         data=data,
         origin=WorkflowEventSource(record.origin) if record.origin else None,
@@ -127,6 +128,10 @@ def to_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEve
         iteration=record.iteration,
         **fields,
     )
+    cls = loaded_class(record.event_class) if record.event_class is not None else None
+    if cls is not None and issubclass(cls, WorkflowEvent):
+        event.__class__ = cls  # Its constructor is the user's and may want anything; its data is all there.
+    return event
 
 
 def pending_requests(events: Iterable[WorkflowEvent[Any]], thread_id: str) -> list[PendingRequest]:
@@ -150,8 +155,18 @@ def pending_requests(events: Iterable[WorkflowEvent[Any]], thread_id: str) -> li
 def _details(details: WorkflowErrorDetails) -> ErrorDetails:
     return ErrorDetails(
         error_type=details.error_type,
-        message=details.message,
-        traceback=details.traceback,
+        message=_text(details.message),
+        traceback=_text(details.traceback) if details.traceback is not None else None,
         executor_id=details.executor_id,
         extra=preview(details.extra)[0] if details.extra else None,
     )
+
+
+def _text(text: str) -> str:
+    """Return text that fits a record: some clients put a whole response body into their errors."""
+    text = text.encode("utf-8", "replace").decode()  # A lone surrogate has no JSON.
+    if len(text) <= _MAX_TEXT:
+        return text
+    # The end of a traceback says more than its beginning; of a message either may.
+    half = _MAX_TEXT // 2
+    return f"{text[:half]}\n... ({len(text) - 2 * half:,} characters) ...\n{text[-half:]}"

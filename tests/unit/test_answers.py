@@ -12,11 +12,14 @@ from agent_framework_temporal.workflows._answers import (
     MAX_EARLY,
     Answers,
     RejectedAnswerError,
-    parse,
 )
-from agent_framework_temporal.workflows._messages import PendingRequest, RespondSignal
+from agent_framework_temporal.workflows._messages import RESPOND_SIGNAL, PendingRequest, RespondSignal
 from hypothesis import given
 from hypothesis import strategies as st
+
+
+def _parse(argument: Any) -> list[RespondSignal]:
+    return _answers.parse(RESPOND_SIGNAL, [argument])
 
 
 def _request(request_id: str, request: Any = None, asked_at: str = "1") -> PendingRequest:
@@ -49,10 +52,10 @@ def _taken(answers: Answers) -> list[list[str]]:
 
 
 def test_one_answer_or_a_list_is_taken() -> None:
-    assert parse({"request_id": "a", "response": {"x": 1}, "unknown": 1})[0].response == {"x": 1}
-    assert [answer.request_id for answer in parse([{"request_id": "a"}, {"request_id": "b"}])] == ["a", "b"]
+    assert _parse({"request_id": "a", "response": {"x": 1}, "unknown": 1})[0].response == {"x": 1}
+    assert [answer.request_id for answer in _parse([{"request_id": "a"}, {"request_id": "b"}])] == ["a", "b"]
     kwargs = {"value": {"user": "eve"}, "type": "x:y"}
-    parsed = parse({"request_id": "a", "function_invocation_kwargs": kwargs, "streaming": True})[0]
+    parsed = _parse({"request_id": "a", "function_invocation_kwargs": kwargs, "streaming": True})[0]
     assert parsed.function_invocation_kwargs is not None
     assert parsed.function_invocation_kwargs.value == {"user": "eve"}
 
@@ -80,15 +83,30 @@ def test_one_answer_or_a_list_is_taken() -> None:
 )
 def test_anything_else_is_refused_without_repeating_it(argument: Any) -> None:
     with pytest.raises(RejectedAnswerError, match="Signal `respond` takes") as caught:
-        parse(argument)
+        _parse(argument)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "text"),
+    [
+        ("other", [{"request_id": "a"}], "There is no signal 'other'"),
+        ("x" * 5_000, [], "There is no signal 'x{100}'"),
+        (RESPOND_SIGNAL, [], "takes one argument, got 0"),
+        (RESPOND_SIGNAL, [{"request_id": "a"}, {"request_id": "b"}], "takes one argument, got 2"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_another_signal_or_number_of_arguments_is_refused(name: str, arguments: list[Any], text: str) -> None:
+    with pytest.raises(RejectedAnswerError, match=text):
+        _answers.parse(name, arguments)
 
 
 @given(st.recursive(st.one_of(st.none(), st.text(), st.integers()), lambda inner: st.lists(inner), max_leaves=5))
 def test_any_json_is_an_answer_or_refused(argument: Any) -> None:
     for value in (argument, {"request_id": argument, "response": argument}):
         try:
-            assert parse(value)
+            assert _parse(value)
         except RejectedAnswerError:
             continue
 

@@ -1,0 +1,73 @@
+"""The handle an application keeps: to JSON and back, forward by itself, and never onto another thread."""
+
+from __future__ import annotations
+
+import pytest
+from agent_framework_temporal import Checkpoint, Response
+from agent_framework_temporal.workflows._messages import CheckpointRef
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@given(
+    st.builds(
+        Checkpoint,
+        workflow_name=TEXT,
+        thread_id=TEXT,
+        run_id=st.none() | TEXT,
+        checkpoint_id=st.none() | TEXT,
+        offset=st.integers(-1, 2**53),
+    )
+)
+def test_a_handle_comes_back_from_json(handle: Checkpoint) -> None:
+    assert Checkpoint.from_json(handle.to_json()) == handle
+    assert Checkpoint.from_json(handle.to_json().encode()) == handle
+
+
+def test_a_new_handle_has_seen_nothing() -> None:
+    handle = Checkpoint(workflow_name="w", thread_id="t")
+    assert (handle.run_id, handle.checkpoint_id, handle.offset) == (None, None, -1)
+    assert len(handle.to_json()) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("", "text"),
+        ("{", "text"),
+        ("[]", "text"),
+        ("null", "text"),
+        ("{}", "workflow_name"),
+        ('{"workflow_name": "w"}', "thread_id"),
+        ('{"workflow_name": "w", "thread_id": ""}', "thread_id"),
+        ('{"workflow_name": "w", "thread_id": "t", "offset": "x"}', "offset"),
+        ('{"workflow_name": "w", "thread_id": "t", "more": 1}', "more"),
+        (b"\xff", "text"),
+    ],
+)
+def test_any_other_text_is_refused_and_the_place_is_named(text: str | bytes, where: str) -> None:
+    with pytest.raises(ValueError, match=f"This is no checkpoint handle: {where}: "):
+        Checkpoint.from_json(text)
+
+
+def test_it_moves_along_its_own_thread_only() -> None:
+    handle = Checkpoint(workflow_name="w", thread_id="t")
+    handle.move(CheckpointRef(thread_id="t", run_id="r", checkpoint_id="c"))
+    assert (handle.run_id, handle.checkpoint_id) == ("r", "c")
+    handle.move(CheckpointRef(thread_id="other", run_id="r2", checkpoint_id="c2"))
+    handle.move(None)
+    assert (handle.run_id, handle.checkpoint_id) == ("r", "c")
+
+
+def test_an_assignment_is_checked() -> None:
+    handle = Checkpoint(workflow_name="w", thread_id="t")
+    with pytest.raises(ValidationError):
+        handle.thread_id = ""
+
+
+def test_a_response_is_a_value() -> None:
+    assert Response("a", {"x": 1}) == Response(request_id="a", data={"x": 1})
+    assert Response("a", 1) != Response("a", 2)

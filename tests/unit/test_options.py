@@ -1,0 +1,72 @@
+"""Options of a run: what cannot work is refused when it is written down."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from agent_framework_temporal import DurableOptions
+from agent_framework_temporal.adapter._options import OptionArguments
+from agent_framework_temporal.workflows._messages import RunOptions
+
+SECOND = timedelta(seconds=1)
+
+
+def test_the_defaults_are_those_of_the_wire() -> None:
+    assert DurableOptions().to_wire() == RunOptions()
+
+
+def test_every_option_of_a_run_reaches_the_wire() -> None:
+    options = DurableOptions(
+        superstep_timeout=20 * SECOND,
+        heartbeat_timeout=2 * SECOND,
+        max_attempts=7,
+        retry_initial_interval=3 * SECOND,
+        retry_backoff=1.5,
+        retry_maximum_interval=4 * SECOND,
+    )
+    assert options.to_wire() == RunOptions(
+        superstep_timeout=20,
+        heartbeat_timeout=2,
+        max_attempts=7,
+        retry_initial_interval=3,
+        retry_backoff=1.5,
+        retry_maximum_interval=4,
+    )
+    assert RunOptions.model_validate_json(options.to_wire().model_dump_json()) == options.to_wire()
+
+
+def test_the_arguments_of_the_facade_are_the_options() -> None:
+    assert OptionArguments.__annotations__.keys() == DurableOptions.__dataclass_fields__.keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        *(
+            ({name: value}, f"`{name}` must be longer than 0")
+            for name in DurableOptions.__dataclass_fields__
+            if name.endswith(("timeout", "interval"))
+            for value in (timedelta(0), -SECOND)
+        ),
+        ({"heartbeat_timeout": timedelta(milliseconds=999)}, "`heartbeat_timeout` must be at least 1 second"),
+        ({"superstep_timeout": 5 * SECOND}, "`heartbeat_timeout` must not be longer than `superstep_timeout`"),
+        ({"max_attempts": 0}, "`max_attempts` must be 1 or more"),
+        ({"retry_backoff": 0.9}, "`retry_backoff` must be 1 or more"),
+        ({"retry_backoff": math.nan}, "`retry_backoff` must be 1 or more"),
+        ({"retry_backoff": math.inf}, "`retry_backoff` must be 1 or more"),
+        ({"retry_initial_interval": 61 * SECOND}, "`retry_maximum_interval` must not be shorter"),
+    ],
+    ids=repr,
+)
+def test_a_value_that_cannot_work_is_refused(arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        DurableOptions(**arguments)
+
+
+def test_options_are_values() -> None:
+    assert DurableOptions(max_attempts=1) == DurableOptions(max_attempts=1)
+    with pytest.raises(AttributeError):
+        DurableOptions().max_attempts = 2  # type: ignore[misc]

@@ -1,0 +1,197 @@
+"""Events to records and back: nothing is lost, large data lies in the frame, and a record is always JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from agent_framework import (
+    AgentResponseUpdate,
+    Content,
+    WorkflowErrorDetails,
+    WorkflowEvent,
+    WorkflowEventSource,
+    WorkflowRunState,
+)
+from agent_framework_temporal.adapter._framework import new_event
+from agent_framework_temporal.adapter._pickling import dumps, loads
+from agent_framework_temporal.adapter._records import RecordWriter, pending_requests, to_event
+from agent_framework_temporal.adapter._types import TypeCatalog
+from agent_framework_temporal.workflows._messages import EventRecord
+from pydantic import BaseModel
+
+from tests.parity.gallery import GALLERY, Row
+from tests.unit._in_process import comparable, record
+
+
+class Draft(BaseModel):
+    text: str
+
+
+@dataclass
+class Verdict:
+    ok: bool
+
+
+def _write(*events: WorkflowEvent[Any]) -> RecordWriter:
+    writer = RecordWriter(offset=5, attempt=2)
+    for event in events:
+        writer.add(event, 3)
+    return writer
+
+
+def _wire(writer: RecordWriter) -> list[EventRecord]:
+    return [EventRecord.model_validate_json(record.model_dump_json()) for record in writer.records]
+
+
+@pytest.mark.parametrize("gallery_row", GALLERY, ids=lambda row: row.name)
+async def test_every_event_of_a_gallery_row_comes_back(gallery_row: Row) -> None:
+    recording = await record(gallery_row)
+    catalog = TypeCatalog(gallery_row.build())
+    writer = _write(*recording.events)
+    payloads = loads(dumps(writer.payloads, catalog), catalog)
+    restored = [to_event(record, payloads) for record in _wire(writer)]
+    assert len(restored) == len(recording.events)
+    for given, back in zip(recording.events, restored, strict=True):
+        # A class of its own is for the executor that emits it; callers are given what the event says.
+        assert comparable(vars(back)) == comparable(vars(given))
+
+
+@pytest.mark.parametrize("gallery_row", GALLERY, ids=lambda row: row.name)
+async def test_a_reader_without_types_gets_every_event_as_plain_json(gallery_row: Row) -> None:
+    recording = await record(gallery_row)
+    for entry, given in zip(_wire(_write(*recording.events)), recording.events, strict=True):
+        event = to_event(entry, None)
+        assert (event.type, event.executor_id, event.state) == (given.type, given.executor_id, given.state)
+        json.dumps(event.data if entry.details is None else None)
+        if given.type in ("output", "request_info"):
+            assert entry.data is not None
+            assert entry.data_bytes is None
+
+
+def test_records_are_numbered_and_say_where_they_come_from() -> None:
+    records = _write(WorkflowEvent.started(), WorkflowEvent.superstep_started(3)).records
+    assert [(record.offset, record.superstep, record.attempt) for record in records] == [(5, 3, 2), (6, 3, 2)]
+    assert records[0].at is not None
+    assert records[0].at.endswith("+00:00")
+    assert records[1].iteration == 3
+
+
+def test_scalars_are_in_the_record_alone() -> None:
+    for value in ("text", 1, 2.5, True):
+        writer = _write(new_event("output", data=value, executor_id="e"))
+        (entry,) = _wire(writer)
+        assert (entry.data, entry.payload, writer.payloads) == (value, None, [])
+        assert to_event(entry, []).data == value
+
+
+def test_scalars_that_json_cannot_hold_are_in_the_frame() -> None:
+    for value, shown in ((float("inf"), "Infinity"), ("a\ud800", "str: a?")):
+        writer = _write(new_event("output", data=value, executor_id="e"))
+        (entry,) = _wire(writer)
+        assert entry.data == shown
+        assert to_event(entry, writer.payloads).data == value
+
+
+def test_typed_data_is_readable_and_in_the_frame() -> None:
+    writer = _write(new_event("output", data=Draft(text="t"), executor_id="e"))
+    (entry,) = _wire(writer)
+    assert entry.data == {"text": "t"}
+    assert entry.data_type == f"{__name__}:Draft"
+    assert to_event(entry, writer.payloads).data == Draft(text="t")
+    assert to_event(entry, None).data == {"text": "t"}
+
+
+def test_large_data_that_repeats_messages_is_left_out_of_the_record() -> None:
+    large = "x" * 5_000
+    writer = _write(
+        new_event("executor_invoked", data=large, executor_id="e"),
+        new_event("executor_invoked", data=large[:1_000], executor_id="e"),
+        new_event("output", data=large, executor_id="e"),
+    )
+    left_out, small, output = _wire(writer)
+    assert (left_out.data, left_out.data_bytes) == (None, 5_002)
+    assert to_event(left_out, writer.payloads).data == large
+    assert small.data == large[:1_000]
+    assert output.data == large
+    assert len(writer.payloads) == 1
+
+
+def test_streamed_updates_are_readable_up_to_a_budget() -> None:
+    updates = [AgentResponseUpdate(contents=[Content.from_text("x" * 1_000)], role="assistant") for _ in range(200)]
+    writer = _write(*(new_event("output", data=update, executor_id="e") for update in updates))
+    records = _wire(writer)
+    readable = [record for record in records if record.data is not None]
+    assert 20 < len(readable) < 70
+    assert sum(len(record.model_dump_json()) for record in records) < 64 * 1024 + 200 * 300
+    assert [to_event(record, writer.payloads).data for record in records] == updates
+    # A small update after the budget is used up may still be readable, so the rest is told apart by its size.
+    assert all(record.data_bytes for record in records if record.data is None)
+
+
+def test_a_request_keeps_its_types() -> None:
+    event: WorkflowEvent[Any] = WorkflowEvent.request_info("id-1", "writer", Draft(text="t"), Verdict)
+    writer = _write(event)
+    (entry,) = _wire(writer)
+    assert (entry.request_id, entry.source_executor_id) == ("id-1", "writer")
+    assert (entry.request_type, entry.response_type) == (f"{__name__}:Draft", f"{__name__}:Verdict")
+    back = to_event(entry, writer.payloads)
+    assert (back.request_type, back.response_type, back.data) == (Draft, Verdict, Draft(text="t"))
+    plain = to_event(entry, None)
+    assert (plain.request_id, plain.data, plain.response_type) == ("id-1", {"text": "t"}, object)
+
+
+def test_a_pending_request_is_described_for_people_and_other_languages() -> None:
+    declared: Any = Verdict | None
+    event: WorkflowEvent[Any] = WorkflowEvent.request_info("id-1", "writer", Draft(text="t"), declared)
+    (request,) = pending_requests([event], "thread")
+    assert (request.request_id, request.thread_id, request.executor_id) == ("id-1", "thread", "writer")
+    assert request.request == {"text": "t"}
+    assert request.request_schema is not None
+    assert request.request_schema["properties"]["text"]["type"] == "string"
+    assert request.response_schema is not None
+    assert "anyOf" in request.response_schema
+    assert "Verdict | None" in request.response_type
+    json.loads(request.model_dump_json())
+
+
+def test_a_failure_keeps_its_details() -> None:
+    details = WorkflowErrorDetails("ValueError", "bad", "Traceback ...", "e", {"key": {1, 2}})
+    writer = _write(
+        new_event("executor_failed", data=details, details=details, executor_id="e"),
+        new_event("failed", details=details),
+        new_event("status", state=WorkflowRunState.FAILED, origin=WorkflowEventSource.FRAMEWORK),
+    )
+    failed, ended, status = (to_event(record, None) for record in _wire(writer))
+    assert failed.data == failed.details
+    assert failed.details is not None
+    assert (failed.details.error_type, failed.details.message, failed.details.executor_id) == ("ValueError", "bad", "e")
+    assert failed.details.extra == {"key": [1, 2]}
+    assert ended.details == failed.details
+    assert status.state is WorkflowRunState.FAILED
+    assert writer.payloads == []
+
+
+@pytest.mark.parametrize("text", ["x" * 3_000_000, "\ud800" * 10, "é" * 200_000], ids=["long", "surrogate", "accents"])
+def test_an_error_of_any_size_is_a_record(text: str) -> None:
+    details = WorkflowErrorDetails("ValueError", text, text)
+    (entry,) = _wire(_write(new_event("failed", details=details)))
+    assert len(entry.model_dump_json()) < 300_000
+    assert entry.details is not None
+    assert len(text) < 100 or "characters) ..." in entry.details.message
+
+
+class Odd:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("data", [Odd(), "\ud800", b"\xff", {b"\xff": 1}, float("nan"), ValueError("x"), Draft, len])
+def test_any_data_is_a_record(data: Any) -> None:
+    writer = _write(new_event("output", data=data, executor_id="e"), new_event("executor_completed", data=[data]))
+    assert len(_wire(writer)) == 2
+    request: WorkflowEvent[Any] = WorkflowEvent.request_info("id", "e", data, str)
+    assert _wire(_write(request))
+    assert pending_requests([request], "t")[0].model_dump_json()
