@@ -16,6 +16,7 @@ from agent_framework import Workflow, WorkflowCheckpoint, WorkflowInvocationKwar
 from temporalio import activity
 from temporalio.client import Client
 
+from ..adapter._client import framed_client
 from ..adapter._errors import DurableWorkflowError, GraphChangedError, PayloadError
 from ..adapter._frames import Frame, digest, pack, wants_keyframe
 from ..adapter._history import load_checkpoint, start_input
@@ -77,7 +78,7 @@ class SuperstepActivity:
 
     async def _run(self, hosted: HostedWorkflow, step: SuperstepInput) -> SuperstepResult:
         info = activity.info()
-        client = activity.client()
+        client = framed_client(activity.client())  # The SDK hands out the client as it was given to the worker.
         base_raw = await self._base(client, step)
         base = _loads_checkpoint(base_raw, hosted, step)
         arguments = await self._arguments(client, hosted, step, base)

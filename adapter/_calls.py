@@ -46,6 +46,13 @@ from ._seed import seed_from_storage
 from ._steps import StepDecoder
 from ._thread import MEMO_WORKFLOW_NAME, ThreadTip, read_tip
 
+_IN_FLIGHT = (
+    "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. Resume from a "
+    "checkpoint (checkpoint_id=...) or wait for the prior run to complete. Workflows that need to recover from a "
+    "mid-run failure must use checkpointing; there is no in-process recovery path."
+)
+"""The framework's words. Here `run_stream(checkpoint=...)` is what resumes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -117,10 +124,7 @@ class Caller:
         if tip.state == "open":
             await self._refuse_message(handle.thread_id, tip)
         if tip.in_flight:
-            raise RuntimeError(
-                "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. "
-                "Resume the thread with `run_stream(checkpoint=...)`, or use a new one."
-            )
+            raise RuntimeError(_IN_FLIGHT)
         message = call.message if hosted is None else unwrap_message(call.message, hosted.catalog.input_types)
         run_input = self._input(call, name, tip, mode="message")
         run_input.message = encode_message(message)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ._messages import PendingRequest, RespondSignal, ResponseInput
+from ._messages import RESPOND_SIGNAL, PendingRequest, RespondSignal, ResponseInput
 
 MAX_EARLY = 1_000
 """Answers kept for requests that are not asked yet."""
@@ -24,14 +24,18 @@ class RejectedAnswerError(Exception):
     """An answer that cannot be used; the text says why."""
 
 
-def parse(argument: Any) -> list[RespondSignal]:
-    """Validate the JSON of signal `respond`: one answer, or a list of answers that are delivered together.
+def parse(name: str, arguments: list[Any]) -> list[RespondSignal]:
+    """Validate a signal: `respond` with one answer, or with a list of answers that are delivered together.
 
     Raises:
         RejectedAnswerError: With the place of the mistake, never with the value.
     """
+    if name != RESPOND_SIGNAL:
+        raise RejectedAnswerError(f"There is no signal {name[:100]!r}; answers come as signal `{RESPOND_SIGNAL}`.")
+    if len(arguments) != 1:
+        raise RejectedAnswerError(f"Signal `respond` takes one argument, got {len(arguments)}.")
     try:
-        answers = _signal.validate_python(argument)
+        answers = _signal.validate_python(arguments[0])
     except ValidationError as error:
         where = "; ".join(
             f"{'.'.join(map(str, item['loc'][1:])) or 'argument'}: {item['msg']}" for item in error.errors()[:3]

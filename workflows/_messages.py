@@ -125,6 +125,8 @@ class EventRecord(WireModel):
     data: Any = None
     """The event's data as readable JSON; left out where it is large and only repeats messages."""
     data_type: str | None = None
+    event_class: str | None = None
+    """Set for an event of a subclass of the framework's `WorkflowEvent`."""
     data_bytes: int | None = None
     """Set where `data` was left out: its size as JSON. The typed object is in the superstep's frame."""
     payload: int | None = None

@@ -6,6 +6,7 @@ its superstep activities. Every decision depends on its input, its signals and t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -21,7 +22,6 @@ with workflow.unsafe.imports_passed_through():
     from ._messages import (
         EVENTS_QUERY,
         PENDING_REQUESTS_QUERY,
-        RESPOND_SIGNAL,
         STATUS_QUERY,
         SUPERSTEP_ACTIVITY,
         WORKFLOW_TYPE,
@@ -98,21 +98,27 @@ class AgentFrameworkWorkflow:
                 self._state = "running"
                 step = self._responses_step(self._answers.take())
 
-    @workflow.signal(
-        name=RESPOND_SIGNAL,
-        description='Answer pending requests: {"request_id": ..., "response": ..., "responder"?: ...}, or a list.',
-    )
-    def respond(self, answer: RawValue | None = None) -> None:
-        """Queue one answer, or a list that is delivered together. Never fails the run: what is wrong is logged."""
+    @workflow.signal(dynamic=True)
+    def on_signal(self, name: str, arguments: Sequence[RawValue]) -> None:
+        """Take signal `respond`: one answer, or a list that is delivered together.
+
+        `{"request_id": ..., "response": ..., "responder"?: ...}`. Never fails the run: what is wrong is logged. A
+        dynamic handler, as the SDK fails the workflow task for ever when a named one gets too many arguments, drops
+        without a trace what is no JSON, and keeps signals of unknown names in memory.
+        """
         batch: list[RespondSignal] = []
         try:
-            argument = None if answer is None else workflow.payload_converter().from_payload(answer.payload)
-            batch = parse(argument)
+            batch = parse(name, [self._json(argument) for argument in arguments])
             self._answers.add(batch, busy=self._state == "running")
         except RejectedAnswerError as error:
             self._reject(batch, str(error))
-        except (ValueError, RuntimeError) as error:
-            self._reject(batch, f"Signal `respond` carries no JSON: {type(error).__name__}")
+
+    @staticmethod
+    def _json(argument: RawValue) -> Any:
+        try:
+            return workflow.payload_converter().from_payload(argument.payload)
+        except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
+            raise RejectedAnswerError(f"Signal `respond` carries no JSON: {type(error).__name__}") from error
 
     @workflow.query(name=EVENTS_QUERY, description="Event records with an offset greater than `after` (-1: all).")
     def events(self, after: int = -1, limit: int = 500) -> EventPage:

@@ -12,6 +12,8 @@ from agent_framework import WorkflowCheckpoint, WorkflowEvent
 from pydantic import BaseModel
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_BUILD_NAME = re.compile(rf"WorkflowBuilder-{_UUID.pattern}")
+"""Name of an inner workflow without one: random for each build, and so no part of what a run did."""
 _IGNORED = frozenset({"raw_representation", "traceback", "timestamp", "created_at"})
 
 
@@ -47,7 +49,8 @@ class Canonical:
     def value(self, value: Any) -> Any:
         """Return any value as plain data."""
         if isinstance(value, str) and type(value) is str:
-            return _UUID.sub(lambda match: self._ids.setdefault(match[0], f"<id {len(self._ids)}>"), value)
+            named = _BUILD_NAME.sub("WorkflowBuilder-<build>", value)
+            return _UUID.sub(lambda match: self._ids.setdefault(match[0], f"<id {len(self._ids)}>"), named)
         if value is None or type(value) in (bool, int, float, bytes):
             return value
         if isinstance(value, WorkflowEvent):

@@ -22,4 +22,5 @@ async def test_row(row: Row, replay: bool, client: Client) -> None:
         actual = await record(row, durable, durable.checkpoint())
     for number, (durable_turn, turn) in enumerate(zip(actual.turns, expected.turns, strict=True)):
         assert durable_turn == turn, f"turn {number}"
-    assert actual.checkpoints == expected.checkpoints
+    if row.checkpoints:
+        assert actual.checkpoints == expected.checkpoints

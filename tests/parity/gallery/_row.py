@@ -32,6 +32,9 @@ class Row:
     group: str
     build: Callable[[], Workflow]
     turns: tuple[Turn, ...]
+    checkpoints: bool = True
+    """Whether checkpoints are compared too: not where in process a failed superstep leaves its traces in live objects,
+    which the next checkpoint then shows, while durably the next superstep begins from the last good checkpoint."""
 
 
 def answer_all(answer: Callable[[Any], Any]) -> Respond:

@@ -165,8 +165,8 @@ def _offline() -> Workflow:
     return WorkflowBuilder(name="error-in-model", start_executor=agent).build()
 
 
-def _row(name: str, feature: str, build: Callable[[], Workflow], *turns: Turn) -> Row:
-    return Row(name=name, feature=feature, group="Errors", build=build, turns=turns)
+def _row(name: str, feature: str, build: Callable[[], Workflow], *turns: Turn, checkpoints: bool = True) -> Row:
+    return Row(name=name, feature=feature, group="Errors", build=build, turns=turns, checkpoints=checkpoints)
 
 
 _SURE = Confirmation(sure=True)
@@ -209,6 +209,7 @@ ROWS: tuple[Row, ...] = (
         Turn(message="one"),
         Turn(message="bad", raises=ValueError, match="a bad text"),
         Turn(message="two"),
+        checkpoints=False,
     ),
     _row(
         "error-in-response-handler",

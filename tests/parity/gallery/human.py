@@ -253,15 +253,6 @@ ROWS: tuple[Row, ...] = (
         Turn(respond=answer_all(lambda question: Budget(limit=50, currency="USD"))),
     ),
     _row(
-        "message-while-pending",
-        "New message while a request is pending",
-        _buyer("message-while-pending"),
-        Turn(message=_LAMP),
-        Turn(message=_CAR),
-        Turn(respond=answer(**{"buy-lamp": _YES})),
-        Turn(respond=answer(**{"buy-car": _YES})),
-    ),
-    _row(
         "request-in-one-branch",
         "Request in one branch while another goes on",
         _branches,
