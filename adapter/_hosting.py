@@ -201,7 +201,7 @@ async def host_all(entries: Sequence[WorkflowEntry]) -> dict[str, HostedWorkflow
         if workflow.name in hosted:
             raise HostingError(
                 f"Two workflows are named {workflow.name!r}; a run finds its workflow by name. Name them apart with "
-                "`WorkflowBuilder(name=...)`."
+                "`name=...` of their builders; an orchestration builder without it names all its workflows alike."
             )
         hosted[workflow.name] = workflow
     return hosted
@@ -230,8 +230,8 @@ def checked_name(workflow: Workflow) -> str:
     name = workflow.name
     if not name or not isinstance(name, str) or name == workflow.id or _AUTO_NAME.match(name):
         raise HostingError(
-            f"The workflow's name {name!r} is auto-generated and differs in every process. Give it one with "
-            "`WorkflowBuilder(name=...)`, or set `workflow.name` after an orchestration builder's `build()`."
+            f"The workflow's name {name!r} is auto-generated and differs in every process. Give it one of its own with "
+            "`WorkflowBuilder(name=...)`."
         )
     return name
 
