@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._checkpoint import Checkpoint, Response
 from ._converter import FramedPayloadConverter
-from ._dev_server import start_dev_server
+from ._dev_server import DevServer, start_dev_server
 from ._durable_workflow import DurableWorkflow
 from ._errors import (
     AlreadyRunningError,
@@ -34,6 +34,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointCorruptedError",
     "CheckpointNotFoundError",
+    "DevServer",
     "DurableOptions",
     "DurableWorkflow",
     "DurableWorkflowError",
