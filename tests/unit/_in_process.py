@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 from agent_framework import (
-    CheckpointStorage,
     InMemoryCheckpointStorage,
     Workflow,
     WorkflowCheckpoint,
@@ -98,6 +96,3 @@ def comparable(value: Any, depth: int = 0) -> Any:
     for dropped in ("raw_representation", "_raw_representation"):
         attributes.pop(dropped, None)
     return (type(value), {name: comparable(item, depth + 1) for name, item in attributes.items()})
-
-
-__all__ = ["CheckpointStorage", "Recording", "comparable", "copy", "record", "row"]
