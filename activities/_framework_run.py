@@ -7,6 +7,7 @@ inner run has a beginning of its own.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from agent_framework import (
     Workflow,
     WorkflowCheckpoint,
     WorkflowConvergenceException,
+    WorkflowErrorDetails,
     WorkflowEvent,
     WorkflowEventSource,
     WorkflowRunResult,
@@ -41,12 +43,11 @@ _Stream = ResponseStream[WorkflowEvent[Any], WorkflowRunResult]
 
 
 class SuperstepError(Exception):
-    """An inner run failed; `events` were emitted before, `error` is what it raised."""
+    """An inner run raised `error`."""
 
-    def __init__(self, error: Exception, run: FrameworkRun) -> None:
+    def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
-        self.run = run
 
 
 @dataclass
@@ -62,10 +63,26 @@ class FrameworkRun:
     in_flight: bool = False
     """After a failure: whether the framework still holds messages."""
 
+    timed_out: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the framework has told of a failure."""
+        return any(event.type == "failed" for event, _ in self.events)
+
     @property
     def executor_failed(self) -> bool:
-        """Whether an executor raised, in contrast to the framework refusing to run."""
-        return any(event.type == "executor_failed" for event, _ in self.events)
+        """Whether an executor raised or took too long, in contrast to the framework refusing to run."""
+        return self.timed_out or any(event.type == "executor_failed" for event, _ in self.events)
+
+    def add_timeout(self, error: TimeoutError) -> None:
+        """Tell of a superstep that took too long as the framework tells of a failure."""
+        self.timed_out = True
+        superstep = self.events[-1][1] if self.events else 0
+        details = WorkflowErrorDetails(error_type=type(error).__name__, message=str(error))
+        self.events.append((new_event("failed", details=details, origin=WorkflowEventSource.FRAMEWORK), superstep))
+        status = new_event("status", state=WorkflowRunState.FAILED, origin=WorkflowEventSource.FRAMEWORK)
+        self.events.append((status, superstep))
 
 
 @dataclass(frozen=True)
@@ -85,8 +102,9 @@ async def run_superstep(
     arguments: RunArguments,
     base: WorkflowCheckpoint | None,
     capture: Capture,
-) -> FrameworkRun:
-    """Run one superstep and collect its events; the checkpoints go to `capture`.
+    run: FrameworkRun,
+) -> None:
+    """Run one superstep and collect its events in `run`; the checkpoints go to `capture`.
 
     Args:
         hosted: The hosted workflow.
@@ -95,38 +113,52 @@ async def run_superstep(
         arguments: The caller's message or responses.
         base: The checkpoint to go on from; None for a new thread.
         capture: Takes the checkpoints.
+        run: Takes the events, also those before an error.
 
     Raises:
-        SuperstepError: When the framework or an executor raises.
+        SuperstepError: When the framework or an executor raises, or an attempt takes longer than `step.timeout`.
     """
-    run = FrameworkRun()
+    with without_pending_warning():
+        try:
+            async with asyncio.timeout(step.timeout):
+                stream = await _begin(hosted, workflow, step, arguments, base, capture, run)
+                if stream is not None:
+                    await _collect(workflow, stream, step, capture, run)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and not run.failed:
+                error = TimeoutError(f"The superstep took longer than {step.timeout:g} seconds.")
+                run.add_timeout(error)
+            run.in_flight = await has_messages(workflow)
+            raise SuperstepError(error) from error
+        run.pending = list((await pending_events(workflow)).values())
+
+
+async def _begin(
+    hosted: HostedWorkflow,
+    workflow: Workflow,
+    step: SuperstepInput,
+    arguments: RunArguments,
+    base: WorkflowCheckpoint | None,
+    capture: Capture,
+    run: FrameworkRun,
+) -> _Stream | None:
+    """Start the framework's run; None when every response was rejected, so that nothing runs."""
     kwargs = {
         "function_invocation_kwargs": arguments.function_invocation_kwargs,
         "client_kwargs": arguments.client_kwargs,
     }
-    with without_pending_warning():
-        try:
-            if step.mode in ("resume", "continue"):
-                if base is None:
-                    raise ValueError(f"A superstep of mode {step.mode!r} needs a checkpoint to go on from.")
-                stream = workflow.run(checkpoint_id=base.checkpoint_id, checkpoint_storage=capture, stream=True)
-            elif step.mode == "message":
-                await _restore(hosted, workflow, base, capture)
-                stream = workflow.run(arguments.message, checkpoint_storage=capture, stream=True, **kwargs)
-            else:
-                await _restore(hosted, workflow, base, capture)
-                together = any(answer.call_id is not None for answer in step.responses or [])
-                accepted = await _accepted(workflow, arguments.responses, run, together=together)
-                if run.rejected and not accepted:
-                    run.pending = list((await pending_events(workflow)).values())
-                    return run
-                stream = workflow.run(responses=accepted, checkpoint_storage=capture, stream=True, **kwargs)
-            await _collect(workflow, stream, step, capture, run)
-        except Exception as error:
-            run.in_flight = await has_messages(workflow)
-            raise SuperstepError(error, run) from error
-        run.pending = list((await pending_events(workflow)).values())
-    return run
+    if step.mode in ("resume", "continue"):
+        if base is None:
+            raise ValueError(f"A superstep of mode {step.mode!r} needs a checkpoint to go on from.")
+        return workflow.run(checkpoint_id=base.checkpoint_id, checkpoint_storage=capture, stream=True)
+    await _restore(hosted, workflow, base, capture)
+    if step.mode == "message":
+        return workflow.run(arguments.message, checkpoint_storage=capture, stream=True, **kwargs)
+    together = any(answer.call_id is not None for answer in step.responses or [])
+    accepted = await _accepted(workflow, arguments.responses, run, together=together)
+    if run.rejected and not accepted:
+        return None
+    return workflow.run(responses=accepted, checkpoint_storage=capture, stream=True, **kwargs)
 
 
 async def _collect(

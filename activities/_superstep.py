@@ -19,6 +19,7 @@ from temporalio.client import Client
 from ..adapter._client import framed_client
 from ..adapter._errors import DurableWorkflowError, GraphChangedError, PayloadError
 from ..adapter._frames import Frame, digest, pack, wants_keyframe
+from ..adapter._framework import matches
 from ..adapter._history import load_checkpoint, start_input
 from ..adapter._hosting import HostedWorkflow, find, graph_differences
 from ..adapter._pickling import dumps, loads
@@ -87,13 +88,14 @@ class SuperstepActivity:
         capture = Capture(hosted, base)
         async with hosted.acquire() as workflow:
             before = self._unsaved.snapshot(workflow)
+            run = FrameworkRun()
             try:
-                run = await run_superstep(hosted, workflow, step, arguments, base, capture)
+                await run_superstep(hosted, workflow, step, arguments, base, capture, run)
             except SuperstepError as error:
                 raise to_application_error(
                     error.error,
-                    _failure(hosted, step, error.run, capture, base_raw),
-                    executor_failed=error.run.executor_failed,
+                    _failure(hosted, step, run, capture, base_raw),
+                    executor_failed=run.executor_failed,
                     attempt=info.attempt,
                     max_attempts=step.max_attempts,
                 ) from error.error
@@ -122,7 +124,7 @@ class SuperstepActivity:
             run_input = await start_input(client, _thread_id(info), info.workflow_run_id or "")
             message = run_input.message or Value()
             return RunArguments(
-                message=from_json_value(message.value, message.type, hosted.catalog.input_types, hosted.catalog),
+                message=_message(message, hosted),
                 function_invocation_kwargs=_kwargs(run_input.function_invocation_kwargs),
                 client_kwargs=_kwargs(run_input.client_kwargs),
             )
@@ -161,6 +163,17 @@ def _loads_checkpoint(raw: bytes | None, hosted: HostedWorkflow, step: Superstep
             "started with, or start a new thread."
         )
     return checkpoint
+
+
+def _message(message: Value, hosted: HostedWorkflow) -> Any:
+    """Build the message; a client without types leaves it to us to unwrap a one-element list."""
+    declared = hosted.catalog.input_types
+    value = from_json_value(message.value, message.type, declared, hosted.catalog)
+    if isinstance(value, list) and len(value) == 1 and not any(matches(value, kind) for kind in declared):
+        element = from_json_value(value[0], None, declared, hosted.catalog)
+        if any(matches(element, kind) for kind in declared):
+            return element
+    return value
 
 
 def _kwargs(value: Value | None) -> Any:
@@ -214,9 +227,11 @@ def _result(
     thread_id: str,
 ) -> SuperstepResult:
     writer = _records(step, run)
-    state: Literal["running", "waiting", "idle"] = "running" if not run.finished else "waiting" if run.pending else "idle"
+    state: Literal["running", "waiting", "idle"] = "running"
     if run.rejected and not run.events:
         state = "waiting"
+    elif run.finished:
+        state = "waiting" if run.pending else "idle"
     result = SuperstepResult(
         state=state,
         events=writer.records,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_framework import CheckpointStorage, WorkflowEvent
-from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -46,6 +46,8 @@ from ._seed import seed_from_storage
 from ._steps import StepDecoder
 from ._thread import MEMO_WORKFLOW_NAME, ThreadTip, read_tip
 
+_NO_ANSWER = frozenset({RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
+"""The SDK reports a call that ran into its time as cancelled."""
 _IN_FLIGHT = (
     "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. Resume from a "
     "checkpoint (checkpoint_id=...) or wait for the prior run to complete. Workflows that need to recover from a "
@@ -111,12 +113,17 @@ class Caller:
     async def cancel(self, thread_id: str) -> None:
         """Cancel a thread's open run."""
         with rpc_errors(self._client, f"cancel thread {thread_id!r}"):
+            handle = self._client.get_workflow_handle(thread_id)
             try:
-                await self._client.get_workflow_handle(thread_id).cancel()
+                description = await handle.describe()
+                # The server takes a second request to cancel a run that is over without a word.
+                if description.status == WorkflowExecutionStatus.RUNNING:
+                    await handle.cancel()
+                    return
             except RPCError as error:
                 if error.status != RPCStatusCode.NOT_FOUND:
                     raise
-                raise ThreadNotFoundError(f"Thread {thread_id!r} has no open run to cancel.") from error
+        raise ThreadNotFoundError(f"Thread {thread_id!r} has no open run to cancel.")
 
     async def _message(
         self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None, tip: ThreadTip
@@ -255,8 +262,8 @@ class Caller:
                 )
             except WorkflowAlreadyStartedError as error:
                 raise AlreadyRunningError(
-                    f"Another caller has just started a run of thread {handle.thread_id!r}; nothing was sent. Follow it "
-                    f"with `run_stream(checkpoint=...)`, or use a thread of your own."
+                    f"Another caller has just started a run of thread {handle.thread_id!r}; nothing was sent. Follow "
+                    "it with `run_stream(checkpoint=...)`, or use a thread of your own."
                 ) from error
         handle.run_id = run.first_execution_run_id
         return self._reader(call, handle, hosted, call_id=call_id, after=run_input.next_offset - 1)
@@ -350,7 +357,7 @@ class Caller:
                 if error.status == RPCStatusCode.NOT_FOUND:
                     raise ThreadNotFoundError(f"Thread {thread_id!r} has no run.") from error
                 # A query needs a worker: without one the server says so at once, or lets the call run into its time.
-                if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED):
+                if error.status in _NO_ANSWER:
                     raise NoWorkerError(
                         f"No worker answers for thread {thread_id!r} on task queue {self._task_queue!r} "
                         f"({error.message}). Start one: `agent-framework-temporal-worker --workflow ... --task-queue "

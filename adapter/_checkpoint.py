@@ -54,7 +54,6 @@ class Checkpoint(BaseModel):
     def move(self, ref: CheckpointRef | None) -> None:
         """Move forward to a checkpoint of this thread; the facade does that."""
         if ref is not None and ref.thread_id == self.thread_id:
-            self.run_id = ref.run_id
             self.checkpoint_id = ref.checkpoint_id
 
     def keep_reader(self, follower: RunFollower, decoder: StepDecoder) -> None:

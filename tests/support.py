@@ -19,7 +19,9 @@ def unique(prefix: str) -> str:
 
 
 @asynccontextmanager
-async def worker(client: Client, *workflows: WorkflowEntry, task_queue: str | None = None, **options: Any) -> AsyncIterator[str]:
+async def worker(
+    client: Client, *workflows: WorkflowEntry, task_queue: str | None = None, **options: Any
+) -> AsyncIterator[str]:
     """Run a worker that hosts `workflows`; yields its task queue."""
     queue = task_queue or unique("queue")
     cache_bytes = options.pop("cache_bytes", None)

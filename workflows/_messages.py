@@ -233,6 +233,8 @@ class SuperstepInput(WireModel):
     streaming: bool = False
     offset: int = 0
     max_attempts: int = 3
+    timeout: float | None = None
+    """Seconds an attempt may take."""
     keyframe: bool = False
     """Store the checkpoint whole: a run's first, so that a thread outlives the retention of its earlier runs."""
     chain_length: int = 0

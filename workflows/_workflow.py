@@ -44,6 +44,9 @@ with workflow.unsafe.imports_passed_through():
 
 MAX_WORKER_LOSSES = 100
 """Attempts of one superstep beyond `max_attempts`: a lost worker is not the executor's failure."""
+TIMEOUT_GRACE = timedelta(seconds=30)
+"""The activity ends a superstep that takes too long itself, so that its events are not lost; the server is the second
+line, for an executor that cannot be cancelled."""
 MAX_OUTPUTS = 1_000
 """Outputs in the run's result; all of them are in the event log."""
 
@@ -163,6 +166,7 @@ class AgentFrameworkWorkflow:
                 "streaming": self._streaming,
                 "offset": self._log.next_offset,
                 "max_attempts": self._input.options.max_attempts,
+                "timeout": self._input.options.superstep_timeout,
                 "keyframe": not self._committed,
                 "chain_length": self._chain_length,
                 "chain_bytes": self._chain_bytes,
@@ -191,7 +195,7 @@ class AgentFrameworkWorkflow:
                 SUPERSTEP_ACTIVITY,
                 step,
                 result_type=SuperstepResult,
-                start_to_close_timeout=timedelta(seconds=options.superstep_timeout),
+                start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + TIMEOUT_GRACE,
                 heartbeat_timeout=timedelta(seconds=options.heartbeat_timeout),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
                 retry_policy=RetryPolicy(

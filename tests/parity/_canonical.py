@@ -39,8 +39,7 @@ class Canonical:
                 "messages": self.value(checkpoint.messages),
                 "state": self.value(checkpoint.state),
                 "pending": {
-                    self.value(key): self._event(event)
-                    for key, event in checkpoint.pending_request_info_events.items()
+                    self.value(key): self._event(event) for key, event in checkpoint.pending_request_info_events.items()
                 },
             }
             for checkpoint in checkpoints

@@ -1,6 +1,11 @@
-"""Every row of the gallery gives its caller the same in process and on Temporal: events, outputs, errors, checkpoints."""
+"""Every row of the gallery gives its caller the same in process and on Temporal.
+
+Compared are events, outputs, errors, status and checkpoints.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from agent_framework_temporal import DurableWorkflow
@@ -16,7 +21,7 @@ from tests.support import worker
 async def test_row(row: Row, replay: bool, client: Client) -> None:
     """`replayed`: no workflow and no checkpoint is cached, so each task replays and each superstep reads history."""
     expected = await record(row, row.build())
-    options = {"max_cached_workflows": 0, "cache_bytes": 0} if replay else {}
+    options: dict[str, Any] = {"max_cached_workflows": 0, "cache_bytes": 0} if replay else {}
     async with worker(client, row.build, **options) as task_queue:
         durable = DurableWorkflow(row.build, client=client, task_queue=task_queue, max_attempts=1)
         actual = await record(row, durable, durable.checkpoint())
