@@ -67,8 +67,8 @@ def rpc_errors(client: Client, what: str) -> Iterator[None]:
 
 def _unreachable(client: Client, what: str, error: Exception) -> ServerUnreachableError:
     return ServerUnreachableError(
-        f"Could not {what}: no Temporal server answers at {client.service_client.config.target_host!r} ({error}). Start "
-        "one with `agent-framework-temporal-dev-server`, or check the address and the network."
+        f"Could not {what}: no Temporal server answers at {client.service_client.config.target_host!r} ({error}). "
+        "Start one with `agent-framework-temporal-dev-server`, or check the address and the network."
     )
 
 

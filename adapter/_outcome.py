@@ -162,7 +162,7 @@ class CallReader:
         if failure is None:
             return RunFailedError(f"The run of thread {thread_id!r} failed: {closed.message}. {resume}")
         arguments = failure.error_args if failure.error_args is not None else [failure.message]
-        error = new_exception(failure.error_module, failure.error_type, arguments)
+        error = new_exception(failure.error_module, failure.error_type, arguments, failure.message)
         return error or RunFailedError(f"{failure.error_type}: {failure.message}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import WorkerConfig, WorkflowRunner
@@ -22,6 +23,11 @@ from ._hosting import HostedWorkflow, WorkflowEntry, host_all, is_workflow
 _PASSED_THROUGH = ("pydantic", "pydantic_core", "agent_framework_temporal")
 """Modules the sandbox takes from outside: pydantic for speed, ours because the wire models must be the same classes
 that the payload converter knows. Neither does anything that is not deterministic when imported."""
+
+_SDK_STICKY_TIMEOUT = timedelta(seconds=10)
+_STICKY_TIMEOUT = timedelta(seconds=3)
+"""How long the server waits for the worker that has a workflow in its cache, before any worker may go on with it. Ten
+seconds, the SDK's default, is most of what a run loses when its worker is killed; replaying one of ours takes little."""
 
 
 class AgentFrameworkPlugin(SimplePlugin):
@@ -89,6 +95,8 @@ class AgentFrameworkPlugin(SimplePlugin):
         # The client's own plugin, without workflows, registers it too.
         config["workflows"] = [found for found in config.get("workflows") or () if found is not AgentFrameworkWorkflow]
         config = super().configure_worker(config)
+        if config.get("sticky_queue_schedule_to_start_timeout") == _SDK_STICKY_TIMEOUT:
+            config["sticky_queue_schedule_to_start_timeout"] = _STICKY_TIMEOUT
         config["client"] = framed_client(config["client"])
         return config
 

@@ -52,7 +52,7 @@ async def test_executor_is_retried_then_fails_as_in_process(
         checkpoint = durable.checkpoint()
         await durable.run("one", checkpoint=checkpoint)
         events: list[WorkflowEvent[Any]] = []
-        with pytest.raises(ValueError, match="^told to fail$"):
+        with pytest.raises(ValueError, match=r"^told to fail$"):
             async for event in durable.run_stream("fail", checkpoint=checkpoint):
                 events.append(event)
         assert [event.type for event in events][-3:] == ["executor_failed", "failed", "status"]

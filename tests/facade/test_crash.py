@@ -1,0 +1,87 @@
+"""Worker processes that are killed: nothing committed runs again, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from agent_framework_temporal import DurableWorkflow
+from temporalio.client import Client
+
+from tests.flows import LEDGER, STEPS, Decision, Order, chain, shop
+from tests.support import unique
+
+_ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def worker_process(client: Client, task_queue: str, ledger: Path, delay: float = 0.0) -> AsyncIterator[Process]:
+    """Run `worker.py` as a process of its own; it is killed at the end if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "worker.py", "--workflow", "tests.flows:chain", "--workflow", "tests.flows:shop"),
+        *("--task-queue", task_queue, "--address", client.service_client.config.target_host),
+        cwd=_ROOT,
+        env={**os.environ, LEDGER: str(ledger), "TESTS_DELAY": str(delay)},
+        stdout=PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        assert task_queue in (await process.stdout.readline()).decode()
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _appears(ledger: Path, text: str) -> str:
+    while not ledger.exists() or text not in ledger.read_text():
+        await asyncio.sleep(0.02)
+    return next(line for line in ledger.read_text().splitlines() if text in line)
+
+
+@pytest.mark.parametrize("victim", STEPS)
+async def test_worker_killed_in_the_middle_of_a_superstep(victim: str, client: Client, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    task_queue = unique("queue")
+    async with worker_process(client, task_queue, ledger, delay=0.4) as first:
+        durable = DurableWorkflow(chain, client=client, task_queue=task_queue, heartbeat_timeout=timedelta(seconds=1))
+        running = asyncio.ensure_future(durable.run("a"))
+        await _appears(ledger, f"begin {victim}")
+        first.send_signal(signal.SIGKILL)
+        await first.wait()
+        async with worker_process(client, task_queue, ledger):
+            result = await running
+    assert result.get_outputs() == ["a>first>second>third done"]
+    begun = [line.split()[2] for line in ledger.read_text().splitlines() if " begin " in line]
+    ended = [line.split()[2] for line in ledger.read_text().splitlines() if " end " in line]
+    # The superstep that was killed began twice; those committed before it were not repeated.
+    assert sorted(begun) == sorted([*STEPS, victim])
+    assert ended == list(STEPS)
+
+
+async def test_all_processes_gone_while_a_person_thinks(client: Client, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    task_queue = unique("queue")
+    durable = DurableWorkflow(shop, client=client, task_queue=task_queue)
+    checkpoint = durable.checkpoint()
+    async with worker_process(client, task_queue, ledger) as first:
+        await durable.run([Order(item="pen"), Order(item="ink")], checkpoint=checkpoint)
+        first.send_signal(signal.SIGKILL)
+        await first.wait()
+    # The answer comes while no worker is up.
+    await client.get_workflow_handle(checkpoint.thread_id).signal(
+        "respond", {"request_id": "approve-ink", "response": {"approved": True, "by": "ada"}}
+    )
+    async with worker_process(client, task_queue, ledger):
+        result = await durable.run(responses={"approve-pen": Decision(approved=False)}, checkpoint=checkpoint)
+        outputs = result.get_outputs()
+        assert "pen refused by nobody, order 2" in outputs
