@@ -107,6 +107,9 @@ class CallReader:
             self._failed = self._failed or event.type == "failed"
             self._given += 1
             self._handle.offset = offset
+            if event.type == "superstep_completed" and step.checkpoint is not None:
+                # A caller may note the handle here, or leave: the framework saves before it yields this event.
+                self._handle.move(self._ref(step.checkpoint.checkpoint_id))
             yield event
         if isinstance(step, SuperstepResult):
             pending = {request.request_id for request in step.pending}
