@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import uuid
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -15,6 +16,8 @@ from ..adapter._pickling import dumps
 from ..adapter._types import TypeCatalog
 
 GRAPH_METADATA = "graph_signature"
+_SUFFIX_DIGITS = 12
+"""Of a checkpoint id; with 8 two checkpoints of a run of 10,000 would have the same id once in a hundred runs."""
 _VERSIONS = {
     "agent_framework_core": importlib.metadata.version("agent-framework-core"),
     "python": platform.python_version(),
@@ -41,10 +44,13 @@ class Capture:
     Args:
         hosted: The hosted workflow; its graph goes into each checkpoint's metadata, to say what changed one day.
         base: The checkpoint the superstep starts from.
+        run_id: Temporal run id of the run that makes the checkpoints. It goes into their ids, so that an id alone says
+            where to look; the rest of an id is random, as an attempt may be repeated.
     """
 
-    def __init__(self, hosted: HostedWorkflow | None, base: WorkflowCheckpoint | None) -> None:
+    def __init__(self, hosted: HostedWorkflow | None, base: WorkflowCheckpoint | None, *, run_id: str) -> None:
         self._hosted = hosted
+        self._run_id = run_id
         self.base = base
         self.saved: list[Captured] = []
         self.error: Exception | None = None
@@ -52,7 +58,7 @@ class Capture:
     @classmethod
     def holding(cls, base: WorkflowCheckpoint) -> Capture:
         """Return a storage that only serves `base`."""
-        return cls(None, base)
+        return cls(None, base, run_id="")
 
     @property
     def last(self) -> Captured | None:
@@ -76,8 +82,9 @@ class Capture:
         return last.has_messages and superstep < max_iterations
 
     async def save(self, checkpoint: WorkflowCheckpoint) -> str:
-        """Keep a checkpoint."""
+        """Keep a checkpoint under an id of ours, which the framework then takes for its own."""
         if self._hosted is not None:
+            checkpoint.checkpoint_id = f"{self._run_id}.{uuid.uuid4().hex[:_SUFFIX_DIGITS]}"
             checkpoint.workflow_name = self._hosted.name
             checkpoint.metadata = {
                 **checkpoint.metadata,

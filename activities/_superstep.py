@@ -85,7 +85,7 @@ class SuperstepActivity:
         arguments = await self._arguments(client, hosted, step, base)
         if base is not None and step.discard_in_flight:
             base = dataclasses.replace(base, messages={})
-        capture = Capture(hosted, base)
+        capture = Capture(hosted, base, run_id=info.workflow_run_id or "")
         async with hosted.acquire() as workflow:
             before = self._unsaved.snapshot(workflow)
             run = FrameworkRun()

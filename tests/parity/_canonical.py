@@ -11,7 +11,8 @@ from typing import Any
 from agent_framework import WorkflowCheckpoint, WorkflowEvent
 from pydantic import BaseModel
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:\.[0-9a-f]{12})?")
+"""With what a checkpoint id of ours has behind it."""
 _BUILD_NAME = re.compile(rf"WorkflowBuilder-{_UUID.pattern}")
 """Name of an inner workflow without one: random for each build, and so no part of what a run did."""
 _IGNORED = frozenset({"raw_representation", "traceback", "timestamp", "created_at"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from agent_framework_temporal.adapter._pickling import loads
 
 from tests.unit._in_process import row
 from tests.unit._undeclared import Undeclared
+
+RUN_ID = "0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000"
 
 
 async def _hosted() -> HostedWorkflow:
@@ -31,10 +34,11 @@ def _checkpoint(superstep: int = 1, *, previous: str | None = None, **fields: An
 
 async def test_a_checkpoint_is_kept_as_it_was_when_it_was_saved() -> None:
     hosted = await _hosted()
-    capture = Capture(hosted, None)
+    capture = Capture(hosted, None, run_id=RUN_ID)
     texts = ["one"]
     checkpoint = _checkpoint(state={"texts": texts}, messages={"first": [WorkflowMessage("x", "first")]})
     assert await capture.save(checkpoint) == checkpoint.checkpoint_id
+    assert re.fullmatch(rf"{RUN_ID}\.[0-9a-f]{{12}}", checkpoint.checkpoint_id)
     texts.append("two")
     last = capture.last
     assert last is not None
@@ -52,7 +56,7 @@ async def test_a_checkpoint_is_kept_as_it_was_when_it_was_saved() -> None:
 
 
 async def test_a_superstep_goes_on_while_there_are_messages_and_iterations_left() -> None:
-    capture = Capture(await _hosted(), None)
+    capture = Capture(await _hosted(), None, run_id=RUN_ID)
     await capture.save(_checkpoint(1, messages={"first": [WorkflowMessage("x", "first")]}))
     assert capture.must_continue(1, 100)
     assert not capture.must_continue(1, 1)
@@ -61,7 +65,7 @@ async def test_a_superstep_goes_on_while_there_are_messages_and_iterations_left(
 
 
 async def test_a_superstep_without_its_checkpoint_is_an_error() -> None:
-    capture = Capture(await _hosted(), None)
+    capture = Capture(await _hosted(), None, run_id=RUN_ID)
     with pytest.raises(WorkflowCheckpointException, match=r"Superstep 1 ended without .*on_checkpoint_save"):
         capture.must_continue(1, 100)
     await capture.save(_checkpoint(0))
@@ -71,7 +75,7 @@ async def test_a_superstep_without_its_checkpoint_is_an_error() -> None:
 
 async def test_what_kept_a_checkpoint_from_being_saved_is_raised_when_the_superstep_ends() -> None:
     """The framework only logs what a storage raises."""
-    capture = Capture(await _hosted(), None)
+    capture = Capture(await _hosted(), None, run_id=RUN_ID)
     with pytest.raises(PayloadError):
         await capture.save(_checkpoint(state={"bad": Undeclared()}))
     with pytest.raises(PayloadError, match=r"shared state key 'bad': .*register_checkpoint_type\(Undeclared\)"):
@@ -116,7 +120,7 @@ async def test_only_the_base_can_be_loaded() -> None:
     with pytest.raises(CheckpointNotFoundError, match="is not the base of this superstep"):
         await capture.load("another")
     with pytest.raises(CheckpointNotFoundError):
-        await Capture(None, None).load(base.checkpoint_id)
+        await Capture(None, None, run_id=RUN_ID).load(base.checkpoint_id)
     for call in (
         capture.list_checkpoints(workflow_name="w"),
         capture.list_checkpoint_ids(workflow_name="w"),
@@ -130,7 +134,7 @@ async def test_only_the_base_can_be_loaded() -> None:
 async def test_the_framework_takes_it_for_a_checkpoint_storage() -> None:
     workflow: Workflow = row("shared-state").build()
     hosted = await _hosted()
-    capture = Capture(hosted, None)
+    capture = Capture(hosted, None, run_id=RUN_ID)
     await workflow.run("a", checkpoint_storage=capture)
     assert [entry.superstep for entry in capture.saved] == [0, 1, 2, 3]
     assert [entry.previous_checkpoint_id for entry in capture.saved][1:] == [
