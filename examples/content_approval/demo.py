@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -66,9 +67,10 @@ class _Demo:
         """
         async with AsyncExitStack() as self._stack:
             self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="content-approval-")))
-            self._stack.push_async_callback(self._end_tasks)
             self._view.now("starting a Temporal server")
             self._server = await self._stack.enter_async_context(await self._start_server())
+            self._stack.push_async_callback(self._end_tasks)
+            self._in_background(self._watch_server())
             self._client = await self._server.connect()
             self._view.now("starting a worker")
             await self._start_worker()
@@ -94,10 +96,11 @@ class _Demo:
         """Run the workflow, with a decision about each draft, until one is published."""
         message: Brief | list[Response] | None = None if self._options.resume else self._brief
         while True:
-            self.begun = self._streaming = True
+            self._streaming = True
             stream = durable.run_stream(message, checkpoint=checkpoint)
             request_id, request = "", None
             async for event in stream:
+                self.begun = True
                 self._view.event(event, checkpoint)
                 if event.type == "request_info":
                     request_id, request = event.request_id, event.data
@@ -119,6 +122,7 @@ class _Demo:
         elif not reviewer.somebody_is_there():
             self._view.success("Approved by the demo itself: standard input is no terminal, so nobody can be asked.")
         else:
+            print()
             decision = await reviewer.decide()
             self._view.success("Approved." if decision.approved else "Rejected: back to the writer.")
             return decision
@@ -209,9 +213,10 @@ class _Demo:
     @property
     def resume_command(self) -> str:
         """What to type to go on with the thread, or to see it again with its page in the Web UI."""
-        database = self._options.database
-        elsewhere = "" if database == DEFAULT_DATABASE else f" --database {database}"
-        return f"make demo ARGS='--resume {self.thread_id}{elsewhere}'"
+        arguments = f"--resume {shlex.quote(self.thread_id)}"
+        if self._options.database != DEFAULT_DATABASE:
+            arguments += f" --database {shlex.quote(str(self._options.database))}"
+        return f"make demo ARGS={shlex.quote(arguments)}"
 
     async def _wait_for_the_person(self) -> None:
         if self._options.no_wait or self._options.auto_approve:
@@ -238,9 +243,18 @@ class _Demo:
 
     async def _start_server(self) -> DevServer:
         try:
-            return await start_dev_server(database=self._options.database, ui_port=self._options.ui_port)
+            return await start_dev_server(
+                database=self._options.database,
+                ui_port=self._options.ui_port,
+                # It reports every poll that a killed or stopped worker leaves behind as an error.
+                log_level="never",
+            )
         except ServerUnreachableError as error:
-            raise DemoError(f"{error} (--database FILE, --ui-port PORT)") from error
+            raise DemoError(f"{error} See --database and --ui-port.") from error
+
+    async def _watch_server(self) -> None:
+        code = await self._server.wait()
+        raise DemoError(f"The Temporal server ended by itself with exit code {code}.")
 
     async def _start_worker(self) -> WorkerProcess:
         # Only what of the person's Temporal configuration fits this server: nothing.
@@ -290,7 +304,8 @@ class _Demo:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._trouble.cancel()
+        if not self._trouble.cancel():
+            self._trouble.exception()  # Told already, or no more of interest: the demo is ending.
 
 
 async def _run(options: argparse.Namespace, brief: Brief, view: View) -> int:
@@ -315,7 +330,8 @@ async def _run(options: argparse.Namespace, brief: Brief, view: View) -> int:
         return 128 + stopped_by[0]
     except Exception as error:
         view.now("")
-        said = str(error) if isinstance(error, DemoError | DurableWorkflowError) else f"{type(error).__name__}: {error}"
+        ours = isinstance(error, DemoError | DurableWorkflowError | BrokenPipeError)
+        said = str(error) if ours else f"{type(error).__name__}: {error}"
         print(f"\ndemo: {said}" + (f"\n{kept}" if demo.begun else ""), file=sys.stderr)
         return 1
     return 0

@@ -77,7 +77,7 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, B
         parser.error(problem)
     try:
         return options, _brief(options.brief, given)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         parser.error(str(error))
 
 
@@ -85,8 +85,7 @@ def _brief(file: Path | None, given: dict[str, object]) -> Brief:
     """Return the brief of a file with what was given besides; the shipped one if nothing gives a topic.
 
     Raises:
-        OSError: When the file cannot be read.
-        ValueError: When it, or what was given, makes no brief.
+        ValueError: When it cannot be read, or makes no brief.
     """
     if file is None and "topic" not in given:
         file = SHIPPED_BRIEF
@@ -98,6 +97,8 @@ def _brief(file: Path | None, given: dict[str, object]) -> Brief:
                 raise ValueError(f"--brief {file} holds no JSON object with topic, audience and words")
             fields = {**found, **given}
         return Brief.model_validate(fields)
+    except OSError as error:
+        raise ValueError(f"--brief {file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         mistakes = "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
         raise ValueError(f"this is no brief: {mistakes}") from error

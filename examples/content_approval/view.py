@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from agent_framework import AgentResponse, AgentResponseUpdate, Content, WorkflowEvent, WorkflowRunState
 from agent_framework_temporal import Checkpoint
@@ -22,6 +23,19 @@ _MAX_LINES = 6
 _LABEL_WIDTH = 12
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """See base class, which exits the process: the demo has things to stop first.
+
+        Raises:
+            BrokenPipeError: Always.
+        """
+        self.quiet = True
+        # Else the interpreter complains once more when it flushes what nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise BrokenPipeError("Nobody reads the output any more.")
+
+
 class View:
     """Prints what happens. A context manager, as a spinner may be turning when the demo ends.
 
@@ -31,7 +45,7 @@ class View:
     def __init__(self) -> None:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")  # A pipe in an ASCII locale must not end the demo.
-        self._console = Console(highlight=False, markup=False, emoji=False)
+        self._console = _Console(highlight=False, markup=False, emoji=False)
         self._spinner = self._console.status("", spinner="dots") if self._console.is_terminal else None
         self._spinning = False
         self._updates: dict[str, list[AgentResponseUpdate]] = {}
@@ -146,7 +160,7 @@ class View:
                     self._excerpt(content.text, pieces=len(updates))
 
     def _excerpt(self, text: str, *, pieces: int) -> None:
-        lines = [line for part in _plain(text).splitlines() if part.strip() for line in self._broken(part, indent=4)]
+        lines = [line for part in _plain(text).splitlines() if part.strip() for line in self._hanging(part, indent=4)]
         shown = lines if len(lines) <= _MAX_LINES + 1 else lines[:_MAX_LINES]
         for line in shown:
             self._line(Text.assemble(("  │ ", "bright_black"), line))
@@ -156,7 +170,7 @@ class View:
     def _prose(self, text: str, *, style: str = "default") -> None:
         self._console.print()
         for part in _plain(text).splitlines():
-            for line in self._broken(part, indent=2) or [Text()]:
+            for line in self._hanging(part, indent=2) or [Text()]:
                 line.stylize(style)
                 self._line(Text.assemble("  ", line))
 
@@ -168,6 +182,12 @@ class View:
         line = Text(" ".join(_plain(text).split()), style=style)
         line.truncate(self._console.width - len(first), overflow="ellipsis")
         self._line(Text.assemble((first, "bright_black"), line))
+
+    def _hanging(self, text: str, *, indent: int) -> list[Text]:
+        """Break a line of Markdown; what follows a bullet stays right of it."""
+        bullet = text[:2] if text.startswith(("- ", "* ")) else ""
+        lines = self._broken(text.removeprefix(bullet), indent=indent + len(bullet))
+        return [Text.assemble(" " * len(bullet) if number else bullet, line) for number, line in enumerate(lines)]
 
     def _broken(self, text: str, *, indent: int) -> list[Text]:
         width = max(20, self._console.width - indent)
