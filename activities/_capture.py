@@ -11,11 +11,11 @@ from typing import Any, NoReturn
 from agent_framework import WorkflowCheckpoint, WorkflowCheckpointException
 
 from ..adapter._errors import CheckpointNotFoundError
+from ..adapter._graph import GRAPH_METADATA, check_label, read_label
 from ..adapter._hosting import HostedWorkflow
-from ..adapter._pickling import dumps
+from ..adapter._pickling import dumps, loads
 from ..adapter._types import TypeCatalog
 
-GRAPH_METADATA = "graph_signature"
 _SUFFIX_DIGITS = 12
 """Of a checkpoint id; with 8 two checkpoints of a run of 10,000 would have the same id once in a hundred runs."""
 _VERSIONS = {
@@ -54,6 +54,12 @@ class Capture:
         self.base = base
         self.saved: list[Captured] = []
         self.error: Exception | None = None
+
+    def begin(self, run_id: str) -> None:
+        """Make ready for another superstep of the instance, which may belong to the next run of its thread."""
+        self._run_id = run_id
+        self.base = None
+        self.saved = []
 
     @classmethod
     def holding(cls, base: WorkflowCheckpoint) -> Capture:
@@ -96,17 +102,7 @@ class Capture:
             except Exception as error:
                 self.error = error
                 raise
-            self.saved.append(
-                Captured(
-                    checkpoint_id=checkpoint.checkpoint_id,
-                    previous_checkpoint_id=checkpoint.previous_checkpoint_id,
-                    superstep=checkpoint.iteration_count,
-                    timestamp=checkpoint.timestamp,
-                    has_messages=bool(checkpoint.messages),
-                    sources=tuple(checkpoint.messages),
-                    raw=raw,
-                )
-            )
+            self.saved.append(captured(checkpoint, raw))
         return checkpoint.checkpoint_id
 
     async def load(self, checkpoint_id: str) -> WorkflowCheckpoint:
@@ -132,6 +128,19 @@ class Capture:
         _unavailable("delete")
 
 
+def captured(checkpoint: WorkflowCheckpoint, raw: bytes) -> Captured:
+    """Return a checkpoint with the facts that are told of it."""
+    return Captured(
+        checkpoint_id=checkpoint.checkpoint_id,
+        previous_checkpoint_id=checkpoint.previous_checkpoint_id,
+        superstep=checkpoint.iteration_count,
+        timestamp=checkpoint.timestamp,
+        has_messages=bool(checkpoint.messages),
+        sources=tuple(checkpoint.messages),
+        raw=raw,
+    )
+
+
 def dump_checkpoint(checkpoint: WorkflowCheckpoint, catalog: TypeCatalog) -> bytes:
     """Pickle a checkpoint; an error names the part that cannot be stored."""
     try:
@@ -143,6 +152,19 @@ def dump_checkpoint(checkpoint: WorkflowCheckpoint, catalog: TypeCatalog) -> byt
             except Exception as cause:
                 raise type(error)(f"{name}: {cause}") from error
         raise
+
+
+def loads_checkpoint(raw: bytes, hosted: HostedWorkflow) -> WorkflowCheckpoint:
+    """Decode a checkpoint, and refuse one of another workflow or graph before anything of it is.
+
+    Raises:
+        CheckpointNotFoundError: For another workflow's checkpoint.
+        GraphChangedError: Naming what changed.
+        PayloadError: When it holds a type that is not declared.
+    """
+    check_label(read_label(raw), hosted.name, hosted)
+    checkpoint: WorkflowCheckpoint = loads(raw, hosted.catalog)
+    return checkpoint
 
 
 def parts(checkpoint: WorkflowCheckpoint) -> list[tuple[str, Any]]:

@@ -14,14 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent_framework import (
-    ResponseStream,
     Workflow,
     WorkflowCheckpoint,
     WorkflowConvergenceException,
     WorkflowErrorDetails,
     WorkflowEvent,
     WorkflowEventSource,
-    WorkflowRunResult,
     WorkflowRunState,
 )
 
@@ -38,8 +36,7 @@ from ..adapter._framework import (
 from ..adapter._hosting import HostedWorkflow
 from ..workflows._messages import SuperstepInput
 from ._capture import Capture
-
-_Stream = ResponseStream[WorkflowEvent[Any], WorkflowRunResult]
+from ._live import LiveRun, Stream
 
 
 class SuperstepError(Exception):
@@ -62,7 +59,6 @@ class FrameworkRun:
     """Whether the framework's run came to its end, idle or with pending requests."""
     in_flight: bool = False
     """After a failure: whether the framework still holds messages."""
-
     timed_out: bool = False
 
     @property
@@ -96,23 +92,18 @@ class RunArguments:
 
 
 async def run_superstep(
-    hosted: HostedWorkflow,
-    workflow: Workflow,
-    step: SuperstepInput,
-    arguments: RunArguments,
-    base: WorkflowCheckpoint | None,
-    capture: Capture,
-    run: FrameworkRun,
+    hosted: HostedWorkflow, live: LiveRun, step: SuperstepInput, arguments: RunArguments, run: FrameworkRun
 ) -> None:
-    """Run one superstep and collect its events in `run`; the checkpoints go to `capture`.
+    """Run one superstep and collect its events in `run`; the checkpoints go to `live.capture`.
+
+    Afterwards the framework's run is suspended in `live` if another superstep follows, else it is over.
 
     Args:
         hosted: The hosted workflow.
-        workflow: The instance to run; its state is replaced by `base`.
+        live: The instance to run. One just built is restored from its capture's base; one that holds the base already
+            goes on as it is.
         step: What to run.
         arguments: The caller's message or responses.
-        base: The checkpoint to go on from; None for a new thread.
-        capture: Takes the checkpoints.
         run: Takes the events, also those before an error.
 
     Raises:
@@ -121,37 +112,43 @@ async def run_superstep(
     with without_pending_warning():
         try:
             async with asyncio.timeout(step.timeout):
-                stream = await _begin(hosted, workflow, step, arguments, base, capture, run)
-                if stream is not None:
-                    await _collect(workflow, stream, step, capture, run)
+                if live.stream is None:
+                    dropping = step.mode == "continue"
+                    live.stream = await _begin(hosted, live, step, arguments, run)
+                else:
+                    dropping = False  # Nothing is restored, so nothing is told again.
+                if live.stream is not None:
+                    await _collect(live.workflow, live.stream, step, live.capture, run, dropping=dropping)
         except Exception as error:
+            await live.close()
             if isinstance(error, TimeoutError) and not run.failed:
                 error = TimeoutError(f"The superstep took longer than {step.timeout:g} seconds.")
                 run.add_timeout(error)
-            run.in_flight = await has_messages(workflow)
+            run.in_flight = await has_messages(live.workflow)
             raise SuperstepError(error) from error
-        run.pending = list((await pending_events(workflow)).values())
+        except BaseException:  # A cancellation: the executors hear of it before the activity reports it.
+            await live.close()
+            raise
+        if run.finished:
+            await live.close()
+        run.pending = list((await pending_events(live.workflow)).values())
 
 
 async def _begin(
-    hosted: HostedWorkflow,
-    workflow: Workflow,
-    step: SuperstepInput,
-    arguments: RunArguments,
-    base: WorkflowCheckpoint | None,
-    capture: Capture,
-    run: FrameworkRun,
-) -> _Stream | None:
+    hosted: HostedWorkflow, live: LiveRun, step: SuperstepInput, arguments: RunArguments, run: FrameworkRun
+) -> Stream | None:
     """Start the framework's run; None when every response was rejected, so that nothing runs."""
+    workflow, capture = live.workflow, live.capture
     kwargs = {
         "function_invocation_kwargs": arguments.function_invocation_kwargs,
         "client_kwargs": arguments.client_kwargs,
     }
     if step.mode in ("resume", "continue"):
-        if base is None:
+        if capture.base is None:
             raise ValueError(f"A superstep of mode {step.mode!r} needs a checkpoint to go on from.")
-        return workflow.run(checkpoint_id=base.checkpoint_id, checkpoint_storage=capture, stream=True)
-    await _restore(hosted, workflow, base, capture)
+        return workflow.run(checkpoint_id=capture.base.checkpoint_id, checkpoint_storage=capture, stream=True)
+    if live.raw is None or capture.base is not None:
+        await _restore(hosted, workflow, capture)
     if step.mode == "message":
         return workflow.run(arguments.message, checkpoint_storage=capture, stream=True, **kwargs)
     together = any(answer.call_id is not None for answer in step.responses or [])
@@ -162,42 +159,39 @@ async def _begin(
 
 
 async def _collect(
-    workflow: Workflow, stream: _Stream, step: SuperstepInput, capture: Capture, run: FrameworkRun
+    workflow: Workflow, stream: Stream, step: SuperstepInput, capture: Capture, run: FrameworkRun, *, dropping: bool
 ) -> None:
     superstep = 0
-    dropping = step.mode == "continue"
     pending_status = step.pending_status
-    async with _closing(stream):
-        async for event in stream:
-            if event.type == "superstep_started":
-                dropping = False
-                superstep = event.iteration or 0
-                # The inner run has to be a stream, or it could not be stopped; what agents emit is the caller's choice.
-                set_streaming(workflow, step.streaming)
-                await drop_restored_events(workflow)
-            if _is_pending_status(event):
-                continue  # Once for the caller's run, not for each inner run: emitted below.
-            if event.type == "request_info" and event.request_id in step.answered:
-                continue  # The framework hides requests that this run was given responses for.
-            if dropping and not _is_failure(event):
-                continue
-            run.events.append((event, superstep))
-            if event.type == "request_info" and not pending_status:
-                pending_status = True
-                run.events.append((_pending_status(), superstep))
-            if event.type == "superstep_completed" and capture.must_continue(superstep, workflow.max_iterations):
-                return
+    async for event in stream:
+        if event.type == "superstep_started":
+            dropping = False
+            superstep = event.iteration or 0
+            # The inner run has to be a stream, or it could not be stopped; what agents emit is the caller's choice.
+            set_streaming(workflow, step.streaming)
+            await drop_restored_events(workflow)
+        if _is_pending_status(event):
+            continue  # Once for the caller's run, not for each inner run: emitted below.
+        if event.type == "request_info" and event.request_id in step.answered:
+            continue  # The framework hides requests that this run was given responses for.
+        if dropping and not _is_failure(event):
+            continue
+        run.events.append((event, superstep))
+        if event.type == "request_info" and not pending_status:
+            pending_status = True
+            run.events.append((_pending_status(), superstep))
+        if event.type == "superstep_completed" and capture.must_continue(superstep, workflow.max_iterations):
+            return
     run.finished = True
 
 
-async def _restore(
-    hosted: HostedWorkflow, workflow: Workflow, base: WorkflowCheckpoint | None, capture: Capture
-) -> None:
-    """Bring the instance to `base` without running anything.
+async def _restore(hosted: HostedWorkflow, workflow: Workflow, capture: Capture) -> None:
+    """Bring the instance to the capture's base without running anything.
 
     The framework refuses `message` together with `checkpoint_id`, so the checkpoint is restored by a run that is closed
     before its first superstep; the instance then takes the message or responses as it would in process.
     """
+    base = capture.base
     if base is None:
         if not hosted.is_instance:
             return
@@ -253,7 +247,7 @@ async def _accepted(
 
 
 @asynccontextmanager
-async def _closing(stream: _Stream) -> AsyncIterator[None]:
+async def _closing(stream: Stream) -> AsyncIterator[None]:
     try:
         yield
     finally:

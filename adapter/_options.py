@@ -21,6 +21,8 @@ class OptionArguments(TypedDict, total=False):
     retry_maximum_interval: timedelta
     worker_timeout: timedelta
     server_timeout: timedelta
+    history_bytes_per_run: int
+    supersteps_per_run: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,10 @@ class DurableOptions:
             10 seconds. Applies to callers, not to runs: a run waits for a worker for ever.
         server_timeout: How long a stream whose connection to the server is lost tries to get it back; 2 minutes. The
             run goes on meanwhile.
+        history_bytes_per_run: A run whose history is larger continues as new at its next superstep, unseen by callers;
+            4 MB. It does so too when the server suggests it (by default at 4,096 events or 4 MB). Each new run stores
+            one checkpoint whole.
+        supersteps_per_run: Continue as new after this many supersteps; no bound.
 
     Raises:
         ValueError: For a value that cannot work, when the options are built.
@@ -54,6 +60,8 @@ class DurableOptions:
     retry_maximum_interval: timedelta = timedelta(minutes=1)
     worker_timeout: timedelta = timedelta(seconds=10)
     server_timeout: timedelta = timedelta(minutes=2)
+    history_bytes_per_run: int = 4_000_000
+    supersteps_per_run: int | None = None
 
     def __post_init__(self) -> None:
         for name in (
@@ -73,6 +81,10 @@ class DurableOptions:
             )
         if self.heartbeat_timeout > self.superstep_timeout:
             raise ValueError("`heartbeat_timeout` must not be longer than `superstep_timeout`.")
+        if self.history_bytes_per_run < 1:
+            raise ValueError(f"`history_bytes_per_run` must be 1 or more, got {self.history_bytes_per_run!r}.")
+        if self.supersteps_per_run is not None and self.supersteps_per_run < 1:
+            raise ValueError(f"`supersteps_per_run` must be 1 or more, got {self.supersteps_per_run!r}.")
         if self.max_attempts < 1:
             raise ValueError(f"`max_attempts` must be 1 or more, got {self.max_attempts!r}.")
         if not 1 <= self.retry_backoff < math.inf:  # Not a number fails both comparisons.
@@ -89,4 +101,6 @@ class DurableOptions:
             retry_initial_interval=self.retry_initial_interval.total_seconds(),
             retry_backoff=self.retry_backoff,
             retry_maximum_interval=self.retry_maximum_interval.total_seconds(),
+            history_bytes_per_run=self.history_bytes_per_run,
+            supersteps_per_run=self.supersteps_per_run,
         )

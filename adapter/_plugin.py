@@ -12,6 +12,7 @@ from temporalio.worker import WorkerConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from ..activities._cache import DEFAULT_BYTES, CheckpointCache
+from ..activities._live import LiveRuns
 from ..activities._superstep import SuperstepActivity
 from ..workflows._messages import SUPERSTEP_ACTIVITY
 from ..workflows._workflow import AgentFrameworkWorkflow
@@ -26,8 +27,8 @@ that the payload converter knows. Neither does anything that is not deterministi
 
 _SDK_STICKY_TIMEOUT = timedelta(seconds=10)
 _STICKY_TIMEOUT = timedelta(seconds=3)
-"""How long the server waits for the worker that has a workflow in its cache, before any worker may go on with it. Ten
-seconds, the SDK's default, is most of what a run loses when its worker is killed; replaying one of ours takes little."""
+"""How long the server waits for the worker that has a workflow in its cache, before any worker may go on with it. The
+SDK's ten seconds are most of what a run loses when its worker is killed; replaying one of ours takes little."""
 
 
 class AgentFrameworkPlugin(SimplePlugin):
@@ -40,8 +41,9 @@ class AgentFrameworkPlugin(SimplePlugin):
         workflows: What the worker hosts, each a factory `() -> Workflow` (sync or async), of which each superstep gets
             its own instance; or a `Workflow` instance, used as it is by one superstep at a time while others wait their
             turn (for tests and single-user use). A workflow is hosted under its `name`.
-        cache_bytes: Bound on the raw checkpoints the worker keeps, 128 MB. A superstep whose checkpoint is not there
-            reads it from history, one round trip for each 200 events back to the last keyframe.
+        cache_bytes: Bound on what the worker keeps between supersteps, 128 MB: raw checkpoints, and live instances that
+            hold exactly one checkpoint each. It only saves time: a superstep whose checkpoint is not there reads it
+            from history, one round trip for each 200 events back to the last keyframe. 0 keeps nothing.
 
     Raises:
         HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a
@@ -57,7 +59,8 @@ class AgentFrameworkPlugin(SimplePlugin):
             if not is_workflow(entry) and not callable(entry):
                 raise HostingError(f"{entry!r} is neither a workflow nor a factory `() -> Workflow`.")
         self.hosted: dict[str, HostedWorkflow] = {}
-        superstep = SuperstepActivity(self.hosted, CheckpointCache(cache_bytes))
+        self._live = LiveRuns(cache_bytes // 2)
+        superstep = SuperstepActivity(self.hosted, CheckpointCache(cache_bytes // 2), self._live)
         super().__init__(
             "agent_framework_temporal.AgentFrameworkPlugin",
             data_converter=with_frames,
@@ -103,7 +106,10 @@ class AgentFrameworkPlugin(SimplePlugin):
     @asynccontextmanager
     async def _run_context(self) -> AsyncIterator[None]:
         await self.prepare()
-        yield
+        try:
+            yield
+        finally:
+            await self._live.close()
 
 
 def _with_passthrough(runner: WorkflowRunner | None) -> WorkflowRunner:

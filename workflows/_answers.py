@@ -7,14 +7,18 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ._messages import RESPOND_SIGNAL, PendingRequest, RespondSignal, ResponseInput
+from ._messages import RESPOND_SIGNAL, ContinuedRun, PendingRequest, RespondSignal, ResponseInput
 
 MAX_EARLY = 1_000
 """Answers kept for requests that are not asked yet."""
-MAX_EARLY_BYTES = 4 * 1024 * 1024
-"""Their total size: anybody can send them, and they lie in the memory of every worker that has the run."""
+MAX_EARLY_BYTES = 256 * 1024
+"""Their total size: anybody can send them, and a run that continues as new hands them on in one payload."""
+MAX_QUEUED_BYTES = 512 * 1024
+"""Total size of answers to pending requests that wait for their superstep; each of them must fit its input too."""
 MAX_ANSWERED = 10_000
 """Ids remembered as answered, to tell a repeated answer from an early one."""
+MAX_HANDED_ON = 2_000
+"""Of these ids, how many a run that continues as new hands on."""
 MAX_BATCH = 1_000
 
 _signal = TypeAdapter(RespondSignal | list[RespondSignal])
@@ -55,6 +59,7 @@ class Answers:
     def __init__(self) -> None:
         self.pending: OrderedDict[str, PendingRequest] = OrderedDict()
         self._batches: list[list[RespondSignal]] = []
+        self._queued_bytes = 0
         self._early: OrderedDict[str, RespondSignal] = OrderedDict()
         self._early_sizes: dict[str, int] = {}
         self._answered: OrderedDict[str, None] = OrderedDict()
@@ -75,7 +80,7 @@ class Answers:
         for request_id in self.pending:
             self._answered.pop(request_id, None)
         for request_id in [request_id for request_id in self._early if request_id in self.pending]:
-            self._batches.append([self._pop_early(request_id)])
+            self._queue([self._pop_early(request_id)])
         if not settled or self._batches:
             return []
         unknown = [answer for answer in self._early.values() if answer.call_id is not None]
@@ -106,8 +111,13 @@ class Answers:
                 raise RejectedAnswerError(f"Response provided for unknown request ID: {answer.request_id}")
             queued.add(answer.request_id)
         known = [answer for answer in batch if answer.request_id in self.pending]
+        if _size(known) + self._queued_bytes > MAX_QUEUED_BYTES:
+            raise RejectedAnswerError(
+                f"Answers of more than {MAX_QUEUED_BYTES:,} bytes cannot wait at once; {batch[0].request_id!r} is not "
+                "kept. Answer with a reference to the data, or again when the answers before are taken."
+            )
         early = {answer.request_id: answer for answer in batch if answer.request_id not in self.pending}
-        sizes = {request_id: len(answer.model_dump_json()) for request_id, answer in early.items()}
+        sizes = {request_id: _size([answer]) for request_id, answer in early.items()}
         total = sum(self._early_sizes.values()) + sum(sizes.values())
         if early and (len(self._early) + len(early) > MAX_EARLY or total > MAX_EARLY_BYTES):
             raise RejectedAnswerError(
@@ -115,7 +125,7 @@ class Answers:
                 "not kept."
             )
         if known:
-            self._batches.append(known)
+            self._queue(known)
         self._early.update(early)
         self._early_sizes.update(sizes)
 
@@ -126,7 +136,30 @@ class Answers:
 
     def take(self) -> list[RespondSignal]:
         """Remove and return the oldest batch."""
-        return self._batches.pop(0)
+        batch = self._batches.pop(0)
+        self._queued_bytes -= _size(batch)
+        return batch
+
+    def _queue(self, batch: list[RespondSignal]) -> None:
+        self._batches.append(batch)
+        self._queued_bytes += _size(batch)
+
+    def hand_on(self, continued: ContinuedRun) -> None:
+        """Put everything into what a run hands to the one it continues as."""
+        continued.pending = list(self.pending.values())
+        continued.queued = self._batches
+        continued.early = list(self._early.values())
+        continued.answered = list(self._answered)[-MAX_HANDED_ON:]
+
+    def take_over(self, continued: ContinuedRun) -> None:
+        """Take what `hand_on` put there."""
+        self.pending = OrderedDict((request.request_id, request) for request in continued.pending)
+        for batch in continued.queued:
+            self._queue(batch)
+        for answer in continued.early:
+            self._early[answer.request_id] = answer
+            self._early_sizes[answer.request_id] = _size([answer])
+        self._answered = OrderedDict.fromkeys(continued.answered)
 
     def delivered(self, request_id: str) -> None:
         """Remember that `request_id` was answered."""
@@ -147,3 +180,7 @@ class Answers:
             )
             for answer in batch
         ]
+
+
+def _size(batch: list[RespondSignal]) -> int:
+    return sum(len(answer.model_dump_json()) for answer in batch)

@@ -29,6 +29,16 @@ class EventLog:
         """Offset of the oldest record still held."""
         return self._ring[0][0].offset if self._ring else self.next_offset
 
+    def tail(self, max_bytes: int) -> list[EventRecord]:
+        """Return the newest records of at most `max_bytes`, oldest first."""
+        newest: deque[EventRecord] = deque()
+        for record, weight in reversed(self._ring):
+            max_bytes -= weight
+            if max_bytes < 0:
+                break
+            newest.appendleft(record)
+        return list(newest)
+
     def append(self, record: EventRecord) -> None:
         """Number `record` and add it."""
         record.offset = self.next_offset

@@ -188,6 +188,27 @@ class RunOptions(WireModel):
     retry_initial_interval: float = 1.0
     retry_backoff: float = 2.0
     retry_maximum_interval: float = 60.0
+    history_bytes_per_run: int = 4_000_000
+    supersteps_per_run: int | None = None
+
+
+class ContinuedRun(WireModel):
+    """What a run hands to the one it continues as; every list is bounded where it grows."""
+
+    previous_run_id: str
+    waiting: bool = False
+    superstep: int = 0
+    executors: list[str] = Field(default_factory=list)
+    pending_status: bool = False
+    answering: list[str] = Field(default_factory=list)
+    """Request ids the current run of the framework workflow was given responses for."""
+    pending: list[PendingRequest] = Field(default_factory=list)
+    queued: list[list[RespondSignal]] = Field(default_factory=list)
+    early: list[RespondSignal] = Field(default_factory=list)
+    answered: list[str] = Field(default_factory=list)
+    outputs: list[Any] = Field(default_factory=list)
+    events: list[EventRecord] = Field(default_factory=list)
+    """The newest of the event log, for readers that are a little behind; the older are in the history before."""
 
 
 class RunInput(Framed):
@@ -195,9 +216,11 @@ class RunInput(Framed):
 
     version: int = 1
     workflow_name: str
-    mode: Literal["message", "responses", "resume"]
+    mode: Literal["message", "responses", "resume", "continue"]
     """`message`: a new message for the start executor; `responses`: to requests pending in `base`; `resume`: go on from
-    `base` as it stands."""
+    `base` as it stands; `continue`: continued as new in the middle."""
+    continued: ContinuedRun | None = None
+    """Only with `continue`."""
     message: Value | None = None
     responses: list[RespondSignal] | None = Field(default=None, min_length=1)
     base: CheckpointRef | None = None
@@ -219,8 +242,9 @@ class SuperstepInput(WireModel):
 
     version: int = 1
     workflow_name: str
-    mode: Literal["message", "responses", "resume", "continue"]
-    """`message`, `responses`, `resume` begin a run of the framework workflow; `continue` is its next superstep."""
+    mode: Literal["message", "responses", "resume", "continue", "store"]
+    """`message`, `responses`, `resume` begin a run of the framework workflow; `continue` is its next superstep; `store`
+    runs nothing and only stores `base` whole."""
     base: CheckpointRef | None = None
     graph_hash: str | None = None
     discard_in_flight: bool = False

@@ -27,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
         WORKFLOW_TYPE,
         CheckpointFacts,
         CheckpointRef,
+        ContinuedRun,
         ErrorDetails,
         EventPage,
         EventRecord,
@@ -47,8 +48,10 @@ MAX_WORKER_LOSSES = 100
 TIMEOUT_GRACE = timedelta(seconds=30)
 """The activity ends a superstep that takes too long itself, so that its events are not lost; the server is the second
 line, for an executor that cannot be cancelled."""
-MAX_OUTPUTS = 1_000
-"""Outputs in the run's result; all of them are in the event log."""
+MAX_OUTPUTS_BYTES = 64 * 1024
+"""Outputs in the run's result, the first of them; all are in the event log."""
+MAX_TAIL_BYTES = 64 * 1024
+"""Of the event log, what a run hands to the one it continues as."""
 
 
 @workflow.defn(name=WORKFLOW_TYPE)
@@ -61,7 +64,8 @@ class AgentFrameworkWorkflow:
     @workflow.init
     def __init__(self, run_input: RunInput) -> None:
         self._input = run_input
-        self._log = EventLog(run_input.next_offset)
+        continued = run_input.continued
+        self._log = EventLog(continued.events[0].offset if continued and continued.events else run_input.next_offset)
         self._answers = Answers()
         self._state: RunState = "running"
         self._checkpoint = run_input.base if run_input.base_facts is None else _ref(run_input.base_facts)
@@ -74,8 +78,12 @@ class AgentFrameworkWorkflow:
         self._pending_status = False
         self._streaming = run_input.streaming
         self._outputs: list[Any] = []
+        self._outputs_bytes = 0
         self._deferred: list[EventRecord] = []
-        self._answered: list[str] = []
+        self._answering: list[str] = []
+        self._supersteps = 0
+        if continued is not None:
+            self._take_over(continued)
 
     @workflow.run
     async def run(self, run_input: RunInput) -> RunResult:
@@ -84,22 +92,88 @@ class AgentFrameworkWorkflow:
         Raises:
             ApplicationError: When a superstep failed for good; its detail is a `RunFailure`.
         """
+        step = await self._first_step(run_input)
+        while True:
+            result = await self._superstep(step)
+            if result.state == "idle":
+                return self._finish()
+            if result.state == "waiting":
+                step = await self._next_answers()
+            else:
+                if self._should_continue_as_new():
+                    self._continue_as_new(waiting=False)
+                step = self._step("continue")
+
+    async def _first_step(self, run_input: RunInput) -> SuperstepInput:
         if run_input.mode == "responses":
             step = self._responses_step(run_input.responses or [])
+        elif run_input.continued is not None and run_input.continued.waiting:
+            # It may wait for longer than the run before is retained, whose history holds its checkpoint.
+            await self._superstep(self._step("store"))
+            return await self._next_answers()
         else:
             step = self._step(run_input.mode)
         step.discard_in_flight = run_input.discard_in_flight
-        while True:
-            result = await self._superstep(step)
-            if result.state == "running":
-                step = self._step("continue")
-            elif result.state == "idle":
-                return self._finish()
-            else:
-                self._state = "waiting"
-                await workflow.wait_condition(lambda: self._answers.ready)
-                self._state = "running"
-                step = self._responses_step(self._answers.take())
+        return step
+
+    async def _next_answers(self) -> SuperstepInput:
+        self._state = "waiting"
+        await workflow.wait_condition(lambda: self._answers.ready or self._should_continue_as_new())
+        if not self._answers.ready:
+            self._continue_as_new(waiting=True)
+        self._state = "running"
+        return self._responses_step(self._answers.take())
+
+    def _should_continue_as_new(self) -> bool:
+        info, options = workflow.info(), self._input.options
+        return self._committed and (
+            info.is_continue_as_new_suggested()
+            or info.get_current_history_size() > options.history_bytes_per_run
+            or (options.supersteps_per_run is not None and self._supersteps >= options.supersteps_per_run)
+        )
+
+    def _continue_as_new(self, *, waiting: bool) -> NoReturn:
+        continued = ContinuedRun(
+            previous_run_id=workflow.info().run_id,
+            waiting=waiting,
+            superstep=self._superstep_number,
+            executors=self._executors,
+            pending_status=self._pending_status,
+            answering=self._answering,
+            outputs=self._outputs,
+            events=self._log.tail(MAX_TAIL_BYTES),
+        )
+        self._answers.hand_on(continued)
+        workflow.continue_as_new(
+            RunInput(
+                workflow_name=self._input.workflow_name,
+                mode="continue",
+                continued=continued,
+                base=self._checkpoint,
+                graph_hash=self._graph_hash,
+                streaming=self._streaming,
+                next_offset=self._log.next_offset,
+                options=self._input.options,
+            )
+        )
+
+    def _take_over(self, continued: ContinuedRun) -> None:
+        for record in continued.events:
+            self._log.append(record)
+        self._answers.take_over(continued)
+        self._superstep_number = continued.superstep
+        self._executors = continued.executors
+        self._pending_status = continued.pending_status
+        self._answering = continued.answering
+        self._state = "waiting" if continued.waiting else "running"
+        for output in continued.outputs:
+            self._add_output(output)
+
+    def _add_output(self, output: Any) -> None:
+        size = len(str(output))
+        if self._outputs_bytes + size <= MAX_OUTPUTS_BYTES:
+            self._outputs.append(output)
+            self._outputs_bytes += size
 
     @workflow.signal(dynamic=True)
     def on_signal(self, name: str, arguments: Sequence[RawValue]) -> None:
@@ -171,7 +245,7 @@ class AgentFrameworkWorkflow:
                 "chain_length": self._chain_length,
                 "chain_bytes": self._chain_bytes,
                 "pending_status": self._pending_status and mode == "continue",
-                "answered": self._answered,
+                "answered": self._answering,
             }
         )
 
@@ -179,7 +253,7 @@ class AgentFrameworkWorkflow:
         first = batch[0]
         if first.streaming is not None:
             self._streaming = first.streaming
-        self._answered = [answer.request_id for answer in batch]
+        self._answering = [answer.request_id for answer in batch]
         self._pending_status = False
         step = self._step("responses")
         step.responses = self._answers.as_inputs(batch)
@@ -214,6 +288,8 @@ class AgentFrameworkWorkflow:
         return result
 
     def _summary(self, step: SuperstepInput) -> str:
+        if step.mode == "store":
+            return f"store the checkpoint of superstep {self._superstep_number}"
         names = ", ".join(self._executors) if step.mode == "continue" else step.mode
         return f"superstep {self._superstep_number + 1}: {names}"[:200]
 
@@ -225,8 +301,8 @@ class AgentFrameworkWorkflow:
             self._log.append(self._audit(answer.request_id, answer.responder, answer.call_id, error))
         for record in result.events:
             self._log.append(record)
-            if record.type == "output" and len(self._outputs) < MAX_OUTPUTS:
-                self._outputs.append(record.data)
+            if record.type == "output":
+                self._add_output(record.data)
             if record.state == "IN_PROGRESS_PENDING_REQUESTS":
                 self._pending_status = True
         self._flush_deferred()
@@ -239,6 +315,7 @@ class AgentFrameworkWorkflow:
         self._checkpoint = _ref(facts)
         self._graph_hash = facts.graph_hash
         self._committed = True
+        self._supersteps += 1
         self._superstep_number = facts.superstep
         self._executors = result.next_executors
         if facts.base_checkpoint_id is None:
