@@ -54,6 +54,7 @@ class SuperstepActivity:
         self._cache = cache
         self._live = live
         self._unsaved = UnsavedState()
+        self._clients: tuple[Client, Client] | None = None
 
     @activity.defn(name=SUPERSTEP_ACTIVITY)
     async def superstep(self, step: SuperstepInput) -> SuperstepResult:
@@ -65,8 +66,7 @@ class SuperstepActivity:
         async with _heartbeats():
             try:
                 hosted = find(self._hosted, step.workflow_name)
-                # The SDK hands out the client as it was given to the worker, without our payload converter.
-                client = framed_client(activity.client())
+                client = self._client()
                 if step.mode == "store":
                     return await self._store(client, hosted, step)
                 return await self._run(client, hosted, step)
@@ -75,6 +75,13 @@ class SuperstepActivity:
                 raise to_application_error(
                     error, failure, executor_failed=False, attempt=1, max_attempts=step.max_attempts
                 ) from error
+
+    def _client(self) -> Client:
+        """Return the worker's client; the SDK hands it out as it was given, perhaps without our payload converter."""
+        given = activity.client()
+        if self._clients is None or self._clients[0] is not given:
+            self._clients = (given, framed_client(given))
+        return self._clients[1]
 
     async def _run(self, client: Client, hosted: HostedWorkflow, step: SuperstepInput) -> SuperstepResult:
         info = activity.info()

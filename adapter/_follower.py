@@ -44,6 +44,8 @@ class Closed:
     result: RunResult | None = None
     failure: RunFailure | None = None
     message: str = ""
+    next_run_id: str | None = None
+    """Of a run that continued as new."""
 
 
 RunStep: TypeAlias = SuperstepInput | SuperstepResult | SuperstepFailure | Settled | Closed
@@ -81,13 +83,19 @@ class RunFollower:
         server_timeout: timedelta,
     ) -> None:
         self.thread_id = thread_id
-        self.run_id = run_id
         self._client = client
         self._task_queue = task_queue
         self._worker_timeout = worker_timeout.total_seconds()
         self._server_timeout = server_timeout.total_seconds()
-        self._events = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(wait_new_event=True)
         self._worker_seen = False
+        self.enter(run_id)
+
+    def enter(self, run_id: str) -> None:
+        """Go on with another run of the thread, from its beginning: the one this one continued as."""
+        self.run_id = run_id
+        self._events = self._client.get_workflow_handle(self.thread_id, run_id=run_id).fetch_history_events(
+            wait_new_event=True
+        )
 
     async def next(self) -> RunStep:
         """Return the next step, waiting for it as long as the run takes.
@@ -164,6 +172,9 @@ async def read_close(client: Client, event: HistoryEvent) -> Closed:
         details = failure.application_failure_info.details.payloads
         decoded = await decode(client, details[0], RunFailure) if details else None
         return Closed(state, failure=decoded, message=failure.message)
+    if state == "continued":
+        attributes = event.workflow_execution_continued_as_new_event_attributes
+        return Closed(state, next_run_id=attributes.new_execution_run_id)
     if state == "terminated":
         return Closed(state, message=event.workflow_execution_terminated_event_attributes.reason)
     return Closed(state)

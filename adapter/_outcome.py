@@ -85,6 +85,8 @@ class CallReader:
                 if self._begun:
                     async for event in self._superstep(step):
                         yield event
+            elif isinstance(step, Closed) and step.next_run_id is not None:
+                self._enter(step.next_run_id)
             elif isinstance(step, Closed):
                 async for event in self._end(step):
                     yield event
@@ -97,6 +99,13 @@ class CallReader:
                     return
                 if self._raise_rejected is not None:
                     await self._raise_rejected()
+
+    def _enter(self, run_id: str) -> None:
+        """Follow the run into the one it continued as; the caller sees one stream."""
+        self._follower.enter(run_id)
+        self._decoder.enter(run_id)
+        self._handle.run_id = run_id
+        self._until = 0
 
     async def _superstep(self, step: SuperstepResult | SuperstepFailure) -> AsyncIterator[WorkflowEvent[Any]]:
         async for offset, event in self._decoder.events(step, mirror=self._mirror):

@@ -34,6 +34,10 @@ class StepDecoder:
         self._raw: bytes | None = None
         self._raw_id: str | None = None
 
+    def enter(self, run_id: str) -> None:
+        """Go on with another run of the thread."""
+        self._run_id = run_id
+
     async def events(
         self, outcome: SuperstepResult | SuperstepFailure, *, mirror: CheckpointStorage | None
     ) -> AsyncIterator[tuple[int, WorkflowEvent[Any]]]:

