@@ -12,6 +12,7 @@ from ._errors import (
     CheckpointNotFoundError,
     DurableWorkflowError,
     GraphChangedError,
+    HistoryReadOnlyError,
     HostingError,
     NoWorkerError,
     PayloadError,
@@ -22,17 +23,21 @@ from ._errors import (
     RunTimedOutError,
     ServerUnreachableError,
     StaleCheckpointError,
+    ThreadExistsError,
     ThreadNotFoundError,
     WorkflowNotHostedError,
 )
+from ._lineage import CheckpointInfo
 from ._options import DurableOptions
 from ._plugin import AgentFrameworkPlugin
+from ._storage import HistoryCheckpointStorage
 
 __all__ = [
     "AgentFrameworkPlugin",
     "AlreadyRunningError",
     "Checkpoint",
     "CheckpointCorruptedError",
+    "CheckpointInfo",
     "CheckpointNotFoundError",
     "DevServer",
     "DurableOptions",
@@ -40,6 +45,8 @@ __all__ = [
     "DurableWorkflowError",
     "FramedPayloadConverter",
     "GraphChangedError",
+    "HistoryCheckpointStorage",
+    "HistoryReadOnlyError",
     "HostingError",
     "NoWorkerError",
     "PayloadError",
@@ -51,6 +58,7 @@ __all__ = [
     "RunTimedOutError",
     "ServerUnreachableError",
     "StaleCheckpointError",
+    "ThreadExistsError",
     "ThreadNotFoundError",
     "WorkflowNotHostedError",
     "start_dev_server",

@@ -36,15 +36,17 @@ from ._errors import (
     NoWorkerError,
     PayloadError,
     PendingRequestsError,
+    ThreadExistsError,
     ThreadNotFoundError,
 )
 from ._follower import RunFollower
 from ._hosting import HostedWorkflow
+from ._lineage import CheckpointInfo, Locator, thread_infos
 from ._options import DurableOptions
 from ._outcome import NO_PENDING, CallReader
-from ._seed import seed_from_storage
+from ._seed import fork_from_history, seed_from_storage
 from ._steps import StepDecoder
-from ._thread import MEMO_WORKFLOW_NAME, ThreadTip, read_tip
+from ._thread import MEMO_WORKFLOW_NAME, ThreadTip, latest_run_id, read_tip
 
 _NO_ANSWER = frozenset({RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
 """The SDK reports a call that ran into its time as cancelled."""
@@ -65,6 +67,9 @@ class Call:
     streaming: bool
     checkpoint_id: str | None
     storage: CheckpointStorage | None
+    """Where `checkpoint_id` is; None for Temporal history."""
+    mirror: CheckpointStorage | None
+    """Takes a copy of each checkpoint."""
     function_invocation_kwargs: Value | None
     client_kwargs: Value | None
 
@@ -82,18 +87,19 @@ class Caller:
         self._client = client
         self._task_queue = task_queue
         self._options = options
+        self._locator = Locator(client)
 
     async def events(
         self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None
     ) -> AsyncIterator[WorkflowEvent[Any]]:
         """Carry out a call and yield its events; the handle moves forward with them."""
-        if call.storage is not None and hosted is None:
+        if (call.storage is not None or call.mirror is not None) and hosted is None:
             raise PayloadError(
                 "`checkpoint_storage` needs the workflow's types: make the facade from its factory, not its name."
             )
         tip = await read_tip(self._client, handle.thread_id, name, seen_run_id=handle.run_id)
-        if call.checkpoint_id is not None and call.storage is not None and hosted is not None:
-            reader = await self._seed(call, handle, name, hosted, tip, call.checkpoint_id, call.storage)
+        if call.checkpoint_id is not None:
+            reader = await self._begin(call, handle, name, hosted, tip, call.checkpoint_id)
         elif call.message is not None:
             reader = await self._message(call, handle, name, hosted, tip)
         elif call.responses is not None:
@@ -109,6 +115,15 @@ class Caller:
             thread_id, None, PENDING_REQUESTS_QUERY, result_type=list[PendingRequest]
         )
         return pending
+
+    async def checkpoints(self, thread_id: str, name: str) -> list[CheckpointInfo]:
+        """List the checkpoints of a thread."""
+        run_id = await latest_run_id(self._client, thread_id, name)
+        with rpc_errors(self._client, f"list the checkpoints of thread {thread_id!r}"):
+            found = await thread_infos(self._client, thread_id, run_id)
+        for info in found:
+            self._locator.saw(thread_id, info.run_id)
+        return found
 
     async def cancel(self, thread_id: str) -> None:
         """Cancel a thread's open run."""
@@ -197,15 +212,14 @@ class Caller:
             )
         return await self._start(call, handle, hosted, self._input(call, name, tip, mode="resume"))
 
-    async def _seed(
+    async def _begin(
         self,
         call: Call,
         handle: Checkpoint,
         name: str,
-        hosted: HostedWorkflow,
+        hosted: HostedWorkflow | None,
         tip: ThreadTip,
         checkpoint_id: str,
-        storage: CheckpointStorage,
     ) -> CallReader:
         if tip.state == "open":
             raise AlreadyRunningError(
@@ -213,7 +227,15 @@ class Caller:
                 "new thread: `checkpoint=durable.checkpoint()`."
             )
         run_input = self._input(call, name, tip, mode="resume" if call.responses is None else "responses")
-        await seed_from_storage(run_input, handle.thread_id, hosted, storage, checkpoint_id)
+        if call.storage is not None and hosted is not None:
+            await seed_from_storage(run_input, handle.thread_id, hosted, call.storage, checkpoint_id)
+        elif tip.state == "new":
+            await fork_from_history(run_input, self._client, self._locator, hosted, checkpoint_id)
+        else:
+            raise ThreadExistsError(
+                f"Thread {handle.thread_id!r} has begun already, and a fork leaves what it has untouched. Fork "
+                f"checkpoint {checkpoint_id!r} into a new thread: `checkpoint=durable.checkpoint()`."
+            )
         call_id = None
         if call.responses is not None:
             call_id = uuid.uuid4().hex
@@ -280,6 +302,7 @@ class Caller:
         raise_rejected: Callable[[], Awaitable[None]] | None = None,
     ) -> CallReader:
         run_id = handle.run_id or ""
+        self._locator.saw(handle.thread_id, run_id)
         kept = handle.take_reader(run_id)
         # What follows a thread may have to give events that were read before; answers have only new ones.
         follower, decoder = kept if raise_rejected is not None else (None, None)
@@ -300,7 +323,7 @@ class Caller:
             after=after,
             call_id=call_id,
             until=until,
-            mirror=call.storage,
+            mirror=call.mirror,
             raise_rejected=raise_rejected,
         )
 

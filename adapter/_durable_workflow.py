@@ -27,7 +27,9 @@ from ._client import framed_client
 from ._errors import AlreadyRunningError, ThreadNotFoundError
 from ._framework import finalize_events, validate_run_params
 from ._hosting import HostedWorkflow, WorkflowEntry, build_now, define
+from ._lineage import CheckpointInfo
 from ._options import DurableOptions, OptionArguments
+from ._storage import HistoryCheckpointStorage, is_history_of
 
 InvocationKwargs = WorkflowInvocationKwargs | Mapping[str, Any]
 Tools = ToolTypes | Callable[..., Any] | Sequence[ToolTypes | Callable[..., Any]]
@@ -69,7 +71,8 @@ class DurableWorkflow:
             # An async factory can only be called in a loop: its name is known with the first run.
             self._entry, self._name = build_now(workflow)
         self._hosted: HostedWorkflow | None = None
-        self._caller = Caller(framed_client(client), task_queue, DurableOptions(**options))
+        self._client = framed_client(client)
+        self._caller = Caller(self._client, task_queue, DurableOptions(**options))
         self._status = WorkflowRunState.IDLE
         self._own: Checkpoint | None = None
         self._active: weakref.WeakValueDictionary[str, ResponseStream[Any, Any]] = weakref.WeakValueDictionary()
@@ -111,8 +114,10 @@ class DurableWorkflow:
                 list is unwrapped if the start executor takes its element and not the list.
             responses: Responses to pending requests, by request id.
             checkpoint: The thread to go on with, alone: follow what runs, or resume what failed.
-            checkpoint_id: With `checkpoint_storage`: begin a new thread from that checkpoint.
-            checkpoint_storage: Takes a copy of each checkpoint as the stream passes it; history stays the truth.
+            checkpoint_id: Begin a new thread from that checkpoint, as it was or with `responses`: of any thread of this
+                workflow (`checkpoints` lists them), which stays as it is, or of `checkpoint_storage`.
+            checkpoint_storage: Takes a copy of each checkpoint as the stream passes it; history stays the truth. With
+                `checkpoint_id` it is where that checkpoint is, too.
             tools: Refused: live objects cannot travel.
             function_invocation_kwargs: Passed to tools, as JSON.
             client_kwargs: Passed to chat clients, as JSON.
@@ -128,7 +133,9 @@ class DurableWorkflow:
 
         While it is iterated it raises what the run raises, or one of the errors in `adapter._errors`.
 
-        Cost: a run takes 5 history events and each superstep 6; responses 4 more. Following costs no history.
+        Cost: a run takes 5 history events and each superstep 6; responses 4 more. Following costs no history. A fork
+        copies nothing: it takes one read of the other thread's history, and a visibility query if this facade has not
+        seen its run.
         """
         return self._stream(
             message,
@@ -216,6 +223,21 @@ class DurableWorkflow:
         )
         return response_stream if stream else response_stream.get_final_response()
 
+    async def checkpoints(self, thread: Checkpoint | str | None = None) -> list[CheckpointInfo]:
+        """List the checkpoints of a thread over all its runs, oldest first; no worker is needed, none is decoded.
+
+        Costs one round trip, and another for each 200 events of the thread's history.
+
+        Args:
+            thread: A handle, or a thread id; the facade's own thread when left out.
+
+        Raises:
+            ThreadNotFoundError: When there is no such thread, or it belongs to another workflow.
+        """
+        await self._definition()  # An async factory's name is known only now.
+        thread_id = thread if isinstance(thread, str) else self._handle(thread).thread_id
+        return await self._caller.checkpoints(thread_id, self.name)
+
     async def pending_requests(self, checkpoint: Checkpoint | None = None) -> list[PendingRequest]:
         """Return what the thread waits for, as plain JSON: one query, which a worker answers.
 
@@ -257,11 +279,6 @@ class DurableWorkflow:
         message, responses = split_message(message, responses)
         if checkpoint is None or message is not None or responses is not None or checkpoint_id is not None:
             validate_run_params(message, responses, checkpoint_id)
-        if checkpoint_id is not None and checkpoint_storage is None:
-            raise ValueError(
-                "Cannot restore from checkpoint: either provide checkpoint_storage parameter or build workflow with "
-                "WorkflowBuilder(checkpoint_storage=checkpoint_storage)."
-            )
         if tools is not None:
             refuse_tools()
         handle = self._handle(checkpoint)
@@ -280,7 +297,8 @@ class DurableWorkflow:
             responses=responses,
             streaming=stream,
             checkpoint_id=checkpoint_id,
-            storage=checkpoint_storage,
+            storage=None if is_history_of(checkpoint_storage, self._client) else checkpoint_storage,
+            mirror=None if isinstance(checkpoint_storage, HistoryCheckpointStorage) else checkpoint_storage,
             function_invocation_kwargs=encode_kwargs("function_invocation_kwargs", function_invocation_kwargs),
             client_kwargs=encode_kwargs("client_kwargs", client_kwargs),
         )

@@ -7,8 +7,10 @@
     ├── NoWorkerError               no worker polls the task queue
     ├── WorkflowNotHostedError      the worker does not host this workflow
     ├── ThreadNotFoundError         no such thread, or another workflow's
-    ├── CheckpointNotFoundError     no such checkpoint, or past retention
+    ├── ThreadExistsError           the thread has begun, so it cannot begin from a checkpoint
+    ├── CheckpointNotFoundError     no such checkpoint, another workflow's, or past retention
     ├── CheckpointCorruptedError    a checkpoint does not restore to its digest
+    ├── HistoryReadOnlyError        a checkpoint cannot be saved to or deleted from history  (also NotImplementedError)
     ├── StaleCheckpointError        another caller has moved this thread on
     ├── AlreadyRunningError         this thread is running
     ├── PendingRequestsError        this thread waits for responses
@@ -20,11 +22,12 @@
 
 An exception of an executor reaches the caller as the type the executor raised, where that type is known to the
 caller's process; else as RunFailedError. Misuse of `run` raises what the framework raises (ValueError, RuntimeError).
+The errors about a single checkpoint are WorkflowCheckpointException too, which the framework's storages raise.
 """
 
 from __future__ import annotations
 
-from agent_framework import WorkflowException
+from agent_framework import WorkflowCheckpointException, WorkflowException
 
 
 class DurableWorkflowError(WorkflowException):
@@ -55,12 +58,20 @@ class ThreadNotFoundError(DurableWorkflowError):
     """There is no such thread, or it belongs to another workflow."""
 
 
-class CheckpointNotFoundError(DurableWorkflowError):
-    """There is no such checkpoint, or history retention has removed it."""
+class ThreadExistsError(DurableWorkflowError):
+    """The thread has runs already, so it cannot begin from a checkpoint."""
 
 
-class CheckpointCorruptedError(DurableWorkflowError):
+class CheckpointNotFoundError(DurableWorkflowError, WorkflowCheckpointException):
+    """There is no such checkpoint, it is another workflow's, or history retention has removed it."""
+
+
+class CheckpointCorruptedError(DurableWorkflowError, WorkflowCheckpointException):
     """A checkpoint does not restore to the digest it was stored with."""
+
+
+class HistoryReadOnlyError(DurableWorkflowError, WorkflowCheckpointException, NotImplementedError):
+    """Temporal history takes checkpoints from supersteps only, and loses them only with their whole run."""
 
 
 class StaleCheckpointError(DurableWorkflowError):
@@ -75,7 +86,7 @@ class PendingRequestsError(DurableWorkflowError):
     """The thread waits for responses, so it takes no new message."""
 
 
-class GraphChangedError(DurableWorkflowError):
+class GraphChangedError(DurableWorkflowError, WorkflowCheckpointException):
     """The checkpoint was made by a graph that differs from the hosted one."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 from temporalio.api.common.v1 import Payload, WorkflowExecution
@@ -18,11 +18,12 @@ from ..workflows._messages import (
     CheckpointFacts,
     CheckpointRef,
     EntryFacts,
+    Framed,
     RunInput,
     SuperstepFailure,
     SuperstepResult,
 )
-from ._errors import CheckpointCorruptedError, CheckpointNotFoundError
+from ._errors import CheckpointCorruptedError, CheckpointNotFoundError, DurableWorkflowError
 from ._frames import Frame, digest, unpack
 
 _REVERSE_PAGE = 200
@@ -35,6 +36,34 @@ class StoredFrame:
     facts: CheckpointFacts
     data: bytes
     entry: EntryFacts | None = None
+    kind: Literal["entry", "superstep"] = "superstep"
+    """What the checkpoint is; an entry only where its superstep failed, and so has none."""
+    state: Literal["running", "waiting", "idle", "failed"] = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class RunBase:
+    """What a run began from."""
+
+    base: CheckpointRef | None
+    copy: StoredFrame | None = None
+    """The base itself, where the run's input holds it, as it came from another storage."""
+
+
+class _StoredOutcome(Framed):
+    """What a checkpoint's reader needs of a superstep's outcome: the events stay undecoded."""
+
+    kind: Literal["superstep", "failure"] = "superstep"
+    state: Literal["running", "waiting", "idle"] = "running"
+    checkpoint: CheckpointFacts | None = None
+    entry: EntryFacts | None = None
+
+
+class _StoredInput(Framed):
+    """What a checkpoint's reader needs of a run's input."""
+
+    base: CheckpointRef | None = None
+    base_facts: CheckpointFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +111,12 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
     as_entry = False
     next_ref: CheckpointRef | None = ref
     while next_ref is not None and wanted is not None:
-        reader = _stored_frames(client, next_ref)
+        reader = run_frames(client, next_ref.thread_id, next_ref.run_id)
         next_ref = None
-        async for stored in reader:
-            if isinstance(stored, CheckpointRef):
-                next_ref = stored
+        async for found in reader:
+            stored = found.copy if isinstance(found, RunBase) else found
+            if stored is None:
+                next_ref = found.base if isinstance(found, RunBase) else None
             elif wanted in (stored.facts.checkpoint_id, stored.entry.checkpoint_id if stored.entry else None):
                 as_entry = as_entry or wanted != stored.facts.checkpoint_id
                 chain.append(stored)
@@ -96,7 +126,8 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
     if wanted is not None:
         raise CheckpointNotFoundError(
             f"Checkpoint {wanted!r} is not in the history of thread {ref.thread_id!r}, run {ref.run_id!r}. It may be "
-            "past the namespace's retention; resume from a mirror, or choose another with `DurableWorkflow.checkpoint`."
+            "past the namespace's retention; begin from a mirror of it with `checkpoint_storage=`, or choose another "
+            "with `DurableWorkflow.checkpoints`."
         )
     raw: bytes | None = None
     for stored in reversed(chain):
@@ -173,36 +204,72 @@ async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIt
             return
 
 
-async def _stored_frames(client: Client, ref: CheckpointRef) -> AsyncIterator[StoredFrame | CheckpointRef]:
-    """Yield the checkpoints of a run, newest first; last the reference to the run's base, if it lies elsewhere."""
-    async for event in reverse_events(client, ref.thread_id, ref.run_id):
-        outcome = await superstep_outcome(client, event)
-        if outcome is not None and outcome.checkpoint is not None:
-            entry = outcome.entry if isinstance(outcome, SuperstepResult) else None
-            yield StoredFrame(outcome.checkpoint, outcome.frame, entry)
+async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterator[StoredFrame | RunBase]:
+    """Yield what a run stored, newest first, and last what it began from; a round trip for each 200 events.
+
+    Raises:
+        CheckpointNotFoundError: When the history is not there (any more).
+        CheckpointCorruptedError: When a payload cannot be decoded.
+    """
+    failed = False
+    async for event in reverse_events(client, thread_id, run_id):
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+            failed = True
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-            run_input = await _run_input(client, event)
-            if run_input.base_facts is not None:
-                yield StoredFrame(run_input.base_facts, run_input.frame)
-            elif run_input.base is not None:
-                yield run_input.base
+            payloads = event.workflow_execution_started_event_attributes.input.payloads
+            run_input: _StoredInput = await _decode_stored(client, event, payloads[0], _StoredInput)
+            facts = run_input.base_facts
+            yield RunBase(run_input.base, StoredFrame(facts, run_input.frame) if facts is not None else None)
+        else:
+            payload = _outcome_payload(event)
+            if payload is None:
+                continue
+            outcome: _StoredOutcome = await _decode_stored(client, event, payload, _StoredOutcome)
+            if outcome.checkpoint is not None:
+                # A failed superstep that stored none began from the one before it.
+                fails = outcome.kind == "failure" or (failed and outcome.state == "running")
+                yield StoredFrame(
+                    outcome.checkpoint,
+                    outcome.frame,
+                    outcome.entry,
+                    kind="entry" if outcome.kind == "failure" else "superstep",
+                    state="failed" if fails else outcome.state,
+                )
+                failed = False
 
 
 async def superstep_outcome(client: Client, event: HistoryEvent) -> SuperstepResult | SuperstepFailure | None:
     """Return what a superstep reported in an ActivityTaskCompleted or ActivityTaskFailed event; None for others."""
+    payload = _outcome_payload(event)
+    if payload is None:
+        return None
+    completed = event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+    model = SuperstepResult if completed else SuperstepFailure
+    outcome: SuperstepResult | SuperstepFailure = await decode(client, payload, model)
+    return outcome
+
+
+def _outcome_payload(event: HistoryEvent) -> Payload | None:
     if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
         payloads = event.activity_task_completed_event_attributes.result.payloads
-        model: type[SuperstepResult] | type[SuperstepFailure] = SuperstepResult
     elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
         failure = event.activity_task_failed_event_attributes.failure
         payloads = failure.application_failure_info.details.payloads
-        model = SuperstepFailure
     else:
         return None
-    if not payloads:
-        return None
-    outcome: SuperstepResult | SuperstepFailure = await decode(client, payloads[0], model)
-    return outcome
+    return payloads[0] if payloads else None
+
+
+async def _decode_stored(client: Client, event: HistoryEvent, payload: Payload, model: type[BaseModel]) -> Any:
+    try:
+        return await decode(client, payload, model)
+    except DurableWorkflowError:
+        raise
+    except Exception as error:  # The client's codec and external storage are code of others.
+        raise CheckpointCorruptedError(
+            f"Event {event.event_id} of the history cannot be decoded ({type(error).__name__}: {error}). It was "
+            "altered, or the client's payload codec or external storage is not the one it was written with."
+        ) from error
 
 
 async def _run_input(client: Client, event: HistoryEvent) -> RunInput:

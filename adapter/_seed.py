@@ -1,17 +1,40 @@
-"""Beginning a thread from a checkpoint of another storage."""
+"""Beginning a thread from a checkpoint: of history by reference, of another storage by a copy in the run's input."""
 
 from __future__ import annotations
 
 from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheckpointException
+from temporalio.client import Client
 
 from ..workflows._messages import CheckpointFacts, CheckpointRef, RunInput
-from ._errors import CheckpointNotFoundError, GraphChangedError, PayloadError
+from ._client import rpc_errors
+from ._errors import CheckpointNotFoundError, DurableWorkflowError, GraphChangedError, PayloadError
 from ._frames import Frame, digest, pack
+from ._graph import check_label, graph_changes, read_label
+from ._history import load_checkpoint
 from ._hosting import HostedWorkflow
+from ._lineage import Locator
 from ._pickling import dumps
 
 MAX_INPUT_BYTES = 1_900_000
 """Temporal refuses a payload of 2 MB; the rest is for the envelope."""
+
+
+async def fork_from_history(
+    run_input: RunInput, client: Client, locator: Locator, hosted: HostedWorkflow | None, checkpoint_id: str
+) -> None:
+    """Make a checkpoint in history a run's base. It is read here only to refuse it before anything runs.
+
+    Raises:
+        CheckpointNotFoundError: When it is not in history, or another workflow's.
+        CheckpointCorruptedError: When it does not restore to its digest.
+        GraphChangedError: When the workflow has changed since, naming what changed.
+    """
+    with rpc_errors(client, f"read checkpoint {checkpoint_id!r}"):
+        ref = await locator.locate(checkpoint_id)
+        label = read_label(await load_checkpoint(client, ref))
+    check_label(label, run_input.workflow_name, hosted)
+    run_input.base = ref
+    run_input.graph_hash = label.graph_hash
 
 
 async def seed_from_storage(
@@ -26,14 +49,16 @@ async def seed_from_storage(
     """
     try:
         checkpoint: WorkflowCheckpoint | None = await storage.load(checkpoint_id)
+    except DurableWorkflowError:
+        raise
     except WorkflowCheckpointException as error:
         raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} cannot be loaded: {error}") from error
     if checkpoint is None:
         raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} is not in the given storage.")
     if checkpoint.graph_signature_hash != hosted.graph_hash:
         raise GraphChangedError(
-            f"Checkpoint {checkpoint_id!r} was made by another graph than that of workflow {hosted.name!r}. Begin from "
-            "a checkpoint of this graph."
+            f"Checkpoint {checkpoint_id!r} was made by another graph than that of workflow {hosted.name!r}: "
+            f"{graph_changes(checkpoint.metadata, hosted)}. Begin from a checkpoint of this graph."
         )
     raw = dumps(checkpoint, hosted.catalog)
     frame, _ = pack(Frame(checkpoint=raw, payloads=b""), None)

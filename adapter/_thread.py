@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHistoryEventFilterType
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowHistoryEventFilterType,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..workflows._messages import WORKFLOW_TYPE, CheckpointRef
@@ -51,24 +56,14 @@ async def read_tip(client: Client, thread_id: str, workflow_name: str, *, seen_r
         ThreadNotFoundError: When the workflow id is something else's, or the run that was seen is gone.
         StaleCheckpointError: When the latest run is not the one the caller has seen.
     """
-    handle = client.get_workflow_handle(thread_id)
     with rpc_errors(client, f"look up thread {thread_id!r}"):
-        try:
-            description = await handle.describe()
-        except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
-                raise
-            if seen_run_id is None:
-                return NEW
-            raise ThreadNotFoundError(
-                f"Thread {thread_id!r} is not in namespace {client.namespace!r} (any more): it was deleted, or its "
-                "history is past the namespace's retention. Start a new thread."
-            ) from error
-    memo = await description.memo()
-    owner = memo.get(MEMO_WORKFLOW_NAME) if description.workflow_type == WORKFLOW_TYPE else description.workflow_type
-    if owner != workflow_name:
+        description = await _describe(client, thread_id, workflow_name)
+    if description is None:
+        if seen_run_id is None:
+            return NEW
         raise ThreadNotFoundError(
-            f"Thread {thread_id!r} belongs to workflow {owner!r}, not to {workflow_name!r}. Choose another thread id."
+            f"Thread {thread_id!r} is not in namespace {client.namespace!r} (any more): it was deleted, or its "
+            "history is past the namespace's retention. Start a new thread."
         )
     run_id = description.run_id
     if seen_run_id is not None and seen_run_id != run_id:
@@ -80,6 +75,38 @@ async def read_tip(client: Client, thread_id: str, workflow_name: str, *, seen_r
     if description.status == WorkflowExecutionStatus.RUNNING:
         return ThreadTip("open", run_id, description.history_length)
     return await _closed_tip(client, thread_id, run_id)
+
+
+async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> str:
+    """Return the Temporal run id of a thread's latest run; one round trip.
+
+    Raises:
+        ThreadNotFoundError: When there is no such thread, or the workflow id is something else's.
+    """
+    with rpc_errors(client, f"look up thread {thread_id!r}"):
+        description = await _describe(client, thread_id, workflow_name)
+    if description is None:
+        raise ThreadNotFoundError(
+            f"Thread {thread_id!r} has no run in namespace {client.namespace!r} (any more): it has not begun, was "
+            "deleted, or is past the namespace's retention. Check its id."
+        )
+    return description.run_id
+
+
+async def _describe(client: Client, thread_id: str, workflow_name: str) -> WorkflowExecutionDescription | None:
+    try:
+        description = await client.get_workflow_handle(thread_id).describe()
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return None
+    memo = await description.memo()
+    owner = memo.get(MEMO_WORKFLOW_NAME) if description.workflow_type == WORKFLOW_TYPE else description.workflow_type
+    if owner != workflow_name:
+        raise ThreadNotFoundError(
+            f"Thread {thread_id!r} belongs to workflow {owner!r}, not to {workflow_name!r}. Choose another thread id."
+        )
+    return description
 
 
 async def _closed_tip(client: Client, thread_id: str, run_id: str) -> ThreadTip:

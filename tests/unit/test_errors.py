@@ -15,7 +15,7 @@ from agent_framework_temporal.adapter import _errors
 ERRORS = [
     error
     for _, error in inspect.getmembers(_errors, inspect.isclass)
-    if issubclass(error, WorkflowException) and error is not WorkflowException
+    if issubclass(error, WorkflowException) and error.__module__ == _errors.__name__
 ]
 
 
