@@ -66,7 +66,7 @@ async def read_tip(client: Client, thread_id: str, workflow_name: str, *, seen_r
             "history is past the namespace's retention. Start a new thread."
         )
     run_id = description.run_id
-    if seen_run_id is not None and seen_run_id != run_id:
+    if seen_run_id is not None and not await _is_same_run(client, seen_run_id, description):
         raise StaleCheckpointError(
             f"Thread {thread_id!r} has gone on without this checkpoint: it knows run {seen_run_id!r}, the latest is "
             f"{run_id!r}. Two callers write to one thread. Go on from where it stands with "
@@ -74,7 +74,21 @@ async def read_tip(client: Client, thread_id: str, workflow_name: str, *, seen_r
         )
     if description.status == WorkflowExecutionStatus.RUNNING:
         return ThreadTip("open", run_id, description.history_length)
-    return await _closed_tip(client, thread_id, run_id)
+    return await _closed_tip(client, thread_id, run_id, description.history_length)
+
+
+async def _is_same_run(client: Client, seen_run_id: str, latest: WorkflowExecutionDescription) -> bool:
+    """Tell whether the latest run is the one that was seen, or what that continued as; mostly no round trip."""
+    first = latest.raw_description.workflow_execution_info.first_run_id
+    if seen_run_id in (latest.run_id, first):
+        return True
+    try:
+        seen = await client.get_workflow_handle(latest.id, run_id=seen_run_id).describe()
+    except RPCError as error:
+        if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
+            raise
+        return False
+    return bool(seen.raw_description.workflow_execution_info.first_run_id == first)
 
 
 async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> str:
@@ -109,7 +123,7 @@ async def _describe(client: Client, thread_id: str, workflow_name: str) -> Workf
     return description
 
 
-async def _closed_tip(client: Client, thread_id: str, run_id: str) -> ThreadTip:
+async def _closed_tip(client: Client, thread_id: str, run_id: str, history_length: int) -> ThreadTip:
     events = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(
         event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT
     )
@@ -120,6 +134,7 @@ async def _closed_tip(client: Client, thread_id: str, run_id: str) -> ThreadTip:
             return ThreadTip(
                 closed.state,
                 run_id,
+                history_length,
                 checkpoint=known.checkpoint,
                 graph_hash=known.graph_hash,
                 next_offset=known.next_offset,
@@ -129,6 +144,7 @@ async def _closed_tip(client: Client, thread_id: str, run_id: str) -> ThreadTip:
         return ThreadTip(
             closed.state,
             run_id,
+            history_length,
             checkpoint=commit.checkpoint,
             graph_hash=commit.graph_hash,
             next_offset=commit.next_offset,
