@@ -86,6 +86,17 @@ class Step(Executor):
         await ctx.send_message(f"{text}>{self.id}")
 
 
+class Countdown(Executor):
+    """Counts down in a loop with itself through another."""
+
+    @handler
+    async def count(self, left: int, ctx: WorkflowContext[int, str]) -> None:
+        ctx.set_state("counted", ctx.get_state("counted", 0) + 1)
+        await ctx.yield_output(f"{left} left")
+        if left > 0:
+            await ctx.send_message(left - 1)
+
+
 STEPS = ("first", "second", "third", "fourth")
 
 
@@ -116,6 +127,13 @@ def chain() -> Workflow:
     """Build the workflow of several supersteps."""
     steps = [Step(id=name) for name in STEPS]
     return WorkflowBuilder(name="chain", start_executor=steps[0]).add_chain(list(steps)).build()
+
+
+def countdown() -> Workflow:
+    """Build the workflow that loops."""
+    tick, tock = Countdown(id="tick"), Countdown(id="tock")
+    builder = WorkflowBuilder(name="countdown", start_executor=tick, max_iterations=100_000)
+    return builder.add_edge(tick, tock).add_edge(tock, tick).build()
 
 
 def sync() -> Workflow:
