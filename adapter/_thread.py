@@ -31,7 +31,7 @@ class ThreadTip:
     state: ThreadState
     run_id: str | None = None
     history_length: int = 0
-    """Events in its history when it was looked up; only of an open run."""
+    """Events in its history when it was looked up."""
     checkpoint: CheckpointRef | None = None
     """The last good checkpoint; only of a run that is over."""
     graph_hash: str | None = None
