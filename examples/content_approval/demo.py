@@ -297,6 +297,7 @@ class _Demo:
         first: set[asyncio.Future[Any]] = {task, self._trouble}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if self._trouble.done():
+            task.cancel()  # It would only find out by itself, and later.
             self._trouble.result()
         await task
 

@@ -14,7 +14,7 @@ from typing import Self
 
 _ROOT = Path(__file__).parents[2]
 _START_SECONDS = 60
-_STOP_SECONDS = 10
+_STOP_SECONDS = 5
 _CONFIGURED_BY = ("TEMPORAL_", "AGENT_FRAMEWORK_TEMPORAL_")
 
 
@@ -83,8 +83,8 @@ class WorkerProcess:
         code = await self._process.wait()
         await self._log
         if not self._told_to_end:
-            said = "\n".join(self._last_words) or "nothing"
-            raise DemoError(f"Worker {self.pid} ended by itself with exit code {code}. Its last words:\n{said}")
+            said = "".join(f"\n  {line}" for line in self._last_words)
+            raise DemoError(f"Worker {self.pid} ended by itself with exit code {code}.{said}")
 
     async def kill(self) -> None:
         """Send SIGKILL: it can neither report nor clean up."""
