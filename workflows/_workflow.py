@@ -12,12 +12,11 @@ from typing import Any, NoReturn
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from pydantic import ValidationError
-
     from ._answers import Answers, RejectedAnswerError, parse
+    from ._failure import failure_of
     from ._log import EventLog
     from ._messages import (
         EVENTS_QUERY,
@@ -28,7 +27,6 @@ with workflow.unsafe.imports_passed_through():
         CheckpointFacts,
         CheckpointRef,
         ContinuedRun,
-        ErrorDetails,
         EventPage,
         EventRecord,
         PendingRequest,
@@ -38,7 +36,6 @@ with workflow.unsafe.imports_passed_through():
         RunResult,
         RunState,
         RunStatus,
-        SuperstepFailure,
         SuperstepInput,
         SuperstepResult,
     )
@@ -52,6 +49,10 @@ MAX_OUTPUTS_BYTES = 64 * 1024
 """Outputs in the run's result, the first of them; all are in the event log."""
 MAX_TAIL_BYTES = 64 * 1024
 """Of the event log, what a run hands to the one it continues as."""
+
+MAX_WAITING_BYTES = 256 * 1024
+MAX_WAITING_EVENTS = 1_000
+"""A waiting run whose history is large continues as new when signals have made it grow by one of these."""
 
 
 @workflow.defn(name=WORKFLOW_TYPE)
@@ -118,19 +119,29 @@ class AgentFrameworkWorkflow:
 
     async def _next_answers(self) -> SuperstepInput:
         self._state = "waiting"
-        await workflow.wait_condition(lambda: self._answers.ready or self._should_continue_as_new())
+        info = workflow.info()
+        size, length = info.get_current_history_size(), info.get_current_history_length()
+
+        def flooded() -> bool:
+            # Only signals make a waiting run grow. It must have grown, or a checkpoint that is large by itself would
+            # have the run continue for ever.
+            grown = info.get_current_history_size() - size > MAX_WAITING_BYTES
+            return self._is_large() and (grown or info.get_current_history_length() - length > MAX_WAITING_EVENTS)
+
+        await workflow.wait_condition(lambda: self._answers.ready or flooded())
         if not self._answers.ready:
             self._continue_as_new(waiting=True)
         self._state = "running"
         return self._responses_step(self._answers.take())
 
+    def _is_large(self) -> bool:
+        info = workflow.info()
+        limit = self._input.options.history_bytes_per_run
+        return info.is_continue_as_new_suggested() or info.get_current_history_size() > limit
+
     def _should_continue_as_new(self) -> bool:
-        info, options = workflow.info(), self._input.options
-        return self._committed and (
-            info.is_continue_as_new_suggested()
-            or info.get_current_history_size() > options.history_bytes_per_run
-            or (options.supersteps_per_run is not None and self._supersteps >= options.supersteps_per_run)
-        )
+        limit = self._input.options.supersteps_per_run
+        return self._is_large() or (limit is not None and self._supersteps >= limit)
 
     def _continue_as_new(self, *, waiting: bool) -> NoReturn:
         continued = ContinuedRun(
@@ -315,7 +326,7 @@ class AgentFrameworkWorkflow:
         self._checkpoint = _ref(facts)
         self._graph_hash = facts.graph_hash
         self._committed = True
-        self._supersteps += 1
+        self._supersteps += step.mode != "store"
         self._superstep_number = facts.superstep
         self._executors = result.next_executors
         if facts.base_checkpoint_id is None:
@@ -338,7 +349,7 @@ class AgentFrameworkWorkflow:
     def _fail(self, step: SuperstepInput, error: ActivityError) -> NoReturn:
         """End the run with the framework's own events and error; the last good checkpoint stays usable."""
         self._state = "failed"
-        failure = _failure_of(error)
+        failure = failure_of(error)
         entered = failure.checkpoint is not None
         for answer in step.responses or []:
             reason = failure.rejected.get(answer.request_id, None if entered else failure.message)
@@ -394,29 +405,3 @@ class AgentFrameworkWorkflow:
 def _ref(facts: CheckpointFacts) -> CheckpointRef:
     info = workflow.info()
     return CheckpointRef(thread_id=info.workflow_id, run_id=info.run_id, checkpoint_id=facts.checkpoint_id)
-
-
-def _failure_of(error: ActivityError) -> SuperstepFailure:
-    """Return what the last attempt reported, or what can be said of an attempt that reported nothing."""
-    cause = error.cause
-    if isinstance(cause, ApplicationError) and cause.details:
-        try:
-            return SuperstepFailure.model_validate(cause.details[0])
-        except ValidationError:
-            pass  # An error raised before the activity's own code: its message is all there is.
-    if isinstance(cause, TimeoutError):
-        message = f"Superstep timed out ({cause.type.name if cause.type else 'unknown'}): {cause.message}"
-        name = "TimeoutError"
-    else:
-        message = getattr(cause, "message", None) or str(cause or error)
-        name = getattr(cause, "type", None) or "RuntimeError"
-    details = ErrorDetails(error_type=name, message=message)
-    return SuperstepFailure(
-        error_type=name,
-        error_args=[message],
-        message=message,
-        events=[
-            EventRecord(offset=0, type="failed", origin="FRAMEWORK", details=details),
-            EventRecord(offset=0, type="status", origin="FRAMEWORK", state="FAILED"),
-        ],
-    )

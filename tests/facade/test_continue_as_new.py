@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ async def test_events_and_lineage_are_those_of_one_run(cache_bytes: int, client:
         assert await _runs(client, checkpoint) == 7
         listed = await durable.checkpoints(checkpoint)
         assert [info.superstep for info in listed] == list(range(22))
-        for before, after in zip(listed, listed[1:], strict=False):
+        for before, after in itertools.pairwise(listed):
             assert after.previous_checkpoint_id == before.checkpoint_id
         # The next message goes on from the last of the runs.
         assert (await durable.run(1, checkpoint=checkpoint)).get_outputs() == ["1 left", "0 left"]
@@ -74,7 +75,7 @@ async def test_requests_and_early_answers_are_handed_on(client: Client) -> None:
         early = {"request_id": "approve-car", "response": {"approved": True, "by": "early"}}
         await handle.signal("respond", early)
         for number in range(40):
-            await handle.signal("respond", {"request_id": 7, "response": "x" * 1000, "number": number})
+            await handle.signal("respond", {"request_id": 7, "response": "x" * 10_000, "number": number})
         first_run = checkpoint.run_id
         while (await handle.describe()).run_id == first_run:
             await asyncio.sleep(0.05)

@@ -1,0 +1,1 @@
+"""Histories of released shapes of the generic workflow, replayed by the present one."""
