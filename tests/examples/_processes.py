@@ -96,14 +96,16 @@ async def attended(folder: Path, *arguments: str) -> AsyncIterator[Terminal]:
         os.close(master)
 
 
-async def _start(folder: Path, arguments: tuple[str, ...], **streams: int) -> Process:
+async def _start(folder: Path, arguments: tuple[str, ...], *, stdin: int, stdout: int, stderr: int) -> Process:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("CONTENT_APPROVAL_")}
     return await asyncio.create_subprocess_exec(
         *_COMMAND,
         *("--database", str(folder / "demo.db"), *arguments),
         cwd=ROOT,
         env={**variables, "TMPDIR": str(folder), "COLUMNS": "80", "TERM": "xterm-256color"},
-        **streams,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
     )
 
 

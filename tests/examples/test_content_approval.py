@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 from pathlib import Path
@@ -78,7 +79,7 @@ def assert_published(ended: Ended, *, title: str) -> dict[str, str]:
     found = facts(ended.output)
     page = rf"http://127\.0\.0\.1:\d+/namespaces/default/workflows/{found['thread']}/[0-9a-f-]{{36}}/history"
     assert re.fullmatch(page, found["Web UI"])
-    assert f"committed, checkpoint {found['checkpoint']}" in ended.output.splitlines()[-60:][0] or found["checkpoint"]
+    assert f"committed, checkpoint {found['checkpoint']}\n" in ended.output
     assert f"--resume {found['thread']}" in found["look again"]
     return found
 
@@ -226,6 +227,19 @@ async def test_says_why_it_failed(tmp_path: Path) -> None:
     ended = await unattended(tmp_path, "--database", str(tmp_path / "file" / "demo.db"))
     assert ended.code == 1
     assert re.match(r"\ndemo: The dev server cannot keep threads in .*See --database", ended.errors)
+    assert left_behind(tmp_path) == []
+
+
+async def test_says_that_the_worker_is_lost(tmp_path: Path) -> None:
+    async with attended(tmp_path, "--delay", "5") as terminal:
+        await terminal.until("worker      process ")
+        pid = int((await terminal.until("\r\n")).strip())
+        await terminal.until("superstep 2 runs on worker")
+        os.kill(pid, signal.SIGKILL)
+        end = await terminal.end()
+        assert terminal.process.returncode == 1
+    assert f"demo: Worker {pid} ended by itself with exit code -9." in end
+    assert "The thread is kept: make demo ARGS=" in end
     assert left_behind(tmp_path) == []
 
 
