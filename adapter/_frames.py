@@ -1,8 +1,8 @@
 """Frames: the compressed binary part of a superstep's result, a checkpoint and the events' typed payloads.
 
 A frame is zstd over a few length-prefixed parts. A *keyframe* stands alone; a *patch* is compressed with the raw
-predecessor checkpoint as dictionary, so that it costs what changed. `dict_size` in the parameters matters: without it
-the match finder's tables are sized for the small output and a patch came out 20 times larger.
+predecessor checkpoint as dictionary, so that it costs what changed. That needs match tables as large as the dictionary:
+zstd's own stop growing at 256 KB of input, and with them a patch of a 5 MB checkpoint was as large as the checkpoint.
 """
 
 from __future__ import annotations
@@ -16,11 +16,19 @@ import zstandard
 from ._errors import CheckpointCorruptedError, PayloadError
 
 _LEVEL = 6
+_FAST_LEVEL = 3
+"""For patches of some size: half the time, and as small, since nearly all of a patch are a few long matches."""
+_LARGE = 512 * 1024
+_VERY_LARGE = 8 * 1024 * 1024
+"""Sizes of dictionary and input together, from which the match tables have to grow and `_FAST_LEVEL` misses matches."""
+_MAX_LOG, _MAX_HASH_LOG = 27, 24
+"""Window of 128 MB, match table of 64 MB while a frame is compressed."""
 _MAGIC = b"AFT1"
 _SIZES = struct.Struct("<QQQ")
 MAX_RAW_BYTES = 512 * 1024 * 1024
 """A frame that claims more is refused before memory is taken, and none is written."""
 _SMALL_PATCH = 4 * 1024
+_SAMPLE = 64 * 1024
 KEYFRAME_EVERY = 100
 """Patches between keyframes; bounds how far a cache miss reads back."""
 KEYFRAME_MIN_BYTES = 64 * 1024
@@ -66,8 +74,11 @@ def pack(frame: Frame, base: bytes | None) -> tuple[bytes, bool]:
             "Keep a reference in the state instead of the data."
         )
     patch = _compress(raw, base) if base else None
-    # A small patch is a good one; any other is worth compressing a second time to compare.
+    # A small patch is a good one, and so is one smaller than the first part of a keyframe would be; any other is worth
+    # compressing everything a second time to compare.
     if patch is not None and len(patch) <= min(_SMALL_PATCH, len(raw) // 64):
+        return patch, True
+    if patch is not None and len(raw) > _SAMPLE and len(patch) <= len(_compress(raw[:_SAMPLE], None)):
         return patch, True
     keyframe = _compress(raw, None)
     if patch is not None and len(patch) < len(keyframe):
@@ -114,7 +125,21 @@ def wants_keyframe(chain_length: int, chain_bytes: int, raw_bytes: int) -> bool:
 
 def _compress(raw: bytes, base: bytes | None) -> bytes:
     dictionary = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if base else None
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        _LEVEL, source_size=len(raw), dict_size=len(base) if base else 0, write_checksum=True
+    return zstandard.ZstdCompressor(
+        compression_params=_parameters(len(raw), len(base) if base else 0), dict_data=dictionary
+    ).compress(raw)
+
+
+def _parameters(size: int, base_size: int) -> zstandard.ZstdCompressionParameters:
+    common = {"source_size": size, "dict_size": base_size, "write_checksum": True}
+    total = size + base_size
+    if not base_size or total < _LARGE:
+        return zstandard.ZstdCompressionParameters.from_level(_LEVEL, **common)
+    log = min(_MAX_LOG, (total - 1).bit_length())
+    if total < _VERY_LARGE:
+        return zstandard.ZstdCompressionParameters.from_level(
+            _FAST_LEVEL, window_log=log, hash_log=log - 4, chain_log=log - 5, **common
+        )
+    return zstandard.ZstdCompressionParameters.from_level(
+        _LEVEL, window_log=log, hash_log=min(_MAX_HASH_LOG, log - 2), **common
     )
-    return zstandard.ZstdCompressor(compression_params=parameters, dict_data=dictionary).compress(raw)

@@ -15,6 +15,7 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
+from agent_framework import WorkflowMessage
 from pydantic import BaseModel
 
 from ._errors import PayloadError
@@ -26,19 +27,42 @@ _PROTOCOL = 5
 _JSON_SCALARS = (str, int, float, bool, type(None))
 
 
+class Nested:
+    """A value to be pickled by itself, wherever it is part of something; it is read back as the value alone.
+
+    A pickle refers to what it has already named by number, and the numbers depend on all that came before: the same
+    conversation looks different in the message in flight, in the event that tells of it and in the next checkpoint, by
+    a few bytes in each of its messages. By itself it is the same bytes everywhere, which a patch says in one reference.
+
+    Args:
+        value: The value.
+        measured: Called with its size once it is pickled.
+    """
+
+    __slots__ = ("measured", "value")
+
+    def __init__(self, value: Any, measured: Callable[[int], None] | None = None) -> None:
+        self.value = value
+        self.measured = measured
+
+
 def dumps(value: Any, catalog: TypeCatalog) -> bytes:
     """Pickle `value`, refusing what could not be read again.
 
     Raises:
         PayloadError: Naming the class that is not declared and the line to add, or what cannot be pickled.
     """
-    buffer = io.BytesIO()
     try:
-        _CheckpointPickler(buffer, catalog).dump(value)
+        return _dumps(value, catalog, set())
     except PayloadError:
         raise
     except Exception as error:  # Pickling runs the values' own code, which may raise anything.
         raise PayloadError(f"{type(value).__name__} cannot be stored: {error}") from error
+
+
+def _dumps(value: Any, catalog: TypeCatalog, checked: set[type[Any]]) -> bytes:
+    buffer = io.BytesIO()
+    _CheckpointPickler(buffer, catalog, checked).dump(value)
     return buffer.getvalue()
 
 
@@ -49,19 +73,26 @@ def loads(data: bytes, catalog: TypeCatalog) -> Any:
         PayloadError: For bytes that are no such pickle, or that name a type that is not allowed.
     """
     try:
-        return CheckpointUnpickler(data, catalog, _HELPERS).load()
+        return _loads(data, catalog)
     except Exception as error:  # Hostile bytes make the unpickler raise almost any type.
         raise PayloadError(f"Checkpoint data cannot be read: {type(error).__name__}: {error}") from error
 
 
+def _loads(data: bytes, catalog: TypeCatalog) -> Any:
+    helpers = {**_HELPERS, _NESTED: lambda nested: _loads(nested, catalog)}
+    return CheckpointUnpickler(data, catalog, helpers).load()
+
+
 class _CheckpointPickler(pickle.Pickler):
-    def __init__(self, buffer: io.BytesIO, catalog: TypeCatalog) -> None:
+    def __init__(self, buffer: io.BytesIO, catalog: TypeCatalog, checked: set[type[Any]]) -> None:
         super().__init__(buffer, protocol=_PROTOCOL)
         self._catalog = catalog
-        self._checked: set[type[Any]] = set()
+        self._checked = checked
 
     def reducer_override(self, value: Any) -> Any:
         """Store by name what pickle would call a function for, and check every other class."""
+        if type(value) is Nested:
+            return _restore_nested, (self._nested(value),)
         if value is ... or value is type(None) or is_generic_annotation(value):
             return _restore_annotation, _reduced_annotation(value)
         if isinstance(value, type):
@@ -86,7 +117,22 @@ class _CheckpointPickler(pickle.Pickler):
         if isinstance(value, enum.Enum):
             by_name = type(value).__members__.get(value.name or "") is value
             return _restore_enum, (type(value), value.name if by_name else None, None if by_name else value.value)
-        if is_framework_module(type(value).__module__) and getattr(value, "raw_representation", None) is not None:
+        if is_framework_module(type(value).__module__):
+            return self._reduced_framework_data(value)
+        return NotImplemented
+
+    def _nested(self, value: Nested) -> bytes:
+        data = _dumps(value.value, self._catalog, self._checked)
+        if value.measured is not None:
+            value.measured(len(data))
+        return data
+
+    @staticmethod
+    def _reduced_framework_data(value: Any) -> Any:
+        if type(value) is WorkflowMessage and type(value.data) not in _JSON_SCALARS:
+            reduced: Any = value.__reduce_ex__(_PROTOCOL)
+            return (*reduced[:2], {**reduced[2], "data": Nested(value.data)})
+        if getattr(value, "raw_representation", None) is not None:
             return _without_raw_representation(value)
         return NotImplemented
 
@@ -194,11 +240,16 @@ def _restore_zone(key: str) -> zoneinfo.ZoneInfo:
     return zoneinfo.ZoneInfo(key)
 
 
+def _restore_nested(nested: bytes) -> Any:
+    raise NotImplementedError  # `loads` puts its own in place, which knows what may be part of a value.
+
+
 _FUNCTION_TYPES = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 _HELPERS: dict[str, Callable[..., Any]] = {
     f"agent_framework_temporal.adapter._pickling:{helper.__name__}": helper
-    for helper in (_restore_annotation, _restore_enum, _restore_exception, _restore_zone)
+    for helper in (_restore_annotation, _restore_enum, _restore_exception, _restore_nested, _restore_zone)
 }
+_NESTED = f"agent_framework_temporal.adapter._pickling:{_restore_nested.__name__}"
 
 
 def exception_args(error: BaseException) -> list[Any] | None:

@@ -10,6 +10,7 @@ from agent_framework import WorkflowErrorDetails, WorkflowEvent, WorkflowEventSo
 
 from ..workflows._messages import ErrorDetails, EventRecord, PendingRequest
 from ._framework import event_types, new_event
+from ._pickling import Nested
 from ._types import loaded_class, type_key, type_name
 from ._values import json_schema, preview
 
@@ -73,22 +74,69 @@ class RecordWriter:
 
     def _add_data(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
         record.data_type = type_key(type(event.data))
+        sent = event.type == "executor_completed" and type(event.data) is list
+        if event.type not in _ALWAYS_READABLE and _is_longer(event.data, _PREVIEW_BYTES):
+            # Making JSON of a conversation, to find it too long, takes longer than most of the rest.
+            record.payload = self._keep(event.data, record, several=sent)
+            return
         data, size = preview(event.data)
+        if record.data_type.endswith(":AgentResponseUpdate"):
+            self._add_update(event.data, record, data, size)
+            return
         scalar = type(event.data) in _SCALARS and data == event.data  # Not so NaN, nor text that JSON cannot hold.
-        update = record.data_type.endswith(":AgentResponseUpdate")
-        readable = size <= self._updates_left if update else event.type in _ALWAYS_READABLE or size <= _PREVIEW_BYTES
+        readable = event.type in _ALWAYS_READABLE or size <= _PREVIEW_BYTES
         if readable:
             record.data = data
-            if update:
-                self._updates_left -= size
+        if not (scalar and readable):
+            record.payload = self._keep(event.data, None if readable else record, several=sent)
+
+    def _add_update(self, update: Any, record: EventRecord, data: Any, size: int) -> None:
+        if size <= self._updates_left:
+            record.data = data
+            self._updates_left -= size
         else:
             record.data_bytes = size
-        if not (scalar and readable):
-            record.payload = self._keep(event.data)
+        self.payloads.append(update)  # There are many, and no checkpoint holds them.
+        record.payload = len(self.payloads) - 1
 
-    def _keep(self, payload: Any) -> int:
-        self.payloads.append(payload)
+    def _keep(self, payload: Any, left_out: EventRecord | None = None, *, several: bool = False) -> int:
+        """Put data into the frame, by itself: mostly it is a message that checkpoints hold as well.
+
+        Args:
+            payload: The data.
+            left_out: The record that holds no data, but its size.
+            several: Whether the data is a list of messages.
+        """
+
+        def measured(size: int) -> None:
+            if left_out is not None:
+                left_out.data_bytes = (left_out.data_bytes or 0) + size
+
+        if several:
+            self.payloads.append([Nested(item, measured) for item in payload])
+        else:
+            self.payloads.append(Nested(payload, measured))
         return len(self.payloads) - 1
+
+
+def _is_longer(value: Any, limit: int) -> bool:
+    """Tell whether the text in a value is longer than `limit`; looks at no more of it than that takes."""
+    left = limit
+    stack = [value]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, str | bytes):
+            left -= len(part)
+        elif isinstance(part, dict):
+            stack += [*part.values()]
+        elif isinstance(part, list | tuple):
+            stack += part
+        elif hasattr(part, "__dict__") and not isinstance(part, type):
+            stack += [*vars(part).values()]
+        left -= 1  # Also of what has no text: a list of numbers is long too, and a value may contain itself.
+        if left < 0:
+            return True
+    return False
 
 
 def to_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEvent[Any]:

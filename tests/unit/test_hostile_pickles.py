@@ -58,6 +58,7 @@ def _text(text: str) -> bytes:
 
 _TEMPORARY = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / f"exploited-{uuid.uuid4().hex}"
 
+_NESTED = pickle.dumps(_Exploit(os.system, f"touch {_TEMPORARY}"), 5)
 HOSTILE: dict[str, bytes] = {
     "os.system": pickle.dumps(_Exploit(os.system, f"touch {_TEMPORARY}"), 5),
     "os.system, protocol 0": pickle.dumps(_Exploit(os.system, f"touch {_TEMPORARY}"), 0),
@@ -110,6 +111,11 @@ HOSTILE: dict[str, bytes] = {
         _name("agent_framework_temporal.adapter._pickling", "_restore_enum"),
         b"N}" + _text("__defaults__") + b"K\x01\x85s\x86b",
     ),
+    "nested": _bytes(
+        _name("agent_framework_temporal.adapter._pickling", "_restore_nested"),
+        b"C" + bytes([len(_NESTED)]) + _NESTED + b"\x85R",
+    ),
+    "nested, no bytes": _bytes(_name("agent_framework_temporal.adapter._pickling", "_restore_nested"), b"K\x01\x85R"),
     "method of a class as collection": _bytes(_name("tests.unit._declared", "Shelf"), b"K\x01a"),
     "nothing": b"",
     "no pickle": b"hello",

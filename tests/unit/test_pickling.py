@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import datetime
 import os
 import pathlib
@@ -24,10 +25,11 @@ from agent_framework import (
     Message,
     WorkflowCheckpoint,
     WorkflowEvent,
+    WorkflowMessage,
     register_checkpoint_type,
 )
 from agent_framework_temporal.adapter._errors import PayloadError
-from agent_framework_temporal.adapter._pickling import dumps, loads, new_exception
+from agent_framework_temporal.adapter._pickling import Nested, dumps, loads, new_exception
 from agent_framework_temporal.adapter._types import TypeCatalog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -242,6 +244,27 @@ def test_a_checkpoint_with_a_pending_request_comes_back() -> None:
     restored = round_trip(checkpoint)
     assert comparable(restored) == comparable(checkpoint)
     assert restored.pending_request_info_events["id-1"].response_type == list[Grown] | None
+
+
+def test_a_message_is_the_same_bytes_wherever_it_is_part_of_something() -> None:
+    """Or a patch would say a conversation's every message anew: in flight, in two events, in the next checkpoint."""
+    conversation = [Message("user", [f"message {number}"], author_name="someone") for number in range(9)]
+    alone = dumps(conversation, CATALOG)
+    checkpoint = WorkflowCheckpoint(
+        workflow_name="agents",
+        graph_signature_hash="h",
+        messages={"writer": [WorkflowMessage(data=conversation, source_id="writer")]},
+    )
+    stored = dumps(checkpoint, CATALOG)
+    sizes: list[int] = []
+    events = dumps([[Nested(copy.deepcopy(conversation), sizes.append), Nested("text")], 1], CATALOG)
+    assert alone in stored
+    assert alone in events
+    assert sizes == [len(alone)]
+    assert comparable(loads(stored, CATALOG)) == comparable(checkpoint)
+    assert comparable(loads(events, CATALOG)) == comparable([[conversation, "text"], 1])
+    with pytest.raises(PayloadError, match=r"register_checkpoint_type\(Undeclared\)"):
+        dumps([Nested(Undeclared())], CATALOG)
 
 
 @pytest.mark.parametrize("gallery_row", GALLERY, ids=lambda row: row.name)

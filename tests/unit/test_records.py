@@ -17,7 +17,7 @@ from agent_framework import (
 )
 from agent_framework_temporal.adapter._framework import new_event
 from agent_framework_temporal.adapter._pickling import dumps, loads
-from agent_framework_temporal.adapter._records import RecordWriter, pending_requests, to_event
+from agent_framework_temporal.adapter._records import RecordWriter, _is_longer, pending_requests, to_event
 from agent_framework_temporal.adapter._types import TypeCatalog
 from agent_framework_temporal.workflows._messages import EventRecord
 from pydantic import BaseModel
@@ -40,6 +40,12 @@ def _write(*events: WorkflowEvent[Any]) -> RecordWriter:
     for event in events:
         writer.add(event, 3)
     return writer
+
+
+def _stored(writer: RecordWriter) -> Any:
+    catalog = TypeCatalog(GALLERY[0].build())
+    catalog.add_values([Draft(text=""), Verdict(ok=True)], "test")
+    return loads(dumps(writer.payloads, catalog), catalog)
 
 
 def _wire(writer: RecordWriter) -> list[EventRecord]:
@@ -92,7 +98,7 @@ def test_scalars_that_json_cannot_hold_are_in_the_frame() -> None:
         writer = _write(new_event("output", data=value, executor_id="e"))
         (entry,) = _wire(writer)
         assert entry.data == shown
-        assert to_event(entry, writer.payloads).data == value
+        assert to_event(entry, _stored(writer)).data == value
 
 
 def test_typed_data_is_readable_and_in_the_frame() -> None:
@@ -100,7 +106,7 @@ def test_typed_data_is_readable_and_in_the_frame() -> None:
     (entry,) = _wire(writer)
     assert entry.data == {"text": "t"}
     assert entry.data_type == f"{__name__}:Draft"
-    assert to_event(entry, writer.payloads).data == Draft(text="t")
+    assert to_event(entry, _stored(writer)).data == Draft(text="t")
     assert to_event(entry, None).data == {"text": "t"}
 
 
@@ -111,12 +117,24 @@ def test_large_data_that_repeats_messages_is_left_out_of_the_record() -> None:
         new_event("executor_invoked", data=large[:1_000], executor_id="e"),
         new_event("output", data=large, executor_id="e"),
     )
+    payloads = _stored(writer)
     left_out, small, output = _wire(writer)
-    assert (left_out.data, left_out.data_bytes) == (None, 5_002)
-    assert to_event(left_out, writer.payloads).data == large
+    assert left_out.data is None
+    assert left_out.data_bytes is not None
+    assert left_out.data_bytes > 5_000
+    assert to_event(left_out, payloads).data == large
     assert small.data == large[:1_000]
     assert output.data == large
     assert len(writer.payloads) == 1
+
+
+def test_data_is_long_as_soon_as_it_has_that_much_in_it() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    for long in ("x" * 1_025, ["x" * 600, {"a": b"y" * 600}], [Draft(text="x" * 1_100)], list(range(2_000)), loop):
+        assert _is_longer(long, 1_024)
+    for short in ("x" * 1_000, [Draft(text="x")], None, Draft, {"a": (1, 2)}):
+        assert not _is_longer(short, 1_024)
 
 
 def test_streamed_updates_are_readable_up_to_a_budget() -> None:
@@ -137,7 +155,7 @@ def test_a_request_keeps_its_types() -> None:
     (entry,) = _wire(writer)
     assert (entry.request_id, entry.source_executor_id) == ("id-1", "writer")
     assert (entry.request_type, entry.response_type) == (f"{__name__}:Draft", f"{__name__}:Verdict")
-    back = to_event(entry, writer.payloads)
+    back = to_event(entry, _stored(writer))
     assert (back.request_type, back.response_type, back.data) == (Draft, Verdict, Draft(text="t"))
     plain = to_event(entry, None)
     assert (plain.request_id, plain.data, plain.response_type) == ("id-1", {"text": "t"}, object)
