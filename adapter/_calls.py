@@ -157,8 +157,7 @@ class Caller:
         self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None, tip: ThreadTip
     ) -> CallReader:
         responses = call.responses or {}
-        if not responses:
-            raise ValueError("'responses' is empty: give at least one, by request id.")
+        _refuse_no_responses(responses)
         if tip.state in ("new", "idle") or (tip.state != "open" and tip.checkpoint is None):
             raise RuntimeError(NO_PENDING)
         call_id = uuid.uuid4().hex
@@ -221,21 +220,22 @@ class Caller:
         tip: ThreadTip,
         checkpoint_id: str,
     ) -> CallReader:
-        if tip.state == "open":
+        _refuse_no_responses(call.responses)
+        run_input = self._input(call, name, tip, mode="resume" if call.responses is None else "responses")
+        if call.storage is None or hosted is None:
+            if tip.state != "new":
+                raise ThreadExistsError(
+                    f"Thread {handle.thread_id!r} has begun already, and a fork leaves what there is untouched. Fork "
+                    f"checkpoint {checkpoint_id!r} into a new thread: `checkpoint=durable.checkpoint()`."
+                )
+            await fork_from_history(run_input, self._client, self._locator, hosted, checkpoint_id)
+        elif tip.state == "open":
             raise AlreadyRunningError(
                 f"Thread {handle.thread_id!r} is running, so it cannot begin from checkpoint {checkpoint_id!r}. Use a "
                 "new thread: `checkpoint=durable.checkpoint()`."
             )
-        run_input = self._input(call, name, tip, mode="resume" if call.responses is None else "responses")
-        if call.storage is not None and hosted is not None:
-            await seed_from_storage(run_input, handle.thread_id, hosted, call.storage, checkpoint_id)
-        elif tip.state == "new":
-            await fork_from_history(run_input, self._client, self._locator, hosted, checkpoint_id)
         else:
-            raise ThreadExistsError(
-                f"Thread {handle.thread_id!r} has begun already, and a fork leaves what it has untouched. Fork "
-                f"checkpoint {checkpoint_id!r} into a new thread: `checkpoint=durable.checkpoint()`."
-            )
+            await seed_from_storage(run_input, handle.thread_id, hosted, call.storage, checkpoint_id)
         call_id = None
         if call.responses is not None:
             call_id = uuid.uuid4().hex
@@ -387,3 +387,8 @@ class Caller:
                         f"{self._task_queue}`."
                     ) from error
                 raise
+
+
+def _refuse_no_responses(responses: Mapping[str, Any] | None) -> None:
+    if responses is not None and not responses:
+        raise ValueError("'responses' is empty: give at least one, by request id.")

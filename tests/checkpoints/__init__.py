@@ -1,0 +1,1 @@
+"""Checkpoints in Temporal history: listed, loaded, forked, resumed elsewhere, and refused."""
