@@ -122,7 +122,6 @@ class _Demo:
         elif not reviewer.somebody_is_there():
             self._view.success("Approved by the demo itself: standard input is no terminal, so nobody can be asked.")
         else:
-            print()
             decision = await reviewer.decide()
             self._view.success("Approved." if decision.approved else "Rejected: back to the writer.")
             return decision

@@ -109,6 +109,8 @@ class View:
         for number, row in enumerate(rows):
             table.add_row(*(Text(_plain(cell)) for cell in row), style="bold yellow" if number in emphasis else None)
         self._console.print(table)
+        if not self.is_terminal:
+            self._console.print()  # There the table has a border, which brings its own.
 
     def event(self, event: WorkflowEvent[Any], checkpoint: Checkpoint) -> None:
         """Print one event of the run's stream."""
@@ -139,6 +141,7 @@ class View:
         title = f"approval requested · revision {request.revision} · {_count(request.word_count, 'word')}"
         self.heading(title, style="bold yellow")
         self._prose(request.draft)
+        self._console.print()
 
     def published(self, result: Published) -> None:
         """Print what the workflow made."""
