@@ -34,9 +34,11 @@ from ..adapter._framework import (
     without_pending_warning,
 )
 from ..adapter._hosting import HostedWorkflow
+from ..adapter._records import RecordWriter
 from ..workflows._messages import SuperstepInput
 from ._capture import Capture
 from ._live import LiveRun, Stream
+from ._live_events import LiveEvents
 
 
 class SuperstepError(Exception):
@@ -47,38 +49,52 @@ class SuperstepError(Exception):
         self.error = error
 
 
-@dataclass
 class FrameworkRun:
-    """The events of one superstep, and where they leave the workflow."""
+    """The events of one superstep, and where they leave the workflow.
 
-    events: list[tuple[WorkflowEvent[Any], int]] = field(default_factory=list)
-    """Each with its superstep; 0 before the first."""
-    rejected: dict[str, str] = field(default_factory=dict)
-    pending: list[WorkflowEvent[Any]] = field(default_factory=list)
-    finished: bool = False
-    """Whether the framework's run came to its end, idle or with pending requests."""
-    in_flight: bool = False
-    """After a failure: whether the framework still holds messages."""
-    timed_out: bool = False
+    Args:
+        writer: Takes the events' records.
+        live: Takes them as well, for readers of a superstep that is still running; None where nobody asked.
+    """
+
+    def __init__(self, writer: RecordWriter, live: LiveEvents | None) -> None:
+        self.writer = writer
+        self._live = live
+        self._types: set[str] = set()
+        self._superstep = 0
+        self._timed_out = False
+        self.rejected: dict[str, str] = {}
+        self.pending: list[WorkflowEvent[Any]] = []
+        self.finished = False
+        """Whether the framework's run came to its end, idle or with pending requests."""
+        self.in_flight = False
+        """After a failure: whether the framework still holds messages."""
 
     @property
     def failed(self) -> bool:
         """Whether the framework has told of a failure."""
-        return any(event.type == "failed" for event, _ in self.events)
+        return "failed" in self._types
 
     @property
     def executor_failed(self) -> bool:
         """Whether an executor raised or took too long, in contrast to the framework refusing to run."""
-        return self.timed_out or any(event.type == "executor_failed" for event, _ in self.events)
+        return self._timed_out or "executor_failed" in self._types
+
+    def add(self, event: WorkflowEvent[Any], superstep: int) -> None:
+        """Take an event of a superstep; 0 before the first."""
+        self.writer.add(event, superstep)
+        self._types.add(event.type)
+        self._superstep = superstep
+        if self._live is not None:
+            self._live.add(self.writer.records[-1], event)
 
     def add_timeout(self, error: TimeoutError) -> None:
         """Tell of a superstep that took too long as the framework tells of a failure."""
-        self.timed_out = True
-        superstep = self.events[-1][1] if self.events else 0
+        self._timed_out = True
         details = WorkflowErrorDetails(error_type=type(error).__name__, message=str(error))
-        self.events.append((new_event("failed", details=details, origin=WorkflowEventSource.FRAMEWORK), superstep))
+        self.add(new_event("failed", details=details, origin=WorkflowEventSource.FRAMEWORK), self._superstep)
         status = new_event("status", state=WorkflowRunState.FAILED, origin=WorkflowEventSource.FRAMEWORK)
-        self.events.append((status, superstep))
+        self.add(status, self._superstep)
 
 
 @dataclass(frozen=True)
@@ -176,10 +192,10 @@ async def _collect(
             continue  # The framework hides requests that this run was given responses for.
         if dropping and not _is_failure(event):
             continue
-        run.events.append((event, superstep))
+        run.add(event, superstep)
         if event.type == "request_info" and not pending_status:
             pending_status = True
-            run.events.append((_pending_status(), superstep))
+            run.add(_pending_status(), superstep)
         if event.type == "superstep_completed" and capture.must_continue(superstep, workflow.max_iterations):
             return
     run.finished = True

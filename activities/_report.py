@@ -30,13 +30,6 @@ MAX_PENDING_BYTES = 512 * 1024
 """Pending requests as plain JSON: a query answers with them, and a run that continues as new hands them on."""
 
 
-def _records(step: SuperstepInput, run: FrameworkRun) -> RecordWriter:
-    writer = RecordWriter(offset=step.offset, attempt=activity.info().attempt)
-    for event, superstep in run.events:
-        writer.add(event, superstep)
-    return writer
-
-
 def _payloads(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
     if not writer.payloads:
         return b""
@@ -49,7 +42,7 @@ def _payloads(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
 def failure_of(
     hosted: HostedWorkflow, step: SuperstepInput, run: FrameworkRun, capture: Capture, base_raw: bytes | None
 ) -> SuperstepFailure:
-    writer = _records(step, run)
+    writer = run.writer
     failure = SuperstepFailure(
         events=writer.records,
         attempt=activity.info().attempt,
@@ -70,9 +63,9 @@ def result_of(
     executors: list[str],
     thread_id: str,
 ) -> SuperstepResult:
-    writer = _records(step, run)
+    writer = run.writer
     state: Literal["running", "waiting", "idle"] = "running"
-    if run.rejected and not run.events:
+    if run.rejected and not writer.records:
         state = "waiting"
     elif run.finished:
         state = "waiting" if run.pending else "idle"

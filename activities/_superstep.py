@@ -6,7 +6,6 @@ Temporal writes to history. An executor's own side effects should therefore be i
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
@@ -21,6 +20,7 @@ from ..adapter._errors import DurableWorkflowError, PayloadError
 from ..adapter._framework import matches, pending_events
 from ..adapter._history import load_checkpoint, start_input
 from ..adapter._hosting import HostedWorkflow, find
+from ..adapter._records import RecordWriter
 from ..adapter._types import type_key
 from ..adapter._values import from_json_value
 from ..workflows._messages import (
@@ -31,11 +31,13 @@ from ..workflows._messages import (
     SuperstepResult,
     Value,
 )
+from ._beat import Beat, beating
 from ._cache import CheckpointCache
 from ._capture import Capture, loads_checkpoint
 from ._failures import to_application_error
 from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
 from ._live import LiveRun, LiveRuns
+from ._live_events import LiveEvents
 from ._report import failure_of, guard_size, result_of, stored_of, targets_of
 from ._unsaved_state import UnsavedState
 
@@ -63,13 +65,13 @@ class SuperstepActivity:
         Raises:
             ApplicationError: With a `SuperstepFailure` as its detail; not retryable where that could not help.
         """
-        async with _heartbeats():
+        async with beating() as beat:
             try:
                 hosted = find(self._hosted, step.workflow_name)
                 client = self._client()
                 if step.mode == "store":
                     return await self._store(client, hosted, step)
-                return await self._run(client, hosted, step)
+                return await self._run(client, hosted, step, beat)
             except DurableWorkflowError as error:
                 failure = SuperstepFailure(attempt=activity.info().attempt)
                 raise to_application_error(
@@ -83,13 +85,15 @@ class SuperstepActivity:
             self._clients = (given, framed_client(given))
         return self._clients[1]
 
-    async def _run(self, client: Client, hosted: HostedWorkflow, step: SuperstepInput) -> SuperstepResult:
+    async def _run(self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, beat: Beat) -> SuperstepResult:
         info = activity.info()
         async with self._instance(client, hosted, step) as live:
             capture, base_raw = live.capture, live.raw
             arguments = await self._arguments(client, hosted, step, live)
             before = self._unsaved.snapshot(live.workflow)
-            run = FrameworkRun()
+            # Only a caller who streams reads along; for any other the beat is a sign of life and nothing more.
+            told = beat.tell(LiveEvents(hosted.catalog, info.attempt)) if step.streaming else None
+            run = FrameworkRun(RecordWriter(offset=step.offset, attempt=info.attempt), told)
             try:
                 await run_superstep(hosted, live, step, arguments, run)
             except SuperstepError as error:
@@ -213,24 +217,3 @@ async def _closed_on_error(live: LiveRun) -> AsyncIterator[None]:
     except BaseException:
         await live.close()
         raise
-
-
-@contextlib.asynccontextmanager
-async def _heartbeats() -> AsyncIterator[None]:
-    """Heartbeat while the body runs: how a lost worker is noticed, and how a cancellation gets here."""
-    timeout = activity.info().heartbeat_timeout
-    interval = timeout.total_seconds() / 4 if timeout else 5.0
-
-    async def beat() -> None:
-        # Not at once: most supersteps of no model are over before the first, and it costs a round trip.
-        while True:
-            await asyncio.sleep(interval)
-            activity.heartbeat()
-
-    task = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

@@ -42,6 +42,7 @@ from ._errors import (
 from ._follower import RunFollower
 from ._hosting import HostedWorkflow
 from ._lineage import CheckpointInfo, Locator, thread_infos
+from ._live_reader import LiveReader
 from ._options import DurableOptions
 from ._outcome import NO_PENDING, CallReader
 from ._seed import fork_from_history, seed_from_storage
@@ -325,6 +326,9 @@ class Caller:
             until=until,
             mirror=call.mirror,
             raise_rejected=raise_rejected,
+            live=LiveReader(self._client, handle.thread_id, hosted.catalog if hosted else None)
+            if call.streaming
+            else None,
         )
 
     async def _refuse_message(self, thread_id: str, tip: ThreadTip) -> None:

@@ -29,6 +29,7 @@ from ._framework import finalize_events, validate_run_params
 from ._hosting import HostedWorkflow, WorkflowEntry, build_now, define
 from ._lineage import CheckpointInfo
 from ._options import DurableOptions, OptionArguments
+from ._position import settled
 from ._storage import HistoryCheckpointStorage, is_history_of
 
 InvocationKwargs = WorkflowInvocationKwargs | Mapping[str, Any]
@@ -304,7 +305,7 @@ class DurableWorkflow:
         )
         response_stream = ResponseStream[WorkflowEvent, WorkflowRunResult](
             self._events(call, handle),
-            finalizer=functools.partial(finalize_events, include_status_events=include_status_events),
+            finalizer=functools.partial(_finalize, include_status_events=include_status_events),
         )
         self._active[handle.thread_id] = response_stream
         return response_stream
@@ -329,3 +330,7 @@ class DurableWorkflow:
             self._hosted = await define(self._entry)
             self._name = self._hosted.name
         return self._hosted
+
+
+def _finalize(events: Sequence[WorkflowEvent[Any]], *, include_status_events: bool) -> WorkflowRunResult:
+    return finalize_events(settled(events), include_status_events=include_status_events)

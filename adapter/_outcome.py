@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from agent_framework import (
@@ -16,9 +18,11 @@ from agent_framework import (
 from ..workflows._messages import CheckpointRef, SuperstepFailure, SuperstepInput, SuperstepResult
 from ._checkpoint import Checkpoint
 from ._errors import DurableWorkflowError, RunCancelledError, RunFailedError, RunTerminatedError, RunTimedOutError
-from ._follower import Closed, RunFollower
+from ._follower import Closed, RunFollower, RunStep, Settled
 from ._framework import new_event
+from ._live_reader import LiveEventsRead, LiveReader
 from ._pickling import new_exception
+from ._position import LiveEventsVoid, position_of
 from ._steps import StepDecoder
 
 NO_PENDING = "No pending requests found in workflow context."
@@ -37,6 +41,7 @@ class CallReader:
         until: Events in the run's history when the call was made; a pause before that is over already.
         mirror: Takes a copy of each checkpoint.
         raise_rejected: Raises if the workflow has rejected the call's responses.
+        live: Reads the events of a running superstep; None for a caller who takes them as they are committed.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class CallReader:
         until: int,
         mirror: CheckpointStorage | None,
         raise_rejected: Callable[[], Awaitable[None]] | None,
+        live: LiveReader | None,
     ) -> None:
         self._follower = follower
         self._decoder = decoder
@@ -63,7 +69,14 @@ class CallReader:
         self._answering = False
         self._given = 0
         self._failed = False
-        self._requests: dict[str, WorkflowEvent[Any]] = {}
+        self._live = live
+        self._live_given: dict[int, int] = {}
+        """Offset -> attempt of the live events given of the superstep that is running."""
+        self._live_superstep = 0
+        self._running = False
+        self._waiting = False
+        self._over = False
+        self._last: SuperstepResult | None = None
 
     async def events(self) -> AsyncIterator[WorkflowEvent[Any]]:
         """Yield the call's events.
@@ -71,34 +84,87 @@ class CallReader:
         Raises:
             Exception: What the run failed with, after its events.
         """
-        waiting = False
-        while True:
-            step = await self._follower.next()
-            if isinstance(step, SuperstepInput):
-                waiting = False
-                self._answering = self._call_id is not None and any(
-                    answer.call_id == self._call_id for answer in step.responses or []
-                )
-                self._begun = self._begun or self._answering
-            elif isinstance(step, SuperstepResult | SuperstepFailure):
-                waiting = isinstance(step, SuperstepResult) and step.state == "waiting"
-                if self._begun:
-                    async for event in self._superstep(step):
-                        yield event
-            elif isinstance(step, Closed) and step.next_run_id is not None:
-                self._enter(step.next_run_id)
-            elif isinstance(step, Closed):
-                async for event in self._end(step):
+        async for step in self._steps():
+            if isinstance(step, WorkflowEvent):
+                yield step
+            elif isinstance(step, SuperstepInput):
+                self._scheduled(step)
+            else:
+                async for event in self._take(step):
                     yield event
-                return
-            elif waiting and step.event_id >= self._until:
-                if self._begun:
-                    for event in self._pending_again():
-                        yield event
-                    self._handle.keep_reader(self._follower, self._decoder)
+                if self._over:
                     return
+
+    def _scheduled(self, step: SuperstepInput) -> None:
+        self._waiting = False
+        self._running = True
+        self._answering = self._call_id is not None and any(
+            answer.call_id == self._call_id for answer in step.responses or []
+        )
+        self._begun = self._begun or self._answering
+        if self._live is not None:
+            self._live.begin()
+
+    async def _take(
+        self, step: SuperstepResult | SuperstepFailure | Settled | Closed
+    ) -> AsyncIterator[WorkflowEvent[Any]]:
+        if isinstance(step, SuperstepResult | SuperstepFailure):
+            self._running = False
+            self._waiting = isinstance(step, SuperstepResult) and step.state == "waiting"
+            if self._begun:
+                async for event in self._superstep(step):
+                    yield event
+        elif isinstance(step, Closed):
+            if step.next_run_id is not None:
+                self._enter(step.next_run_id)
+                return
+            self._over = True
+            async for event in self._end(step):
+                yield event
+        elif self._waiting and step.event_id >= self._until:
+            if not self._begun:
                 if self._raise_rejected is not None:
                     await self._raise_rejected()
+                return
+            self._over = True
+            for event in self._pending_again():
+                yield event
+            self._handle.keep_reader(self._follower, self._decoder)
+
+    async def _steps(self) -> AsyncIterator[RunStep | WorkflowEvent[Any]]:
+        """Yield the run's steps, and in between the live events of the superstep that is running."""
+        following: asyncio.Task[RunStep] | None = None
+        try:
+            while True:
+                following = asyncio.create_task(self._follower.next())
+                while not following.done():
+                    live = self._live if self._begun and self._running else None
+                    await asyncio.wait([following], timeout=None if live is None else live.pause)
+                    if live is not None and not following.done():
+                        for event in self._live_events(await live.read(self._follower.run_id)):
+                            yield event
+                yield await following
+        finally:
+            if following is not None and not following.done():
+                following.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await following
+
+    def _live_events(self, read: LiveEventsRead) -> Iterator[WorkflowEvent[Any]]:
+        yield from self._voided(read.attempt)
+        for offset, event in read.events:
+            if offset > self._after:
+                self._live_given[offset] = read.attempt
+                position = position_of(event)
+                self._live_superstep = (position and position.superstep) or self._live_superstep
+                yield event
+
+    def _voided(self, attempt: int) -> Iterator[WorkflowEvent[Any]]:
+        """Tell of live events that were given of another attempt than this one."""
+        void = sorted(offset for offset, given in self._live_given.items() if given != attempt)
+        if void:
+            yield LiveEventsVoid(superstep=self._live_superstep, attempt=self._live_given[void[0]], offsets=void)
+            self._live_given.clear()
 
     def _enter(self, run_id: str) -> None:
         """Follow the run into the one it continued as; the caller sees one stream."""
@@ -108,9 +174,10 @@ class CallReader:
         self._until = 0
 
     async def _superstep(self, step: SuperstepResult | SuperstepFailure) -> AsyncIterator[WorkflowEvent[Any]]:
+        for notice in self._voided(step.attempt):
+            yield notice
+        given, self._live_given = self._live_given, {}
         async for offset, event in self._decoder.events(step, mirror=self._mirror):
-            if event.type == "request_info":
-                self._requests[event.request_id] = event
             if offset <= self._after:
                 continue
             self._failed = self._failed or event.type == "failed"
@@ -119,10 +186,10 @@ class CallReader:
             if event.type == "superstep_completed" and step.checkpoint is not None:
                 # A caller may note the handle here, or leave: the framework saves before it yields this event.
                 self._handle.move(self._ref(step.checkpoint.checkpoint_id))
-            yield event
+            if offset not in given:
+                yield event
         if isinstance(step, SuperstepResult):
-            pending = {request.request_id for request in step.pending}
-            self._requests = {key: event for key, event in self._requests.items() if key in pending}
+            self._last = step
         if step.checkpoint is not None:
             self._handle.move(self._ref(step.checkpoint.checkpoint_id))
         if self._answering and step.rejected:
@@ -152,9 +219,9 @@ class CallReader:
 
     def _pending_again(self) -> list[WorkflowEvent[Any]]:
         """Return the pending requests for a caller who has seen everything else: it follows a thread that waits."""
-        if self._given:
+        if self._given or self._last is None:
             return []
-        return [*self._requests.values(), _status(WorkflowRunState.IDLE_WITH_PENDING_REQUESTS)]
+        return [*self._decoder.pending(self._last), _status(WorkflowRunState.IDLE_WITH_PENDING_REQUESTS)]
 
     def _ref(self, checkpoint_id: str) -> CheckpointRef:
         return CheckpointRef(

@@ -30,6 +30,10 @@ _STICKY_TIMEOUT = timedelta(seconds=3)
 """How long the server waits for the worker that has a workflow in its cache, before any worker may go on with it. The
 SDK's ten seconds are most of what a run loses when its worker is killed; replaying one of ours takes little."""
 
+_SDK_HEARTBEAT_THROTTLE = timedelta(seconds=60)
+_HEARTBEAT_THROTTLE = timedelta(milliseconds=50)
+"""Live events travel in heartbeats, which the SDK would hold back for up to a minute."""
+
 
 class AgentFrameworkPlugin(SimplePlugin):
     """Hosts framework workflows on a Temporal worker, and gives clients the data converter that goes with them.
@@ -100,6 +104,8 @@ class AgentFrameworkPlugin(SimplePlugin):
         config = super().configure_worker(config)
         if config.get("sticky_queue_schedule_to_start_timeout") == _SDK_STICKY_TIMEOUT:
             config["sticky_queue_schedule_to_start_timeout"] = _STICKY_TIMEOUT
+        if config.get("max_heartbeat_throttle_interval") == _SDK_HEARTBEAT_THROTTLE:
+            config["max_heartbeat_throttle_interval"] = _HEARTBEAT_THROTTLE
         config["client"] = framed_client(config["client"])
         return config
 

@@ -10,8 +10,10 @@ from temporalio.client import Client
 
 from ..workflows._messages import CheckpointRef, SuperstepFailure, SuperstepResult
 from ._frames import Frame, unpack
+from ._framework import new_event
 from ._history import StoredFrame, load_checkpoint, restore
 from ._pickling import loads
+from ._position import set_position
 from ._records import to_event
 from ._types import TypeCatalog
 
@@ -59,7 +61,26 @@ class StepDecoder:
             if mirror is not None:
                 await self._mirror(frame, mirror)
         for record in outcome.events:
-            yield record.offset, to_event(record, payloads)
+            event = to_event(record, payloads)
+            set_position(event, record, live=False)
+            yield record.offset, event
+
+    def pending(self, result: SuperstepResult) -> list[WorkflowEvent[Any]]:
+        """Return the pending requests of the checkpoint that was decoded last, of this result, as events."""
+        if self._catalog is not None and self._raw:
+            checkpoint: WorkflowCheckpoint = loads(self._raw, self._catalog)
+            return list(checkpoint.pending_request_info_events.values())
+        return [
+            new_event(
+                "request_info",
+                data=request.request,
+                request_id=request.request_id,
+                source_executor_id=request.executor_id,
+                request_type=type(request.request),
+                response_type=object,
+            )
+            for request in result.pending
+        ]
 
     async def _frame(self, outcome: SuperstepResult | SuperstepFailure) -> Frame | None:
         if self._catalog is None or not outcome.frame:

@@ -282,6 +282,14 @@ class SuperstepOutcome(Framed):
     """request id -> why its response was refused."""
 
 
+class LiveWindow(Framed):
+    """Heartbeat details of a running superstep: its newest events, numbered as they will be if this attempt commits."""
+
+    version: int = 1
+    attempt: int
+    events: list[EventRecord] = Field(default_factory=list)
+
+
 class SuperstepResult(SuperstepOutcome):
     """Result of the superstep activity. The frame holds the checkpoint (a patch or a keyframe) and event payloads."""
 
