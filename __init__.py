@@ -21,11 +21,13 @@ if TYPE_CHECKING:
         DurableOptions,
         DurableWorkflow,
         DurableWorkflowError,
+        EventPosition,
         FramedPayloadConverter,
         GraphChangedError,
         HistoryCheckpointStorage,
         HistoryReadOnlyError,
         HostingError,
+        LiveEventsVoid,
         NoWorkerError,
         PayloadError,
         PendingRequestsError,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         ThreadExistsError,
         ThreadNotFoundError,
         WorkflowNotHostedError,
+        position_of,
         start_dev_server,
     )
 
@@ -55,11 +58,13 @@ __all__ = [
     "DurableOptions",
     "DurableWorkflow",
     "DurableWorkflowError",
+    "EventPosition",
     "FramedPayloadConverter",
     "GraphChangedError",
     "HistoryCheckpointStorage",
     "HistoryReadOnlyError",
     "HostingError",
+    "LiveEventsVoid",
     "NoWorkerError",
     "PayloadError",
     "PendingRequestsError",
@@ -74,6 +79,7 @@ __all__ = [
     "ThreadNotFoundError",
     "WorkflowNotHostedError",
     "__version__",
+    "position_of",
     "start_dev_server",
 ]
 

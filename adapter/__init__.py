@@ -30,6 +30,7 @@ from ._errors import (
 from ._lineage import CheckpointInfo
 from ._options import DurableOptions
 from ._plugin import AgentFrameworkPlugin
+from ._position import EventPosition, LiveEventsVoid, position_of
 from ._storage import HistoryCheckpointStorage
 
 __all__ = [
@@ -43,11 +44,13 @@ __all__ = [
     "DurableOptions",
     "DurableWorkflow",
     "DurableWorkflowError",
+    "EventPosition",
     "FramedPayloadConverter",
     "GraphChangedError",
     "HistoryCheckpointStorage",
     "HistoryReadOnlyError",
     "HostingError",
+    "LiveEventsVoid",
     "NoWorkerError",
     "PayloadError",
     "PendingRequestsError",
@@ -61,5 +64,6 @@ __all__ = [
     "ThreadExistsError",
     "ThreadNotFoundError",
     "WorkflowNotHostedError",
+    "position_of",
     "start_dev_server",
 ]

@@ -100,6 +100,19 @@ class Countdown(Executor):
 STEPS = ("first", "second", "third", "fourth")
 
 
+class Talker(Executor):
+    """Yields the words of a text one by one, and passes the text on."""
+
+    @handler
+    async def talk(self, text: str, ctx: WorkflowContext[str, str]) -> None:
+        note(f"begin {self.id}")
+        for word in text.split():
+            await ctx.yield_output(f"{self.id} {word}")
+            await asyncio.sleep(float(os.environ.get("TESTS_DELAY", "0")))
+        note(f"end {self.id}")
+        await ctx.send_message(text)
+
+
 @executor(id="sync")
 def sync_echo(text: str, ctx: WorkflowContext[Never, str]) -> None:
     """Block its thread for a moment, as a synchronous executor may."""
@@ -127,6 +140,12 @@ def chain() -> Workflow:
     """Build the workflow of several supersteps."""
     steps = [Step(id=name) for name in STEPS]
     return WorkflowBuilder(name="chain", start_executor=steps[0]).add_chain(list(steps)).build()
+
+
+def talk() -> Workflow:
+    """Build the workflow that yields much within a superstep."""
+    talkers = [Talker(id=name) for name in ("ada", "bob")]
+    return WorkflowBuilder(name="talk", start_executor=talkers[0]).add_chain(list(talkers)).build()
 
 
 def countdown() -> Workflow:

@@ -27,6 +27,7 @@ async def worker_process(client: Client, task_queue: str, ledger: Path, delay: f
     """Run `worker.py` as a process of its own; it is killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "worker.py", "--workflow", "tests.flows:chain", "--workflow", "tests.flows:shop"),
+        *("--workflow", "tests.flows:talk"),
         *("--task-queue", task_queue, "--address", client.service_client.config.target_host),
         cwd=_ROOT,
         env={**os.environ, LEDGER: str(ledger), "TESTS_DELAY": str(delay)},

@@ -1,0 +1,1 @@
+"""The stream a caller reads: durable events, live ones, and reading on elsewhere."""
