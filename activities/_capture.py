@@ -11,9 +11,10 @@ from typing import Any, NoReturn
 from agent_framework import WorkflowCheckpoint, WorkflowCheckpointException
 
 from ..adapter._errors import CheckpointNotFoundError
-from ..adapter._graph import GRAPH_METADATA, check_label, read_label
+from ..adapter._graph import GRAPH_METADATA as GRAPH_METADATA
+from ..adapter._graph import loads_checkpoint as loads_checkpoint
 from ..adapter._hosting import HostedWorkflow
-from ..adapter._pickling import dumps, loads
+from ..adapter._pickling import dumps
 from ..adapter._types import TypeCatalog
 
 _SUFFIX_DIGITS = 12
@@ -152,19 +153,6 @@ def dump_checkpoint(checkpoint: WorkflowCheckpoint, catalog: TypeCatalog) -> byt
             except Exception as cause:
                 raise type(error)(f"{name}: {cause}") from error
         raise
-
-
-def loads_checkpoint(raw: bytes, hosted: HostedWorkflow) -> WorkflowCheckpoint:
-    """Decode a checkpoint, and refuse one of another workflow or graph before anything of it is.
-
-    Raises:
-        CheckpointNotFoundError: For another workflow's checkpoint.
-        GraphChangedError: Naming what changed.
-        PayloadError: When it holds a type that is not declared.
-    """
-    check_label(read_label(raw), hosted.name, hosted)
-    checkpoint: WorkflowCheckpoint = loads(raw, hosted.catalog)
-    return checkpoint
 
 
 def parts(checkpoint: WorkflowCheckpoint) -> list[tuple[str, Any]]:

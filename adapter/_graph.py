@@ -1,4 +1,4 @@
-"""Tells whose checkpoint raw bytes are, before any type in them is resolved, and what changed in the graph since.
+"""Tells whose checkpoint raw bytes are, and what has changed in the workflow's graph since.
 
 A changed workflow may no longer declare the types its old checkpoints hold. Its checkpoints could then not be decoded
 to learn why they do not fit, so their label is read on its own, with every object in them left as inert as JSON.
@@ -6,13 +6,16 @@ to learn why they do not fit, so their label is read on its own, with every obje
 
 from __future__ import annotations
 
-import io
-import pickle  # Only to skip over objects: no class or function is ever looked up.
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from ._errors import CheckpointCorruptedError, CheckpointNotFoundError, GraphChangedError
+from agent_framework import WorkflowCheckpoint
+
+from ._errors import CheckpointCorruptedError, CheckpointNotFoundError, GraphChangedError, PayloadError
 from ._hosting import HostedWorkflow, graph_differences
+from ._pickling import loads
+from ._types import TypeCatalog
+from ._unpickling import CheckpointUnpickler
 
 GRAPH_METADATA = "graph_signature"
 """Key of a checkpoint's metadata under which a superstep notes the graph."""
@@ -28,6 +31,30 @@ class CheckpointLabel:
     metadata: dict[str, Any]
 
 
+def loads_checkpoint(raw: bytes, hosted: HostedWorkflow) -> WorkflowCheckpoint:
+    """Decode a raw checkpoint of a workflow, to go on from it.
+
+    Raises:
+        CheckpointNotFoundError: For another workflow's checkpoint.
+        GraphChangedError: When the graph has changed since, naming what changed.
+        PayloadError: When it holds a type that is not declared.
+        CheckpointCorruptedError: When the bytes are no checkpoint.
+    """
+    try:
+        checkpoint = loads(raw, hosted.catalog)
+    except PayloadError:
+        # The type may be gone with the executor that declared it: that is the better answer.
+        check_label(read_label(raw), hosted.name, hosted)
+        raise
+    if not isinstance(checkpoint, WorkflowCheckpoint):
+        raise CheckpointCorruptedError(f"The checkpoint's bytes are a {type(checkpoint).__name__}, not a checkpoint.")
+    label = CheckpointLabel(
+        checkpoint.checkpoint_id, checkpoint.workflow_name, checkpoint.graph_signature_hash, checkpoint.metadata
+    )
+    check_label(label, hosted.name, hosted)
+    return checkpoint
+
+
 def read_label(raw: bytes) -> CheckpointLabel:
     """Read the label of a raw checkpoint; no round trip, and no type is resolved.
 
@@ -35,7 +62,7 @@ def read_label(raw: bytes) -> CheckpointLabel:
         CheckpointCorruptedError: When the bytes are no checkpoint.
     """
     try:
-        fields = _InertUnpickler(io.BytesIO(raw)).load().fields
+        fields = _InertUnpickler(raw).load().fields
         label = CheckpointLabel(
             checkpoint_id=fields["checkpoint_id"],
             workflow_name=fields["workflow_name"],
@@ -85,11 +112,12 @@ def graph_changes(metadata: dict[str, Any], hosted: HostedWorkflow) -> str:
 class _Inert:
     """Stands for any class, function or object of a pickle; all it does is keep a checkpoint's fields."""
 
-    def __new__(cls, *arguments: Any, **keywords: Any) -> _Inert:
-        return super().__new__(cls)
+    fields: dict[str, Any]
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        self.fields: dict[str, Any] = {}
+    def __new__(cls, *arguments: Any, **keywords: Any) -> _Inert:
+        inert = super().__new__(cls)
+        inert.fields = {}
+        return inert
 
     def __setstate__(self, state: Any) -> None:
         if isinstance(state, tuple) and len(state) == 2:  # Of a class with __slots__, as the framework's checkpoint is.
@@ -112,7 +140,18 @@ class _Inert:
         """Take items of a set's subclass."""
 
 
-class _InertUnpickler(pickle.Unpickler):
+class _InertUnpickler(CheckpointUnpickler):
+    """Knows no type but the stand-in."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data, cast(TypeCatalog, None), {})  # No name is looked up in the catalog.
+
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for every name."""
         return _Inert
+
+    def _may_call(self, cls: type[Any]) -> bool:
+        return cls is _Inert
+
+    def _may_instantiate(self, cls: Any) -> bool:
+        return cls is _Inert

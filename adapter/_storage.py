@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowExecution
 from ..workflows._messages import WORKFLOW_TYPE, CheckpointRef
 from ._client import framed_client, rpc_errors
 from ._errors import CheckpointNotFoundError, HistoryReadOnlyError, PayloadError
-from ._graph import check_label, read_label
+from ._graph import loads_checkpoint
 from ._history import StoredFrame, load_checkpoint, restore, run_frames
 from ._hosting import HostedWorkflow, WorkflowEntry, build_now, define
 from ._lineage import CheckpointInfo, Locator, infos, thread_frames
@@ -62,9 +62,7 @@ class HistoryCheckpointStorage:
         hosted = await self._definition()
         with rpc_errors(self.client, f"load checkpoint {checkpoint_id!r}"):
             raw = await self._raw(checkpoint_id, hosted)
-        check_label(read_label(raw), hosted.name, hosted)
-        checkpoint: WorkflowCheckpoint = loads(raw, hosted.catalog)
-        return checkpoint
+        return loads_checkpoint(raw, hosted)
 
     async def list_checkpoints(self, *, workflow_name: str) -> list[WorkflowCheckpoint]:
         """Load every checkpoint, oldest first; one that this process cannot decode is left out with a warning.

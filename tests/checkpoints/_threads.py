@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 from agent_framework import Workflow, WorkflowBuilder
 from agent_framework_temporal import Checkpoint, CheckpointInfo, DurableWorkflow
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
 from tests.flows import STEPS, Decision, Echo, Order, Step, chain, echo, shop
@@ -31,6 +34,24 @@ async def waiting(durable: DurableWorkflow, item: str = "pen") -> Checkpoint:
     checkpoint = durable.checkpoint()
     await durable.run(Order(item=item), checkpoint=checkpoint)
     return checkpoint
+
+
+async def continued_while_waiting(client: Client, task_queue: str) -> Checkpoint:
+    """Return a thread of the shop that went on into a run which only stores the checkpoint it waits at once more."""
+    durable = DurableWorkflow(shop, client=client, task_queue=task_queue, history_bytes_per_run=30_000)
+    checkpoint = await waiting(durable)
+    handle = client.get_workflow_handle(checkpoint.thread_id)
+    for _ in range(40):
+        await handle.signal("respond", {"request_id": 7, "response": "x" * 10_000})
+    while len([event async for event in handle.fetch_history_events() if _is_result(event)]) < 1 or (
+        (await handle.describe()).run_id == checkpoint.run_id
+    ):
+        await asyncio.sleep(0.05)
+    return durable.checkpoint(checkpoint.thread_id)
+
+
+def _is_result(event: HistoryEvent) -> bool:
+    return event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 
 
 async def failed(durable: DurableWorkflow) -> Checkpoint:

@@ -13,8 +13,6 @@ from agent_framework_temporal import (
     HistoryCheckpointStorage,
     ThreadExistsError,
 )
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 
 from tests.checkpoints._threads import (
@@ -177,20 +175,6 @@ async def test_a_fork_of_a_fork(client: Client) -> None:
             loaded = await storage.load(loaded.previous_checkpoint_id)
             line.append(loaded.iteration_count)
         assert line == [5, 4, 3, 2, 1, 0]
-
-
-async def test_it_outlives_what_it_was_forked_from(client: Client) -> None:
-    async with worker(client, shop, cache_bytes=0) as task_queue:
-        durable = durable_shop(client, task_queue)
-        original = await waiting(durable)
-        forked, _ = await fork(durable, (await durable.checkpoints(original))[-1])
-        await client.workflow_service.delete_workflow_execution(
-            DeleteWorkflowExecutionRequest(
-                namespace=client.namespace, workflow_execution=WorkflowExecution(workflow_id=original.thread_id)
-            )
-        )
-        result = await durable.run(responses=approved(), checkpoint=forked)
-        assert result.get_outputs() == ["pen approved by ada, order 1"]
 
 
 async def test_a_reference_costs_the_same_whatever_the_state(client: Client) -> None:

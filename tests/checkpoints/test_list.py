@@ -13,6 +13,7 @@ from temporalio.client import Client
 from tests.checkpoints._threads import (
     approved,
     assert_lineage,
+    continued_while_waiting,
     durable_chain,
     durable_echo,
     durable_shop,
@@ -76,11 +77,10 @@ async def test_over_runs_that_continued_as_new(client: Client) -> None:
         assert [info.superstep for info in found] == [0, 1, 2, 3, 4, 5] * 2
         assert_lineage(found)
 
-        asking = DurableWorkflow(shop, client=client, task_queue=task_queue, supersteps_per_run=1)
-        waits = await waiting(asking)
-        await asyncio.sleep(0.5)
-        await asking.run(responses=approved(), checkpoint=asking.checkpoint(waits.thread_id))
-        found = await asking.checkpoints(waits.thread_id)
+        asking = durable_shop(client, task_queue)
+        waits = await continued_while_waiting(client, task_queue)
+        await asking.run(responses=approved(), checkpoint=waits)
+        found = await asking.checkpoints(waits)
         assert [info.state for info in found] == ["running", "waiting", "running", "idle"]
         assert_lineage(found)
 

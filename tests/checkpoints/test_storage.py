@@ -27,7 +27,15 @@ from agent_framework_temporal import (
 )
 from temporalio.client import Client
 
-from tests.checkpoints._threads import approved, durable_chain, durable_echo, durable_shop, failed, waiting
+from tests.checkpoints._threads import (
+    approved,
+    continued_while_waiting,
+    durable_chain,
+    durable_echo,
+    durable_shop,
+    failed,
+    waiting,
+)
 from tests.flows import LEDGER, Order, chain, echo, echo_later, shop
 from tests.support import unique, worker
 
@@ -109,9 +117,7 @@ async def test_over_runs_that_continued_as_new(client: Client) -> None:
         for info in infos:
             assert (await storage.load(info.checkpoint_id)).iteration_count == info.superstep
 
-        asking = DurableWorkflow(shop, client=client, task_queue=task_queue, supersteps_per_run=1)
-        waits = await waiting(asking)
-        await asyncio.sleep(0.5)  # It goes on into a run that only stores what the one before has made.
+        waits = await continued_while_waiting(client, task_queue)
         storage = HistoryCheckpointStorage(client, shop, thread_id=waits.thread_id)
         assert len(await storage.list_checkpoints(workflow_name="shop")) == 2
         assert len(await storage.list_checkpoint_ids(workflow_name="shop")) == 2

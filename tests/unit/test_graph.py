@@ -1,0 +1,90 @@
+"""Whose checkpoint it is can be read without resolving a type, and hostile bytes do nothing but fail there too."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import pickle
+
+import pytest
+from agent_framework import WorkflowCheckpoint
+from agent_framework_temporal import CheckpointCorruptedError, CheckpointNotFoundError, GraphChangedError, PayloadError
+from agent_framework_temporal.adapter._graph import (
+    GRAPH_METADATA,
+    check_label,
+    graph_changes,
+    loads_checkpoint,
+    read_label,
+)
+from agent_framework_temporal.adapter._hosting import host
+from agent_framework_temporal.adapter._pickling import dumps
+from agent_framework_temporal.adapter._types import TypeCatalog
+
+from tests.parity.gallery import GALLERY, Row
+from tests.unit._in_process import record, row
+from tests.unit.test_hostile_pickles import _TEMPORARY, HOSTILE
+
+
+@pytest.mark.parametrize("gallery_row", GALLERY, ids=lambda gallery_row: gallery_row.name)
+async def test_the_label_of_every_checkpoint_in_the_gallery(gallery_row: Row) -> None:
+    recording = await record(gallery_row)
+    catalog = TypeCatalog(recording.workflow)
+    for checkpoint in recording.checkpoints:
+        checkpoint.metadata[GRAPH_METADATA] = recording.workflow.graph_signature
+        label = read_label(dumps(checkpoint, catalog))
+        assert label.checkpoint_id == checkpoint.checkpoint_id
+        assert label.workflow_name == checkpoint.workflow_name
+        assert label.graph_hash == checkpoint.graph_signature_hash
+        assert label.metadata == checkpoint.metadata
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_bytes(name: str) -> None:
+    with pytest.raises(CheckpointCorruptedError, match="are no checkpoint"):
+        read_label(HOSTILE[name])
+    assert not _TEMPORARY.exists()
+
+
+def test_a_call_inside_a_checkpoint_is_not_made() -> None:
+    class Exploit:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (os.system, (f"touch {_TEMPORARY}",))
+
+    metadata = {"call": Exploit(), "function": builtins.eval}
+    raw = pickle.dumps(WorkflowCheckpoint(workflow_name="w", graph_signature_hash="h", metadata=metadata), 5)
+    assert read_label(raw).workflow_name == "w"
+    assert not _TEMPORARY.exists()
+
+
+async def test_a_checkpoint_is_decoded_for_its_own_workflow_and_graph_only() -> None:
+    build = row("shared-state").build
+    hosted = await host(build)
+    other = await host(row("request").build)
+
+    def raw(name: str = hosted.name, graph_hash: str = hosted.graph_hash) -> bytes:
+        return dumps(WorkflowCheckpoint(workflow_name=name, graph_signature_hash=graph_hash), hosted.catalog)
+
+    assert loads_checkpoint(raw(), hosted).workflow_name == hosted.name
+    with pytest.raises(CheckpointNotFoundError, match="belongs to workflow 'shared-state', not to 'request'"):
+        loads_checkpoint(raw(), other)
+    with pytest.raises(GraphChangedError, match=r"has changed since checkpoint .*: its graph signature differs"):
+        loads_checkpoint(raw(graph_hash="another"), hosted)
+    with pytest.raises(CheckpointCorruptedError, match="are a list"):
+        loads_checkpoint(dumps([1], hosted.catalog), hosted)
+    with pytest.raises(CheckpointCorruptedError, match="are no checkpoint"):
+        loads_checkpoint(b"", hosted)
+    check_label(read_label(raw(graph_hash="another")), hosted.name, None)
+    assert "executor" in graph_changes({GRAPH_METADATA: other.graph_signature}, hosted)
+
+
+async def test_an_undeclared_type_in_a_graph_that_is_the_same() -> None:
+    asking, hosted = await host(row("request").build), await host(row("shared-state").build)
+    recording = await record(row("request"))
+    waiting = next(found for found in recording.checkpoints if found.pending_request_info_events)
+    waiting.workflow_name, waiting.graph_signature_hash = hosted.name, hosted.graph_hash
+    with pytest.raises(PayloadError, match="is not a type this workflow declares"):
+        loads_checkpoint(dumps(waiting, asking.catalog), hosted)
+    waiting.graph_signature_hash = asking.graph_hash
+    waiting.metadata[GRAPH_METADATA] = asking.graph_signature
+    with pytest.raises(GraphChangedError, match=r"executor 'buyer' removed"):
+        loads_checkpoint(dumps(waiting, asking.catalog), hosted)
