@@ -1,0 +1,1 @@
+"""The pages a user reads: what they show is run, what they name exists."""

@@ -1,0 +1,105 @@
+"""The README's tour, step by step: its files and command lines, its processes, and the output it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shlex
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from temporalio.client import Client
+
+from tests.docs._pages import README, blocks, write_files
+
+_SDK_ABORT = "PyGILState_Release"
+"""The SDK's threads may abort a process that is at its end (temporalio/sdk-python issue 300); the README says so."""
+
+
+def _line(start: str) -> list[str]:
+    """Return the one command line of the README that begins so."""
+    lines = [line for block in blocks(README, "sh") for line in block.text.splitlines() if line.startswith(start)]
+    assert len(lines) == 1, lines
+    return shlex.split(lines[0], comments=True)
+
+
+def _environment(client: Client) -> dict[str, str]:
+    """The tour uses the default address and whatever is on PATH."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "TEMPORAL_ADDRESS": client.service_client.config.target_host, "PATH": path}
+
+
+async def _run(command: list[str], folder: Path, client: Client) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env=_environment(client),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = (stream.decode() for stream in await process.communicate())
+    aborted = process.returncode == -signal.SIGABRT and _SDK_ABORT in errors
+    assert process.returncode == 0 or aborted, errors
+    return output
+
+
+class _Worker:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+
+    async def until(self, text: str) -> None:
+        """Read its output until a line with `text`."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(60):
+            while not (self.lines and text in self.lines[-1]):
+                line = await self.process.stdout.readline()
+                assert line, self.lines
+                self.lines.append(line.decode())
+
+
+@asynccontextmanager
+async def _worker(folder: Path, client: Client) -> AsyncIterator[_Worker]:
+    process = await asyncio.create_subprocess_exec(
+        *_line("agent-framework-temporal-worker"),
+        cwd=folder,
+        env=_environment(client),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        worker = _Worker(process)
+        await worker.until("Serving essay on task queue 'essays'")
+        yield worker
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+async def test_tour(client: Client, tmp_path: Path) -> None:
+    address = client.service_client.config.target_host
+    files = write_files(tmp_path, replace={"localhost:7233": address})
+    assert files == ["my_workflow.py", "start.py", "go_on.py"], "a file of the README that this test does not run"
+    shown = [block.text for block in blocks(README, "text")]
+
+    async with _worker(tmp_path, client) as worker:
+        printed = await _run(_line("python start.py"), tmp_path, client)
+        assert [line.rstrip() for line in printed.splitlines()] == shown[0].splitlines()
+        waiting = await _run(_line("temporal workflow query"), tmp_path, client)
+        assert '"request_id":"draft-1"' in waiting
+        await _run(_line("temporal workflow signal"), tmp_path, client)
+        await worker.until("revising: add the sea")
+        worker.process.kill()
+
+    async with _worker(tmp_path, client) as worker:
+        assert await _run(_line("python go_on.py"), tmp_path, client) == shown[1]
+        assert not [line for line in worker.lines if "writing" in line]
+
+    described = await _run(_line("temporal workflow describe"), tmp_path, client)
+    counted = re.search(r"HistoryLength +(\d+)", described)
+    assert counted is not None
+    assert f"{counted[1]} events for 6 supersteps and 2 answers" in README.read_text()
