@@ -40,6 +40,7 @@ from ._errors import (
     ThreadNotFoundError,
 )
 from ._follower import RunFollower
+from ._history import runs_after
 from ._hosting import HostedWorkflow
 from ._lineage import CheckpointInfo, Locator, thread_infos
 from ._live_reader import LiveReader
@@ -66,6 +67,7 @@ class Call:
     message: Any
     responses: Mapping[str, Any] | None
     streaming: bool
+    after: int | None
     checkpoint_id: str | None
     storage: CheckpointStorage | None
     """Where `checkpoint_id` is; None for Temporal history."""
@@ -203,9 +205,12 @@ class Caller:
                 f"Thread {handle.thread_id!r} has no run to go on with. Begin it with a message: "
                 "`run_stream(message, checkpoint=checkpoint)`."
             )
-        if tip.state in ("open", "idle"):
-            handle.run_id = tip.run_id
-            return self._reader(call, handle, hosted, after=handle.offset, until=tip.history_length)
+        # One who says where to go on from wants to read; a run that failed is resumed only without that.
+        if tip.state in ("open", "idle") or call.after is not None:
+            after = handle.offset if call.after is None else call.after
+            runs = await runs_after(self._client, handle.thread_id, tip.run_id or "", after)
+            handle.run_id = runs[0]
+            return self._reader(call, handle, hosted, after=after, until=tip.history_length, later_runs=runs[1:])
         if tip.checkpoint is None:
             raise CheckpointNotFoundError(
                 f"Thread {handle.thread_id!r} ended ({tip.state}) before its first checkpoint. Send its message again."
@@ -300,6 +305,7 @@ class Caller:
         after: int,
         call_id: str | None = None,
         until: int = 0,
+        later_runs: list[str] | None = None,
         raise_rejected: Callable[[], Awaitable[None]] | None = None,
     ) -> CallReader:
         run_id = handle.run_id or ""
@@ -324,6 +330,7 @@ class Caller:
             after=after,
             call_id=call_id,
             until=until,
+            later_runs=later_runs or [],
             mirror=call.mirror,
             raise_rejected=raise_rejected,
             live=LiveReader(self._client, handle.thread_id, hosted.catalog if hosted else None)

@@ -104,6 +104,7 @@ class DurableWorkflow:
         checkpoint: Checkpoint | None = None,
         checkpoint_id: str | None = None,
         checkpoint_storage: CheckpointStorage | None = None,
+        after: int | None = None,
         tools: Tools | None = None,
         function_invocation_kwargs: InvocationKwargs | None = None,
         client_kwargs: InvocationKwargs | None = None,
@@ -119,6 +120,8 @@ class DurableWorkflow:
                 workflow (`checkpoints` lists them), which stays as it is, or of `checkpoint_storage`.
             checkpoint_storage: Takes a copy of each checkpoint as the stream passes it; history stays the truth. With
                 `checkpoint_id` it is where that checkpoint is, too.
+            after: With `checkpoint` alone: give the thread's events with a greater offset, from -1 for all of them, and
+                do not resume a run that failed. Left out, it is the handle's own offset.
             tools: Refused: live objects cannot travel.
             function_invocation_kwargs: Passed to tools, as JSON.
             client_kwargs: Passed to chat clients, as JSON.
@@ -146,6 +149,7 @@ class DurableWorkflow:
             checkpoint_id=checkpoint_id,
             checkpoint_storage=checkpoint_storage,
             include_status_events=False,
+            after=after,
             tools=tools,
             function_invocation_kwargs=function_invocation_kwargs,
             client_kwargs=client_kwargs,
@@ -218,6 +222,7 @@ class DurableWorkflow:
             checkpoint_id=checkpoint_id,
             checkpoint_storage=checkpoint_storage,
             include_status_events=include_status_events,
+            after=None,
             tools=tools,
             function_invocation_kwargs=function_invocation_kwargs,
             client_kwargs=client_kwargs,
@@ -273,6 +278,7 @@ class DurableWorkflow:
         checkpoint_id: str | None,
         checkpoint_storage: CheckpointStorage | None,
         include_status_events: bool,
+        after: int | None,
         tools: Tools | None,
         function_invocation_kwargs: InvocationKwargs | None,
         client_kwargs: InvocationKwargs | None,
@@ -280,6 +286,10 @@ class DurableWorkflow:
         message, responses = split_message(message, responses)
         if checkpoint is None or message is not None or responses is not None or checkpoint_id is not None:
             validate_run_params(message, responses, checkpoint_id)
+        if after is not None and (
+            checkpoint is None or not (message is None and responses is None and checkpoint_id is None)
+        ):
+            raise ValueError("'after' says where to read on: give it with 'checkpoint' alone.")
         if tools is not None:
             refuse_tools()
         handle = self._handle(checkpoint)
@@ -297,6 +307,7 @@ class DurableWorkflow:
             message=message,
             responses=responses,
             streaming=stream,
+            after=after,
             checkpoint_id=checkpoint_id,
             storage=None if is_history_of(checkpoint_storage, self._client) else checkpoint_storage,
             mirror=None if isinstance(checkpoint_storage, HistoryCheckpointStorage) else checkpoint_storage,

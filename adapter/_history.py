@@ -89,6 +89,34 @@ async def start_input(client: Client, thread_id: str, run_id: str) -> RunInput:
     raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history.")
 
 
+async def runs_after(client: Client, thread_id: str, run_id: str, after: int) -> list[str]:
+    """Return the runs of a thread that hold its events after an offset, oldest first, up to `run_id`.
+
+    Costs a round trip for each run.
+
+    Raises:
+        CheckpointNotFoundError: When retention has removed a run that holds some of them.
+    """
+    runs = [run_id]
+    while True:
+        try:
+            run_input = await start_input(client, thread_id, runs[-1])
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            raise CheckpointNotFoundError(
+                f"The events of thread {thread_id!r} after offset {after} are not all there (any more): the history of "
+                f"run {runs[-1]!r} is past the namespace's retention. Read on from a greater offset."
+            ) from error
+        base = run_input.base
+        previous = base.run_id if base is not None and base.thread_id == thread_id else None
+        if run_input.continued is not None:
+            previous = run_input.continued.previous_run_id
+        if run_input.next_offset <= after + 1 or not previous:
+            return runs[::-1]
+        runs.append(previous)
+
+
 async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
     """Rebuild a raw checkpoint from history.
 

@@ -38,7 +38,8 @@ class CallReader:
         handle: The caller's checkpoint handle; moves forward with the events.
         after: Only events with a greater offset are the call's.
         call_id: Of a call with responses: its events begin with the superstep that takes them.
-        until: Events in the run's history when the call was made; a pause before that is over already.
+        until: Events in the last run's history when the call was made; a pause before that is over already.
+        later_runs: Runs of the thread that were there when the call was made, after the follower's.
         mirror: Takes a copy of each checkpoint.
         raise_rejected: Raises if the workflow has rejected the call's responses.
         live: Reads the events of a running superstep; None for a caller who takes them as they are committed.
@@ -53,6 +54,7 @@ class CallReader:
         after: int,
         call_id: str | None,
         until: int,
+        later_runs: list[str],
         mirror: CheckpointStorage | None,
         raise_rejected: Callable[[], Awaitable[None]] | None,
         live: LiveReader | None,
@@ -63,6 +65,7 @@ class CallReader:
         self._after = after
         self._call_id = call_id
         self._until = until
+        self._later_runs = later_runs
         self._mirror = mirror
         self._raise_rejected = raise_rejected
         self._begun = call_id is None
@@ -115,13 +118,17 @@ class CallReader:
                 async for event in self._superstep(step):
                     yield event
         elif isinstance(step, Closed):
+            if self._later_runs:
+                self._enter(self._later_runs.pop(0))
+                return
             if step.next_run_id is not None:
                 self._enter(step.next_run_id)
+                self._until = 0
                 return
             self._over = True
             async for event in self._end(step):
                 yield event
-        elif self._waiting and step.event_id >= self._until:
+        elif self._waiting and not self._later_runs and step.event_id >= self._until:
             if not self._begun:
                 if self._raise_rejected is not None:
                     await self._raise_rejected()
@@ -167,11 +174,11 @@ class CallReader:
             self._live_given.clear()
 
     def _enter(self, run_id: str) -> None:
-        """Follow the run into the one it continued as; the caller sees one stream."""
+        """Go on with the thread's next run; the caller sees one stream."""
         self._follower.enter(run_id)
         self._decoder.enter(run_id)
         self._handle.run_id = run_id
-        self._until = 0
+        self._failed = False
 
     async def _superstep(self, step: SuperstepResult | SuperstepFailure) -> AsyncIterator[WorkflowEvent[Any]]:
         for notice in self._voided(step.attempt):
