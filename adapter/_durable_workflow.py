@@ -12,6 +12,7 @@ from agent_framework import (
     CheckpointStorage,
     ResponseStream,
     ToolTypes,
+    WorkflowAgent,
     WorkflowEvent,
     WorkflowInvocationKwargs,
     WorkflowRunResult,
@@ -20,13 +21,14 @@ from agent_framework import (
 from temporalio.client import Client
 
 from ..workflows._messages import PendingRequest
+from ._agent import AgentThread
 from ._arguments import encode_kwargs, refuse_tools, split_message
 from ._calls import Call, Caller
 from ._checkpoint import Checkpoint
 from ._client import framed_client
 from ._errors import AlreadyRunningError, ThreadNotFoundError
 from ._framework import finalize_events, validate_run_params
-from ._hosting import HostedWorkflow, WorkflowEntry, build_now, define
+from ._hosting import HostedWorkflow, WorkflowEntry, build_now, define, is_workflow
 from ._lineage import CheckpointInfo
 from ._options import DurableOptions, OptionArguments
 from ._position import settled
@@ -261,6 +263,35 @@ class DurableWorkflow:
         """
         await self._caller.cancel(self._handle(checkpoint).thread_id)
 
+    def as_agent(
+        self, name: str | None = None, *, checkpoint: Checkpoint | None = None, **kwargs: Any
+    ) -> WorkflowAgent:
+        """Return a thread as a framework agent, with the behaviour of `Workflow.as_agent`; no round trip.
+
+        Its pending requests are function calls of the agent's response, answered by function results. An agent of a
+        thread that waits already, from another process, learns of its requests by `await durable.run(checkpoint=...)`.
+
+        Args:
+            name: Name of the agent; the workflow's by default.
+            checkpoint: The thread; a new one when left out.
+            **kwargs: As for `agent_framework.WorkflowAgent`.
+
+        Raises:
+            ValueError: When the start executor takes no list of messages, or the facade has only the workflow's name or
+                an async factory.
+        """
+        if not is_workflow(self._entry):
+            raise ValueError(
+                "`as_agent` needs the workflow's definition: make the facade from an instance or a synchronous factory."
+            )
+        handle = checkpoint if checkpoint is not None else self.checkpoint()
+        thread: Any = AgentThread(self, self._entry, handle)
+        return WorkflowAgent(
+            thread,
+            name=name if name is not None else self._entry.name,
+            **{"description": self._entry.description, **kwargs},
+        )
+
     def _handle(self, checkpoint: Checkpoint | None) -> Checkpoint:
         if checkpoint is not None:
             return checkpoint
@@ -329,8 +360,8 @@ class DurableWorkflow:
             hosted = await self._definition()
             handle.workflow_name = self.name
             async for event in self._caller.events(call, handle, self.name, hosted):
-                if event.type == "status" and event.state is not None:
-                    self._status = event.state
+                handle.note(event, call.responses or ())
+                self._status = handle.status
                 yield event
         finally:
             if id(self._active.get(handle.thread_id)) == token:
