@@ -24,6 +24,7 @@ from agent_framework import (
 )
 
 from ..adapter._framework import (
+    cancellation,
     coerce_response,
     drop_restored_events,
     has_messages,
@@ -35,6 +36,7 @@ from ..adapter._framework import (
 )
 from ..adapter._hosting import HostedWorkflow
 from ..adapter._records import RecordWriter
+from ..adapter._values import validation_errors
 from ..workflows._messages import SuperstepInput
 from ._capture import Capture
 from ._live import LiveRun, Stream
@@ -165,10 +167,14 @@ async def _begin(
         return workflow.run(checkpoint_id=capture.base.checkpoint_id, checkpoint_storage=capture, stream=True)
     if live.raw is None or capture.base is not None:
         await _restore(hosted, workflow, capture)
+    if step.mode == "cancel":
+        return await cancellation(workflow, list(arguments.responses), capture, **kwargs)
     if step.mode == "message":
         return workflow.run(arguments.message, checkpoint_storage=capture, stream=True, **kwargs)
     together = any(answer.call_id is not None for answer in step.responses or [])
     accepted = await _accepted(workflow, arguments.responses, run, together=together)
+    if run.rejected and not together:
+        _explain(step, await pending_events(workflow), run)
     if run.rejected and not accepted:
         return None
     return workflow.run(responses=accepted, checkpoint_storage=capture, stream=True, **kwargs)
@@ -260,6 +266,19 @@ async def _accepted(
             run.rejected[request_id] = "Not delivered: another response of the same call was refused."
         return {}
     return accepted
+
+
+def _explain(step: SuperstepInput, pending: Mapping[str, WorkflowEvent[Any]], run: FrameworkRun) -> None:
+    """Add what is wrong with refused answers from outside, and warn of them where the thread's readers see it."""
+    for answer in step.responses or []:
+        error, event = run.rejected.get(answer.request_id), pending.get(answer.request_id)
+        if error is None:
+            continue
+        if event is not None:
+            error = "; ".join([error, *validation_errors(answer.response, event.response_type)])
+            run.rejected[answer.request_id] = error
+        warning = f"The answer to request {answer.request_id!r} is refused: {error}"
+        run.add(new_event("warning", data=warning, origin=WorkflowEventSource.FRAMEWORK), 0)
 
 
 @asynccontextmanager

@@ -65,7 +65,7 @@ def result_of(
 ) -> SuperstepResult:
     writer = run.writer
     state: Literal["running", "waiting", "idle"] = "running"
-    if run.rejected and not writer.records:
+    if run.rejected and capture.last is None:
         state = "waiting"
     elif run.finished:
         state = "waiting" if run.pending else "idle"

@@ -17,6 +17,7 @@ from ._errors import (
     NoWorkerError,
     PayloadError,
     PendingRequestsError,
+    RequestExpiredError,
     RunCancelledError,
     RunFailedError,
     RunTerminatedError,
@@ -31,6 +32,7 @@ from ._lineage import CheckpointInfo
 from ._options import DurableOptions
 from ._plugin import AgentFrameworkPlugin
 from ._position import EventPosition, LiveEventsVoid, position_of
+from ._request_rules import RequestPolicy
 from ._storage import HistoryCheckpointStorage
 
 __all__ = [
@@ -54,6 +56,8 @@ __all__ = [
     "NoWorkerError",
     "PayloadError",
     "PendingRequestsError",
+    "RequestExpiredError",
+    "RequestPolicy",
     "Response",
     "RunCancelledError",
     "RunFailedError",

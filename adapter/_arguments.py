@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 from agent_framework import WorkflowInvocationKwargs
 from pydantic import ValidationError
 
-from ..workflows._messages import RespondSignal, Value
+from ..workflows._messages import CancelSignal, RespondSignal, Value
 from ._checkpoint import Response
 from ._errors import PayloadError
 from ._framework import matches
@@ -99,6 +99,33 @@ def encode_responses(
         batch[0].function_invocation_kwargs = function_invocation_kwargs
         batch[0].client_kwargs = client_kwargs
     return batch
+
+
+def encode_cancellation(
+    request_ids: list[str], call_id: str, function_invocation_kwargs: Value | None, client_kwargs: Value | None
+) -> list[RespondSignal]:
+    """Return requests to cancel as a run begins with them."""
+    return [
+        RespondSignal(
+            request_id=request_id,
+            call_id=call_id,
+            cancel=True,
+            streaming=False,
+            function_invocation_kwargs=function_invocation_kwargs,
+            client_kwargs=client_kwargs,
+        )
+        for request_id in request_ids
+    ]
+
+
+def cancel_signal(batch: list[RespondSignal]) -> CancelSignal:
+    """Return requests to cancel as the signal to an open run carries them."""
+    return CancelSignal(
+        request_ids=[entry.request_id for entry in batch],
+        call_id=batch[0].call_id,
+        function_invocation_kwargs=batch[0].function_invocation_kwargs,
+        client_kwargs=batch[0].client_kwargs,
+    )
 
 
 def refuse_tools() -> NoReturn:

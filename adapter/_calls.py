@@ -15,6 +15,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..workflows._messages import (
+    CANCEL_SIGNAL,
     EVENTS_QUERY,
     PENDING_REQUESTS_QUERY,
     RESPOND_SIGNAL,
@@ -22,11 +23,12 @@ from ..workflows._messages import (
     WORKFLOW_TYPE,
     EventPage,
     PendingRequest,
+    RespondSignal,
     RunInput,
     RunStatus,
     Value,
 )
-from ._arguments import encode_message, encode_responses, unwrap_message
+from ._arguments import cancel_signal, encode_cancellation, encode_message, encode_responses, unwrap_message
 from ._checkpoint import Checkpoint
 from ._client import rpc_errors
 from ._errors import (
@@ -68,6 +70,8 @@ class Call:
     responses: Mapping[str, Any] | None
     streaming: bool
     after: int | None
+    cancelled: list[str] | None
+    """Ids of requests to cancel."""
     checkpoint_id: str | None
     storage: CheckpointStorage | None
     """Where `checkpoint_id` is; None for Temporal history."""
@@ -105,7 +109,7 @@ class Caller:
             reader = await self._begin(call, handle, name, hosted, tip, call.checkpoint_id)
         elif call.message is not None:
             reader = await self._message(call, handle, name, hosted, tip)
-        elif call.responses is not None:
+        elif call.responses is not None or call.cancelled is not None:
             reader = await self._respond(call, handle, name, hosted, tip)
         else:
             reader = await self._resume(call, handle, name, hosted, tip)
@@ -160,19 +164,15 @@ class Caller:
         self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None, tip: ThreadTip
     ) -> CallReader:
         responses = call.responses or {}
-        _refuse_no_responses(responses)
-        if tip.state in ("new", "idle") or (tip.state != "open" and tip.checkpoint is None):
+        if call.cancelled is None:
+            _refuse_no_responses(responses)
+        nothing = tip.state == "new" or (tip.state == "idle" and call.cancelled is None)
+        if nothing or (tip.state != "open" and tip.checkpoint is None):
             raise RuntimeError(NO_PENDING)
         call_id = uuid.uuid4().hex
-        batch = encode_responses(
-            responses,
-            call_id=call_id,
-            streaming=call.streaming,
-            function_invocation_kwargs=call.function_invocation_kwargs,
-            client_kwargs=call.client_kwargs,
-        )
+        batch = _encode(call, call_id)
         if tip.state != "open":
-            run_input = self._input(call, name, tip, mode="responses")
+            run_input = self._input(call, name, tip, mode="responses" if call.cancelled is None else "cancel")
             run_input.responses = batch
             run_input.discard_in_flight = tip.state == "failed"
             return await self._start(call, handle, hosted, run_input, call_id=call_id)
@@ -193,7 +193,10 @@ class Caller:
         )
         run = self._client.get_workflow_handle(handle.thread_id, run_id=status.run_id)
         with rpc_errors(self._client, f"answer thread {handle.thread_id!r}"):
-            await run.signal(RESPOND_SIGNAL, batch)
+            if call.cancelled is None:
+                await run.signal(RESPOND_SIGNAL, batch)
+            else:
+                await run.signal(CANCEL_SIGNAL, cancel_signal(batch))
         await self._raise_rejected(handle.thread_id, status, call_id)
         return reader
 
@@ -227,7 +230,8 @@ class Caller:
         checkpoint_id: str,
     ) -> CallReader:
         _refuse_no_responses(call.responses)
-        run_input = self._input(call, name, tip, mode="resume" if call.responses is None else "responses")
+        mode = "responses" if call.responses is not None else "cancel" if call.cancelled is not None else "resume"
+        run_input = self._input(call, name, tip, mode=mode)
         if call.storage is None or hosted is None:
             if tip.state != "new":
                 raise ThreadExistsError(
@@ -243,15 +247,9 @@ class Caller:
         else:
             await seed_from_storage(run_input, handle.thread_id, hosted, call.storage, checkpoint_id)
         call_id = None
-        if call.responses is not None:
+        if mode != "resume":
             call_id = uuid.uuid4().hex
-            run_input.responses = encode_responses(
-                call.responses,
-                call_id=call_id,
-                streaming=call.streaming,
-                function_invocation_kwargs=call.function_invocation_kwargs,
-                client_kwargs=call.client_kwargs,
-            )
+            run_input.responses = _encode(call, call_id)
         return await self._start(call, handle, hosted, run_input, call_id=call_id)
 
     def _input(self, call: Call, name: str, tip: ThreadTip, *, mode: Any) -> RunInput:
@@ -398,6 +396,18 @@ class Caller:
                         f"{self._task_queue}`."
                     ) from error
                 raise
+
+
+def _encode(call: Call, call_id: str) -> list[RespondSignal]:
+    if call.cancelled is not None:
+        return encode_cancellation(call.cancelled, call_id, call.function_invocation_kwargs, call.client_kwargs)
+    return encode_responses(
+        call.responses or {},
+        call_id=call_id,
+        streaming=call.streaming,
+        function_invocation_kwargs=call.function_invocation_kwargs,
+        client_kwargs=call.client_kwargs,
+    )
 
 
 def _refuse_no_responses(responses: Mapping[str, Any] | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import uuid
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Unpack, overload
 
 from agent_framework import (
@@ -120,8 +120,8 @@ class DurableWorkflow:
             checkpoint: The thread to go on with, alone: follow what runs, or resume what failed.
             checkpoint_id: Begin a new thread from that checkpoint, as it was or with `responses`: of any thread of this
                 workflow (`checkpoints` lists them), which stays as it is, or of `checkpoint_storage`.
-            checkpoint_storage: Takes a copy of each checkpoint as the stream passes it; history stays the truth. With
-                `checkpoint_id` it is where that checkpoint is, too.
+            checkpoint_storage: Takes a copy of each checkpoint as the stream passes it; history stays the truth. One
+                that fails is logged, as in process. With `checkpoint_id` it is where that checkpoint is, too.
             after: With `checkpoint` alone: give the thread's events with a greater offset, from -1 for all of them, and
                 do not resume a run that failed. Left out, it is the handle's own offset.
             tools: Refused: live objects cannot travel.
@@ -255,6 +255,51 @@ class DurableWorkflow:
         """
         return await self._caller.pending_requests(self._handle(checkpoint).thread_id)
 
+    async def cancel_pending_requests(
+        self,
+        request_ids: Collection[str],
+        *,
+        checkpoint: Checkpoint | None = None,
+        checkpoint_id: str | None = None,
+        checkpoint_storage: CheckpointStorage | None = None,
+        tools: Tools | None = None,
+        function_invocation_kwargs: InvocationKwargs | None = None,
+        client_kwargs: InvocationKwargs | None = None,
+    ) -> WorkflowRunResult:
+        """Cancel pending requests and go on, as the framework's method of that name; costs what responses cost.
+
+        Args:
+            request_ids: What to cancel; ids that are not pending are left out, as in process.
+            checkpoint: The thread; the facade's own when left out.
+            checkpoint_id: See `run_stream`.
+            checkpoint_storage: See `run_stream`.
+            tools: See `run_stream`.
+            function_invocation_kwargs: See `run_stream`.
+            client_kwargs: See `run_stream`.
+
+        Raises:
+            ValueError: When there are no ids, or one is no id.
+            RuntimeError: When the thread has no checkpoint, so that nothing can be pending.
+        """
+        selected = list(dict.fromkeys(request_ids))
+        if not selected or not all(isinstance(request_id, str) and request_id for request_id in selected):
+            raise ValueError("Pending workflow request IDs must be non-empty strings.")
+        response_stream = self._stream(
+            None,
+            stream=False,
+            responses=None,
+            cancelled=selected,
+            checkpoint=checkpoint,
+            checkpoint_id=checkpoint_id,
+            checkpoint_storage=checkpoint_storage,
+            include_status_events=False,
+            after=None,
+            tools=tools,
+            function_invocation_kwargs=function_invocation_kwargs,
+            client_kwargs=client_kwargs,
+        )
+        return await response_stream.get_final_response()
+
     async def cancel(self, checkpoint: Checkpoint | None = None) -> None:
         """Cancel what runs in the thread; the cancellation reaches the running executor. One round trip.
 
@@ -313,9 +358,11 @@ class DurableWorkflow:
         tools: Tools | None,
         function_invocation_kwargs: InvocationKwargs | None,
         client_kwargs: InvocationKwargs | None,
+        cancelled: list[str] | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult]:
         message, responses = split_message(message, responses)
-        if checkpoint is None or message is not None or responses is not None or checkpoint_id is not None:
+        given = message is not None or responses is not None or checkpoint_id is not None
+        if cancelled is None and (checkpoint is None or given):
             validate_run_params(message, responses, checkpoint_id)
         if after is not None and (
             checkpoint is None or not (message is None and responses is None and checkpoint_id is None)
@@ -339,6 +386,7 @@ class DurableWorkflow:
             responses=responses,
             streaming=stream,
             after=after,
+            cancelled=cancelled,
             checkpoint_id=checkpoint_id,
             storage=None if is_history_of(checkpoint_storage, self._client) else checkpoint_storage,
             mirror=None if isinstance(checkpoint_storage, HistoryCheckpointStorage) else checkpoint_storage,

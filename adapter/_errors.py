@@ -16,6 +16,7 @@
     ├── PendingRequestsError        this thread waits for responses
     ├── GraphChangedError           the checkpoint was made by another graph
     └── RunFailedError              the run ended otherwise than idle
+        ├── RequestExpiredError     nobody answered a request by its deadline
         ├── RunCancelledError
         ├── RunTerminatedError
         └── RunTimedOutError
@@ -92,6 +93,10 @@ class GraphChangedError(DurableWorkflowError, WorkflowCheckpointException):
 
 class RunFailedError(DurableWorkflowError):
     """The run failed with an error whose type is not known in this process."""
+
+
+class RequestExpiredError(RunFailedError):
+    """Nobody answered a request by its deadline; the thread can still go on from its last checkpoint."""
 
 
 class RunCancelledError(RunFailedError):

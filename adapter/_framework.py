@@ -10,8 +10,8 @@ import enum
 import logging
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -21,8 +21,10 @@ from agent_framework import (
     AgentSession,
     ChatResponse,
     ChatResponseUpdate,
+    CheckpointStorage,
     Content,
     Message,
+    ResponseStream,
     Workflow,
     WorkflowEvent,
     WorkflowExecutor,
@@ -112,6 +114,12 @@ def request_types(executor: Any) -> list[tuple[Any, Any]]:
     return list(getattr(executor, "_response_handlers", {}))
 
 
+def built_storage(workflow: Workflow) -> CheckpointStorage | None:
+    """Return the checkpoint storage a workflow was built with."""
+    storage: CheckpointStorage | None = getattr(workflow._runner_context, "_checkpoint_storage", None)
+    return storage
+
+
 def set_streaming(workflow: Workflow, streaming: bool) -> None:
     """Set what agents emit. The run must be a stream to be stopped after a superstep, whatever the caller asked for."""
     workflow._runner_context.set_streaming(streaming)
@@ -120,6 +128,48 @@ def set_streaming(workflow: Workflow, streaming: bool) -> None:
 async def pending_events(workflow: Workflow) -> dict[str, WorkflowEvent[Any]]:
     """Return the pending request_info events of a restored workflow."""
     return dict(await workflow._runner_context.get_pending_request_info_events())
+
+
+async def cancellation(
+    workflow: Workflow, request_ids: Collection[str], storage: CheckpointStorage, **kwargs: Any
+) -> ResponseStream[WorkflowEvent[Any], WorkflowRunResult]:
+    """Return the events of the framework's `cancel_pending_requests` as a stream, which can be left after a superstep.
+
+    The method itself runs to the end. It is made to hand out what it is about to run: its cancelling, as the beginning
+    of a run like any other.
+
+    Args:
+        workflow: The restored workflow.
+        request_ids: What to cancel.
+        storage: Takes the checkpoints.
+        **kwargs: Invocation kwargs of the run.
+    """
+    run = workflow._run_workflow_with_tracing
+    begun: dict[str, Any] = {}
+    nothing: list[WorkflowEvent[Any]] = []
+
+    async def hand_out(**arguments: Any) -> AsyncIterator[WorkflowEvent[Any]]:
+        begun.update(arguments)
+        for event in nothing:
+            yield event
+
+    workflow._run_workflow_with_tracing = hand_out  # type: ignore[method-assign, assignment]
+    try:
+        await workflow.cancel_pending_requests(request_ids, **kwargs)
+    finally:
+        del workflow._run_workflow_with_tracing
+
+    async def events() -> AsyncIterator[WorkflowEvent[Any]]:
+        context = workflow._runner_context
+        context.set_runtime_checkpoint_storage(storage)
+        try:
+            async with aclosing(run(**begun)) as stream:
+                async for event in stream:
+                    yield event
+        finally:
+            context.clear_runtime_checkpoint_storage()
+
+    return ResponseStream(events(), finalizer=lambda found: finalize_events(found, include_status_events=True))
 
 
 async def has_messages(workflow: Workflow) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
 from ..workflows._messages import RunOptions
+from ._request_rules import RequestPolicy, rules_of
 
 
 class OptionArguments(TypedDict, total=False):
@@ -23,6 +25,9 @@ class OptionArguments(TypedDict, total=False):
     server_timeout: timedelta
     history_bytes_per_run: int
     supersteps_per_run: int | None
+    mirror: str | None
+    requests: RequestPolicy | Mapping[str, RequestPolicy] | None
+    search_attributes: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,14 @@ class DurableOptions:
             4 MB. It does so too when the server suggests it (by default at 4,096 events or 4 MB). Each new run stores
             one checkpoint whole.
         supersteps_per_run: Continue as new after this many supersteps; no bound.
+        mirror: Name of a mirror of the workers, `AgentFrameworkPlugin(mirrors={name: ...})`, that each checkpoint of
+            these runs is copied to; none. Costs the worker one `save` a checkpoint, in the background, and no history.
+        requests: Reminders and deadlines of pending requests, a `RequestPolicy` for all of them, or a mapping whose
+            keys are request ids, executor ids or request types (`module:Class` or `Class`), looked for in that order,
+            with `*` for all others; none.
+        search_attributes: Show workflow, state, number of pending requests and thread as search attributes, which
+            `register_search_attributes` registers; costs one history event each time a run begins or ends to wait, and
+            one at its end. Left out, they are shown where they are registered: one round trip for a facade's first run.
 
     Raises:
         ValueError: For a value that cannot work, when the options are built.
@@ -62,6 +75,9 @@ class DurableOptions:
     server_timeout: timedelta = timedelta(minutes=2)
     history_bytes_per_run: int = 4_000_000
     supersteps_per_run: int | None = None
+    mirror: str | None = None
+    requests: RequestPolicy | Mapping[str, RequestPolicy] | None = None
+    search_attributes: bool | None = None
 
     def __post_init__(self) -> None:
         for name in (
@@ -91,6 +107,7 @@ class DurableOptions:
             raise ValueError(f"`retry_backoff` must be 1 or more, got {self.retry_backoff!r}.")
         if self.retry_maximum_interval < self.retry_initial_interval:
             raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")
+        rules_of(self.requests)
 
     def to_wire(self) -> RunOptions:
         """Return the options as the workflow takes them."""
@@ -103,4 +120,6 @@ class DurableOptions:
             retry_maximum_interval=self.retry_maximum_interval.total_seconds(),
             history_bytes_per_run=self.history_bytes_per_run,
             supersteps_per_run=self.supersteps_per_run,
+            mirror=self.mirror,
+            requests=rules_of(self.requests),
         )

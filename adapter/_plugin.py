@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -21,9 +21,9 @@ from ._converter import with_frames
 from ._errors import HostingError
 from ._hosting import HostedWorkflow, WorkflowEntry, host_all, is_workflow
 
-_PASSED_THROUGH = ("pydantic", "pydantic_core", "agent_framework_temporal")
-"""Modules the sandbox takes from outside: pydantic for speed, ours because the wire models must be the same classes
-that the payload converter knows. Neither does anything that is not deterministic when imported."""
+_PASSED_THROUGH = ("pydantic", "pydantic_core", "jsonschema_rs", "agent_framework_temporal")
+"""Modules the sandbox takes from outside: pydantic and jsonschema_rs for speed, ours because the wire models must be
+the same classes that the payload converter knows. None does anything that is not deterministic when imported."""
 
 _SDK_STICKY_TIMEOUT = timedelta(seconds=10)
 _STICKY_TIMEOUT = timedelta(seconds=3)

@@ -23,6 +23,7 @@ _BYTES = "agent_framework_temporal.bytes"
 _FLOAT = "agent_framework_temporal.float"
 """Keys of the stand-ins of what JSON cannot say: bytes that are no text, NaN and the infinities."""
 _PREVIEW_TEXT = 500
+_MAX_ERRORS = 5
 
 
 def to_json_value(value: Any, what: str) -> Any:
@@ -140,6 +141,21 @@ def build(data: Any, annotation: Any, *, marked: bool = False) -> Any:
 
 def _has_fields(annotation: Any) -> bool:
     return isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or issubclass(annotation, BaseModel))
+
+
+def validation_errors(data: Any, annotation: Any) -> list[str]:
+    """Say what pydantic finds wrong with JSON data for a type; never the data itself, which may be anybody's."""
+    adapter = _adapter(annotation)
+    if adapter is None:
+        return []
+    try:
+        adapter.validate_json(to_json(data))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        return [f"{'.'.join(map(str, item['loc'])) or 'response'}: {item['msg']}" for item in found[:_MAX_ERRORS]]
+    except Exception as error:  # Validators are the type's own code.
+        return [type(error).__name__]
+    return []
 
 
 def json_schema(annotation: Any) -> dict[str, Any] | None:

@@ -7,18 +7,22 @@ the JSON stays readable in the Temporal Web UI and the frame costs no base64.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
 WORKFLOW_TYPE = "AgentFrameworkWorkflow"
 SUPERSTEP_ACTIVITY = "superstep"
 RESPOND_SIGNAL = "respond"
+CANCEL_SIGNAL = "cancel_requests"
 EVENTS_QUERY = "events"
 STATUS_QUERY = "status"
 PENDING_REQUESTS_QUERY = "pending_requests"
+MIRROR_RECORDS = frozenset({"mirror_behind", "mirror_caught_up"})
+"""Event records of ours that tell of a mirror; `data` is its name, `error` why it does not take checkpoints."""
 
 RunState = Literal["running", "waiting", "idle", "failed"]
+DeadlineAction = Literal["fail", "cancel", "default"]
 
 
 class WireModel(BaseModel):
@@ -104,8 +108,9 @@ class ErrorDetails(WireModel):
 class EventRecord(WireModel):
     """One entry of a thread's durable event log.
 
-    `type` is a framework event type, or one of ours: `response_accepted`, `response_rejected` (the audit trail of
-    answers), which the facade does not yield as framework events.
+    `type` is a framework event type, or one of ours, which the facade does not yield as framework events: the audit
+    trail of requests, `response_accepted`, `response_rejected`, `request_cancelled`, `request_reminder` and
+    `request_expired`.
     """
 
     offset: int
@@ -136,6 +141,14 @@ class EventRecord(WireModel):
     error: str | None = None
 
 
+class RefusedAnswer(WireModel):
+    """An answer that did not fit the declared type, so that its request still waits."""
+
+    at: str
+    responder: str | None = None
+    error: str
+
+
 class PendingRequest(WireModel):
     """A request_info that waits for its response."""
 
@@ -148,6 +161,14 @@ class PendingRequest(WireModel):
     response_type: str
     request_schema: dict[str, Any] | None = None
     response_schema: dict[str, Any] | None = None
+    workflow_name: str | None = None
+    errors: list[RefusedAnswer] = Field(default_factory=list)
+    """The last answers that were refused."""
+    remind_at: str | None = None
+    reminded_at: str | None = None
+    deadline: str | None = None
+    on_deadline: DeadlineAction | None = None
+    expired_at: str | None = None
 
 
 class ResponseInput(WireModel):
@@ -158,6 +179,7 @@ class ResponseInput(WireModel):
     type: str | None = None
     responder: str | None = None
     call_id: str | None = None
+    received_at: str | None = None
 
 
 class RespondSignal(WireModel):
@@ -177,6 +199,43 @@ class RespondSignal(WireModel):
     """Whether agents emit updates in the supersteps that follow; unset: as in the supersteps before."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
+    received_at: str | None = None
+    """Set by the workflow, as are the next two; what a sender writes there is dropped."""
+    cancel: bool = False
+    """The request is cancelled instead of answered."""
+    checked: bool = False
+    """The answer came as an update, so it fits the response schema."""
+
+
+class CancelSignal(WireModel):
+    """The JSON of signal `cancel_requests`: `{"request_ids": [...], "responder"?: ...}`."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    request_ids: list[Annotated[str, Field(min_length=1, max_length=512)]] = Field(max_length=1_000)
+    responder: str | None = Field(default=None, max_length=512)
+    call_id: str | None = Field(default=None, max_length=128)
+    """See `RespondSignal.call_id`."""
+    function_invocation_kwargs: Value | None = None
+    client_kwargs: Value | None = None
+
+
+class RespondReceipt(WireModel):
+    """Result of update `respond`: what was taken, not yet what came of it."""
+
+    queued: list[str] = Field(default_factory=list)
+    """Ids of pending requests; the answers are delivered with the next supersteps."""
+    early: list[str] = Field(default_factory=list)
+    """Ids of requests that are not asked (yet); the answers wait for them."""
+
+
+class RequestRule(WireModel):
+    """When to remind of a request and what to do about it at last; durations in seconds."""
+
+    remind_after: float | None = None
+    deadline: float | None = None
+    on_deadline: DeadlineAction = "fail"
+    default: Value | None = None
 
 
 class RunOptions(WireModel):
@@ -190,6 +249,12 @@ class RunOptions(WireModel):
     retry_maximum_interval: float = 60.0
     history_bytes_per_run: int = 4_000_000
     supersteps_per_run: int | None = None
+    mirror: str | None = None
+    """Name of the worker's mirror that takes a copy of each checkpoint."""
+    requests: dict[str, RequestRule] = Field(default_factory=dict)
+    """By request id, executor id, or request type; `*` is for all others."""
+    search_attributes: bool = False
+    """Whether the namespace knows our search attributes; a run that upserts one it does not know is stuck."""
 
 
 class ContinuedRun(WireModel):
@@ -216,9 +281,9 @@ class RunInput(Framed):
 
     version: int = 1
     workflow_name: str
-    mode: Literal["message", "responses", "resume", "continue"]
-    """`message`: a new message for the start executor; `responses`: to requests pending in `base`; `resume`: go on from
-    `base` as it stands; `continue`: continued as new in the middle."""
+    mode: Literal["message", "responses", "cancel", "resume", "continue"]
+    """`message`: a new message for the start executor; `responses`: to requests pending in `base`; `cancel`: requests
+    pending in `base`; `resume`: go on from `base` as it stands; `continue`: continued as new in the middle."""
     continued: ContinuedRun | None = None
     """Only with `continue`."""
     message: Value | None = None
@@ -242,13 +307,14 @@ class SuperstepInput(WireModel):
 
     version: int = 1
     workflow_name: str
-    mode: Literal["message", "responses", "resume", "continue", "store"]
-    """`message`, `responses`, `resume` begin a run of the framework workflow; `continue` is its next superstep; `store`
-    runs nothing and only stores `base` whole."""
+    mode: Literal["message", "responses", "cancel", "resume", "continue", "store"]
+    """`message`, `responses`, `cancel`, `resume` begin a run of the framework workflow; `continue` is its next
+    superstep; `store` runs nothing and only stores `base` whole."""
     base: CheckpointRef | None = None
     graph_hash: str | None = None
     discard_in_flight: bool = False
     responses: list[ResponseInput] | None = None
+    """With `cancel` the requests that are cancelled."""
     answered: list[str] = Field(default_factory=list)
     """Request ids the current run of the framework workflow was given responses for."""
     function_invocation_kwargs: Value | None = None
@@ -267,6 +333,7 @@ class SuperstepInput(WireModel):
     """Their size in history."""
     pending_status: bool = False
     """Whether this run has already emitted IN_PROGRESS_PENDING_REQUESTS."""
+    mirror: str | None = None
 
 
 class SuperstepOutcome(Framed):

@@ -11,12 +11,12 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from temporalio import workflow
-from temporalio.common import RawValue, RetryPolicy
+from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from ._answers import Answers, RejectedAnswerError, parse
-    from ._failure import failure_of
+    from ._attributes import Attributes
+    from ._failure import expiry_of, failure_of, retry_policy
     from ._log import EventLog
     from ._messages import (
         EVENTS_QUERY,
@@ -28,20 +28,21 @@ with workflow.unsafe.imports_passed_through():
         CheckpointRef,
         ContinuedRun,
         EventPage,
-        EventRecord,
         PendingRequest,
+        RespondReceipt,
         RespondSignal,
         RunFailure,
         RunInput,
         RunResult,
         RunState,
         RunStatus,
+        SuperstepFailure,
         SuperstepInput,
         SuperstepResult,
     )
+    from ._requests import RequestExpiredError, Requests
+    from ._signals import RejectedAnswerError
 
-MAX_WORKER_LOSSES = 100
-"""Attempts of one superstep beyond `max_attempts`: a lost worker is not the executor's failure."""
 TIMEOUT_GRACE = timedelta(seconds=30)
 """The activity ends a superstep that takes too long itself, so that its events are not lost; the server is the second
 line, for an executor that cannot be cancelled."""
@@ -67,7 +68,9 @@ class AgentFrameworkWorkflow:
         self._input = run_input
         continued = run_input.continued
         self._log = EventLog(continued.events[0].offset if continued and continued.events else run_input.next_offset)
-        self._answers = Answers()
+        self._requests = Requests(self._log, run_input.options.requests, run_input.workflow_name)
+        self._answers = self._requests.answers
+        self._attributes = Attributes(enabled=run_input.options.search_attributes, fresh=continued is None)
         self._state: RunState = "running"
         self._checkpoint = run_input.base if run_input.base_facts is None else _ref(run_input.base_facts)
         self._graph_hash = run_input.graph_hash
@@ -80,7 +83,6 @@ class AgentFrameworkWorkflow:
         self._streaming = run_input.streaming
         self._outputs: list[Any] = []
         self._outputs_bytes = 0
-        self._deferred: list[EventRecord] = []
         self._answering: list[str] = []
         self._supersteps = 0
         if continued is not None:
@@ -106,7 +108,7 @@ class AgentFrameworkWorkflow:
                 step = self._step("continue")
 
     async def _first_step(self, run_input: RunInput) -> SuperstepInput:
-        if run_input.mode == "responses":
+        if run_input.mode in ("responses", "cancel"):
             step = self._responses_step(run_input.responses or [])
         elif run_input.continued is not None and run_input.continued.waiting:
             # It may wait for longer than the run before is retained, whose history holds its checkpoint.
@@ -118,7 +120,7 @@ class AgentFrameworkWorkflow:
         return step
 
     async def _next_answers(self) -> SuperstepInput:
-        self._state = "waiting"
+        self._enter("waiting")
         info = workflow.info()
         size, length = info.get_current_history_size(), info.get_current_history_length()
 
@@ -128,10 +130,13 @@ class AgentFrameworkWorkflow:
             grown = info.get_current_history_size() - size > MAX_WAITING_BYTES
             return self._is_large() and (grown or info.get_current_history_length() - length > MAX_WAITING_EVENTS)
 
-        await workflow.wait_condition(lambda: self._answers.ready or flooded())
-        if not self._answers.ready:
+        try:
+            ready = await self._requests.wait(flooded)
+        except RequestExpiredError as error:
+            self._expire(error)
+        if not ready:
             self._continue_as_new(waiting=True)
-        self._state = "running"
+        self._enter("running")
         return self._responses_step(self._answers.take())
 
     def _is_large(self) -> bool:
@@ -188,25 +193,41 @@ class AgentFrameworkWorkflow:
 
     @workflow.signal(dynamic=True)
     def on_signal(self, name: str, arguments: Sequence[RawValue]) -> None:
-        """Take signal `respond`: one answer, or a list that is delivered together.
+        """Take signal `respond`, one answer or a list that is delivered together, or `cancel_requests`.
 
-        `{"request_id": ..., "response": ..., "responder"?: ...}`. Never fails the run: what is wrong is logged. A
-        dynamic handler, as the SDK fails the workflow task for ever when a named one gets too many arguments, drops
-        without a trace what is no JSON, and keeps signals of unknown names in memory.
+        `{"request_id": ..., "response": ..., "responder"?: ...}`; `{"request_ids": [...], "responder"?: ...}`. Never
+        fails the run: what is wrong is logged. A dynamic handler, as the SDK fails the workflow task for ever when a
+        named one gets too many arguments, drops without a trace what is no JSON, and keeps signals of unknown names in
+        memory.
         """
-        batch: list[RespondSignal] = []
-        try:
-            batch = parse(name, [self._json(argument) for argument in arguments])
-            self._answers.add(batch, busy=self._state == "running")
-        except RejectedAnswerError as error:
-            self._reject(batch, str(error))
+        self._requests.signal(name, arguments, busy=self._state == "running")
 
-    @staticmethod
-    def _json(argument: RawValue) -> Any:
+    @workflow.update(dynamic=True)
+    def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt:
+        """Take update `respond` or `cancel_requests`, of the same shapes as the signals.
+
+        It returns when the answer is accepted, not when it is delivered. Accepted means that it fits the response's
+        JSON schema; the type on the worker has the last word. Costs 2 history events, and none when it is rejected.
+
+        Raises:
+            ApplicationError: When it cannot be taken although it was checked; the run goes on.
+        """
         try:
-            return workflow.payload_converter().from_payload(argument.payload)
-        except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
-            raise RejectedAnswerError(f"Signal `respond` carries no JSON: {type(error).__name__}") from error
+            return self._requests.update(name, arguments, busy=self._state == "running")
+        except RejectedAnswerError as error:
+            raise error.to_failure() from error
+
+    @on_update.validator
+    def check_update(self, name: str, arguments: Sequence[RawValue]) -> None:
+        """Reject an update before it gets into history.
+
+        Raises:
+            ApplicationError: With the errors as its detail.
+        """
+        try:
+            self._requests.check_update(name, arguments, busy=self._state == "running")
+        except RejectedAnswerError as error:
+            raise error.to_failure() from error
 
     @workflow.query(name=EVENTS_QUERY, description="Event records with an offset greater than `after` (-1: all).")
     def events(self, after: int = -1, limit: int = 500) -> EventPage:
@@ -238,8 +259,8 @@ class AgentFrameworkWorkflow:
 
     @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
     def pending_requests(self) -> list[PendingRequest]:
-        """Return every pending request with its data and JSON schemas."""
-        return list(self._answers.pending.values())
+        """Return every pending request with its data, JSON schemas, deadline and refused answers."""
+        return self._requests.pending
 
     def _step(self, mode: str) -> SuperstepInput:
         return SuperstepInput.model_validate(
@@ -257,6 +278,7 @@ class AgentFrameworkWorkflow:
                 "chain_bytes": self._chain_bytes,
                 "pending_status": self._pending_status and mode == "continue",
                 "answered": self._answering,
+                "mirror": self._input.options.mirror,
             }
         )
 
@@ -266,7 +288,7 @@ class AgentFrameworkWorkflow:
             self._streaming = first.streaming
         self._answering = [answer.request_id for answer in batch]
         self._pending_status = False
-        step = self._step("responses")
+        step = self._step("cancel" if first.cancel else "responses")
         step.responses = self._answers.as_inputs(batch)
         step.offset += len(batch)  # Each answer's audit record comes before the superstep's events.
         step.function_invocation_kwargs = first.function_invocation_kwargs
@@ -283,12 +305,7 @@ class AgentFrameworkWorkflow:
                 start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + TIMEOUT_GRACE,
                 heartbeat_timeout=timedelta(seconds=options.heartbeat_timeout),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                retry_policy=RetryPolicy(
-                    initial_interval=timedelta(seconds=options.retry_initial_interval),
-                    backoff_coefficient=options.retry_backoff,
-                    maximum_interval=timedelta(seconds=options.retry_maximum_interval),
-                    maximum_attempts=options.max_attempts + MAX_WORKER_LOSSES,
-                ),
+                retry_policy=retry_policy(options),
                 summary=self._summary(step),
             )
         except ActivityError as error:
@@ -296,6 +313,10 @@ class AgentFrameworkWorkflow:
                 raise
             self._fail(step, error)
         self._commit(step, result)
+        try:
+            self._requests.settle(step, result)
+        except RequestExpiredError as expired:
+            self._expire(expired)
         return result
 
     def _summary(self, step: SuperstepInput) -> str:
@@ -305,21 +326,13 @@ class AgentFrameworkWorkflow:
         return f"superstep {self._superstep_number + 1}: {names}"[:200]
 
     def _commit(self, step: SuperstepInput, result: SuperstepResult) -> None:
-        for answer in step.responses or []:
-            error = result.rejected.get(answer.request_id)
-            if error is None:
-                self._answers.delivered(answer.request_id)
-            self._log.append(self._audit(answer.request_id, answer.responder, answer.call_id, error))
+        self._requests.taken(step, result)
         for record in result.events:
             self._log.append(record)
             if record.type == "output":
                 self._add_output(record.data)
             if record.state == "IN_PROGRESS_PENDING_REQUESTS":
                 self._pending_status = True
-        self._flush_deferred()
-        for unknown in self._answers.set_pending(result.pending, settled=result.state != "running"):
-            reason = f"Response provided for unknown request ID: {unknown.request_id}"
-            self._log.append(self._audit(unknown.request_id, unknown.responder, unknown.call_id, reason))
         facts = result.checkpoint
         if facts is None:
             return
@@ -335,8 +348,12 @@ class AgentFrameworkWorkflow:
             self._chain_length += 1
             self._chain_bytes += facts.frame_bytes
 
+    def _enter(self, state: RunState) -> None:
+        self._state = state
+        self._attributes.show(state, len(self._requests.pending))
+
     def _finish(self) -> RunResult:
-        self._state = "idle"
+        self._enter("idle")
         if self._checkpoint is None:
             raise ApplicationError("A superstep ended without a checkpoint; this is a bug.", non_retryable=True)
         return RunResult(
@@ -348,18 +365,22 @@ class AgentFrameworkWorkflow:
 
     def _fail(self, step: SuperstepInput, error: ActivityError) -> NoReturn:
         """End the run with the framework's own events and error; the last good checkpoint stays usable."""
-        self._state = "failed"
         failure = failure_of(error)
-        entered = failure.checkpoint is not None
-        for answer in step.responses or []:
-            reason = failure.rejected.get(answer.request_id, None if entered else failure.message)
-            self._log.append(self._audit(answer.request_id, answer.responder, answer.call_id, reason))
+        self._requests.failed(step, failure)
         if failure.checkpoint is not None:
             self._checkpoint = _ref(failure.checkpoint)
             self._graph_hash = failure.checkpoint.graph_hash
+        self._end(failure, error)
+
+    def _expire(self, error: RequestExpiredError) -> NoReturn:
+        """End the run because nobody has answered; its requests can still be answered from its last checkpoint."""
+        self._end(expiry_of(str(error)), error)
+
+    def _end(self, failure: SuperstepFailure, cause: Exception) -> NoReturn:
         for record in failure.events:
             self._log.append(record)
-        self._flush_deferred()
+        self._requests.flush()
+        self._enter("failed")
         raise ApplicationError(
             failure.message,
             RunFailure(
@@ -374,32 +395,7 @@ class AgentFrameworkWorkflow:
             ),
             type=failure.error_type,
             non_retryable=True,
-        ) from error
-
-    def _reject(self, batch: list[RespondSignal], error: str) -> None:
-        # While a superstep runs it numbers its events from the offset it was given: nothing may come in between.
-        self._deferred += [
-            self._audit(answer.request_id, answer.responder, answer.call_id, error) for answer in batch
-        ] or [self._audit(None, None, None, error)]
-        if self._state == "waiting":
-            self._flush_deferred()
-
-    def _flush_deferred(self) -> None:
-        for record in self._deferred:
-            self._log.append(record)
-        self._deferred.clear()
-
-    @staticmethod
-    def _audit(request_id: str | None, responder: str | None, call_id: str | None, error: str | None) -> EventRecord:
-        return EventRecord(
-            offset=0,
-            type="response_accepted" if error is None else "response_rejected",
-            at=workflow.now().isoformat(),
-            request_id=request_id,
-            responder=responder,
-            call_id=call_id,
-            error=error,
-        )
+        ) from cause
 
 
 def _ref(facts: CheckpointFacts) -> CheckpointRef:

@@ -8,18 +8,26 @@ import pytest
 from agent_framework_temporal.workflows import _answers
 from agent_framework_temporal.workflows._answers import (
     MAX_ANSWERED,
-    MAX_BATCH,
     MAX_EARLY,
+    MAX_REFUSED,
+    MAX_REFUSED_BYTES,
+    MAX_REPEATED,
     Answers,
-    RejectedAnswerError,
 )
-from agent_framework_temporal.workflows._messages import RESPOND_SIGNAL, PendingRequest, RespondSignal
+from agent_framework_temporal.workflows._messages import (
+    CANCEL_SIGNAL,
+    RESPOND_SIGNAL,
+    ContinuedRun,
+    PendingRequest,
+    RespondSignal,
+)
+from agent_framework_temporal.workflows._signals import MAX_BATCH, RejectedAnswerError, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 def _parse(argument: Any) -> list[RespondSignal]:
-    return _answers.parse(RESPOND_SIGNAL, [argument])
+    return parse(RESPOND_SIGNAL, [argument])
 
 
 def _request(request_id: str, request: Any = None, asked_at: str = "1") -> PendingRequest:
@@ -82,7 +90,7 @@ def test_one_answer_or_a_list_is_taken() -> None:
     ids=lambda argument: repr(argument)[:40],
 )
 def test_anything_else_is_refused_without_repeating_it(argument: Any) -> None:
-    with pytest.raises(RejectedAnswerError, match="Signal `respond` takes") as caught:
+    with pytest.raises(RejectedAnswerError, match="`respond` takes") as caught:
         _parse(argument)
     assert "secret" not in str(caught.value)
 
@@ -90,8 +98,8 @@ def test_anything_else_is_refused_without_repeating_it(argument: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "text"),
     [
-        ("other", [{"request_id": "a"}], "There is no signal 'other'"),
-        ("x" * 5_000, [], "There is no signal 'x{100}'"),
+        ("other", [{"request_id": "a"}], "There is no signal or update 'other'"),
+        ("x" * 5_000, [], "There is no signal or update 'x{100}'"),
         (RESPOND_SIGNAL, [], "takes one argument, got 0"),
         (RESPOND_SIGNAL, [{"request_id": "a"}, {"request_id": "b"}], "takes one argument, got 2"),
     ],
@@ -99,7 +107,7 @@ def test_anything_else_is_refused_without_repeating_it(argument: Any) -> None:
 )
 def test_another_signal_or_number_of_arguments_is_refused(name: str, arguments: list[Any], text: str) -> None:
     with pytest.raises(RejectedAnswerError, match=text):
-        _answers.parse(name, arguments)
+        parse(name, arguments)
 
 
 @given(st.recursive(st.one_of(st.none(), st.text(), st.integers()), lambda inner: st.lists(inner), max_leaves=5))
@@ -113,30 +121,126 @@ def test_any_json_is_an_answer_or_refused(argument: Any) -> None:
 
 def test_answers_of_a_batch_are_delivered_together_and_in_order() -> None:
     answers = _waiting("a", "b", "c")
-    answers.add([_answer("b"), _answer("a")], busy=False)
-    answers.add([_answer("c")], busy=False)
+    answers.add([_answer("b"), _answer("a")], busy=False, at="now")
+    answers.add([_answer("c")], busy=False, at="now")
     assert _taken(answers) == [["b", "a"], ["c"]]
 
 
-def test_a_second_answer_is_refused() -> None:
+def test_an_answer_after_the_one_that_counted_is_refused() -> None:
     answers = _waiting("a", "b")
-    answers.add([_answer("a")], busy=False)
-    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
-        answers.add([_answer("a")], busy=False)
+    answers.add([_answer("a")], busy=False, at="now")
     answers.take()
     answers.delivered("a")
     with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
-        answers.add([_answer("b"), _answer("a")], busy=False)
+        answers.add([_answer("b"), _answer("a")], busy=False, at="now")
     assert not answers.ready
     with pytest.raises(RejectedAnswerError, match="'b' is already answered"):
-        answers.add([_answer("b", "yes"), _answer("b", "no")], busy=False)
+        answers.add([_answer("b", "yes"), _answer("b", "no")], busy=False, at="now")
+
+
+def test_the_first_valid_answer_wins_and_the_rest_is_dropped() -> None:
+    """The first may turn out not to fit its type, so those behind it wait until that is known."""
+    answers = _waiting("a", "b")
+    for response in ("invalid", "valid", "late"):
+        answers.add([_answer("a", response)], busy=False, at="now")
+    assert answers.take()[0].response == "invalid"
+    answers.refused("a", "eve", "is no decision", at="now")
+    answers.set_pending([_request("a"), _request("b")], settled=True)
+    assert answers.take()[0].response == "valid"
+    answers.add([_answer("a", "later still")], busy=True, at="now")
+    dropped = answers.delivered("a")
+    assert [(answer.response, reason) for answer, reason in dropped] == [
+        ("late", "Request 'a' is already answered."),
+        ("later still", "Request 'a' is already answered."),
+    ]
+    assert not answers.set_pending([_request("b")], settled=True)
+    assert not answers.ready
+    assert list(answers.pending) == ["b"]
+
+
+def test_an_answer_held_to_the_schema_leaves_no_room_for_another() -> None:
+    answers = _waiting("a")
+    answers.add([_answer("a")], busy=False, at="now", checked=True)
+    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+        answers.add([_answer("a")], busy=False, at="now")
+
+
+def test_answers_that_wait_behind_another_are_bounded() -> None:
+    answers = _waiting("a")
+    for _ in range(MAX_REPEATED + 1):
+        answers.add([_answer("a")], busy=False, at="now")
+    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+        answers.add([_answer("a")], busy=False, at="now")
+
+
+def test_a_call_of_the_facade_is_dropped_whole() -> None:
+    answers = _waiting("a", "b")
+    answers.add([_answer("a")], busy=False, at="now")
+    answers.add([_answer("a", call_id="call"), _answer("b", call_id="call")], busy=False, at="now")
+    answers.take()
+    dropped = answers.delivered("a")
+    assert [(answer.request_id, reason[:13]) for answer, reason in dropped] == [
+        ("a", "Request 'a' i"),
+        ("b", "Not delivered"),
+    ]
+    assert not answers.ready
+
+
+def test_an_answer_to_the_question_before_is_no_answer_to_the_next_under_its_id() -> None:
+    answers = _waiting("approve")
+    answers.add([_answer("approve", "no")], busy=False, at="now")
+    answers.add([_answer("approve", "no, once more")], busy=False, at="now")
+    answers.take()
+    assert len(answers.delivered("approve")) == 1
+    answers.set_pending([_request("approve", "second draft")], settled=True)
+    assert not answers.ready
+
+
+def test_cancellations_leave_out_what_is_answered_or_not_pending() -> None:
+    answers = _waiting("a", "b")
+    (batch,) = (parse(CANCEL_SIGNAL, [{"request_ids": ["a", "b", "a", "c"], "responder": "ops"}]),)
+    assert [entry.request_id for entry in batch] == ["a", "b", "c"]
+    answers.add([_answer("b")], busy=False, at="now")
+    receipt = answers.add(batch, busy=False, at="now")
+    assert receipt.queued == ["a"]
+    with pytest.raises(RejectedAnswerError, match="'a' is being cancelled"):
+        answers.add([_answer("a")], busy=False, at="now")
+    with pytest.raises(RejectedAnswerError, match="Nothing to cancel: 'c'"):
+        answers.add(parse(CANCEL_SIGNAL, [{"request_ids": ["c"]}]), busy=False, at="now")
+    assert [[entry.cancel for entry in answers.take()] for _ in range(2)] == [[False], [True]]
+
+
+@pytest.mark.parametrize("argument", [None, 7, {}, {"request_ids": "a"}, {"request_ids": [7]}, {"request_ids": []}])
+def test_any_other_cancellation_is_refused(argument: Any) -> None:
+    with pytest.raises(RejectedAnswerError, match="`cancel_requests` takes"):
+        parse(CANCEL_SIGNAL, [argument])
+
+
+def test_what_only_the_workflow_may_say_is_dropped() -> None:
+    (answer,) = _parse({"request_id": "a", "cancel": True, "checked": True, "received_at": "never"})
+    assert (answer.cancel, answer.checked, answer.received_at) == (False, False, None)
+
+
+def test_refused_answers_are_told_with_the_request_and_bounded() -> None:
+    answers = _waiting(*(f"r{number}" for number in range(200)))
+    for number in range(MAX_REFUSED + 2):
+        answers.refused("r0", "eve", f"error {number}", at="now")
+    assert [refused.error for refused in answers.pending["r0"].errors] == ["error 2", "error 3", "error 4"]
+    for request_id in list(answers.pending):
+        answers.refused(request_id, None, "x" * 10_000, at="now")
+    size = sum(len(refused.error) for request in answers.pending.values() for refused in request.errors)
+    assert 0 < size <= MAX_REFUSED_BYTES + 500
+    answers.refused("unknown", None, "x", at="now")
+    continued = ContinuedRun(previous_run_id="r")
+    answers.hand_on(continued)
+    assert continued.pending[-1].errors
 
 
 def test_an_early_answer_waits_for_its_request() -> None:
     answers = Answers()
-    answers.add([_answer("later")], busy=True)
+    answers.add([_answer("later")], busy=True, at="now")
     with pytest.raises(RejectedAnswerError, match="'later' is already answered"):
-        answers.add([_answer("later", "again")], busy=True)
+        answers.add([_answer("later", "again")], busy=True, at="now")
     assert not answers.ready
     answers.set_pending([_request("later")], settled=True)
     assert [answer.response for answer in answers.take()] == ["yes"]
@@ -145,11 +249,12 @@ def test_an_early_answer_waits_for_its_request() -> None:
 def test_a_callers_answer_to_an_unknown_request_is_refused_unless_it_may_still_be_asked() -> None:
     answers = _waiting("a")
     with pytest.raises(RejectedAnswerError, match="Response provided for unknown request ID: b"):
-        answers.add([_answer("a", call_id="call"), _answer("b", call_id="call")], busy=False)
+        answers.add([_answer("a", call_id="call"), _answer("b", call_id="call")], busy=False, at="now")
     assert not answers.ready
-    answers.add([_answer("b", call_id="call")], busy=True)
+    answers.add([_answer("b", call_id="call")], busy=True, at="now")
     assert answers.set_pending([_request("a")], settled=False) == []
-    assert [answer.request_id for answer in answers.set_pending([_request("a")], settled=True)] == ["b"]
+    ((answer, reason),) = answers.set_pending([_request("a")], settled=True)
+    assert (answer.request_id, reason) == ("b", "Response provided for unknown request ID: b")
     assert answers.set_pending([_request("a"), _request("b")], settled=True) == []
     assert not answers.ready
 
@@ -165,33 +270,33 @@ def test_a_request_asked_again_under_its_own_id_can_be_answered_again() -> None:
     """An executor may choose its request ids: a loop asks for the same approval until it is given."""
     answers = Answers()
     answers.set_pending([_request("approve", "first draft", "1")], settled=True)
-    answers.add([_answer("approve", "no")], busy=False)
+    answers.add([_answer("approve", "no")], busy=False, at="now")
     answers.take()
     answers.delivered("approve")
     answers.set_pending([_request("approve", "second draft", "2")], settled=True)
     assert answers.pending["approve"].request == "second draft"
     assert answers.pending["approve"].asked_at == "2"
-    answers.add([_answer("approve", "yes")], busy=False)
+    answers.add([_answer("approve", "yes")], busy=False, at="now")
     assert [answer.response for answer in answers.take()] == ["yes"]
 
 
 def test_early_answers_are_bounded_and_a_refused_batch_leaves_nothing_behind() -> None:
     answers = _waiting("a")
     for number in range(MAX_EARLY):
-        answers.add([_answer(f"early-{number}")], busy=True)
+        answers.add([_answer(f"early-{number}")], busy=True, at="now")
     with pytest.raises(RejectedAnswerError, match="1000 answers to requests that were never asked"):
-        answers.add([_answer("a"), _answer("one-more")], busy=True)
+        answers.add([_answer("a"), _answer("one-more")], busy=True, at="now")
     assert not answers.ready
-    answers.add([_answer("a")], busy=True)
+    answers.add([_answer("a")], busy=True, at="now")
     assert answers.ready
 
 
 def test_early_answers_are_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_answers, "MAX_EARLY_BYTES", 1_000)
     answers = Answers()
-    answers.add([_answer("small")], busy=True)
+    answers.add([_answer("small")], busy=True, at="now")
     with pytest.raises(RejectedAnswerError, match="'large' is not kept"):
-        answers.add([_answer("large", "x" * 1_000)], busy=True)
+        answers.add([_answer("large", "x" * 1_000)], busy=True, at="now")
 
 
 def test_the_memory_of_answered_requests_is_bounded() -> None:
@@ -199,13 +304,17 @@ def test_the_memory_of_answered_requests_is_bounded() -> None:
     for number in range(MAX_ANSWERED + 5):
         answers.delivered(str(number))
     with pytest.raises(RejectedAnswerError):
-        answers.add([_answer(str(MAX_ANSWERED))], busy=False)
-    answers.add([_answer("0")], busy=False)
+        answers.add([_answer(str(MAX_ANSWERED))], busy=False, at="now")
+    answers.add([_answer("0")], busy=False, at="now")
 
 
 def test_an_answer_reaches_the_superstep_with_its_responder() -> None:
     (inputs,) = Answers.as_inputs(
-        [RespondSignal(request_id="a", response=1, type="builtins:int", responder="eve", call_id="c")]
+        [
+            RespondSignal(
+                request_id="a", response=1, type="builtins:int", responder="eve", call_id="c", received_at="now"
+            )
+        ]
     )
     assert inputs.model_dump() == {
         "request_id": "a",
@@ -213,4 +322,5 @@ def test_an_answer_reaches_the_superstep_with_its_responder() -> None:
         "type": "builtins:int",
         "responder": "eve",
         "call_id": "c",
+        "received_at": "now",
     }

@@ -1,0 +1,1 @@
+"""What people and other services do with requests, from outside and by the facade."""
