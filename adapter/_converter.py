@@ -33,17 +33,19 @@ class FramedJSONPayloadConverter(PydanticJSONPlainPayloadConverter):
         return value
 
 
+_FRAMED = FramedJSONPayloadConverter()
+_ENCODINGS = tuple(
+    _FRAMED if converter.encoding == _FRAMED.encoding else converter
+    for converter in DefaultPayloadConverter.default_encoding_payload_converters
+)
+
+
 class FramedPayloadConverter(CompositePayloadConverter):
     """Temporal's default converters with JSON replaced by `FramedJSONPayloadConverter`."""
 
     def __init__(self) -> None:
-        framed = FramedJSONPayloadConverter()
-        super().__init__(
-            *(
-                framed if converter.encoding == framed.encoding else converter
-                for converter in DefaultPayloadConverter.default_encoding_payload_converters
-            )
-        )
+        # The SDK makes a converter for each payload of a workflow task, so what has no state is made once.
+        super().__init__(*_ENCODINGS)
 
 
 def with_frames(existing: DataConverter | None) -> DataConverter:
