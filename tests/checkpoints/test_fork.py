@@ -101,6 +101,21 @@ async def test_a_waiting_one_as_it_was(client: Client) -> None:
         assert answered.get_outputs() == ["pen approved by original, order 1"]
 
 
+async def test_a_waiting_one_with_responses_leaves_the_original_waiting(client: Client) -> None:
+    """On one worker, whose live instance of the original has that very checkpoint."""
+    async with worker(client, shop) as task_queue:
+        durable = durable_shop(client, task_queue)
+        original = await waiting(durable)
+        before = await history_of(client, original.thread_id)
+        last = (await durable.checkpoints(original))[-1]
+        for by in ("bob", "eve"):
+            _, result = await fork(durable, last, responses=approved(by))
+            assert result.get_outputs() == [f"pen approved by {by}, order 1"]
+        assert await history_of(client, original.thread_id) == before
+        result = await durable.run(responses=approved(), checkpoint=original)
+        assert result.get_outputs() == ["pen approved by ada, order 1"]
+
+
 async def test_an_answered_one_with_other_responses(client: Client) -> None:
     async with worker(client, shop) as task_queue:
         durable = durable_shop(client, task_queue)
