@@ -1,0 +1,44 @@
+"""A fork of any checkpoint in the gallery gives what the framework gives when it restores that one in process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from agent_framework import Workflow
+from agent_framework_temporal import DurableWorkflow, HistoryCheckpointStorage
+from temporalio.client import Client
+
+from tests.parity._canonical import Canonical
+from tests.parity._turns import record
+from tests.parity.gallery import GALLERY, Row
+from tests.support import worker
+
+
+async def seen(runner: Workflow | DurableWorkflow, **arguments: Any) -> Any:
+    """Return what a caller sees: the events, and the error if there is one."""
+    events: list[Any] = []
+    error: str | None = None
+    try:
+        async for event in runner.run(stream=True, **arguments):
+            events.append(event)
+    except Exception as raised:
+        error = f"{type(raised).__name__}: {raised}"
+    return Canonical().events(events), error
+
+
+@pytest.mark.parametrize("row", GALLERY, ids=lambda row: row.name)
+async def test_row(row: Row, client: Client) -> None:
+    async with worker(client, row.build) as task_queue:
+        durable = DurableWorkflow(row.build, client=client, task_queue=task_queue, max_attempts=1)
+        checkpoint = durable.checkpoint()
+        await record(row, durable, checkpoint)
+        infos = await durable.checkpoints(checkpoint)
+        storage = HistoryCheckpointStorage(client, row.build)
+        # The first, one in the middle, the last, and whatever waits.
+        places = {0, len(infos) // 2, len(infos) - 1}
+        chosen = [info for place, info in enumerate(infos) if place in places or info.state == "waiting"]
+        for info in chosen[:5]:
+            expected = await seen(row.build(), checkpoint_id=info.checkpoint_id, checkpoint_storage=storage)
+            actual = await seen(durable, checkpoint_id=info.checkpoint_id, checkpoint=durable.checkpoint())
+            assert actual == expected, f"{info.kind} of superstep {info.superstep}, {info.state}"
