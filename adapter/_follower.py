@@ -111,7 +111,8 @@ class RunFollower:
                 return await read_close(self._client, event)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
                 self._worker_seen = True
-                return Settled(event.event_id)
+                if not self._schedules():
+                    return Settled(event.event_id)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 self._task_failed(event)
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
@@ -121,6 +122,16 @@ class RunFollower:
             outcome = await superstep_outcome(self._client, event)
             if outcome is not None:
                 return outcome
+
+    def _schedules(self) -> bool:
+        """Tell whether the workflow task just read has scheduled a superstep: its commands lie right behind it."""
+        page = self._events.current_page or ()
+        for event in page[self._events.current_page_index :]:
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                return True
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+                return False
+        return False
 
     async def _next_event(self) -> HistoryEvent:
         lost_at: float | None = None

@@ -6,6 +6,7 @@ its superstep activities. Every decision depends on its input, its signals and t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -317,6 +318,9 @@ class AgentFrameworkWorkflow:
             self._requests.settle(step, result)
         except RequestExpiredError as expired:
             self._expire(expired)
+        if result.state != "idle" and workflow.cancellation_reason() is not None:
+            # The superstep ended before its activity heard of it; nothing else would.
+            raise asyncio.CancelledError
         return result
 
     def _summary(self, step: SuperstepInput) -> str:

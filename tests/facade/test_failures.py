@@ -88,6 +88,23 @@ async def test_cancellation_reaches_the_executor(
         assert result.get_outputs() == ["b>first>second>third done"]
 
 
+async def test_cancellation_that_a_superstep_outruns(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its activity ends before it hears of it: the run is cancelled all the same, and keeps what it committed."""
+    monkeypatch.setenv("TESTS_DELAY", "0.5")
+    async with worker(client, chain) as task_queue:
+        durable = DurableWorkflow(chain, client=client, task_queue=task_queue, heartbeat_timeout=timedelta(seconds=60))
+        checkpoint = durable.checkpoint()
+        running = asyncio.ensure_future(durable.run("a", checkpoint=checkpoint))
+        while checkpoint.run_id is None:
+            await asyncio.sleep(0.05)
+        await durable.cancel(checkpoint)
+        with pytest.raises(RunCancelledError, match="was cancelled"):
+            await running
+        monkeypatch.setenv("TESTS_DELAY", "0")
+        result = await durable.run(checkpoint=checkpoint)
+        assert result.get_outputs() == ["a>first>second>third done"]
+
+
 async def test_terminated_run_resumes_from_its_last_checkpoint(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

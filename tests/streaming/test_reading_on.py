@@ -151,6 +151,19 @@ async def test_waiting_thread_gives_its_requests_again(client: Client) -> None:
         assert plain[0].data == {"item": "ink", "price": 1}
 
 
+async def test_followed_right_after_an_answer_from_outside(client: Client) -> None:
+    async with worker(client, shop) as task_queue:
+        durable = DurableWorkflow(shop, client=client, task_queue=task_queue)
+        for number in range(5):
+            checkpoint = durable.checkpoint()
+            await durable.run(Order(item="pen"), checkpoint=checkpoint)
+            handle = client.get_workflow_handle(checkpoint.thread_id)
+            answer = {"request_id": "approve-pen", "response": {"approved": True, "by": str(number)}}
+            await handle.signal("respond", answer)
+            result = await durable.run(checkpoint=checkpoint)
+            assert result.get_outputs() == [f"pen approved by {number}, order 1"]
+
+
 def test_after_goes_with_a_checkpoint_alone(client: Client) -> None:
     durable = DurableWorkflow(echo, client=client, task_queue=unique("queue"))
     with pytest.raises(ValueError, match="with 'checkpoint' alone"):
