@@ -20,6 +20,7 @@ from ..adapter._errors import DurableWorkflowError, PayloadError
 from ..adapter._framework import matches, pending_events
 from ..adapter._history import load_checkpoint, start_input
 from ..adapter._hosting import HostedWorkflow, find
+from ..adapter._mirror import ThreadSource
 from ..adapter._records import RecordWriter
 from ..adapter._types import type_key
 from ..adapter._values import from_json_value
@@ -38,6 +39,7 @@ from ._failures import to_application_error
 from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
 from ._live import LiveRun, LiveRuns
 from ._live_events import LiveEvents
+from ._mirrors import Mirror, Mirrors, add_news
 from ._report import failure_of, guard_size, result_of, stored_of, targets_of
 from ._unsaved_state import UnsavedState
 
@@ -49,12 +51,16 @@ class SuperstepActivity:
         hosted: Hosted workflows by name; filled before the worker polls.
         cache: Raw checkpoints of recent supersteps.
         live: Instances that hold them.
+        mirrors: Take copies of them.
     """
 
-    def __init__(self, hosted: dict[str, HostedWorkflow], cache: CheckpointCache, live: LiveRuns) -> None:
+    def __init__(
+        self, hosted: dict[str, HostedWorkflow], cache: CheckpointCache, live: LiveRuns, mirrors: Mirrors
+    ) -> None:
         self._hosted = hosted
         self._cache = cache
         self._live = live
+        self._mirrors = mirrors
         self._unsaved = UnsavedState()
         self._clients: tuple[Client, Client] | None = None
 
@@ -87,6 +93,8 @@ class SuperstepActivity:
 
     async def _run(self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, beat: Beat) -> SuperstepResult:
         info = activity.info()
+        begins = step.keyframe and step.mode != "continue"
+        mirrors = self._mirrors.of(hosted, step.mirror, required=begins)
         async with self._instance(client, hosted, step) as live:
             capture, base_raw = live.capture, live.raw
             arguments = await self._arguments(client, hosted, step, live)
@@ -97,19 +105,33 @@ class SuperstepActivity:
             try:
                 await run_superstep(hosted, live, step, arguments, run)
             except SuperstepError as error:
-                raise to_application_error(
+                failed = to_application_error(
                     error.error,
                     failure_of(hosted, step, run, capture, base_raw),
                     executor_failed=run.executor_failed,
                     attempt=info.attempt,
                     max_attempts=step.max_attempts,
-                ) from error.error
+                )
+                if failed.non_retryable:  # Only the last attempt's checkpoint gets into history.
+                    self._copy(mirrors, client, hosted, capture)
+                raise failed from error.error
             self._unsaved.compare(live.workflow, before)
             executors = targets_of(live.workflow, capture.last)
             result = result_of(hosted, step, run, capture, base_raw, executors, _thread_id(info))
+            add_news(result, mirrors, _thread_id(info), step.offset)
             guard_size(result, hosted, capture, stored_outside=client.data_converter.external_storage is not None)
             self._keep(hosted, step, live)
+            self._copy(mirrors, client, hosted, capture)
         return result
+
+    @staticmethod
+    def _copy(mirrors: list[Mirror], client: Client, hosted: HostedWorkflow, capture: Capture) -> None:
+        if not mirrors or not capture.saved:
+            return
+        info = activity.info()
+        source = ThreadSource(client, _thread_id(info), info.workflow_run_id or "", hosted.catalog)
+        for mirror in mirrors:
+            mirror.offer(source, capture.saved, activity.metric_meter())
 
     async def _store(self, client: Client, hosted: HostedWorkflow, step: SuperstepInput) -> SuperstepResult:
         """Store the base whole in this run's history, which then stands without that of the run before."""

@@ -48,7 +48,7 @@ from ._lineage import CheckpointInfo, Locator, thread_infos
 from ._live_reader import LiveReader
 from ._options import DurableOptions
 from ._outcome import NO_PENDING, CallReader
-from ._seed import fork_from_history, seed_from_storage
+from ._seed import begin_from_history, seed_from_storage
 from ._steps import StepDecoder
 from ._thread import MEMO_WORKFLOW_NAME, ThreadTip, latest_run_id, read_tip
 
@@ -104,7 +104,8 @@ class Caller:
             raise PayloadError(
                 "`checkpoint_storage` needs the workflow's types: make the facade from its factory, not its name."
             )
-        tip = await read_tip(self._client, handle.thread_id, name, seen_run_id=handle.run_id)
+        begins = call.checkpoint_id is not None
+        tip = await read_tip(self._client, handle.thread_id, name, seen_run_id=handle.run_id, may_be_gone=begins)
         if call.checkpoint_id is not None:
             reader = await self._begin(call, handle, name, hosted, tip, call.checkpoint_id)
         elif call.message is not None:
@@ -238,14 +239,14 @@ class Caller:
                     f"Thread {handle.thread_id!r} has begun already, and a fork leaves what there is untouched. Fork "
                     f"checkpoint {checkpoint_id!r} into a new thread: `checkpoint=durable.checkpoint()`."
                 )
-            await fork_from_history(run_input, self._client, self._locator, hosted, checkpoint_id)
+            await begin_from_history(run_input, self._client, self._locator, handle.thread_id, hosted, checkpoint_id)
         elif tip.state == "open":
             raise AlreadyRunningError(
                 f"Thread {handle.thread_id!r} is running, so it cannot begin from checkpoint {checkpoint_id!r}. Use a "
                 "new thread: `checkpoint=durable.checkpoint()`."
             )
         else:
-            await seed_from_storage(run_input, handle.thread_id, hosted, call.storage, checkpoint_id)
+            await seed_from_storage(run_input, self._client, handle.thread_id, hosted, call.storage, checkpoint_id)
         call_id = None
         if mode != "resume":
             call_id = uuid.uuid4().hex

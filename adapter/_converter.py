@@ -13,6 +13,8 @@ from ..workflows._messages import Framed
 from ._errors import HostingError
 
 _FRAME_METADATA = "agent-framework-frame"
+MAX_PAYLOAD_BYTES = 1_900_000
+"""Temporal refuses a payload of 2 MB; the rest is for the envelope."""
 
 
 class FramedJSONPayloadConverter(PydanticJSONPlainPayloadConverter):
@@ -46,6 +48,12 @@ class FramedPayloadConverter(CompositePayloadConverter):
     def __init__(self) -> None:
         # The SDK makes a converter for each payload of a workflow task, so what has no state is made once.
         super().__init__(*_ENCODINGS)
+
+
+def stores_outside(converter: DataConverter) -> bool:
+    """Tell whether external storage takes the payloads that are too large for Temporal."""
+    storage = converter.external_storage
+    return storage is not None and storage.payload_size_threshold <= MAX_PAYLOAD_BYTES
 
 
 def with_frames(existing: DataConverter | None) -> DataConverter:

@@ -25,14 +25,16 @@ from ._agent import AgentThread
 from ._arguments import encode_kwargs, refuse_tools, split_message
 from ._calls import Call, Caller
 from ._checkpoint import Checkpoint
-from ._client import framed_client
-from ._errors import AlreadyRunningError, ThreadNotFoundError
+from ._client import framed_client, rpc_errors
+from ._errors import AlreadyRunningError, PayloadError, ThreadNotFoundError
 from ._framework import finalize_events, validate_run_params
 from ._hosting import HostedWorkflow, WorkflowEntry, build_now, define, is_workflow
 from ._lineage import CheckpointInfo
+from ._mirror import MirrorStorage, ThreadSource, copy_missing
 from ._options import DurableOptions, OptionArguments
 from ._position import settled
 from ._storage import HistoryCheckpointStorage, is_history_of
+from ._thread import latest_run_id
 
 InvocationKwargs = WorkflowInvocationKwargs | Mapping[str, Any]
 Tools = ToolTypes | Callable[..., Any] | Sequence[ToolTypes | Callable[..., Any]]
@@ -245,6 +247,33 @@ class DurableWorkflow:
         await self._definition()  # An async factory's name is known only now.
         thread_id = thread if isinstance(thread, str) else self._handle(thread).thread_id
         return await self._caller.checkpoints(thread_id, self.name)
+
+    async def copy_checkpoints(self, storage: CheckpointStorage, thread: Checkpoint | str | None = None) -> list[str]:
+        """Copy what a storage lacks of a thread's checkpoints, oldest first; no worker is needed.
+
+        For threads that had no mirror, or whose mirror was down when the last worker stopped. Costs one `load` for each
+        checkpoint that is lacking and one more, a `save` for each, and two round trips for each 200 history events.
+
+        Args:
+            storage: Takes the copies.
+            thread: A handle, or a thread id; the facade's own thread when left out.
+
+        Returns:
+            The ids of the checkpoints that were copied.
+
+        Raises:
+            ThreadNotFoundError: When there is no such thread (any more), or it belongs to another workflow.
+            PayloadError: When the facade was made from the workflow's name.
+            Exception: What the storage raises.
+        """
+        hosted = await self._definition()
+        if hosted is None:
+            raise PayloadError("Checkpoints are decoded: make the facade from the workflow's factory, not its name.")
+        thread_id = thread if isinstance(thread, str) else self._handle(thread).thread_id
+        run_id = await latest_run_id(self._client, thread_id, self.name)
+        source = ThreadSource(self._client, thread_id, run_id, hosted.catalog)
+        with rpc_errors(self._client, f"copy the checkpoints of thread {thread_id!r}"):
+            return await copy_missing(source, MirrorStorage(storage))
 
     async def pending_requests(self, checkpoint: Checkpoint | None = None) -> list[PendingRequest]:
         """Return what the thread waits for, as plain JSON: one query, which a worker answers.

@@ -222,7 +222,8 @@ async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIt
         except RPCError as error:
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
                 raise CheckpointNotFoundError(
-                    f"The history of thread {thread_id!r}, run {run_id!r} is not there (any more): {error.message}"
+                    f"The history of thread {thread_id!r}, run {run_id!r} is not there (any more): {error.message}. "
+                    "Begin from a mirror of it with `checkpoint_storage=`, or choose a checkpoint of another thread."
                 ) from error
             raise
         for event in response.history.events:

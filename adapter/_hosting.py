@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeGuard
 from agent_framework import Workflow
 
 from ._errors import HostingError, WorkflowNotHostedError
+from ._framework import built_storage
 from ._types import TypeCatalog
 
 WorkflowFactory: TypeAlias = Callable[[], Workflow | Awaitable[Workflow]]
@@ -46,6 +47,8 @@ class HostedWorkflow:
         self.graph_signature: dict[str, Any] = first.graph_signature
         self.max_iterations = first.max_iterations
         self.catalog = TypeCatalog(first)
+        self.checkpoint_storage = built_storage(first)
+        """What the workflow was built with. Supersteps save to history; a worker copies from there."""
         self._pristine_state: dict[str, dict[str, Any]] = {}
         self._entry = entry
         self._instance = first if is_workflow(entry) else None

@@ -13,6 +13,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from ..activities._cache import DEFAULT_BYTES, CheckpointCache
 from ..activities._live import LiveRuns
+from ..activities._mirrors import Mirrors
 from ..activities._superstep import SuperstepActivity
 from ..workflows._messages import SUPERSTEP_ACTIVITY
 from ..workflows._workflow import AgentFrameworkWorkflow
@@ -20,6 +21,7 @@ from ._client import framed_client
 from ._converter import with_frames
 from ._errors import HostingError
 from ._hosting import HostedWorkflow, WorkflowEntry, host_all, is_workflow
+from ._mirror import MirrorEntry
 
 _PASSED_THROUGH = ("pydantic", "pydantic_core", "jsonschema_rs", "agent_framework_temporal")
 """Modules the sandbox takes from outside: pydantic and jsonschema_rs for speed, ours because the wire models must be
@@ -48,6 +50,12 @@ class AgentFrameworkPlugin(SimplePlugin):
         cache_bytes: Bound on what the worker keeps between supersteps, 128 MB: raw checkpoints, and live instances that
             hold exactly one checkpoint each. It only saves time: a superstep whose checkpoint is not there reads it
             from history, one round trip for each 200 events back to the last keyframe. 0 keeps nothing.
+        mirrors: Checkpoint storages of the framework, or factories of one (sync or async), by the name that runs choose
+            with `DurableWorkflow(mirror=...)`. Each checkpoint of such a run is copied there, one `save` in the
+            background; history stays the truth. One that is down or hangs neither fails nor slows a run; it is logged,
+            told in the thread's event log (`mirror_behind`, `mirror_caught_up`), counted (`agent_framework_mirror_
+            failures`, `agent_framework_mirror_behind`), and caught up from history. A storage must not block the event
+            loop. One that a workflow was built with is such a mirror of its runs, unnamed.
 
     Raises:
         HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a
@@ -55,7 +63,13 @@ class AgentFrameworkPlugin(SimplePlugin):
             starts, before it polls; what can be seen without calling them is refused here.
     """
 
-    def __init__(self, workflows: Sequence[WorkflowEntry] = (), *, cache_bytes: int = DEFAULT_BYTES) -> None:
+    def __init__(
+        self,
+        workflows: Sequence[WorkflowEntry] = (),
+        *,
+        cache_bytes: int = DEFAULT_BYTES,
+        mirrors: Mapping[str, MirrorEntry] | None = None,
+    ) -> None:
         if is_workflow(workflows) or callable(workflows):
             raise HostingError("`workflows` takes a list: `AgentFrameworkPlugin(workflows=[build])`.")
         self._entries = list(workflows)
@@ -64,7 +78,8 @@ class AgentFrameworkPlugin(SimplePlugin):
                 raise HostingError(f"{entry!r} is neither a workflow nor a factory `() -> Workflow`.")
         self.hosted: dict[str, HostedWorkflow] = {}
         self._live = LiveRuns(cache_bytes // 2)
-        superstep = SuperstepActivity(self.hosted, CheckpointCache(cache_bytes // 2), self._live)
+        self._mirrors = Mirrors(mirrors or {})
+        superstep = SuperstepActivity(self.hosted, CheckpointCache(cache_bytes // 2), self._live, self._mirrors)
         super().__init__(
             "agent_framework_temporal.AgentFrameworkPlugin",
             data_converter=with_frames,
@@ -116,6 +131,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             yield
         finally:
             await self._live.close()
+            await self._mirrors.close()
 
 
 def _with_passthrough(runner: WorkflowRunner | None) -> WorkflowRunner:

@@ -7,6 +7,7 @@ from temporalio.client import Client
 
 from ..workflows._messages import CheckpointFacts, CheckpointRef, RunInput
 from ._client import rpc_errors
+from ._converter import MAX_PAYLOAD_BYTES, stores_outside
 from ._errors import CheckpointNotFoundError, DurableWorkflowError, GraphChangedError, PayloadError
 from ._frames import Frame, digest, pack
 from ._graph import check_label, graph_changes, read_label
@@ -15,30 +16,46 @@ from ._hosting import HostedWorkflow
 from ._lineage import Locator
 from ._pickling import dumps
 
-MAX_INPUT_BYTES = 1_900_000
-"""Temporal refuses a payload of 2 MB; the rest is for the envelope."""
 
-
-async def fork_from_history(
-    run_input: RunInput, client: Client, locator: Locator, hosted: HostedWorkflow | None, checkpoint_id: str
+async def begin_from_history(
+    run_input: RunInput,
+    client: Client,
+    locator: Locator,
+    thread_id: str,
+    hosted: HostedWorkflow | None,
+    checkpoint_id: str,
 ) -> None:
-    """Make a checkpoint in history a run's base. It is read here only to refuse it before anything runs.
+    """Make a checkpoint in history a run's base, or in the storage that the workflow was built with.
+
+    It is read here only to refuse it before anything runs.
 
     Raises:
         CheckpointNotFoundError: When it is not in history, or another workflow's.
         CheckpointCorruptedError: When it does not restore to its digest.
         GraphChangedError: When the workflow has changed since, naming what changed.
     """
-    with rpc_errors(client, f"read checkpoint {checkpoint_id!r}"):
-        ref = await locator.locate(checkpoint_id)
-        label = read_label(await load_checkpoint(client, ref))
+    try:
+        with rpc_errors(client, f"read checkpoint {checkpoint_id!r}"):
+            ref = await locator.locate(checkpoint_id)
+            label = read_label(await load_checkpoint(client, ref))
+    except CheckpointNotFoundError:
+        storage = hosted.checkpoint_storage if hosted is not None else None
+        if hosted is None or storage is None:
+            raise
+        await seed_from_storage(run_input, client, thread_id, hosted, storage, checkpoint_id)
+        return
     check_label(label, run_input.workflow_name, hosted)
     run_input.base = ref
     run_input.graph_hash = label.graph_hash
 
 
 async def seed_from_storage(
-    run_input: RunInput, thread_id: str, hosted: HostedWorkflow, storage: CheckpointStorage, checkpoint_id: str
+    run_input: RunInput,
+    client: Client,
+    thread_id: str,
+    hosted: HostedWorkflow,
+    storage: CheckpointStorage,
+    checkpoint_id: str,
 ) -> None:
     """Put a checkpoint of any framework storage into a run's input, as its base.
 
@@ -62,9 +79,9 @@ async def seed_from_storage(
         )
     raw = dumps(checkpoint, hosted.catalog)
     frame, _ = pack(Frame(checkpoint=raw, payloads=b""), None)
-    if len(frame) > MAX_INPUT_BYTES:
+    if len(frame) > MAX_PAYLOAD_BYTES and not stores_outside(client.data_converter):
         raise PayloadError(
-            f"Checkpoint {checkpoint_id!r} takes {len(frame):,} bytes, over the {MAX_INPUT_BYTES:,} that fit a "
+            f"Checkpoint {checkpoint_id!r} takes {len(frame):,} bytes, over the {MAX_PAYLOAD_BYTES:,} that fit a "
             "Temporal payload. Configure external storage on the client's data converter."
         )
     run_input.base = CheckpointRef(thread_id=thread_id, run_id="", checkpoint_id=checkpoint_id)

@@ -8,10 +8,11 @@ from typing import Any
 from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowEvent
 from temporalio.client import Client
 
-from ..workflows._messages import CheckpointRef, SuperstepFailure, SuperstepResult
+from ..workflows._messages import MIRROR_RECORDS, CheckpointRef, SuperstepFailure, SuperstepResult
 from ._frames import Frame, unpack
 from ._framework import new_event
 from ._history import StoredFrame, load_checkpoint, restore
+from ._mirror import StreamMirror, ThreadSource
 from ._pickling import loads
 from ._position import set_position
 from ._records import to_event
@@ -35,6 +36,7 @@ class StepDecoder:
         self._catalog = catalog
         self._raw: bytes | None = None
         self._raw_id: str | None = None
+        self._mirrors: dict[int, StreamMirror] = {}
 
     def enter(self, run_id: str) -> None:
         """Go on with another run of the thread."""
@@ -47,7 +49,7 @@ class StepDecoder:
 
         Args:
             outcome: What a superstep reported.
-            mirror: Takes the outcome's checkpoints before the events are yielded.
+            mirror: Takes the outcome's checkpoints before the events are yielded, if it can.
 
         Raises:
             CheckpointCorruptedError: When the frame does not restore to its digest.
@@ -61,6 +63,8 @@ class StepDecoder:
             if mirror is not None:
                 await self._mirror(frame, mirror)
         for record in outcome.events:
+            if record.type in MIRROR_RECORDS:
+                continue  # For people who read the log; the framework knows no such event.
             event = to_event(record, payloads)
             set_position(event, record, live=False)
             yield record.offset, event
@@ -101,7 +105,8 @@ class StepDecoder:
         return frame
 
     async def _mirror(self, frame: Frame, mirror: CheckpointStorage) -> None:
-        for raw in (frame.entry, frame.checkpoint):
-            if raw and self._catalog is not None:
-                checkpoint: WorkflowCheckpoint = loads(raw, self._catalog)
-                await mirror.save(checkpoint)
+        if self._catalog is None:
+            return
+        copies = self._mirrors.setdefault(id(mirror), StreamMirror(mirror))
+        source = ThreadSource(self._client, self._thread_id, self._run_id, self._catalog)
+        await copies.take(source, [raw for raw in (frame.entry, frame.checkpoint) if raw])

@@ -43,7 +43,9 @@ class ThreadTip:
 NEW = ThreadTip("new")
 
 
-async def read_tip(client: Client, thread_id: str, workflow_name: str, *, seen_run_id: str | None) -> ThreadTip:
+async def read_tip(
+    client: Client, thread_id: str, workflow_name: str, *, seen_run_id: str | None, may_be_gone: bool = False
+) -> ThreadTip:
     """Read where a thread stands: one round trip, two when its latest run is over.
 
     Args:
@@ -51,6 +53,7 @@ async def read_tip(client: Client, thread_id: str, workflow_name: str, *, seen_r
         thread_id: Temporal workflow id.
         workflow_name: Name of the framework workflow the thread must belong to.
         seen_run_id: The run the caller's checkpoint handle has last seen, if any.
+        may_be_gone: Whether a thread that was seen and is gone counts as new: it is to begin from a checkpoint.
 
     Raises:
         ThreadNotFoundError: When the workflow id is something else's, or the run that was seen is gone.
@@ -59,11 +62,12 @@ async def read_tip(client: Client, thread_id: str, workflow_name: str, *, seen_r
     with rpc_errors(client, f"look up thread {thread_id!r}"):
         description = await _describe(client, thread_id, workflow_name)
     if description is None:
-        if seen_run_id is None:
+        if seen_run_id is None or may_be_gone:
             return NEW
         raise ThreadNotFoundError(
             f"Thread {thread_id!r} is not in namespace {client.namespace!r} (any more): it was deleted, or its "
-            "history is past the namespace's retention. Start a new thread."
+            "history is past the namespace's retention. Begin it anew from a mirror, `run_stream(checkpoint_id=..., "
+            "checkpoint_storage=mirror)`, or start a new thread."
         )
     run_id = description.run_id
     if seen_run_id is not None and not await _is_same_run(client, seen_run_id, description):

@@ -24,7 +24,7 @@ async def worker(
 ) -> AsyncIterator[str]:
     """Run a worker that hosts `workflows`; yields its task queue."""
     queue = task_queue or unique("queue")
-    cache_bytes = options.pop("cache_bytes", None)
-    plugin = AgentFrameworkPlugin(workflows, **({} if cache_bytes is None else {"cache_bytes": cache_bytes}))
+    chosen = {name: options.pop(name) for name in ("cache_bytes", "mirrors") if name in options}
+    plugin = AgentFrameworkPlugin(workflows, **chosen)
     async with Worker(client, task_queue=queue, plugins=[plugin], **options):
         yield queue

@@ -15,6 +15,7 @@ import pytest
 from agent_framework import (
     Content,
     Executor,
+    InMemoryCheckpointStorage,
     Workflow,
     WorkflowBuilder,
     WorkflowContext,
@@ -29,6 +30,7 @@ from agent_framework._workflows._runner import RunnerImpl
 from agent_framework._workflows._runner_context import InProcRunnerContext
 from agent_framework_temporal.adapter import _framework
 from agent_framework_temporal.adapter._framework import (
+    built_storage,
     coerce_response,
     coerce_value,
     event_types,
@@ -202,3 +204,10 @@ def test_events_are_collected_as_run_does() -> None:
 
 def test_content_is_built_from_the_text_of_a_response() -> None:
     assert coerce_response("hi", Content, "id").text == "hi"
+
+
+def test_storage_a_workflow_was_built_with() -> None:
+    storage = InMemoryCheckpointStorage()
+    builder = WorkflowBuilder(name="built", start_executor=Append(id="append"), checkpoint_storage=storage)
+    assert built_storage(builder.build()) is storage
+    assert built_storage(WorkflowBuilder(name="built", start_executor=Append(id="append")).build()) is None

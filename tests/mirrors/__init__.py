@@ -1,0 +1,1 @@
+"""Checkpoints copied into other storages, and threads that go on from there."""
