@@ -1,0 +1,1 @@
+"""What a superstep costs on a real Temporal server: `python -m benchmarks`."""

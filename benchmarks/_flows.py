@@ -1,0 +1,85 @@
+"""The framework workflows that are measured: one keeps its data in shared state, one passes a conversation on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent_framework import Executor, Message, Workflow, WorkflowBuilder, WorkflowContext, handler
+
+from ._text import hex_text, words_text
+
+PART = 1_000
+"""Characters of the state that a superstep replaces."""
+ADDED = 5_000
+"""Characters that a superstep adds to the conversation."""
+MAX_SUPERSTEPS = 5_000
+
+
+@dataclass
+class Work:
+    """Which superstep this is, of how many, and how much state to keep."""
+
+    last: int
+    size: int
+    number: int = 1
+
+
+class Keeper(Executor):
+    """Keeps `size` characters in shared state and replaces one part of it in each superstep."""
+
+    @handler
+    async def keep(self, work: Work, ctx: WorkflowContext[Work, int]) -> None:
+        """Change a part of the state and pass the work on."""
+        parts: list[str] = ctx.get_state("parts", [])
+        part = min(PART, work.size)
+        if not parts:
+            parts = [hex_text(part, seed) for seed in range(work.size // part)]
+        parts[work.number % len(parts)] = hex_text(part, 1_000_000 + work.number)
+        ctx.set_state("parts", parts)
+        if work.number == work.last:
+            await ctx.yield_output(work.number)
+        else:
+            await ctx.send_message(Work(work.last, work.size, work.number + 1))
+
+
+class Speaker(Executor):
+    """Adds 5 KB to the conversation it is given and passes the whole on, as a chain of agents does."""
+
+    @handler
+    async def speak(self, conversation: list[Message], ctx: WorkflowContext[list[Message], int]) -> None:
+        """Answer the conversation; its first message says how many answers there will be, and of which kind."""
+        last, kind = conversation[0].text.split()[:2]
+        spoken = ctx.get_state("spoken", 0) + 1
+        ctx.set_state("spoken", spoken)
+        text = _KINDS[kind](ADDED, 2_000_000 + spoken)
+        longer = [*conversation, Message(role="assistant", contents=[text], author_name=self.id)]
+        if spoken == int(last):
+            await ctx.yield_output(spoken)
+        else:
+            await ctx.send_message(longer)
+
+
+_KINDS = {"hex": hex_text, "words": words_text}
+
+
+def conversation(size: int, supersteps: int, kind: str) -> list[Message]:
+    """Return the conversation to begin with: `size` characters in messages of 4,000."""
+    texts = [_KINDS[kind](min(4_000, size - start), start) for start in range(0, size, 4_000)]
+    texts[0] = f"{supersteps} {kind} {texts[0]}"
+    return [
+        Message(role="user" if number % 2 == 0 else "assistant", contents=[text]) for number, text in enumerate(texts)
+    ]
+
+
+def keep() -> Workflow:
+    """Build the workflow that keeps its data in shared state."""
+    left, right = Keeper(id="left"), Keeper(id="right")
+    builder = WorkflowBuilder(name="keep", start_executor=left, max_iterations=MAX_SUPERSTEPS)
+    return builder.add_edge(left, right).add_edge(right, left).build()
+
+
+def speak() -> Workflow:
+    """Build the workflow that passes a conversation on."""
+    left, right = Speaker(id="left"), Speaker(id="right")
+    builder = WorkflowBuilder(name="speak", start_executor=left, max_iterations=MAX_SUPERSTEPS)
+    return builder.add_edge(left, right).add_edge(right, left).build()

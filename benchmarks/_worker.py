@@ -1,0 +1,83 @@
+"""The measured worker, a process of its own: `python -m benchmarks._worker ADDRESS TASK_QUEUE`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import tempfile
+from pathlib import Path
+
+from agent_framework import FileCheckpointStorage
+from agent_framework_temporal import AgentFrameworkPlugin
+from agent_framework_temporal.activities._cache import DEFAULT_BYTES
+from agent_framework_temporal.adapter import _frames
+from agent_framework_temporal.adapter._process_exit import exit_process
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from ._bare import BARE_ACTIVITY, NAIVE_ACTIVITY, BareWorkflow, NaiveWorkflow
+from ._flows import Work, keep, speak
+
+READY = "ready"
+
+
+@activity.defn(name=BARE_ACTIVITY)
+async def bare() -> None:
+    """Do nothing."""
+
+
+@activity.defn(name=NAIVE_ACTIVITY)
+async def naive(checkpoint: str, steps: int, size: int) -> str:
+    """Run one superstep from a checkpoint to the next, both as the framework's own JSON."""
+    with tempfile.TemporaryDirectory() as folder:
+        storage = FileCheckpointStorage(folder, allowed_checkpoint_types=[f"{Work.__module__}:{Work.__qualname__}"])
+        if checkpoint:
+            base = json.loads(checkpoint)["checkpoint_id"]
+            Path(folder, f"{base}.json").write_text(checkpoint)  # noqa: ASYNC240 - as the storage itself is measured
+            stream = keep().run(checkpoint_id=base, checkpoint_storage=storage, stream=True)
+        else:
+            stream = keep().run(Work(steps, size), checkpoint_storage=storage, stream=True)
+        async for event in stream:
+            if event.type == "superstep_completed":
+                break
+        await stream.close()
+        latest = await storage.get_latest(workflow_name="keep")
+        assert latest is not None
+        return Path(folder, f"{latest.checkpoint_id}.json").read_text()  # noqa: ASYNC240
+
+
+async def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("address")
+    parser.add_argument("task_queue")
+    parser.add_argument("--cache-bytes", type=int, default=DEFAULT_BYTES)
+    parser.add_argument(
+        "--no-keyframes", action="store_true", help="only a run's first, to make long chains of patches"
+    )
+    options = parser.parse_args()
+    if options.no_keyframes:
+        _frames.KEYFRAME_EVERY = 1_000_000
+        _frames.KEYFRAME_MIN_BYTES = 1_000_000_000
+    client = await Client.connect(options.address)
+    plugin = AgentFrameworkPlugin([keep, speak], cache_bytes=options.cache_bytes)
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    worker = Worker(
+        client,
+        task_queue=options.task_queue,
+        plugins=[plugin],
+        workflows=[BareWorkflow, NaiveWorkflow],
+        activities=[bare, naive],
+    )
+    async with worker:
+        print(READY, flush=True)
+        await stopping.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+    exit_process(0)

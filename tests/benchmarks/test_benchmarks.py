@@ -1,0 +1,57 @@
+"""The benchmarks run, and what does not depend on time holds: sizes, events, and that all supersteps complete."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def _rows(tables: list[dict[str, Any]], title: str) -> list[dict[str, Any]]:
+    found = next(table for table in tables if table["title"].startswith(title))
+    return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+
+
+@pytest.mark.timeout(300)
+async def test_quick_benchmarks(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks", "--quick", "--json", str(report)),
+        cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        printed, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == 0
+    for part in ("(a)", "(b)", "(c)", "(d)", "(e)"):
+        assert f"\n{part} " in printed.decode()
+    tables: list[dict[str, Any]] = json.loads(report.read_text())
+
+    history = _rows(tables, "(b)")
+    assert [row["events"] for row in history] == [6, 6, 6]
+    assert all(row["bytes"] < 6_000 for row in history), "a superstep costs what it changes, whatever the state"
+    assert history[1]["naive / ours"] > 20
+    assert history[2]["naive / ours"] > 200
+
+    for row in _rows(tables, "(c) conversation"):
+        assert row["completed"] == 12
+        assert row["keyframes"] == 1
+        assert row["largest patch"] < 6_500
+
+
+async def test_unknown_benchmark() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks", "speed"),
+        cwd=Path(__file__).parents[2],
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    assert "unknown: speed; there are overhead, history" in said.decode()
