@@ -11,24 +11,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import difflib
-import importlib
 import logging
 import os
-import re
 import signal
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from agent_framework import Workflow
-from agent_framework_temporal import AgentFrameworkPlugin, HostingError
+from agent_framework_temporal import AgentFrameworkPlugin
+from agent_framework_temporal.adapter._connection import ConnectionSettings, connect
+from agent_framework_temporal.adapter._exit_codes import exit_code_of
 from agent_framework_temporal.adapter._process_exit import exit_process
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-from temporalio.client import Client
-from temporalio.envconfig import ClientConfig
-from temporalio.service import RPCError
+from agent_framework_temporal.adapter._references import load_workflow
 from temporalio.worker import Worker
 
 _EXIT_CODES = """\
@@ -40,14 +35,6 @@ exit codes:
   4  no Temporal server answers, it refuses the credentials, or it has no such namespace
   5  a workflow cannot be hosted, for instance because its name is auto-generated or taken
 """
-_FAILED, _BAD_CONFIGURATION, _BAD_IMPORT, _NO_SERVER, _NOT_HOSTABLE = 1, 2, 3, 4, 5
-_CONNECT_SECONDS = 20
-
-
-class _StartError(Exception):
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def command() -> NoReturn:
@@ -64,9 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         logging.debug("The worker ended", exc_info=error)
         print(f"agent-framework-temporal-worker: {error}", file=sys.stderr)
-        if isinstance(error, _StartError):
-            return error.code
-        return _NOT_HOSTABLE if isinstance(error, HostingError) else _FAILED
+        return exit_code_of(error)
     return 0
 
 
@@ -114,11 +99,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 async def _run(options: argparse.Namespace) -> None:
     stopping = _told_to_stop()
-    # An installed command's path starts with its own folder; the user's modules are where it is called.
-    sys.path.insert(0, os.getcwd())
-    plugin = AgentFrameworkPlugin([_load(reference) for reference in options.workflow])
+    plugin = AgentFrameworkPlugin([load_workflow(reference) for reference in options.workflow])
     hosted = await plugin.prepare()
-    client = await _connect(options, plugin)
+    settings = ConnectionSettings(
+        address=options.address,
+        namespace=options.namespace,
+        profile=options.profile,
+        config_file=options.config_file,
+    )
+    client = await connect(settings, [plugin])
     worker = Worker(
         client,
         task_queue=options.task_queue,
@@ -148,52 +137,6 @@ def _told_to_stop() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     return stopping
-
-
-def _load(reference: str) -> Any:
-    name, _, attribute = reference.partition(":")
-    if not (name and attribute):
-        raise _StartError(_BAD_IMPORT, f"--workflow {reference!r} is not of the form package.module:attr")
-    try:
-        found: Any = importlib.import_module(name)
-    except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
-            why = f"there is no module {error.name!r} in {os.getcwd()} or installed"
-        else:
-            why = f"importing {name!r} raised {type(error).__name__}: {error}"
-        raise _StartError(_BAD_IMPORT, f"--workflow {reference!r}: {why}") from error
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            close = difflib.get_close_matches(part, dir(found), 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise _StartError(_BAD_IMPORT, f"--workflow {reference!r}: {name!r} has no {part!r}{hint}")
-        found = getattr(found, part)
-    if not isinstance(found, Workflow) and not callable(found):
-        why = f"a {type(found).__name__}, not a Workflow or a function that builds one"
-        raise _StartError(_BAD_IMPORT, f"--workflow {reference!r} is {why}")
-    return found
-
-
-async def _connect(options: argparse.Namespace, plugin: AgentFrameworkPlugin) -> Client:
-    try:
-        config = ClientConfig.load_client_connect_config(options.profile, config_file=options.config_file)
-    except Exception as error:
-        raise _StartError(_BAD_CONFIGURATION, f"the connection profile cannot be used: {error}") from error
-    address = options.address or config.get("target_host", "localhost:7233")
-    namespace = options.namespace or config.get("namespace", "default")
-    settings: dict[str, Any] = {**config, "target_host": address, "namespace": namespace, "plugins": [plugin]}
-    try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            client = await Client.connect(**settings)
-            await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=namespace))
-    except (RuntimeError, RPCError, TimeoutError) as error:
-        # The cause lies deep in the text of a transport error.
-        causes = re.findall(r'message: "([^"]+)"', str(error))
-        why = causes[-1] if causes else str(error).rstrip(".") or f"no answer in {_CONNECT_SECONDS} s"
-        text = f"cannot use namespace {namespace!r} at {address}: {why}. Set TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, "
-        text += "or start a local server with agent-framework-temporal-dev-server."
-        raise _StartError(_NO_SERVER, text) from error
-    return client
 
 
 if __name__ == "__main__":
