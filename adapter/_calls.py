@@ -9,51 +9,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_framework import CheckpointStorage, WorkflowEvent
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
+from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
 
-from ..workflows._messages import (
-    CANCEL_SIGNAL,
-    EVENTS_QUERY,
-    PENDING_REQUESTS_QUERY,
-    RESPOND_SIGNAL,
-    STATUS_QUERY,
-    WORKFLOW_TYPE,
-    EventPage,
-    PendingRequest,
-    RespondSignal,
-    RunInput,
-    RunStatus,
-    Value,
-)
+from ..workflows._messages import CANCEL_SIGNAL, RESPOND_SIGNAL, WORKFLOW_TYPE, RespondSignal, RunInput, Value
 from ._arguments import cancel_signal, encode_cancellation, encode_message, encode_responses, unwrap_message
 from ._checkpoint import Checkpoint
 from ._client import rpc_errors
 from ._errors import (
     AlreadyRunningError,
     CheckpointNotFoundError,
-    DurableWorkflowError,
-    NoWorkerError,
     PayloadError,
-    PendingRequestsError,
     ThreadExistsError,
     ThreadNotFoundError,
 )
 from ._follower import RunFollower
 from ._history import runs_after
 from ._hosting import HostedWorkflow
+from ._input_size import check_input
 from ._lineage import CheckpointInfo, Locator, thread_infos
 from ._live_reader import LiveReader
 from ._options import DurableOptions
 from ._outcome import NO_PENDING, CallReader
+from ._queries import ThreadQueries
 from ._seed import begin_from_history, seed_from_storage
 from ._steps import StepDecoder
 from ._thread import MEMO_WORKFLOW_NAME, ThreadTip, latest_run_id, read_tip
 
-_NO_ANSWER = frozenset({RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
-"""The SDK reports a call that ran into its time as cancelled."""
 _IN_FLIGHT = (
     "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. Resume from a "
     "checkpoint (checkpoint_id=...) or wait for the prior run to complete. Workflows that need to recover from a "
@@ -95,6 +78,8 @@ class Caller:
         self._task_queue = task_queue
         self._options = options
         self._locator = Locator(client)
+        self.queries = ThreadQueries(client, task_queue, options.worker_timeout)
+        """What a thread's worker is asked."""
 
     async def events(
         self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None
@@ -117,13 +102,6 @@ class Caller:
         async for event in reader.events():
             yield event
 
-    async def pending_requests(self, thread_id: str) -> list[PendingRequest]:
-        """Ask a thread's latest run what it waits for."""
-        pending: list[PendingRequest] = await self._query(
-            thread_id, None, PENDING_REQUESTS_QUERY, result_type=list[PendingRequest]
-        )
-        return pending
-
     async def checkpoints(self, thread_id: str, name: str) -> list[CheckpointInfo]:
         """List the checkpoints of a thread."""
         run_id = await latest_run_id(self._client, thread_id, name)
@@ -133,26 +111,11 @@ class Caller:
             self._locator.saw(thread_id, info.run_id)
         return found
 
-    async def cancel(self, thread_id: str) -> None:
-        """Cancel a thread's open run."""
-        with rpc_errors(self._client, f"cancel thread {thread_id!r}"):
-            handle = self._client.get_workflow_handle(thread_id)
-            try:
-                description = await handle.describe()
-                # The server takes a second request to cancel a run that is over without a word.
-                if description.status == WorkflowExecutionStatus.RUNNING:
-                    await handle.cancel()
-                    return
-            except RPCError as error:
-                if error.status != RPCStatusCode.NOT_FOUND:
-                    raise
-        raise ThreadNotFoundError(f"Thread {thread_id!r} has no open run to cancel.")
-
     async def _message(
         self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None, tip: ThreadTip
     ) -> CallReader:
         if tip.state == "open":
-            await self._refuse_message(handle.thread_id, tip)
+            await self.queries.refuse_message(handle.thread_id, tip)
         if tip.in_flight:
             raise RuntimeError(_IN_FLIGHT)
         message = call.message if hosted is None else unwrap_message(call.message, hosted.catalog.input_types)
@@ -177,7 +140,7 @@ class Caller:
             run_input.responses = batch
             run_input.discard_in_flight = tip.state == "failed"
             return await self._start(call, handle, hosted, run_input, call_id=call_id)
-        status = await self._status(handle.thread_id, tip.run_id)
+        status = await self.queries.status(handle.thread_id, tip.run_id)
         if status.state == "waiting":
             for request_id in responses:
                 if request_id not in status.pending_requests:
@@ -190,7 +153,7 @@ class Caller:
             call_id=call_id,
             after=status.next_offset - 1,
             until=tip.history_length,
-            raise_rejected=functools.partial(self._raise_rejected, handle.thread_id, status, call_id),
+            raise_rejected=functools.partial(self.queries.raise_rejected, handle.thread_id, status, call_id),
         )
         run = self._client.get_workflow_handle(handle.thread_id, run_id=status.run_id)
         with rpc_errors(self._client, f"answer thread {handle.thread_id!r}"):
@@ -198,7 +161,7 @@ class Caller:
                 await run.signal(RESPOND_SIGNAL, batch)
             else:
                 await run.signal(CANCEL_SIGNAL, cancel_signal(batch))
-        await self._raise_rejected(handle.thread_id, status, call_id)
+        await self.queries.raise_rejected(handle.thread_id, status, call_id)
         return reader
 
     async def _resume(
@@ -275,6 +238,7 @@ class Caller:
         *,
         call_id: str | None = None,
     ) -> CallReader:
+        await check_input(self._client, run_input)
         with rpc_errors(self._client, f"start a run of thread {handle.thread_id!r}"):
             try:
                 run = await self._client.start_workflow(
@@ -336,67 +300,6 @@ class Caller:
             if call.streaming
             else None,
         )
-
-    async def _refuse_message(self, thread_id: str, tip: ThreadTip) -> None:
-        try:
-            status = await self._status(thread_id, tip.run_id)
-        except NoWorkerError:
-            status = None
-        if status is not None and status.state == "waiting":
-            raise PendingRequestsError(
-                f"Thread {thread_id!r} waits for responses to {status.pending_requests!r}, so it takes no new message. "
-                "Answer with `responses=`, cancel the thread, or use a thread of its own: "
-                "`checkpoint=durable.checkpoint()`."
-            )
-        raise AlreadyRunningError(
-            f"Thread {thread_id!r} is running, so it takes no new message. Follow it with "
-            "`run_stream(checkpoint=...)`, or use a thread of its own: `checkpoint=durable.checkpoint()`."
-        )
-
-    async def _raise_rejected(self, thread_id: str, status: RunStatus, call_id: str) -> None:
-        """Raise what the workflow rejected of a call's responses; queries see every signal sent before them.
-
-        Raises:
-            ValueError: As the framework refuses a response.
-        """
-        after = status.next_offset - 1
-        while True:
-            page: EventPage = await self._query(
-                thread_id, status.run_id, EVENTS_QUERY, args=[after, 500], result_type=EventPage
-            )
-            for record in page.events:
-                if record.call_id == call_id and record.error is not None:
-                    raise ValueError(record.error)
-                after = record.offset
-            if not page.events:
-                return
-
-    async def _status(self, thread_id: str, run_id: str | None) -> RunStatus:
-        status: RunStatus = await self._query(thread_id, run_id, STATUS_QUERY, result_type=RunStatus)
-        return status
-
-    async def _query(
-        self, thread_id: str, run_id: str | None, name: str, *, result_type: Any, args: list[Any] | None = None
-    ) -> Any:
-        handle = self._client.get_workflow_handle(thread_id, run_id=run_id)
-        with rpc_errors(self._client, f"ask thread {thread_id!r} for its {name.replace('_', ' ')}"):
-            try:
-                return await handle.query(
-                    name, args=args or [], result_type=result_type, rpc_timeout=self._options.worker_timeout
-                )
-            except WorkflowQueryFailedError as error:
-                raise DurableWorkflowError(f"Thread {thread_id!r} did not answer query {name!r}: {error}") from error
-            except RPCError as error:
-                if error.status == RPCStatusCode.NOT_FOUND:
-                    raise ThreadNotFoundError(f"Thread {thread_id!r} has no run.") from error
-                # A query needs a worker: without one the server says so at once, or lets the call run into its time.
-                if error.status in _NO_ANSWER:
-                    raise NoWorkerError(
-                        f"No worker answers for thread {thread_id!r} on task queue {self._task_queue!r} "
-                        f"({error.message}). Start one: `agent-framework-temporal-worker --workflow ... --task-queue "
-                        f"{self._task_queue}`."
-                    ) from error
-                raise
 
 
 def _encode(call: Call, call_id: str) -> list[RespondSignal]:

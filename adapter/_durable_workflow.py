@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import uuid
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Unpack, overload
@@ -20,27 +19,23 @@ from agent_framework import (
 )
 from temporalio.client import Client
 
-from ..workflows._messages import PendingRequest
 from ._agent import AgentThread
 from ._arguments import encode_kwargs, refuse_tools, split_message
-from ._calls import Call, Caller
+from ._calls import Call
 from ._checkpoint import Checkpoint
-from ._client import framed_client, rpc_errors
-from ._errors import AlreadyRunningError, PayloadError, ThreadNotFoundError
+from ._errors import AlreadyRunningError, ThreadNotFoundError
 from ._framework import finalize_events, validate_run_params
-from ._hosting import HostedWorkflow, WorkflowEntry, build_now, define, is_workflow
-from ._lineage import CheckpointInfo
-from ._mirror import MirrorStorage, ThreadSource, copy_missing
+from ._hosting import WorkflowEntry, is_workflow
 from ._options import DurableOptions, OptionArguments
 from ._position import settled
 from ._storage import HistoryCheckpointStorage, is_history_of
-from ._thread import latest_run_id
+from ._thread_operations import ThreadOperations
 
 InvocationKwargs = WorkflowInvocationKwargs | Mapping[str, Any]
 Tools = ToolTypes | Callable[..., Any] | Sequence[ToolTypes | Callable[..., Any]]
 
 
-class DurableWorkflow:
+class DurableWorkflow(ThreadOperations):
     """Runs a framework workflow durably on Temporal; use it where you would use the `Workflow` itself.
 
     Each *thread* is a Temporal workflow id. Without `checkpoint=` the facade keeps a thread of its own, as an
@@ -66,39 +61,14 @@ class DurableWorkflow:
         task_queue: str,
         **options: Unpack[OptionArguments],
     ) -> None:
-        if not task_queue:
-            raise ValueError("`task_queue` must name the queue a worker polls.")
-        self._entry: WorkflowEntry | None = None
-        self._name: str | None = None
-        if isinstance(workflow, str):
-            self._name = workflow
-        else:
-            # An async factory can only be called in a loop: its name is known with the first run.
-            self._entry, self._name = build_now(workflow)
-        self._hosted: HostedWorkflow | None = None
-        self._client = framed_client(client)
-        self._caller = Caller(self._client, task_queue, DurableOptions(**options))
+        super().__init__(workflow, client, task_queue, DurableOptions(**options))
         self._status = WorkflowRunState.IDLE
-        self._own: Checkpoint | None = None
         self._active: weakref.WeakValueDictionary[str, ResponseStream[Any, Any]] = weakref.WeakValueDictionary()
-
-    @property
-    def name(self) -> str:
-        """The workflow's name; of an async factory known after the first run, empty before."""
-        return self._name or ""
 
     @property
     def status(self) -> WorkflowRunState:
         """State the caller of the last run has seen, in step with the events it was given."""
         return self._status
-
-    def checkpoint(self, thread_id: str | None = None) -> Checkpoint:
-        """Return a handle to a thread: no round trip.
-
-        Args:
-            thread_id: Temporal workflow id of the thread, new or existing; a new unique one when left out.
-        """
-        return Checkpoint(workflow_name=self.name, thread_id=thread_id or f"{self.name or 'thread'}-{uuid.uuid4()}")
 
     def run_stream(
         self,
@@ -233,57 +203,6 @@ class DurableWorkflow:
         )
         return response_stream if stream else response_stream.get_final_response()
 
-    async def checkpoints(self, thread: Checkpoint | str | None = None) -> list[CheckpointInfo]:
-        """List the checkpoints of a thread over all its runs, oldest first; no worker is needed, none is decoded.
-
-        Costs one round trip, and another for each 200 events of the thread's history.
-
-        Args:
-            thread: A handle, or a thread id; the facade's own thread when left out.
-
-        Raises:
-            ThreadNotFoundError: When there is no such thread, or it belongs to another workflow.
-        """
-        await self._definition()  # An async factory's name is known only now.
-        thread_id = thread if isinstance(thread, str) else self._handle(thread).thread_id
-        return await self._caller.checkpoints(thread_id, self.name)
-
-    async def copy_checkpoints(self, storage: CheckpointStorage, thread: Checkpoint | str | None = None) -> list[str]:
-        """Copy what a storage lacks of a thread's checkpoints, oldest first; no worker is needed.
-
-        For threads that had no mirror, or whose mirror was down when the last worker stopped. Costs one `load` for each
-        checkpoint that is lacking and one more, a `save` for each, and two round trips for each 200 history events.
-
-        Args:
-            storage: Takes the copies.
-            thread: A handle, or a thread id; the facade's own thread when left out.
-
-        Returns:
-            The ids of the checkpoints that were copied.
-
-        Raises:
-            ThreadNotFoundError: When there is no such thread (any more), or it belongs to another workflow.
-            PayloadError: When the facade was made from the workflow's name.
-            Exception: What the storage raises.
-        """
-        hosted = await self._definition()
-        if hosted is None:
-            raise PayloadError("Checkpoints are decoded: make the facade from the workflow's factory, not its name.")
-        thread_id = thread if isinstance(thread, str) else self._handle(thread).thread_id
-        run_id = await latest_run_id(self._client, thread_id, self.name)
-        source = ThreadSource(self._client, thread_id, run_id, hosted.catalog)
-        with rpc_errors(self._client, f"copy the checkpoints of thread {thread_id!r}"):
-            return await copy_missing(source, MirrorStorage(storage))
-
-    async def pending_requests(self, checkpoint: Checkpoint | None = None) -> list[PendingRequest]:
-        """Return what the thread waits for, as plain JSON: one query, which a worker answers.
-
-        Raises:
-            ThreadNotFoundError: When the thread has no run.
-            NoWorkerError: When no worker answers.
-        """
-        return await self._caller.pending_requests(self._handle(checkpoint).thread_id)
-
     async def cancel_pending_requests(
         self,
         request_ids: Collection[str],
@@ -329,14 +248,6 @@ class DurableWorkflow:
         )
         return await response_stream.get_final_response()
 
-    async def cancel(self, checkpoint: Checkpoint | None = None) -> None:
-        """Cancel what runs in the thread; the cancellation reaches the running executor. One round trip.
-
-        Raises:
-            ThreadNotFoundError: When the thread has no open run.
-        """
-        await self._caller.cancel(self._handle(checkpoint).thread_id)
-
     def as_agent(
         self, name: str | None = None, *, checkpoint: Checkpoint | None = None, **kwargs: Any
     ) -> WorkflowAgent:
@@ -365,13 +276,6 @@ class DurableWorkflow:
             name=name if name is not None else self._entry.name,
             **{"description": self._entry.description, **kwargs},
         )
-
-    def _handle(self, checkpoint: Checkpoint | None) -> Checkpoint:
-        if checkpoint is not None:
-            return checkpoint
-        if self._own is None:
-            self._own = self.checkpoint()
-        return self._own
 
     def _stream(
         self,
@@ -443,12 +347,6 @@ class DurableWorkflow:
         finally:
             if id(self._active.get(handle.thread_id)) == token:
                 del self._active[handle.thread_id]
-
-    async def _definition(self) -> HostedWorkflow | None:
-        if self._hosted is None and self._entry is not None:
-            self._hosted = await define(self._entry)
-            self._name = self._hosted.name
-        return self._hosted
 
 
 def _finalize(events: Sequence[WorkflowEvent[Any]], *, include_status_events: bool) -> WorkflowRunResult:
