@@ -10,7 +10,7 @@ from temporalio import activity
 from ..adapter._errors import PayloadError
 from ..adapter._frames import Frame, digest, pack, wants_keyframe
 from ..adapter._hosting import HostedWorkflow
-from ..adapter._pickling import dumps, loads
+from ..adapter._pickling import dumps
 from ..adapter._records import RecordWriter, pending_requests
 from ..workflows._messages import (
     CheckpointFacts,
@@ -19,15 +19,13 @@ from ..workflows._messages import (
     SuperstepInput,
     SuperstepOutcome,
     SuperstepResult,
+    json_bytes,
 )
-from ._capture import Capture, Captured, captured, parts
+from ._capture import Capture, Captured, captured
 from ._framework_run import FrameworkRun
+from ._limits import MAX_FAILURE_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failures
 
 _Outcome = TypeVar("_Outcome", bound=SuperstepOutcome)
-MAX_RESULT_BYTES = 1_900_000
-"""Temporal refuses a payload of 2 MB; the rest is for the envelope."""
-MAX_PENDING_BYTES = 512 * 1024
-"""Pending requests as plain JSON: a query answers with them, and a run that continues as new hands them on."""
 
 
 def _payloads(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
@@ -40,7 +38,13 @@ def _payloads(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
 
 
 def failure_of(
-    hosted: HostedWorkflow, step: SuperstepInput, run: FrameworkRun, capture: Capture, base_raw: bytes | None
+    hosted: HostedWorkflow,
+    step: SuperstepInput,
+    run: FrameworkRun,
+    capture: Capture,
+    base_raw: bytes | None,
+    *,
+    stored_outside: bool,
 ) -> SuperstepFailure:
     writer = run.writer
     failure = SuperstepFailure(
@@ -49,9 +53,16 @@ def failure_of(
         rejected=run.rejected,
         in_flight=run.in_flight,
     )
-    last = capture.last
-    frame = Frame(checkpoint=last.raw if last else b"", payloads=_payloads(writer, hosted))
-    return _with_frame(failure, frame, hosted, step, last, base_raw)
+    payloads = _payloads(writer, hosted)
+    limit = MAX_FAILURE_BYTES if not stored_outside else MAX_STORED_FAILURE_BYTES
+    for typed, stored in smaller_failures(failure):
+        last = capture.last if stored else None
+        frame = Frame(checkpoint=last.raw if last else b"", payloads=payloads if typed else b"")
+        failure.checkpoint = None
+        _with_frame(failure, frame, hosted, step, last, base_raw)
+        if len(failure.frame) + json_bytes(failure) <= limit:
+            break
+    return failure
 
 
 def result_of(
@@ -138,44 +149,6 @@ def stored_of(
         graph_hash=hosted.graph_hash,
     )
     return _with_frame(result, Frame(checkpoint=raw, payloads=b""), hosted, step, captured(checkpoint, raw), None)
-
-
-def guard_size(result: SuperstepResult, hosted: HostedWorkflow, capture: Capture, *, stored_outside: bool) -> None:
-    """Refuse a result Temporal would refuse, while it can still be said which part is to blame.
-
-    Args:
-        result: What is about to be returned.
-        hosted: The hosted workflow.
-        capture: Holds the checkpoint of the result.
-        stored_outside: Whether external storage takes payloads that are too large.
-
-    Raises:
-        PayloadError: Naming the largest part.
-    """
-    pending = sum(len(request.model_dump_json()) for request in result.pending)
-    if pending > MAX_PENDING_BYTES:
-        largest = max(result.pending, key=lambda request: len(request.model_dump_json()))
-        raise PayloadError(
-            f"The pending requests of workflow {hosted.name!r} take {pending:,} bytes, over the {MAX_PENDING_BYTES:,} "
-            f"that can be asked at once; largest: request {largest.request_id!r} of executor {largest.executor_id!r}. "
-            "Ask with a reference to the data instead."
-        )
-    size = len(result.frame) + len(result.model_dump_json())
-    if stored_outside or size <= MAX_RESULT_BYTES:
-        return
-    culprit = "its events"
-    last = capture.last
-    if last is not None:
-        checkpoint = loads(last.raw, hosted.catalog)
-        sizes = [(len(dumps(value, hosted.catalog)), name) for name, value in parts(checkpoint)]
-        if sizes:
-            largest_bytes, name = max(sizes)
-            culprit = f"{name} ({largest_bytes:,} bytes)"
-    raise PayloadError(
-        f"The result of superstep {last.superstep if last else '?'} of workflow {hosted.name!r} takes {size:,} bytes, "
-        f"over the {MAX_RESULT_BYTES:,} that fit a Temporal payload; largest: {culprit}. Keep a reference in the state "
-        "instead of the data, or configure external storage on the client's data converter."
-    )
 
 
 def targets_of(workflow: Workflow, checkpoint: Captured | None) -> list[str]:

@@ -14,8 +14,10 @@ from typing import Any
 from agent_framework import WorkflowInvocationKwargs
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.converter import StorageDriverWorkflowInfo
 
 from ..adapter._client import framed_client
+from ..adapter._converter import stores_outside
 from ..adapter._errors import DurableWorkflowError, PayloadError
 from ..adapter._framework import matches, pending_events
 from ..adapter._history import load_checkpoint, start_input
@@ -37,10 +39,11 @@ from ._cache import CheckpointCache
 from ._capture import Capture, loads_checkpoint
 from ._failures import to_application_error
 from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
+from ._limits import guard_result
 from ._live import LiveRun, LiveRuns
 from ._live_events import LiveEvents
 from ._mirrors import Mirror, Mirrors, add_news
-from ._report import failure_of, guard_size, result_of, stored_of, targets_of
+from ._report import failure_of, result_of, stored_of, targets_of
 from ._unsaved_state import UnsavedState
 
 
@@ -105,9 +108,10 @@ class SuperstepActivity:
             try:
                 await run_superstep(hosted, live, step, arguments, run)
             except SuperstepError as error:
+                outside = stores_outside(client.data_converter)
                 failed = to_application_error(
                     error.error,
-                    failure_of(hosted, step, run, capture, base_raw),
+                    failure_of(hosted, step, run, capture, base_raw, stored_outside=outside),
                     executor_failed=run.executor_failed,
                     attempt=info.attempt,
                     max_attempts=step.max_attempts,
@@ -119,7 +123,7 @@ class SuperstepActivity:
             executors = targets_of(live.workflow, capture.last)
             result = result_of(hosted, step, run, capture, base_raw, executors, _thread_id(info))
             add_news(result, mirrors, _thread_id(info), step.offset)
-            guard_size(result, hosted, capture, stored_outside=client.data_converter.external_storage is not None)
+            await guard_result(result, hosted, capture, client, _target(info))
             self._keep(hosted, step, live)
             self._copy(mirrors, client, hosted, capture)
         return result
@@ -203,6 +207,15 @@ class SuperstepActivity:
             function_invocation_kwargs=_kwargs(step.function_invocation_kwargs),
             client_kwargs=_kwargs(step.client_kwargs),
         )
+
+
+def _target(info: activity.Info) -> StorageDriverWorkflowInfo:
+    return StorageDriverWorkflowInfo(
+        namespace=info.workflow_namespace or info.namespace,
+        id=info.workflow_id,
+        run_id=info.workflow_run_id,
+        type=info.workflow_type,
+    )
 
 
 def _thread_id(info: activity.Info) -> str:

@@ -12,6 +12,7 @@ from ..workflows._messages import CancelSignal, RespondSignal, Value
 from ._checkpoint import Response
 from ._errors import PayloadError
 from ._framework import matches
+from ._input_size import check_answers
 from ._values import to_json_value, wire_type
 
 _T = TypeVar("_T")
@@ -80,7 +81,7 @@ def encode_responses(
 
     Raises:
         ValueError: When there are none, or a request id is no id.
-        PayloadError: When a response has no JSON form.
+        PayloadError: When a response has no JSON form, or they are too large together.
     """
     batch: list[RespondSignal] = []
     for request_id, response in responses.items():
@@ -98,6 +99,7 @@ def encode_responses(
         batch[0].streaming = streaming
         batch[0].function_invocation_kwargs = function_invocation_kwargs
         batch[0].client_kwargs = client_kwargs
+    check_answers(batch)
     return batch
 
 

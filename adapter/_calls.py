@@ -27,6 +27,7 @@ from ._errors import (
 from ._follower import RunFollower
 from ._history import runs_after
 from ._hosting import HostedWorkflow
+from ._input_size import check_input
 from ._lineage import CheckpointInfo, Locator, thread_infos
 from ._live_reader import LiveReader
 from ._options import DurableOptions
@@ -237,6 +238,7 @@ class Caller:
         *,
         call_id: str | None = None,
     ) -> CallReader:
+        await check_input(self._client, run_input)
         with rpc_errors(self._client, f"start a run of thread {handle.thread_id!r}"):
             try:
                 run = await self._client.start_workflow(

@@ -56,6 +56,14 @@ def stores_outside(converter: DataConverter) -> bool:
     return storage is not None and storage.payload_size_threshold <= MAX_PAYLOAD_BYTES
 
 
+async def encoded_payload(converter: DataConverter, value: Any) -> Payload:
+    """Return a value as the payload that is sent, or given to external storage if there is one."""
+    (payload,) = converter.payload_converter.to_payloads([value])
+    if converter.payload_codec is not None:
+        (payload,) = await converter.payload_codec.encode([payload])
+    return payload
+
+
 def with_frames(existing: DataConverter | None) -> DataConverter:
     """Return the data converter with our payload converter; codec, failure converter and external storage stay.
 

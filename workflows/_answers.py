@@ -6,21 +6,29 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from ._messages import ContinuedRun, PendingRequest, RefusedAnswer, RespondReceipt, RespondSignal, ResponseInput
+from ._messages import (
+    ContinuedRun,
+    PendingRequest,
+    RefusedAnswer,
+    RespondReceipt,
+    RespondSignal,
+    ResponseInput,
+    json_bytes,
+)
 from ._signals import RejectedAnswerError
 
 MAX_EARLY = 1_000
 """Answers kept for requests that are not asked yet."""
-MAX_EARLY_BYTES = 256 * 1024
+MAX_EARLY_BYTES = 192 * 1024
 """Their total size: anybody can send them, and a run that continues as new hands them on in one payload."""
-MAX_QUEUED_BYTES = 512 * 1024
+MAX_QUEUED_BYTES = 384 * 1024
 """Total size of answers to pending requests that wait for their superstep; each of them must fit its input too."""
 MAX_REPEATED = 10
 """Answers to one request that wait behind its first, in case that is refused."""
 MAX_ANSWERED = 10_000
 """Ids remembered as answered, to tell a repeated answer from an early one."""
-MAX_HANDED_ON = 2_000
-"""Of these ids, how many a run that continues as new hands on."""
+MAX_HANDED_ON_BYTES = 128 * 1024
+"""Of these ids, the newest that a run that continues as new hands on."""
 MAX_REFUSED = 3
 """Refused answers that a pending request tells of."""
 MAX_REFUSED_TEXT = 500
@@ -203,7 +211,7 @@ class Answers:
         del request.errors[:-MAX_REFUSED]
         total = 0
         for other in [request, *reversed(self.pending.values())]:
-            total += sum(len(item.error) + len(item.responder or "") for item in other.errors)
+            total += sum(map(json_bytes, other.errors))
             if total > MAX_REFUSED_BYTES and other is not request:
                 other.errors.clear()
 
@@ -233,7 +241,7 @@ class Answers:
         continued.pending = list(self.pending.values())
         continued.queued = self._batches
         continued.early = list(self._early.values())
-        continued.answered = list(self._answered)[-MAX_HANDED_ON:]
+        continued.answered = _newest(self._answered)
 
     def take_over(self, continued: ContinuedRun) -> None:
         """Take what `hand_on` put there."""
@@ -262,4 +270,15 @@ class Answers:
 
 
 def _size(batch: Iterable[RespondSignal]) -> int:
-    return sum(len(answer.model_dump_json()) for answer in batch)
+    return sum(map(json_bytes, batch))
+
+
+def _newest(answered: OrderedDict[str, None]) -> list[str]:
+    left = MAX_HANDED_ON_BYTES
+    newest: list[str] = []
+    for request_id in reversed(answered):
+        left -= json_bytes(request_id) + 1
+        if left < 0:
+            break
+        newest.append(request_id)
+    return newest[::-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from ._messages import EventRecord
+from ._messages import EventRecord, json_bytes
 
 MAX_EVENTS = 5_000
 MAX_BYTES = 4 * 1024 * 1024
@@ -43,8 +43,7 @@ class EventLog:
         """Number `record` and add it."""
         record.offset = self.next_offset
         self.next_offset += 1
-        # As the query's answer will count it, in bytes: characters are up to three of them, escapes up to six.
-        weight = len(record.model_dump_json())
+        weight = json_bytes(record)  # As the query's answer will count it.
         self._ring.append((record, weight))
         self._bytes += weight
         while len(self._ring) > MAX_EVENTS or (self._bytes > MAX_BYTES and len(self._ring) > 1):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
+from pydantic_core import to_json
 
 WORKFLOW_TYPE = "AgentFrameworkWorkflow"
 SUPERSTEP_ACTIVITY = "superstep"
@@ -23,6 +24,11 @@ MIRROR_RECORDS = frozenset({"mirror_behind", "mirror_caught_up"})
 
 RunState = Literal["running", "waiting", "idle", "failed"]
 DeadlineAction = Literal["fail", "cancel", "default"]
+
+
+def json_bytes(value: Any) -> int:
+    """Return the size of a value as JSON in bytes, which limits count: a character takes up to six of them."""
+    return len(to_json(value))
 
 
 class WireModel(BaseModel):

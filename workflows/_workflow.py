@@ -40,6 +40,7 @@ with workflow.unsafe.imports_passed_through():
         SuperstepFailure,
         SuperstepInput,
         SuperstepResult,
+        json_bytes,
     )
     from ._requests import RequestExpiredError, Requests
     from ._signals import RejectedAnswerError
@@ -187,7 +188,7 @@ class AgentFrameworkWorkflow:
             self._add_output(output)
 
     def _add_output(self, output: Any) -> None:
-        size = len(str(output))
+        size = json_bytes(output)
         if self._outputs_bytes + size <= MAX_OUTPUTS_BYTES:
             self._outputs.append(output)
             self._outputs_bytes += size
