@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from . import cache, conversation, depth, history_size, overhead
+from . import cache, conversation, depth, history_size, overhead, streaming
 from ._bench import Bench
 from ._table import Table
 
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
     "conversation": conversation.measure,
     "depth": depth.measure,
     "cache": cache.measure,
+    "streaming": streaming.measure,
 }
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.contrib.workflow_streams import WorkflowStream
 
 BARE_ACTIVITY = "bare"
+PUBLISH_ACTIVITY = "publish"
+TOPIC = "tokens"
 NAIVE_ACTIVITY = "naive"
 _TIMEOUT = timedelta(minutes=5)
 
@@ -34,3 +37,17 @@ class NaiveWorkflow:
             checkpoint = await workflow.execute_activity(
                 NAIVE_ACTIVITY, args=[checkpoint, steps, size], result_type=str, start_to_close_timeout=_TIMEOUT
             )
+
+
+@workflow.defn(name="Published")
+class PublishedWorkflow:
+    """An activity that publishes tokens through the SDK's own workflow_streams."""
+
+    @workflow.init
+    def __init__(self, tokens: int, pause: float) -> None:
+        self._stream = WorkflowStream()
+
+    @workflow.run
+    async def run(self, tokens: int, pause: float) -> None:
+        """Publish that many, one each `pause` seconds."""
+        await workflow.execute_activity(PUBLISH_ACTIVITY, args=[tokens, pause], start_to_close_timeout=_TIMEOUT)

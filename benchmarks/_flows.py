@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
 
 from agent_framework import Executor, Message, Workflow, WorkflowBuilder, WorkflowContext, handler
@@ -40,6 +42,28 @@ class Keeper(Executor):
             await ctx.yield_output(work.number)
         else:
             await ctx.send_message(Work(work.last, work.size, work.number + 1))
+
+
+@dataclass
+class Telling:
+    """How many supersteps, tokens in each, and seconds between two tokens."""
+
+    supersteps: int
+    tokens: int
+    pause: float
+
+
+class Teller(Executor):
+    """Yields the time as a token, again and again."""
+
+    @handler
+    async def tell(self, telling: Telling, ctx: WorkflowContext[Telling, float]) -> None:
+        """Tell, and pass the rest on."""
+        for _ in range(telling.tokens):
+            await ctx.yield_output(time.time())
+            await asyncio.sleep(telling.pause)
+        if telling.supersteps > 1:
+            await ctx.send_message(Telling(telling.supersteps - 1, telling.tokens, telling.pause))
 
 
 class Speaker(Executor):
@@ -83,3 +107,10 @@ def speak() -> Workflow:
     left, right = Speaker(id="left"), Speaker(id="right")
     builder = WorkflowBuilder(name="speak", start_executor=left, max_iterations=MAX_SUPERSTEPS)
     return builder.add_edge(left, right).add_edge(right, left).build()
+
+
+def tell() -> Workflow:
+    """Build the workflow whose executors yield tokens."""
+    one, two = Teller(id="one"), Teller(id="two")
+    builder = WorkflowBuilder(name="tell", start_executor=one, max_iterations=MAX_SUPERSTEPS)
+    return builder.add_edge(one, two).add_edge(two, one).build()

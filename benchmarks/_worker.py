@@ -7,6 +7,8 @@ import asyncio
 import json
 import signal
 import tempfile
+import time
+from datetime import timedelta
 from pathlib import Path
 
 from agent_framework import FileCheckpointStorage
@@ -16,10 +18,19 @@ from agent_framework_temporal.adapter import _frames
 from agent_framework_temporal.adapter._process_exit import exit_process
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.contrib.workflow_streams import WorkflowStreamClient
 from temporalio.worker import Worker
 
-from ._bare import BARE_ACTIVITY, NAIVE_ACTIVITY, BareWorkflow, NaiveWorkflow
-from ._flows import Work, keep, speak
+from ._bare import (
+    BARE_ACTIVITY,
+    NAIVE_ACTIVITY,
+    PUBLISH_ACTIVITY,
+    TOPIC,
+    BareWorkflow,
+    NaiveWorkflow,
+    PublishedWorkflow,
+)
+from ._flows import Work, keep, speak, tell
 
 READY = "ready"
 
@@ -27,6 +38,16 @@ READY = "ready"
 @activity.defn(name=BARE_ACTIVITY)
 async def bare() -> None:
     """Do nothing."""
+
+
+@activity.defn(name=PUBLISH_ACTIVITY)
+async def publish(tokens: int, pause: float) -> None:
+    """Publish the time as a token, in batches as a user interface wants them."""
+    async with WorkflowStreamClient.from_within_activity(batch_interval=timedelta(milliseconds=100)) as stream:
+        topic = stream.topic(TOPIC, type=float)
+        for _ in range(tokens):
+            topic.publish(time.time())
+            await asyncio.sleep(pause)
 
 
 @activity.defn(name=NAIVE_ACTIVITY)
@@ -63,15 +84,15 @@ async def main() -> None:
         _frames.KEYFRAME_EVERY = 1_000_000
         _frames.KEYFRAME_MIN_BYTES = 1_000_000_000
     client = await Client.connect(options.address)
-    plugin = AgentFrameworkPlugin([keep, speak], cache_bytes=options.cache_bytes)
+    plugin = AgentFrameworkPlugin([keep, speak, tell], cache_bytes=options.cache_bytes)
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     worker = Worker(
         client,
         task_queue=options.task_queue,
         plugins=[plugin],
-        workflows=[BareWorkflow, NaiveWorkflow],
-        activities=[bare, naive],
+        workflows=[BareWorkflow, NaiveWorkflow, PublishedWorkflow],
+        activities=[bare, naive, publish],
     )
     async with worker:
         print(READY, flush=True)

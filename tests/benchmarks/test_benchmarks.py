@@ -30,7 +30,7 @@ async def test_quick_benchmarks(tmp_path: Path) -> None:
         if process.returncode is None:
             process.kill()
     assert process.returncode == 0
-    for part in ("(a)", "(b)", "(c)", "(d)", "(e)"):
+    for part in ("(a)", "(b)", "(c)", "(d)", "(e)", "(f)", "(g)", "(h)"):
         assert f"\n{part} " in printed.decode()
     tables: list[dict[str, Any]] = json.loads(report.read_text())
 
@@ -44,6 +44,12 @@ async def test_quick_benchmarks(tmp_path: Path) -> None:
         assert row["completed"] == 12
         assert row["keyframes"] == 1
         assert row["largest patch"] < 6_500
+
+    live, published = _rows(tables, "(f)")
+    assert live["history events per 1,000 tokens"] == 0
+    assert published["history events per 1,000 tokens"] > 100
+    (idle,) = _rows(tables, "(h)")
+    assert idle["queries, which a worker answers"] == idle["history events"] == 0
 
 
 async def test_unknown_benchmark() -> None:
