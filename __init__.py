@@ -38,12 +38,15 @@ if TYPE_CHECKING:
         RunFailedError,
         RunTerminatedError,
         RunTimedOutError,
+        SearchAttributesError,
         ServerUnreachableError,
         StaleCheckpointError,
         ThreadExistsError,
         ThreadNotFoundError,
         WorkflowNotHostedError,
+        inbox,
         position_of,
+        register_search_attributes,
         start_dev_server,
     )
 
@@ -77,13 +80,16 @@ __all__ = [
     "RunFailedError",
     "RunTerminatedError",
     "RunTimedOutError",
+    "SearchAttributesError",
     "ServerUnreachableError",
     "StaleCheckpointError",
     "ThreadExistsError",
     "ThreadNotFoundError",
     "WorkflowNotHostedError",
     "__version__",
+    "inbox",
     "position_of",
+    "register_search_attributes",
     "start_dev_server",
 ]
 

@@ -22,17 +22,20 @@ from ._errors import (
     RunFailedError,
     RunTerminatedError,
     RunTimedOutError,
+    SearchAttributesError,
     ServerUnreachableError,
     StaleCheckpointError,
     ThreadExistsError,
     ThreadNotFoundError,
     WorkflowNotHostedError,
 )
+from ._inbox import inbox
 from ._lineage import CheckpointInfo
 from ._options import DurableOptions
 from ._plugin import AgentFrameworkPlugin
 from ._position import EventPosition, LiveEventsVoid, position_of
 from ._request_rules import RequestPolicy
+from ._search_attributes import register_search_attributes
 from ._storage import HistoryCheckpointStorage
 
 __all__ = [
@@ -63,11 +66,14 @@ __all__ = [
     "RunFailedError",
     "RunTerminatedError",
     "RunTimedOutError",
+    "SearchAttributesError",
     "ServerUnreachableError",
     "StaleCheckpointError",
     "ThreadExistsError",
     "ThreadNotFoundError",
     "WorkflowNotHostedError",
+    "inbox",
     "position_of",
+    "register_search_attributes",
     "start_dev_server",
 ]

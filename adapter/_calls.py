@@ -13,6 +13,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from ..workflows._attributes import first_attributes
 from ..workflows._messages import CANCEL_SIGNAL, RESPOND_SIGNAL, WORKFLOW_TYPE, RespondSignal, RunInput, Value
 from ._arguments import cancel_signal, encode_cancellation, encode_message, encode_responses, unwrap_message
 from ._checkpoint import Checkpoint
@@ -33,6 +34,7 @@ from ._live_reader import LiveReader
 from ._options import DurableOptions
 from ._outcome import NO_PENDING, CallReader
 from ._queries import ThreadQueries
+from ._search_attributes import use_search_attributes
 from ._seed import begin_from_history, seed_from_storage
 from ._steps import StepDecoder
 from ._thread import MEMO_WORKFLOW_NAME, ThreadTip, latest_run_id, read_tip
@@ -238,6 +240,8 @@ class Caller:
         *,
         call_id: str | None = None,
     ) -> CallReader:
+        attributes = await use_search_attributes(self._client, self._options.search_attributes)
+        run_input.options.search_attributes = attributes
         await check_input(self._client, run_input)
         with rpc_errors(self._client, f"start a run of thread {handle.thread_id!r}"):
             try:
@@ -250,6 +254,9 @@ class Caller:
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                     memo={MEMO_WORKFLOW_NAME: run_input.workflow_name},
                     static_summary=run_input.workflow_name,
+                    search_attributes=first_attributes(run_input.workflow_name, handle.thread_id)
+                    if attributes
+                    else None,
                 )
             except WorkflowAlreadyStartedError as error:
                 raise AlreadyRunningError(

@@ -15,6 +15,7 @@
     ├── AlreadyRunningError         this thread is running
     ├── PendingRequestsError        this thread waits for responses
     ├── GraphChangedError           the checkpoint was made by another graph
+    ├── SearchAttributesError       the namespace does not know our search attributes
     └── RunFailedError              the run ended otherwise than idle
         ├── RequestExpiredError     nobody answered a request by its deadline
         ├── RunCancelledError
@@ -89,6 +90,10 @@ class PendingRequestsError(DurableWorkflowError):
 
 class GraphChangedError(DurableWorkflowError, WorkflowCheckpointException):
     """The checkpoint was made by a graph that differs from the hosted one."""
+
+
+class SearchAttributesError(DurableWorkflowError):
+    """Search attributes are wanted that the namespace does not know, and may not be registered from here."""
 
 
 class RunFailedError(DurableWorkflowError):

@@ -14,6 +14,8 @@ from temporalio.service import RPCError
 from tests.requests._flows import Question, asker, free, nested
 from tests.support import worker
 
+_WRONG = [("amount", "integer"), ("note", "string")]
+
 
 async def _waiting(
     client: Client, task_queue: str, count: int = 1, **options: Any
@@ -55,7 +57,7 @@ async def test_rejected_updates_say_what_is_wrong_and_leave_no_history(client: C
         before = await _events(handle)
         message, errors = await _rejected(handle, {"request_id": "q0", "response": {"amount": "secret", "note": 7}})
         assert message.startswith("The response to request 'q0' does not fit tests.requests._flows:Reply: ")
-        assert sorted(errors) == ['amount: the value is not of type "integer"', 'note: the value is not of type "string"']
+        assert sorted(errors) == [f'{name}: the value is not of type "{kind}"' for name, kind in _WRONG]
         assert "secret" not in message
         _, errors = await _rejected(handle, {"request_id": "q0", "response": {}})
         assert errors == ['response: "amount" is a required property']
@@ -110,7 +112,8 @@ async def test_first_valid_of_several_signals_wins(client: Client) -> None:
     async with worker(client, asker) as task_queue:
         _, _, handle = await _waiting(client, task_queue, count=2)
         for amount in (3, "x", 4, 6):
-            await handle.signal("respond", {"request_id": "q0", "response": {"amount": amount}, "responder": str(amount)})
+            answer = {"request_id": "q0", "response": {"amount": amount}, "responder": str(amount)}
+            await handle.signal("respond", answer)
         await handle.signal("respond", {"request_id": "q1", "response": {"amount": 0}})
         assert (await handle.result())["outputs"] == ["how many: 4", "how many: 0"]
         page = await handle.query("events", args=[-1, 500])

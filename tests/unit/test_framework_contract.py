@@ -31,12 +31,14 @@ from agent_framework._workflows._runner_context import InProcRunnerContext
 from agent_framework_temporal.adapter import _framework
 from agent_framework_temporal.adapter._framework import (
     built_storage,
+    cancellation,
     coerce_response,
     coerce_value,
     event_types,
     finalize_events,
     matches,
     new_event,
+    pending_events,
     registered_type_keys,
     request_types,
     validate_run_params,
@@ -77,6 +79,19 @@ def _append() -> Workflow:
         (_typing_utils, "try_coerce_to_type", ["data", "target_type"]),
         (Workflow, "_validate_run_params", ["message", "responses", "checkpoint_id"]),
         (Workflow, "_finalize_events", ["events", "include_status_events"]),
+        (
+            Workflow,
+            "_run_workflow_with_tracing",
+            [
+                "self",
+                "initial_executor_fn",
+                "is_continuation",
+                "streaming",
+                "tools",
+                "function_invocation_kwargs",
+                "client_kwargs",
+            ],
+        ),
         (InProcRunnerContext, "set_streaming", ["self", "streaming"]),
         (InProcRunnerContext, "get_pending_request_info_events", ["self"]),
         (InProcRunnerContext, "has_messages", ["self"]),
@@ -190,6 +205,20 @@ def test_arguments_that_exclude_each_other_are_refused(arguments: tuple[Any, Any
         validate_run_params(*arguments)
     validate_run_params("m", None, None)
     validate_run_params(None, {"a": 1}, "c")
+
+
+async def test_a_cancellation_is_handed_out_before_it_begins() -> None:
+    workflow = WorkflowBuilder(name="buyer", start_executor=Buyer(id="buyer")).build()
+    asked = (await workflow.run(Purchase(item="pen", price=1_000))).get_request_info_events()
+    storage = InMemoryCheckpointStorage()
+    stream = await cancellation(workflow, [asked[0].request_id], storage)
+    assert len(await pending_events(workflow)) == len(asked), _changed("Workflow.cancel_pending_requests")
+    events = [event.type async for event in stream]
+    assert events == ["started", "status", "superstep_started", "superstep_completed", "status"], _changed("its events")
+    assert await pending_events(workflow) == {}
+    (checkpoint,) = await storage.list_checkpoints(workflow_name="buyer")
+    assert checkpoint.pending_request_info_events == {}
+    assert not workflow._runner_context.has_checkpointing(), _changed("clear_runtime_checkpoint_storage")
 
 
 def test_events_are_collected_as_run_does() -> None:
