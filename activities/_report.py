@@ -87,7 +87,6 @@ def result_of(
         pending=pending_requests(run.pending, thread_id),
         rejected=run.rejected,
         next_executors=executors,
-        graph_hash=hosted.graph_hash,
     )
     last = capture.last
     if last is None:
@@ -146,7 +145,6 @@ def stored_of(
         state="waiting",
         attempt=activity.info().attempt,
         pending=pending_requests(checkpoint.pending_request_info_events.values(), thread_id),
-        graph_hash=hosted.graph_hash,
     )
     return _with_frame(result, Frame(checkpoint=raw, payloads=b""), hosted, step, captured(checkpoint, raw), None)
 

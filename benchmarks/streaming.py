@@ -1,4 +1,4 @@
-"""Live tokens against the SDK's workflow_streams, committed events to many readers, and what an idle reader asks for."""
+"""Live tokens against the SDK's workflow_streams, committed events to many readers, what an idle reader asks for."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ the JSON stays readable in the Temporal Web UI and the frame costs no base64.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import to_json
@@ -35,10 +35,12 @@ class WireModel(BaseModel):
     """A model that ignores fields of a newer release and leaves out what is unset, to keep histories small."""
 
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    _left_out: ClassVar[tuple[Any, ...]] = (None,)
 
     @model_serializer(mode="wrap")
-    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if value is not None}
+    def _without_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        left_out = self._left_out
+        return {key: value for key, value in handler(self).items() if value not in left_out}
 
 
 class Framed(WireModel):
@@ -139,7 +141,7 @@ class EventRecord(WireModel):
     event_class: str | None = None
     """Set for an event of a subclass of the framework's `WorkflowEvent`."""
     data_bytes: int | None = None
-    """Set where `data` was left out: its size as JSON. The typed object is in the superstep's frame."""
+    """Set where `data` was left out: its size in the frame. The typed object is in the superstep's frame."""
     payload: int | None = None
     """Index of the typed data in the superstep's frame."""
     responder: str | None = None
@@ -311,6 +313,7 @@ class RunInput(Framed):
 class SuperstepInput(WireModel):
     """Argument of the superstep activity: references, never state."""
 
+    _left_out: ClassVar[tuple[Any, ...]] = (None, [], {})
     version: int = 1
     workflow_name: str
     mode: Literal["message", "responses", "cancel", "resume", "continue", "store"]
@@ -345,6 +348,7 @@ class SuperstepInput(WireModel):
 class SuperstepOutcome(Framed):
     """What both a committed and a failed superstep tell: its event records, typed payloads in the frame."""
 
+    _left_out: ClassVar[tuple[Any, ...]] = (None, [], {})
     version: int = 1
     events: list[EventRecord] = Field(default_factory=list)
     attempt: int = 1
@@ -371,7 +375,6 @@ class SuperstepResult(SuperstepOutcome):
     entry: EntryFacts | None = None
     pending: list[PendingRequest] = Field(default_factory=list)
     next_executors: list[str] = Field(default_factory=list)
-    graph_hash: str = ""
 
 
 class SuperstepFailure(SuperstepOutcome):
