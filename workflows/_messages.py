@@ -76,7 +76,7 @@ class CheckpointFacts(WireModel):
     """The checkpoint the frame is a patch against; None for a keyframe."""
     superstep: int
     digest: str
-    """SHA-256 of the raw checkpoint, hexadecimal."""
+    """BLAKE2b of the raw checkpoint, 16 bytes as hexadecimal."""
     size_bytes: int
     """Raw size."""
     frame_bytes: int

@@ -81,7 +81,7 @@ def test_records_are_numbered_and_say_where_they_come_from() -> None:
     records = _write(WorkflowEvent.started(), WorkflowEvent.superstep_started(3)).records
     assert [(record.offset, record.superstep, record.attempt) for record in records] == [(5, 3, 2), (6, 3, 2)]
     assert records[0].at is not None
-    assert records[0].at.endswith("+00:00")
+    assert records[0].at.endswith("Z")
     assert records[1].iteration == 3
 
 
