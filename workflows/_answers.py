@@ -207,13 +207,13 @@ class Answers:
         request = self.pending.get(request_id)
         if request is None:
             return
-        request.errors.append(RefusedAnswer(at=at, responder=responder, error=error[:MAX_REFUSED_TEXT]))
-        del request.errors[:-MAX_REFUSED]
+        refused = RefusedAnswer(at=at, responder=responder, error=error[:MAX_REFUSED_TEXT])
+        request.errors = [*(request.errors or []), refused][-MAX_REFUSED:]
         total = 0
         for other in [request, *reversed(self.pending.values())]:
-            total += sum(map(json_bytes, other.errors))
+            total += sum(map(json_bytes, other.errors or []))
             if total > MAX_REFUSED_BYTES and other is not request:
-                other.errors.clear()
+                other.errors = None
 
     def _drop(self, request_ids: set[str]) -> Dropped:
         dropped: Dropped = []

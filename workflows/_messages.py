@@ -170,7 +170,7 @@ class PendingRequest(WireModel):
     request_schema: dict[str, Any] | None = None
     response_schema: dict[str, Any] | None = None
     workflow_name: str | None = None
-    errors: list[RefusedAnswer] = Field(default_factory=list)
+    errors: list[RefusedAnswer] | None = None
     """The last answers that were refused."""
     remind_at: str | None = None
     reminded_at: str | None = None

@@ -217,7 +217,7 @@ class AgentFrameworkWorkflow:
         try:
             return self._requests.update(name, arguments, busy=self._state == "running")
         except RejectedAnswerError as error:
-            raise error.to_failure() from error
+            raise error.to_failure() from None  # A cause would say it all once more.
 
     @on_update.validator
     def check_update(self, name: str, arguments: Sequence[RawValue]) -> None:
@@ -229,7 +229,7 @@ class AgentFrameworkWorkflow:
         try:
             self._requests.check_update(name, arguments, busy=self._state == "running")
         except RejectedAnswerError as error:
-            raise error.to_failure() from error
+            raise error.to_failure() from None  # A cause would say it all once more.
 
     @workflow.query(name=EVENTS_QUERY, description="Event records with an offset greater than `after` (-1: all).")
     def events(self, after: int = -1, limit: int = 500) -> EventPage:

@@ -225,10 +225,10 @@ def test_refused_answers_are_told_with_the_request_and_bounded() -> None:
     answers = _waiting(*(f"r{number}" for number in range(200)))
     for number in range(MAX_REFUSED + 2):
         answers.refused("r0", "eve", f"error {number}", at="now")
-    assert [refused.error for refused in answers.pending["r0"].errors] == ["error 2", "error 3", "error 4"]
+    assert [refused.error for refused in answers.pending["r0"].errors or []] == ["error 2", "error 3", "error 4"]
     for request_id in list(answers.pending):
         answers.refused(request_id, None, "x" * 10_000, at="now")
-    size = sum(len(refused.error) for request in answers.pending.values() for refused in request.errors)
+    size = sum(len(refused.error) for request in answers.pending.values() for refused in request.errors or [])
     assert 0 < size <= MAX_REFUSED_BYTES + 500
     answers.refused("unknown", None, "x", at="now")
     continued = ContinuedRun(previous_run_id="r")
