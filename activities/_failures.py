@@ -25,6 +25,8 @@ from ..workflows._messages import SuperstepFailure
 
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
 _MAX_RETRY_AFTER = timedelta(minutes=10)
+_MAX_CAUSES_BYTES = 128 * 1024
+_MAX_CAUSES = 20
 _MAX_TEXT = 64 * 1024
 """A failure has to fit a gRPC message, some clients put a whole response body into their errors, and it is written
 into history three times: as message, in the arguments and in the events."""
@@ -55,6 +57,26 @@ def to_application_error(
         non_retryable=final,
         next_retry_delay=None if final else retry_after(error),
     )
+
+
+def cause_of(error: Exception) -> Exception | None:
+    """Return an error as the cause of what is reported; None where its texts would not fit, or could not travel.
+
+    Temporal writes a cause with all its causes, whatever their size. A report that it refuses would leave the superstep
+    running until its timeout.
+    """
+    left = _MAX_CAUSES_BYTES
+    seen: set[int] = set()
+    for cause in _causes(error):
+        seen.add(id(cause))
+        try:
+            left -= len(str(cause).encode()) + len(repr(getattr(cause, "details", "")).encode())
+        except Exception:  # An exception's text is its own code; and a lone surrogate has no bytes.
+            return None
+        following = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+        if left < 0 or len(seen) > _MAX_CAUSES or id(following) in seen:
+            return None
+    return error
 
 
 def is_retryable(error: BaseException) -> bool:

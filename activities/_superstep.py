@@ -37,7 +37,7 @@ from ..workflows._messages import (
 from ._beat import Beat, beating
 from ._cache import CheckpointCache
 from ._capture import Capture, loads_checkpoint
-from ._failures import to_application_error
+from ._failures import cause_of, to_application_error
 from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
 from ._limits import guard_result
 from ._live import LiveRun, LiveRuns
@@ -85,7 +85,7 @@ class SuperstepActivity:
                 failure = SuperstepFailure(attempt=activity.info().attempt)
                 raise to_application_error(
                     error, failure, executor_failed=False, attempt=1, max_attempts=step.max_attempts
-                ) from error
+                ) from cause_of(error)
 
     def _client(self) -> Client:
         """Return the worker's client; the SDK hands it out as it was given, perhaps without our payload converter."""
@@ -118,7 +118,7 @@ class SuperstepActivity:
                 )
                 if failed.non_retryable:  # Only the last attempt's checkpoint gets into history.
                     self._copy(mirrors, client, hosted, capture)
-                raise failed from error.error
+                raise failed from cause_of(error.error)
             self._unsaved.compare(live.workflow, before)
             executors = targets_of(live.workflow, capture.last)
             result = result_of(hosted, step, run, capture, base_raw, executors, _thread_id(info))

@@ -1,0 +1,1 @@
+"""Temporal's limits: whatever is too large, no run is stuck or terminated by it."""
