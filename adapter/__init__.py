@@ -30,6 +30,7 @@ from ._errors import (
     WorkflowNotHostedError,
 )
 from ._inbox import inbox
+from ._file_driver import FileStorageDriver
 from ._lineage import CheckpointInfo
 from ._options import DurableOptions
 from ._plugin import AgentFrameworkPlugin
@@ -49,6 +50,7 @@ __all__ = [
     "DurableOptions",
     "DurableWorkflow",
     "DurableWorkflowError",
+    "FileStorageDriver",
     "EventPosition",
     "FramedPayloadConverter",
     "GraphChangedError",
