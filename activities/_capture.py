@@ -19,6 +19,8 @@ from ..adapter._types import TypeCatalog
 
 _SUFFIX_DIGITS = 12
 """Of a checkpoint id; with 8 two checkpoints of a run of 10,000 would have the same id once in a hundred runs."""
+_TURN_METADATA = "turn"
+"""Key of a checkpoint's metadata: the run whose message is being worked on."""
 _VERSIONS = {
     "agent_framework_core": importlib.metadata.version("agent-framework-core"),
     "python": platform.python_version(),
@@ -52,6 +54,8 @@ class Capture:
     def __init__(self, hosted: HostedWorkflow | None, base: WorkflowCheckpoint | None, *, run_id: str) -> None:
         self._hosted = hosted
         self._run_id = run_id
+        self.turn: str = (base.metadata.get(_TURN_METADATA) if base is not None else None) or run_id
+        """The run whose message is being worked on, perhaps one long before."""
         self.base = base
         self.saved: list[Captured] = []
         self.error: Exception | None = None
@@ -97,6 +101,7 @@ class Capture:
                 **checkpoint.metadata,
                 GRAPH_METADATA: self._hosted.graph_signature,
                 "versions": _VERSIONS,
+                _TURN_METADATA: self.turn,
             }
             try:
                 raw = dump_checkpoint(checkpoint, self._hosted.catalog)

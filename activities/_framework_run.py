@@ -35,6 +35,7 @@ from ..adapter._framework import (
     without_pending_warning,
 )
 from ..adapter._hosting import HostedWorkflow
+from ..adapter._invocation import started
 from ..adapter._records import RecordWriter
 from ..adapter._values import validation_errors
 from ..workflows._messages import SuperstepInput
@@ -189,6 +190,7 @@ async def _collect(
         if event.type == "superstep_started":
             dropping = False
             superstep = event.iteration or 0
+            started(superstep)
             # The inner run has to be a stream, or it could not be stopped; what agents emit is the caller's choice.
             set_streaming(workflow, step.streaming)
             await drop_restored_events(workflow)

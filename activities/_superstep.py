@@ -22,6 +22,7 @@ from ..adapter._errors import DurableWorkflowError, PayloadError
 from ..adapter._framework import matches, pending_events
 from ..adapter._history import load_checkpoint, start_input
 from ..adapter._hosting import HostedWorkflow, find
+from ..adapter._invocation import Superstep, running
 from ..adapter._mirror import ThreadSource
 from ..adapter._records import RecordWriter
 from ..adapter._types import type_key
@@ -100,13 +101,17 @@ class SuperstepActivity:
         mirrors = self._mirrors.of(hosted, step.mirror, required=begins)
         async with self._instance(client, hosted, step) as live:
             capture, base_raw = live.capture, live.raw
+            if step.mode == "message":
+                capture.turn = info.workflow_run_id or ""
             arguments = await self._arguments(client, hosted, step, live)
             before = self._unsaved.snapshot(live.workflow)
             # Only a caller who streams reads along; for any other the beat is a sign of life and nothing more.
             told = beat.tell(LiveEvents(hosted.catalog, info.attempt)) if step.streaming else None
             run = FrameworkRun(RecordWriter(offset=step.offset, attempt=info.attempt), told)
+            place = Superstep(hosted.name, _thread_id(info), capture.turn, superstep=0, attempt=info.attempt)
             try:
-                await run_superstep(hosted, live, step, arguments, run)
+                with running(live.workflow, place):
+                    await run_superstep(hosted, live, step, arguments, run)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(

@@ -31,6 +31,7 @@ from ._errors import (
 )
 from ._inbox import inbox
 from ._file_driver import FileStorageDriver
+from ._invocation import Superstep, current_superstep, idempotency_key
 from ._lineage import CheckpointInfo
 from ._options import DurableOptions
 from ._plugin import AgentFrameworkPlugin
@@ -71,9 +72,12 @@ __all__ = [
     "SearchAttributesError",
     "ServerUnreachableError",
     "StaleCheckpointError",
+    "Superstep",
     "ThreadExistsError",
     "ThreadNotFoundError",
     "WorkflowNotHostedError",
+    "current_superstep",
+    "idempotency_key",
     "inbox",
     "position_of",
     "register_search_attributes",

@@ -26,6 +26,7 @@ from agent_framework import (
     Message,
     ResponseStream,
     Workflow,
+    WorkflowContext,
     WorkflowEvent,
     WorkflowExecutor,
     WorkflowRunResult,
@@ -192,6 +193,23 @@ async def drop_restored_events(workflow: Workflow) -> None:
         if isinstance(executor, WorkflowExecutor):
             await executor.workflow._runner_context.drain_events()
             await drop_restored_events(executor.workflow)
+
+
+def invocation_path(workflow: Workflow, ctx: WorkflowContext[Any, Any]) -> tuple[str | int, ...]:
+    """Return where in a workflow an executor was invoked.
+
+    Returns:
+        Its id; in a sub-workflow after the id of the executor around it and the superstep there, as several run within
+        one of the parent. Empty where it is in neither.
+    """
+    if ctx._runner_context is workflow._runner_context:
+        return (ctx._executor_id,)
+    for executor in workflow.executors.values():
+        if isinstance(executor, WorkflowExecutor):
+            path = invocation_path(executor.workflow, ctx)
+            if path:
+                return (executor.id, executor.workflow._runner._iteration, *path)
+    return ()
 
 
 def is_generic_annotation(value: Any) -> bool:

@@ -114,6 +114,9 @@ def test_private_attributes_are_where_we_look() -> None:
     event: WorkflowEvent[Any] = WorkflowEvent.request_info("i", "e", "data", bool)
     assert event_types(event) == (str, bool), _changed("WorkflowEvent._request_type and ._response_type")
     assert event_types(WorkflowEvent.started()) == (None, None), _changed("events without request types")
+    assert workflow._runner._iteration == 0, _changed("RunnerImpl._iteration")
+    ctx: WorkflowContext[str] = WorkflowContext(Append(id="a"), ["b"], workflow._runner.state, workflow._runner_context)
+    assert (ctx._executor_id, ctx._runner_context) == ("a", workflow._runner_context), _changed("WorkflowContext")
 
 
 def test_the_prefixes_of_the_frameworks_modules_are_known() -> None:
