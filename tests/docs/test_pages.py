@@ -29,7 +29,7 @@ from tests.docs._pages import PAGES, README, ROOT, Block, blocks, write_files
 from tests.support import unique, worker
 
 _PROJECT = ("my_workflow", "start", "go_on")
-_PLAIN = frozenset({"kill", "pgrep", "docker", "cd"})
+_PLAIN = frozenset({"kill", "pgrep", "docker", "cd", "curl"})
 """Commands that are not ours and whose flags are not checked."""
 
 

@@ -1,0 +1,31 @@
+"""Answers an order from Python with nothing but `temporalio`: `python answer.py order-1 approve-pen`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+
+async def main(thread_id: str, request_id: str) -> None:
+    """Look what is asked, answer wrongly, answer rightly, and wait for the end."""
+    client = await Client.connect(os.environ.get("TEMPORAL_ADDRESS", "localhost:7233"))
+    thread = client.get_workflow_handle(thread_id)
+    for request in await thread.query("pending_requests"):
+        print(request["request_id"], request["request"], list(request["response_schema"]["properties"]))
+    try:
+        await thread.execute_update("respond", {"request_id": request_id, "response": {"approved": "perhaps"}})
+    except WorkflowUpdateFailedError as error:
+        if isinstance(error.cause, ApplicationError):
+            print(error.cause.details[0]["errors"])
+    answer = {"request_id": request_id, "response": {"approved": True}, "responder": "ada"}
+    print(await thread.execute_update("respond", answer))
+    # A signal would do as well: await thread.signal("respond", answer)
+    print((await thread.result())["outputs"])
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:3]))
