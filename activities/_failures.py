@@ -22,6 +22,7 @@ from temporalio.exceptions import ApplicationError
 from ..adapter._errors import DurableWorkflowError
 from ..adapter._pickling import exception_args
 from ..workflows._messages import SuperstepFailure
+from ._policy import RetryRule
 
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
 _MAX_RETRY_AFTER = timedelta(minutes=10)
@@ -33,7 +34,7 @@ into history three times: as message, in the arguments and in the events."""
 
 
 def to_application_error(
-    error: Exception, failure: SuperstepFailure, *, executor_failed: bool, attempt: int, max_attempts: int
+    error: Exception, failure: SuperstepFailure, *, executor_failed: bool, failures: int = 1, rule: RetryRule
 ) -> ApplicationError:
     """Wrap what a superstep raised.
 
@@ -41,21 +42,24 @@ def to_application_error(
         error: The exception, of the framework or of an executor.
         failure: Carries the events emitted before; completed here with the exception's type and arguments.
         executor_failed: Whether an executor raised it.
-        attempt: This attempt, from 1.
-        max_attempts: Attempts allowed to an executor's error.
+        failures: Attempts in which an executor failed, with this one.
+        rule: What holds for the executor.
     """
     cls = type(error)
     failure.error_module = cls.__module__
     failure.error_type = cls.__qualname__
     failure.message = _text(error)
     failure.error_args = _arguments(error)
-    final = not executor_failed or attempt >= max_attempts or not is_retryable(error)
+    final = not executor_failed or failures >= rule.max_attempts or not is_retryable(error)
+    wait = retry_after(error)
+    if wait is None:
+        wait = rule.wait(failures)
     return ApplicationError(
         failure.message,
         failure,
         type=cls.__name__,
         non_retryable=final,
-        next_retry_delay=None if final else retry_after(error),
+        next_retry_delay=None if final else wait,
     )
 
 

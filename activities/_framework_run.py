@@ -7,7 +7,6 @@ inner run has a beginning of its own.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,6 +41,7 @@ from ..workflows._messages import SuperstepInput
 from ._capture import Capture
 from ._live import LiveRun, Stream
 from ._live_events import LiveEvents
+from ._policy import ExecutorTimeouts
 
 
 class SuperstepError(Exception):
@@ -66,6 +66,8 @@ class FrameworkRun:
         self._types: set[str] = set()
         self._superstep = 0
         self._timed_out = False
+        self.failed_executor: str | None = None
+        """Who raised or took too long, the first if there were several."""
         self.rejected: dict[str, str] = {}
         self.pending: list[WorkflowEvent[Any]] = []
         self.finished = False
@@ -88,6 +90,8 @@ class FrameworkRun:
         self.writer.add(event, superstep)
         self._types.add(event.type)
         self._superstep = superstep
+        if event.type == "executor_failed" and self.failed_executor is None:
+            self.failed_executor = event.executor_id
         if self._live is not None:
             self._live.add(self.writer.records[-1], event)
 
@@ -126,22 +130,25 @@ async def run_superstep(
         run: Takes the events, also those before an error.
 
     Raises:
-        SuperstepError: When the framework or an executor raises, or an attempt takes longer than `step.timeout`.
+        SuperstepError: When the framework or an executor raises, or an attempt or an invocation takes too long.
     """
+    timeouts = ExecutorTimeouts(step)
     with without_pending_warning():
         try:
-            async with asyncio.timeout(step.timeout):
+            async with timeouts.running():
                 if live.stream is None:
                     dropping = step.mode == "continue"
                     live.stream = await _begin(hosted, live, step, arguments, run)
                 else:
                     dropping = False  # Nothing is restored, so nothing is told again.
                 if live.stream is not None:
-                    await _collect(live.workflow, live.stream, step, live.capture, run, dropping=dropping)
+                    await _collect(live.workflow, live.stream, step, live.capture, run, timeouts, dropping=dropping)
         except Exception as error:
             await live.close()
             if isinstance(error, TimeoutError) and not run.failed:
-                error = TimeoutError(f"The superstep took longer than {step.timeout:g} seconds.")
+                run.failed_executor, seconds = timeouts.overdue()
+                who = f"Executor {run.failed_executor!r}" if run.failed_executor else "The superstep"
+                error = TimeoutError(f"{who} took longer than {seconds:g} seconds.")
                 run.add_timeout(error)
             run.in_flight = await has_messages(live.workflow)
             raise SuperstepError(error) from error
@@ -182,7 +189,14 @@ async def _begin(
 
 
 async def _collect(
-    workflow: Workflow, stream: Stream, step: SuperstepInput, capture: Capture, run: FrameworkRun, *, dropping: bool
+    workflow: Workflow,
+    stream: Stream,
+    step: SuperstepInput,
+    capture: Capture,
+    run: FrameworkRun,
+    timeouts: ExecutorTimeouts,
+    *,
+    dropping: bool,
 ) -> None:
     superstep = 0
     pending_status = step.pending_status
@@ -200,6 +214,7 @@ async def _collect(
             continue  # The framework hides requests that this run was given responses for.
         if dropping and not _is_failure(event):
             continue
+        timeouts.note(event)
         run.add(event, superstep)
         if event.type == "request_info" and not pending_status:
             pending_status = True

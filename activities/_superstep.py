@@ -44,6 +44,7 @@ from ._limits import guard_result
 from ._live import LiveRun, LiveRuns
 from ._live_events import LiveEvents
 from ._mirrors import Mirror, Mirrors, add_news
+from ._policy import retry_rule
 from ._report import failure_of, result_of, stored_of, targets_of
 from ._unsaved_state import UnsavedState
 
@@ -84,9 +85,9 @@ class SuperstepActivity:
                 return await self._run(client, hosted, step, beat)
             except DurableWorkflowError as error:
                 failure = SuperstepFailure(attempt=activity.info().attempt)
-                raise to_application_error(
-                    error, failure, executor_failed=False, attempt=1, max_attempts=step.max_attempts
-                ) from cause_of(error)
+                rule = retry_rule(step, None)
+                failed = to_application_error(error, failure, executor_failed=False, failures=1, rule=rule)
+                raise failed from cause_of(error)
 
     def _client(self) -> Client:
         """Return the worker's client; the SDK hands it out as it was given, perhaps without our payload converter."""
@@ -118,10 +119,12 @@ class SuperstepActivity:
                     error.error,
                     failure_of(hosted, step, run, capture, base_raw, stored_outside=outside),
                     executor_failed=run.executor_failed,
-                    attempt=info.attempt,
-                    max_attempts=step.max_attempts,
+                    failures=beat.failures + 1,
+                    rule=retry_rule(step, run.failed_executor),
                 )
-                if failed.non_retryable:  # Only the last attempt's checkpoint gets into history.
+                if not failed.non_retryable:
+                    beat.failed()
+                else:  # Only the last attempt's checkpoint gets into history.
                     self._copy(mirrors, client, hosted, capture)
                 raise failed from cause_of(error.error)
             self._unsaved.compare(live.workflow, before)

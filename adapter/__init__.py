@@ -29,8 +29,9 @@ from ._errors import (
     ThreadNotFoundError,
     WorkflowNotHostedError,
 )
-from ._inbox import inbox
+from ._executor_policy import ExecutorPolicy
 from ._file_driver import FileStorageDriver
+from ._inbox import inbox
 from ._invocation import Superstep, current_superstep, idempotency_key
 from ._lineage import CheckpointInfo
 from ._options import DurableOptions
@@ -51,8 +52,9 @@ __all__ = [
     "DurableOptions",
     "DurableWorkflow",
     "DurableWorkflowError",
-    "FileStorageDriver",
     "EventPosition",
+    "ExecutorPolicy",
+    "FileStorageDriver",
     "FramedPayloadConverter",
     "GraphChangedError",
     "HistoryCheckpointStorage",

@@ -25,6 +25,7 @@ from ._errors import (
     ThreadExistsError,
     ThreadNotFoundError,
 )
+from ._executor_policy import check_executors
 from ._follower import RunFollower
 from ._history import runs_after
 from ._hosting import HostedWorkflow
@@ -240,6 +241,7 @@ class Caller:
         *,
         call_id: str | None = None,
     ) -> CallReader:
+        check_executors(self._options.executors, hosted)
         attributes = await use_search_attributes(self._client, self._options.search_attributes)
         run_input.options.search_attributes = attributes
         await check_input(self._client, run_input)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TypedDict
 
 from ..workflows._messages import RunOptions
+from ._executor_policy import ExecutorPolicy, executor_rules
 from ._request_rules import RequestPolicy, rules_of
 
 
@@ -18,6 +19,7 @@ class OptionArguments(TypedDict, total=False):
     superstep_timeout: timedelta
     heartbeat_timeout: timedelta
     max_attempts: int
+    executors: Mapping[str, ExecutorPolicy] | None
     retry_initial_interval: timedelta
     retry_backoff: float
     retry_maximum_interval: timedelta
@@ -39,8 +41,11 @@ class DurableOptions:
             worker is noticed by `heartbeat_timeout`, not by this.
         heartbeat_timeout: After this long without a heartbeat a worker counts as lost and the superstep starts again on
             another one; 10 seconds. An executor that blocks the event loop for longer looks like a lost worker.
-        max_attempts: Attempts of a superstep whose executor raises; 3. Lost workers do not count until 100 more.
-            Errors that another attempt cannot mend (validation, convergence, a changed graph) end the run at once.
+        max_attempts: Attempts of a superstep whose executor raises; 3. Lost workers do not count; after 100 of them the
+            superstep fails. Errors that another attempt cannot mend (validation, convergence, a changed graph) end the
+            run at once.
+        executors: What differs for single executors, by their ids: an `ExecutorPolicy` each; nothing. Costs each
+            superstep's input a few bytes of history for each.
         retry_initial_interval: Wait before the second attempt; 1 second.
         retry_backoff: Factor by which the wait grows; 2.
         retry_maximum_interval: Longest wait; 1 minute.
@@ -68,6 +73,7 @@ class DurableOptions:
     superstep_timeout: timedelta = timedelta(hours=24)
     heartbeat_timeout: timedelta = timedelta(seconds=10)
     max_attempts: int = 3
+    executors: Mapping[str, ExecutorPolicy] | None = None
     retry_initial_interval: timedelta = timedelta(seconds=1)
     retry_backoff: float = 2.0
     retry_maximum_interval: timedelta = timedelta(minutes=1)
@@ -108,6 +114,7 @@ class DurableOptions:
         if self.retry_maximum_interval < self.retry_initial_interval:
             raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")
         rules_of(self.requests)
+        executor_rules(self.executors, self.superstep_timeout)
 
     def to_wire(self) -> RunOptions:
         """Return the options as the workflow takes them."""
@@ -122,4 +129,5 @@ class DurableOptions:
             supersteps_per_run=self.supersteps_per_run,
             mirror=self.mirror,
             requests=rules_of(self.requests),
+            executors=executor_rules(self.executors, self.superstep_timeout),
         )

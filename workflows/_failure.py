@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from pydantic import ValidationError
 from temporalio.common import RetryPolicy
@@ -14,14 +15,45 @@ MAX_WORKER_LOSSES = 100
 """Attempts of one superstep beyond `max_attempts`: a lost worker is not the executor's failure."""
 
 
+_DEFAULTS = RunOptions()
+_WAITS = ("retry_initial_interval", "retry_backoff", "retry_maximum_interval")
+
+
 def retry_policy(options: RunOptions) -> RetryPolicy:
-    """Return the policy of superstep activities."""
+    """Return the policy of superstep activities, as the server applies it to lost workers.
+
+    When an executor fails its activity says itself whether and when there is another attempt.
+    """
+    attempts = [options.max_attempts, *(rule.max_attempts or 1 for rule in options.executors.values())]
     return RetryPolicy(
         initial_interval=timedelta(seconds=options.retry_initial_interval),
         backoff_coefficient=options.retry_backoff,
         maximum_interval=timedelta(seconds=options.retry_maximum_interval),
-        maximum_attempts=options.max_attempts + MAX_WORKER_LOSSES,
+        maximum_attempts=max(attempts) + MAX_WORKER_LOSSES,
     )
+
+
+def executor_rules(options: RunOptions) -> dict[str, Any]:
+    """Return the fields of a superstep's input that say how its executors are tried; none by default."""
+    changed = {name for name in _WAITS if getattr(options, name) != getattr(_DEFAULTS, name)}
+    return {
+        "retry": {name: getattr(options, name) for name in changed} or None,
+        "executors": options.executors or None,
+    }
+
+
+def heartbeat_timeout(options: RunOptions, executors: list[str] | None) -> timedelta:
+    """Return how long the worker of a superstep may be silent.
+
+    Args:
+        options: Of the run.
+        executors: Those the superstep may invoke; None where that is not known.
+    """
+    names = options.executors if executors is None else executors
+    rules = [options.executors[name] for name in names if name in options.executors]
+    plain = executors is None or len(rules) < len(executors)  # Some have no rule of their own.
+    seconds = [rule.heartbeat_timeout or options.heartbeat_timeout for rule in rules]
+    return timedelta(seconds=max([*seconds, *([options.heartbeat_timeout] if plain or not seconds else [])]))
 
 
 def failure_of(error: ActivityError) -> SuperstepFailure:

@@ -246,6 +246,18 @@ class RequestRule(WireModel):
     default: Value | None = None
 
 
+class ExecutorRule(WireModel):
+    """What differs for one executor from the options of its run; durations in seconds."""
+
+    timeout: float | None = None
+    """Of one invocation."""
+    heartbeat_timeout: float | None = None
+    max_attempts: int | None = None
+    retry_initial_interval: float | None = None
+    retry_backoff: float | None = None
+    retry_maximum_interval: float | None = None
+
+
 class RunOptions(WireModel):
     """Options of a run that the workflow acts on; all durations in seconds."""
 
@@ -261,6 +273,8 @@ class RunOptions(WireModel):
     """Name of the worker's mirror that takes a copy of each checkpoint."""
     requests: dict[str, RequestRule] = Field(default_factory=dict)
     """By request id, executor id, or request type; `*` is for all others."""
+    executors: dict[str, ExecutorRule] = Field(default_factory=dict)
+    """By executor id."""
     search_attributes: bool = False
     """Whether the namespace knows our search attributes; a run that upserts one it does not know is stuck."""
 
@@ -332,6 +346,9 @@ class SuperstepInput(WireModel):
     streaming: bool = False
     offset: int = 0
     max_attempts: int = 3
+    retry: ExecutorRule | None = None
+    """The waits between attempts, where they are not the defaults."""
+    executors: dict[str, ExecutorRule] | None = None
     timeout: float | None = None
     """Seconds an attempt may take."""
     keyframe: bool = False
@@ -364,6 +381,8 @@ class LiveWindow(Framed):
 
     version: int = 1
     attempt: int
+    failures: int | None = None
+    """Attempts before this one in which an executor failed; in the others the worker was lost."""
     events: list[EventRecord] = Field(default_factory=list)
 
 

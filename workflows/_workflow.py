@@ -17,7 +17,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from ._attributes import Attributes
-    from ._failure import expiry_of, failure_of, retry_policy
+    from ._failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, retry_policy
     from ._log import EventLog
     from ._messages import (
         EVENTS_QUERY,
@@ -281,6 +281,7 @@ class AgentFrameworkWorkflow:
                 "pending_status": self._pending_status and mode == "continue",
                 "answered": self._answering,
                 "mirror": self._input.options.mirror,
+                **executor_rules(self._input.options),
             }
         )
 
@@ -305,7 +306,7 @@ class AgentFrameworkWorkflow:
                 step,
                 result_type=SuperstepResult,
                 start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + TIMEOUT_GRACE,
-                heartbeat_timeout=timedelta(seconds=options.heartbeat_timeout),
+                heartbeat_timeout=heartbeat_timeout(options, self._executors if step.mode == "continue" else None),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
                 retry_policy=retry_policy(options),
                 summary=self._summary(step),

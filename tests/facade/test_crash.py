@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -20,14 +20,16 @@ from tests.flows import LEDGER, STEPS, Decision, Order, chain, shop
 from tests.support import unique
 
 _ROOT = Path(__file__).parents[2]
+_WORKFLOWS = ("tests.flows:chain", "tests.flows:shop", "tests.flows:talk")
 
 
 @asynccontextmanager
-async def worker_process(client: Client, task_queue: str, ledger: Path, delay: float = 0.0) -> AsyncIterator[Process]:
+async def worker_process(
+    client: Client, task_queue: str, ledger: Path, delay: float = 0.0, workflows: Sequence[str] = _WORKFLOWS
+) -> AsyncIterator[Process]:
     """Run `worker.py` as a process of its own; it is killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "worker.py", "--workflow", "tests.flows:chain", "--workflow", "tests.flows:shop"),
-        *("--workflow", "tests.flows:talk"),
+        *(sys.executable, "worker.py", *(f"--workflow={workflow}" for workflow in workflows)),
         *("--task-queue", task_queue, "--address", client.service_client.config.target_host),
         cwd=_ROOT,
         env={**os.environ, LEDGER: str(ledger), "TESTS_DELAY": str(delay)},

@@ -12,9 +12,10 @@ import pytest
 from agent_framework import WorkflowConvergenceException
 from agent_framework.exceptions import ChatClientException
 from agent_framework_temporal.activities._failures import is_retryable, retry_after, to_application_error
+from agent_framework_temporal.activities._policy import RetryRule, retry_rule
 from agent_framework_temporal.adapter._errors import GraphChangedError, PayloadError
 from agent_framework_temporal.adapter._pickling import new_exception
-from agent_framework_temporal.workflows._messages import SuperstepFailure
+from agent_framework_temporal.workflows._messages import ExecutorRule, SuperstepFailure, SuperstepInput
 from temporalio.exceptions import ApplicationError
 
 
@@ -122,18 +123,18 @@ def test_a_date_to_wait_for_is_a_wait_until_then() -> None:
 
 
 def _report(
-    error: Exception, *, executor_failed: bool = True, attempt: int = 1, max_attempts: int = 3
+    error: Exception, *, executor_failed: bool = True, failures: int = 1, rule: RetryRule | None = None
 ) -> tuple[ApplicationError, SuperstepFailure]:
     failure = SuperstepFailure()
     reported = to_application_error(
-        error, failure, executor_failed=executor_failed, attempt=attempt, max_attempts=max_attempts
+        error, failure, executor_failed=executor_failed, failures=failures, rule=rule or RetryRule()
     )
     assert reported.details == (failure,)
     return reported, failure
 
 
 def test_an_executors_error_is_tried_again_until_its_attempts_are_used_up() -> None:
-    assert [_report(ValueError("x"), attempt=attempt)[0].non_retryable for attempt in (1, 2, 3, 4)] == [
+    assert [_report(ValueError("x"), failures=failures)[0].non_retryable for failures in (1, 2, 3, 4)] == [
         False,
         False,
         True,
@@ -152,7 +153,26 @@ def test_an_error_of_the_framework_is_final() -> None:
 
 def test_the_wait_is_given_to_the_server_unless_the_error_is_final() -> None:
     assert _report(_limited("20"))[0].next_retry_delay == timedelta(seconds=20)
-    assert _report(_limited("20"), attempt=3)[0].next_retry_delay is None
+    assert _report(_limited("20"), failures=3)[0].next_retry_delay is None
+
+
+def test_the_wait_grows_with_failures_to_its_bound() -> None:
+    rule = RetryRule(max_attempts=10_000, initial_interval=2, backoff=3, maximum_interval=50)
+    waits = [_report(ValueError("x"), failures=failures, rule=rule)[0].next_retry_delay for failures in (1, 2, 3, 4)]
+    assert waits == [timedelta(seconds=seconds) for seconds in (2, 6, 18, 50)]
+    assert rule.wait(9_999) == timedelta(seconds=50)
+
+
+def test_an_executors_rule_comes_before_the_runs() -> None:
+    step = SuperstepInput(
+        workflow_name="w",
+        mode="continue",
+        max_attempts=4,
+        retry=ExecutorRule(retry_backoff=5.0),
+        executors={"a": ExecutorRule(max_attempts=9, retry_initial_interval=0.5)},
+    )
+    assert retry_rule(step, "a") == RetryRule(max_attempts=9, initial_interval=0.5, backoff=5.0)
+    assert retry_rule(step, "b") == retry_rule(step, None) == RetryRule(max_attempts=4, backoff=5.0)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from agent_framework_temporal import DurableOptions
+from agent_framework_temporal import DurableOptions, ExecutorPolicy
 from agent_framework_temporal.adapter._options import OptionArguments
+from agent_framework_temporal.workflows._failure import heartbeat_timeout
 from agent_framework_temporal.workflows._messages import RunOptions
 
 SECOND = timedelta(seconds=1)
@@ -57,6 +58,8 @@ def test_the_arguments_of_the_facade_are_the_options() -> None:
         ({"retry_backoff": 0.9}, "`retry_backoff` must be 1 or more"),
         ({"retry_backoff": math.nan}, "`retry_backoff` must be 1 or more"),
         ({"retry_backoff": math.inf}, "`retry_backoff` must be 1 or more"),
+        ({"executors": {"a": 3}}, "`executors` maps executor ids to `ExecutorPolicy`, got 'int' for 'a'"),
+        ({"executors": {"a": ExecutorPolicy(timeout=timedelta(days=2))}}, "of executor 'a' is longer than"),
         ({"retry_initial_interval": 61 * SECOND}, "`retry_maximum_interval` must not be shorter"),
     ],
     ids=repr,
@@ -64,6 +67,31 @@ def test_the_arguments_of_the_facade_are_the_options() -> None:
 def test_a_value_that_cannot_work_is_refused(arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         DurableOptions(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"timeout": timedelta(0)}, "`timeout` must be longer than 0"),
+        ({"retry_initial_interval": -SECOND}, "`retry_initial_interval` must be longer than 0"),
+        ({"heartbeat_timeout": SECOND / 2}, "`heartbeat_timeout` must be at least 1 second"),
+        ({"max_attempts": 0}, "`max_attempts` must be 1 or more"),
+        ({"retry_backoff": math.nan}, "`retry_backoff` must be 1 or more"),
+    ],
+    ids=repr,
+)
+def test_a_policy_that_cannot_work_is_refused(arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        ExecutorPolicy(**arguments)
+
+
+def test_a_worker_may_be_silent_as_long_as_any_executor_it_may_run() -> None:
+    policies = {"slow": ExecutorPolicy(heartbeat_timeout=60 * SECOND), "fast": ExecutorPolicy(heartbeat_timeout=SECOND)}
+    options = DurableOptions(executors=policies).to_wire()
+    assert heartbeat_timeout(options, ["fast"]) == SECOND
+    assert heartbeat_timeout(options, ["fast", "other"]) == 10 * SECOND
+    assert heartbeat_timeout(options, ["fast", "slow"]) == heartbeat_timeout(options, None) == 60 * SECOND
+    assert heartbeat_timeout(options, []) == heartbeat_timeout(DurableOptions().to_wire(), None) == 10 * SECOND
 
 
 def test_options_are_values() -> None:
