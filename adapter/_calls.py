@@ -144,6 +144,7 @@ class Caller:
             run_input.discard_in_flight = tip.state == "failed"
             return await self._start(call, handle, hosted, run_input, call_id=call_id)
         status = await self.queries.status(handle.thread_id, tip.run_id)
+        self.queries.refuse_paused(handle.thread_id, status)
         if status.state == "waiting":
             for request_id in responses:
                 if request_id not in status.pending_requests:

@@ -37,6 +37,13 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class SuperstepLost:
+    """A superstep that failed for good without telling anything: its workers were lost, or were not ours."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The end of a run."""
 
@@ -48,7 +55,7 @@ class Closed:
     """Of a run that continued as new."""
 
 
-RunStep: TypeAlias = SuperstepInput | SuperstepResult | SuperstepFailure | Settled | Closed
+RunStep: TypeAlias = SuperstepInput | SuperstepResult | SuperstepFailure | SuperstepLost | Settled | Closed
 
 _CLOSED: dict[int, CloseState] = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: "idle",
@@ -111,7 +118,7 @@ class RunFollower:
                 return await read_close(self._client, event)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
                 self._worker_seen = True
-                if not self._schedules():
+                if not self._goes_on():
                     return Settled(event.event_id)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 self._task_failed(event)
@@ -122,12 +129,19 @@ class RunFollower:
             outcome = await superstep_outcome(self._client, event)
             if outcome is not None:
                 return outcome
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+                return SuperstepLost(event.activity_task_timed_out_event_attributes.failure.message)
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+                return SuperstepLost(event.activity_task_failed_event_attributes.failure.message)
 
-    def _schedules(self) -> bool:
-        """Tell whether the workflow task just read has scheduled a superstep: its commands lie right behind it."""
+    def _goes_on(self) -> bool:
+        """Tell whether the workflow task just read goes on to a superstep or to the run's end.
+
+        Its commands lie right behind it.
+        """
         page = self._events.current_page or ()
         for event in page[self._events.current_page_index :]:
-            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED or event.event_type in _CLOSED:
                 return True
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
                 return False

@@ -28,6 +28,7 @@ class OptionArguments(TypedDict, total=False):
     history_bytes_per_run: int
     supersteps_per_run: int | None
     mirror: str | None
+    pause_on_failure: bool
     requests: RequestPolicy | Mapping[str, RequestPolicy] | None
     search_attributes: bool | None
 
@@ -59,6 +60,10 @@ class DurableOptions:
         supersteps_per_run: Continue as new after this many supersteps; no bound.
         mirror: Name of a mirror of the workers, `AgentFrameworkPlugin(mirrors={name: ...})`, that each checkpoint of
             these runs is copied to; none. Costs the worker one `save` a checkpoint, in the background, and no history.
+        pause_on_failure: Keep a run open whose superstep has failed for good, so that `DurableWorkflow.retry`, or
+            signal `retry` without arguments, tries it again; off: it fails, and `run_stream(checkpoint=...)` resumes
+            it. A caller is given the failure either way. A paused run costs nothing while it waits, and retention does
+            not remove it.
         requests: Reminders and deadlines of pending requests, a `RequestPolicy` for all of them, or a mapping whose
             keys are request ids, executor ids or request types (`module:Class` or `Class`), looked for in that order,
             with `*` for all others; none.
@@ -82,6 +87,7 @@ class DurableOptions:
     history_bytes_per_run: int = 4_000_000
     supersteps_per_run: int | None = None
     mirror: str | None = None
+    pause_on_failure: bool = False
     requests: RequestPolicy | Mapping[str, RequestPolicy] | None = None
     search_attributes: bool | None = None
 
@@ -128,6 +134,7 @@ class DurableOptions:
             history_bytes_per_run=self.history_bytes_per_run,
             supersteps_per_run=self.supersteps_per_run,
             mirror=self.mirror,
+            pause_on_failure=self.pause_on_failure,
             requests=rules_of(self.requests),
             executors=executor_rules(self.executors, self.superstep_timeout),
         )

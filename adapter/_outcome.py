@@ -15,10 +15,10 @@ from agent_framework import (
     WorkflowRunState,
 )
 
-from ..workflows._messages import CheckpointRef, SuperstepFailure, SuperstepInput, SuperstepResult
+from ..workflows._messages import CheckpointRef, RunFailure, SuperstepFailure, SuperstepInput, SuperstepResult
 from ._checkpoint import Checkpoint
 from ._errors import DurableWorkflowError, RunCancelledError, RunFailedError, RunTerminatedError, RunTimedOutError
-from ._follower import Closed, RunFollower, RunStep, Settled
+from ._follower import Closed, RunFollower, RunStep, Settled, SuperstepLost
 from ._framework import new_event
 from ._live_reader import LiveEventsRead, LiveReader
 from ._pickling import new_exception
@@ -80,6 +80,8 @@ class CallReader:
         self._waiting = False
         self._over = False
         self._last: SuperstepResult | None = None
+        self._failure: Exception | None = None
+        """What the last superstep failed with: the run's end, unless the run pauses."""
 
     async def events(self) -> AsyncIterator[WorkflowEvent[Any]]:
         """Yield the call's events.
@@ -100,6 +102,7 @@ class CallReader:
 
     def _scheduled(self, step: SuperstepInput) -> None:
         self._waiting = False
+        self._failure = None
         self._running = True
         self._answering = self._call_id is not None and any(
             answer.call_id == self._call_id for answer in step.responses or []
@@ -109,7 +112,7 @@ class CallReader:
             self._live.begin()
 
     async def _take(
-        self, step: SuperstepResult | SuperstepFailure | Settled | Closed
+        self, step: SuperstepResult | SuperstepFailure | SuperstepLost | Settled | Closed
     ) -> AsyncIterator[WorkflowEvent[Any]]:
         if isinstance(step, SuperstepResult | SuperstepFailure):
             self._running = False
@@ -117,6 +120,11 @@ class CallReader:
             if self._begun:
                 async for event in self._superstep(step):
                     yield event
+            if isinstance(step, SuperstepFailure):
+                self._failure = _exception(step)
+        elif isinstance(step, SuperstepLost):
+            self._running = False
+            self._failure = RunFailedError(f"A superstep of thread {self._follower.thread_id!r} failed: {step.message}")
         elif isinstance(step, Closed):
             if self._later_runs:
                 self._enter(self._later_runs.pop(0))
@@ -128,15 +136,27 @@ class CallReader:
             self._over = True
             async for event in self._end(step):
                 yield event
-        elif self._waiting and not self._later_runs and step.event_id >= self._until:
-            if not self._begun:
-                if self._raise_rejected is not None:
-                    await self._raise_rejected()
-                return
-            self._over = True
-            for event in self._pending_again():
+        elif not self._later_runs and step.event_id >= self._until:
+            for event in await self._settled():
                 yield event
-            self._handle.keep_reader(self._follower, self._decoder)
+
+    async def _settled(self) -> list[WorkflowEvent[Any]]:
+        """Take that the workflow waits: for answers, or paused after a failure; anything else goes on.
+
+        Raises:
+            Exception: What the run is paused for.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if not self._waiting:
+            return []
+        if not self._begun:
+            if self._raise_rejected is not None:
+                await self._raise_rejected()
+            return []
+        self._over = True
+        self._handle.keep_reader(self._follower, self._decoder)
+        return self._pending_again()
 
     async def _steps(self) -> AsyncIterator[RunStep | WorkflowEvent[Any]]:
         """Yield the run's steps, and in between the live events of the superstep that is running."""
@@ -247,9 +267,13 @@ class CallReader:
         failure = closed.failure
         if failure is None:
             return RunFailedError(f"The run of thread {thread_id!r} failed: {closed.message}. {resume}")
-        arguments = failure.error_args if failure.error_args is not None else [failure.message]
-        error = new_exception(failure.error_module, failure.error_type, arguments, failure.message)
-        return error or RunFailedError(f"{failure.error_type}: {failure.message}")
+        return _exception(failure)
+
+
+def _exception(failure: RunFailure | SuperstepFailure) -> Exception:
+    arguments = failure.error_args if failure.error_args is not None else [failure.message]
+    error = new_exception(failure.error_module, failure.error_type, arguments, failure.message)
+    return error or RunFailedError(f"{failure.error_type}: {failure.message}")
 
 
 def _details(error: Exception) -> WorkflowErrorDetails:

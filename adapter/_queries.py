@@ -11,6 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from ..workflows._messages import (
     EVENTS_QUERY,
     PENDING_REQUESTS_QUERY,
+    RETRY_SIGNAL,
     STATUS_QUERY,
     EventPage,
     PendingRequest,
@@ -66,12 +67,34 @@ class ThreadQueries:
                     raise
         raise ThreadNotFoundError(f"Thread {thread_id!r} has no open run to cancel.")
 
+    async def retry(self, thread_id: str) -> None:
+        """Let a thread's paused run go on."""
+        status = await self.status(thread_id, None)
+        if status.state != "paused":
+            errors = {"running": AlreadyRunningError, "waiting": PendingRequestsError}
+            raise errors.get(status.state, ThreadNotFoundError)(
+                f"Thread {thread_id!r} is not paused but {status.state!r}, so there is nothing to retry. Go on with "
+                "`run_stream(checkpoint=...)`, which resumes a run that has failed."
+            )
+        with rpc_errors(self._client, f"retry thread {thread_id!r}"):
+            await self._client.get_workflow_handle(thread_id, run_id=status.run_id).signal(RETRY_SIGNAL)
+
+    def refuse_paused(self, thread_id: str, status: RunStatus) -> None:
+        """Refuse a call to a paused run."""
+        if status.failure is not None:
+            raise AlreadyRunningError(
+                f"Thread {thread_id!r} is paused, as it failed with {status.failure.error_type}: "
+                f"{status.failure.message} Let it go on with `durable.retry(checkpoint)`, or cancel it."
+            )
+
     async def refuse_message(self, thread_id: str, tip: ThreadTip) -> NoReturn:
         """Refuse a message to an open run, saying whether it waits."""
         try:
             status = await self.status(thread_id, tip.run_id)
         except NoWorkerError:
             status = None
+        if status is not None:
+            self.refuse_paused(thread_id, status)
         if status is not None and status.state == "waiting":
             raise PendingRequestsError(
                 f"Thread {thread_id!r} waits for responses to {status.pending_requests!r}, so it takes no new message. "

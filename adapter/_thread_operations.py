@@ -116,6 +116,20 @@ class ThreadOperations:
         """
         await self._caller.queries.cancel(self._handle(checkpoint).thread_id)
 
+    async def retry(self, checkpoint: Checkpoint | None = None) -> None:
+        """Try again what a paused run failed at; follow it then with `run_stream(checkpoint=...)`.
+
+        For runs with the option `pause_on_failure`; one without it has ended, and `run_stream(checkpoint=...)` resumes
+        it. Costs one query and one signal: 4 history events with the workflow task, and those of the superstep.
+
+        Raises:
+            ThreadNotFoundError: When the thread has no open run.
+            AlreadyRunningError: When it is running.
+            PendingRequestsError: When it waits for responses.
+            NoWorkerError: When no worker answers.
+        """
+        await self._caller.queries.retry(self._handle(checkpoint).thread_id)
+
     def _handle(self, checkpoint: Checkpoint | None) -> Checkpoint:
         if checkpoint is not None:
             return checkpoint

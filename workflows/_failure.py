@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 
-from ._messages import ErrorDetails, EventRecord, RunOptions, SuperstepFailure
+from ._messages import CheckpointRef, ErrorDetails, EventRecord, RunFailure, RunOptions, SuperstepFailure
 
 MAX_WORKER_LOSSES = 100
 """Attempts of one superstep beyond `max_attempts`: a lost worker is not the executor's failure."""
@@ -71,6 +71,34 @@ def failure_of(error: ActivityError) -> SuperstepFailure:
         message = getattr(cause, "message", None) or str(cause or error)
         name = getattr(cause, "type", None) or "RuntimeError"
     return _failed("builtins", name, message)
+
+
+def run_error(
+    failure: SuperstepFailure, checkpoint: CheckpointRef | None, graph_hash: str | None, next_offset: int
+) -> ApplicationError:
+    """Return what a run ends with; its detail is a `RunFailure`.
+
+    Args:
+        failure: Of its last superstep.
+        checkpoint: The last good one.
+        graph_hash: Of the graph it was made by.
+        next_offset: Of the event log.
+    """
+    return ApplicationError(
+        failure.message,
+        RunFailure(
+            checkpoint=checkpoint,
+            graph_hash=graph_hash,
+            next_offset=next_offset,
+            in_flight=failure.in_flight,
+            error_module=failure.error_module,
+            error_type=failure.error_type,
+            error_args=failure.error_args,
+            message=failure.message,
+        ),
+        type=failure.error_type,
+        non_retryable=True,
+    )
 
 
 def expiry_of(message: str) -> SuperstepFailure:

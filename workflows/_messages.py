@@ -16,13 +16,14 @@ WORKFLOW_TYPE = "AgentFrameworkWorkflow"
 SUPERSTEP_ACTIVITY = "superstep"
 RESPOND_SIGNAL = "respond"
 CANCEL_SIGNAL = "cancel_requests"
+RETRY_SIGNAL = "retry"
 EVENTS_QUERY = "events"
 STATUS_QUERY = "status"
 PENDING_REQUESTS_QUERY = "pending_requests"
 MIRROR_RECORDS = frozenset({"mirror_behind", "mirror_caught_up"})
 """Event records of ours that tell of a mirror; `data` is its name, `error` why it does not take checkpoints."""
 
-RunState = Literal["running", "waiting", "idle", "failed"]
+RunState = Literal["running", "waiting", "paused", "idle", "failed"]
 DeadlineAction = Literal["fail", "cancel", "default"]
 
 
@@ -275,6 +276,8 @@ class RunOptions(WireModel):
     """By request id, executor id, or request type; `*` is for all others."""
     executors: dict[str, ExecutorRule] = Field(default_factory=dict)
     """By executor id."""
+    pause_on_failure: bool = False
+    """Stay open after a failure and wait for signal `retry`."""
     search_attributes: bool = False
     """Whether the namespace knows our search attributes; a run that upserts one it does not know is stuck."""
 
@@ -457,3 +460,5 @@ class RunStatus(WireModel):
     graph_hash: str | None = None
     next_offset: int
     pending_requests: list[str]
+    failure: ErrorDetails | None = None
+    """Of a paused run: what its last superstep failed with."""

@@ -17,7 +17,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from ._attributes import Attributes
-    from ._failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, retry_policy
+    from ._failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, retry_policy, run_error
     from ._log import EventLog
     from ._messages import (
         EVENTS_QUERY,
@@ -32,7 +32,6 @@ with workflow.unsafe.imports_passed_through():
         PendingRequest,
         RespondReceipt,
         RespondSignal,
-        RunFailure,
         RunInput,
         RunResult,
         RunState,
@@ -42,6 +41,7 @@ with workflow.unsafe.imports_passed_through():
         SuperstepResult,
         json_bytes,
     )
+    from ._pause import Pause, retry_mode
     from ._requests import RequestExpiredError, Requests
     from ._signals import RejectedAnswerError
 
@@ -73,6 +73,7 @@ class AgentFrameworkWorkflow:
         self._requests = Requests(self._log, run_input.options.requests, run_input.workflow_name)
         self._answers = self._requests.answers
         self._attributes = Attributes(enabled=run_input.options.search_attributes, fresh=continued is None)
+        self._pause = Pause()
         self._state: RunState = "running"
         self._checkpoint = run_input.base if run_input.base_facts is None else _ref(run_input.base_facts)
         self._graph_hash = run_input.graph_hash
@@ -195,14 +196,15 @@ class AgentFrameworkWorkflow:
 
     @workflow.signal(dynamic=True)
     def on_signal(self, name: str, arguments: Sequence[RawValue]) -> None:
-        """Take signal `respond`, one answer or a list that is delivered together, or `cancel_requests`.
+        """Take signal `respond`, one answer or a list that is delivered together, `cancel_requests`, or `retry`.
 
         `{"request_id": ..., "response": ..., "responder"?: ...}`; `{"request_ids": [...], "responder"?: ...}`. Never
         fails the run: what is wrong is logged. A dynamic handler, as the SDK fails the workflow task for ever when a
         named one gets too many arguments, drops without a trace what is no JSON, and keeps signals of unknown names in
         memory.
         """
-        self._requests.signal(name, arguments, busy=self._state == "running")
+        if not self._pause.signal(name):
+            self._requests.signal(name, arguments, busy=self._busy)
 
     @workflow.update(dynamic=True)
     def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt:
@@ -215,7 +217,7 @@ class AgentFrameworkWorkflow:
             ApplicationError: When it cannot be taken although it was checked; the run goes on.
         """
         try:
-            return self._requests.update(name, arguments, busy=self._state == "running")
+            return self._requests.update(name, arguments, busy=self._busy)
         except RejectedAnswerError as error:
             raise error.to_failure() from None  # A cause would say it all once more.
 
@@ -227,7 +229,7 @@ class AgentFrameworkWorkflow:
             ApplicationError: With the errors as its detail.
         """
         try:
-            self._requests.check_update(name, arguments, busy=self._state == "running")
+            self._requests.check_update(name, arguments, busy=self._busy)
         except RejectedAnswerError as error:
             raise error.to_failure() from None  # A cause would say it all once more.
 
@@ -257,6 +259,7 @@ class AgentFrameworkWorkflow:
             graph_hash=self._graph_hash,
             next_offset=self._log.next_offset,
             pending_requests=list(self._answers.pending),
+            failure=self._pause.failure,
         )
 
     @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
@@ -299,22 +302,14 @@ class AgentFrameworkWorkflow:
         return step
 
     async def _superstep(self, step: SuperstepInput) -> SuperstepResult:
-        options = self._input.options
-        try:
-            result: SuperstepResult = await workflow.execute_activity(
-                SUPERSTEP_ACTIVITY,
-                step,
-                result_type=SuperstepResult,
-                start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + TIMEOUT_GRACE,
-                heartbeat_timeout=heartbeat_timeout(options, self._executors if step.mode == "continue" else None),
-                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                retry_policy=retry_policy(options),
-                summary=self._summary(step),
-            )
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            self._fail(step, error)
+        while True:
+            try:
+                result = await self._execute(step)
+                break
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                step = await self._fail(step, error)
         self._commit(step, result)
         try:
             self._requests.settle(step, result)
@@ -323,6 +318,20 @@ class AgentFrameworkWorkflow:
         if result.state != "idle" and workflow.cancellation_reason() is not None:
             # The superstep ended before its activity heard of it; nothing else would.
             raise asyncio.CancelledError
+        return result
+
+    async def _execute(self, step: SuperstepInput) -> SuperstepResult:
+        options = self._input.options
+        result: SuperstepResult = await workflow.execute_activity(
+            SUPERSTEP_ACTIVITY,
+            step,
+            result_type=SuperstepResult,
+            start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + TIMEOUT_GRACE,
+            heartbeat_timeout=heartbeat_timeout(options, self._executors if step.mode == "continue" else None),
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            retry_policy=retry_policy(options),
+            summary=self._summary(step),
+        )
         return result
 
     def _summary(self, step: SuperstepInput) -> str:
@@ -354,6 +363,11 @@ class AgentFrameworkWorkflow:
             self._chain_length += 1
             self._chain_bytes += facts.frame_bytes
 
+    @property
+    def _busy(self) -> bool:
+        """Whether requests may still be asked."""
+        return self._state in ("running", "paused")
+
     def _enter(self, state: RunState) -> None:
         self._state = state
         self._attributes.show(state, len(self._requests.pending))
@@ -369,39 +383,40 @@ class AgentFrameworkWorkflow:
             outputs=self._outputs,
         )
 
-    def _fail(self, step: SuperstepInput, error: ActivityError) -> NoReturn:
-        """End the run with the framework's own events and error; the last good checkpoint stays usable."""
+    async def _fail(self, step: SuperstepInput, error: ActivityError) -> SuperstepInput:
+        """End the run with the framework's own events and error, or pause it; the last good checkpoint stays usable.
+
+        Returns:
+            What to run when the pause is over.
+        """
         failure = failure_of(error)
         self._requests.failed(step, failure)
         if failure.checkpoint is not None:
             self._checkpoint = _ref(failure.checkpoint)
             self._graph_hash = failure.checkpoint.graph_hash
-        self._end(failure, error)
+        if not self._input.options.pause_on_failure:
+            self._end(failure, error)
+        self._tell(failure, "paused")
+        await self._pause.wait(failure)
+        self._enter("running")
+        self._answering = []
+        retried = self._step(retry_mode(step, failure))
+        retried.discard_in_flight = step.discard_in_flight and retried.mode == "message"
+        return retried
 
     def _expire(self, error: RequestExpiredError) -> NoReturn:
         """End the run because nobody has answered; its requests can still be answered from its last checkpoint."""
         self._end(expiry_of(str(error)), error)
 
-    def _end(self, failure: SuperstepFailure, cause: Exception) -> NoReturn:
+    def _tell(self, failure: SuperstepFailure, state: RunState) -> None:
         for record in failure.events:
             self._log.append(record)
         self._requests.flush()
-        self._enter("failed")
-        raise ApplicationError(
-            failure.message,
-            RunFailure(
-                checkpoint=self._checkpoint,
-                graph_hash=self._graph_hash,
-                next_offset=self._log.next_offset,
-                in_flight=failure.in_flight,
-                error_module=failure.error_module,
-                error_type=failure.error_type,
-                error_args=failure.error_args,
-                message=failure.message,
-            ),
-            type=failure.error_type,
-            non_retryable=True,
-        ) from cause
+        self._enter(state)
+
+    def _end(self, failure: SuperstepFailure, cause: Exception) -> NoReturn:
+        self._tell(failure, "failed")
+        raise run_error(failure, self._checkpoint, self._graph_hash, self._log.next_offset) from cause
 
 
 def _ref(facts: CheckpointFacts) -> CheckpointRef:
