@@ -140,6 +140,7 @@ class _ServerProcess:
 
     def __init__(self, process: Process, lock: contextlib.ExitStack) -> None:
         self.last_words = ""
+        self.ready = False
         self._process = process
         self._lock = lock
         self._stopping = False
@@ -175,11 +176,13 @@ class _ServerProcess:
     async def _pass_log_on(self) -> None:
         assert self._process.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
         while chunk := await self._process.stderr.read(65536):
-            # A server that is told to stop reports every task it drops as an error.
+            # A server that is told to stop reports every task it drops as an error, and one that starts that it is not
+            # ready yet; what it says when it does not start is in the error.
             if not self._stopping:
                 text = chunk.decode(errors="replace").strip()
                 self.last_words = text.splitlines()[-1] if text else self.last_words
-                print(text, file=sys.stderr, flush=True)
+                if self.ready:
+                    print(text, file=sys.stderr, flush=True)
 
 
 async def _until_ready(process: _ServerProcess, address: str, namespace: str) -> None:
@@ -195,6 +198,7 @@ async def _until_ready(process: _ServerProcess, address: str, namespace: str) ->
                     why = str(error)
                     await asyncio.sleep(0.05)
                 else:
+                    process.ready = True
                     return
             await process.wait()
             why = process.last_words or f"it ended with exit code {process.returncode}"

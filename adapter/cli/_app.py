@@ -1,0 +1,76 @@
+"""All commands together."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from .._exit_codes import FAILED
+from . import _dev, _doctor, _graph, _respond, _run, _threads
+from ._command import PROGRAM, register
+
+EXIT_CODES = """\
+Exit codes: 0 done, 1 the run or the command failed, 2 a flag or the profile is wrong, 3 --workflow names nothing that
+can be imported, 4 no server answers, 5 the workflow cannot be hosted, 6 no worker answers, 7 there is no such thread,
+request or checkpoint, 8 the thread does not take it, 130 interrupted.
+"""
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Run Microsoft Agent Framework workflows durably on Temporal.",
+    epilog=" ".join(EXIT_CODES.split()),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[bool, typer.Option("--version", help="Say the version and end.", is_eager=True)] = False,
+) -> None:
+    if show_version:
+        try:
+            typer.echo(version(PROGRAM))
+        except PackageNotFoundError:  # On a path, not installed.
+            typer.echo("unknown")
+        raise typer.Exit
+
+
+register(app, _dev.dev)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    help="Host workflows until told to stop: the worker to deploy. See `worker --help`.",
+)
+def worker(context: typer.Context) -> None:
+    """Run the worker with its own flags."""
+    from agent_framework_temporal.worker import main as run_worker
+
+    raise typer.Exit(run_worker(context.args))
+
+
+for _function in (
+    _run.run,
+    _run.stream,
+    _respond.respond,
+    _threads.status,
+    _threads.checkpoints,
+    _run.fork,
+    _threads.cancel,
+    _graph.graph,
+    _doctor.doctor,
+):
+    register(app, _function)
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        app(prog_name=PROGRAM)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else FAILED
+    return 0
