@@ -8,6 +8,7 @@ from temporalio.service import RPCError
 from ._errors import (
     AlreadyRunningError,
     CheckpointNotFoundError,
+    DurableWorkflowError,
     GraphChangedError,
     HostingError,
     NoWorkerError,
@@ -68,7 +69,7 @@ _CODES: tuple[tuple[int, tuple[type[Exception], ...]], ...] = (
         ),
     ),
 )
-EXPECTED = (TemporalError, RPCError, *(kind for _, kinds in _CODES for kind in kinds))
+EXPECTED = (DurableWorkflowError, TemporalError, RPCError, *(kind for _, kinds in _CODES for kind in kinds))
 """Errors whose text says all there is to say."""
 
 

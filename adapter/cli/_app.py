@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
+from agent_framework_temporal import __version__
 
 from .._exit_codes import FAILED
-from . import _dev, _doctor, _graph, _respond, _run, _threads
+from . import _dev, _doctor, _graph, _namespace, _respond, _run, _threads
 from ._command import PROGRAM, register
 
 EXIT_CODES = """\
@@ -27,16 +27,19 @@ app = typer.Typer(
 )
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
-    show_version: Annotated[bool, typer.Option("--version", help="Say the version and end.", is_eager=True)] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Say the version and end.", is_eager=True, callback=_say_version)
+    ] = False,
 ) -> None:
-    if show_version:
-        try:
-            typer.echo(version(PROGRAM))
-        except PackageNotFoundError:  # On a path, not installed.
-            typer.echo("unknown")
-        raise typer.Exit
+    """Take what goes before the command."""
 
 
 register(app, _dev.dev)
@@ -56,6 +59,7 @@ def worker(context: typer.Context) -> None:
 for _function in (
     _run.run,
     _run.stream,
+    _namespace.inbox,
     _respond.respond,
     _threads.status,
     _threads.checkpoints,
@@ -65,6 +69,11 @@ for _function in (
     _doctor.doctor,
 ):
     register(app, _function)
+
+
+_attributes = typer.Typer(help="Search attributes, by which threads are found.", no_args_is_help=True)
+app.add_typer(_attributes, name="attributes")
+register(_attributes, _namespace.register)
 
 
 def main() -> int:

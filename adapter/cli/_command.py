@@ -168,7 +168,7 @@ def register(app: typer.Typer, function: Callable[..., Awaitable[int | None]], *
 
 def _carry_out(session: Session, begin: Callable[[], Any]) -> int:
     # What it warns of are runs, which are told by their events.
-    logging.basicConfig(level=logging.ERROR)
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
     try:
         config_file = session.settings.config_file
         if config_file and not os.path.isfile(config_file):

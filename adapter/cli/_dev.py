@@ -98,6 +98,7 @@ class _Worker:
         self, session: Session, workflows: Sequence[str], task_queue: str, address: str, namespace: str
     ) -> None:
         self._output = session.output
+        self._watching: asyncio.Task[None] | None = None
         self._command = [sys.executable, "-m", "agent_framework_temporal.worker", "--task-queue", task_queue]
         for reference in workflows:
             self._command += ["--workflow", reference]
@@ -120,11 +121,19 @@ class _Worker:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
         # Not the JSON reader's: what a worker says is for people.
         out = sys.stderr if self._output.as_json else None
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *self._command, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=out, start_new_session=True
         )
+        self._watching = asyncio.create_task(self._tell_end(process))
+        return process
+
+    async def _tell_end(self, process: Process) -> None:
+        code = await process.wait()
+        self._output.line(f"The worker has ended with exit code {code}. It starts anew when code changes.", style="red")
 
     async def _stop(self, process: Process) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
         if process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):

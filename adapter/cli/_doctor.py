@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.taskqueue.v1 import TaskQueue as TaskQueueName
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
@@ -18,12 +17,12 @@ from temporalio.api.workflowservice.v1 import (
     GetSystemInfoRequest,
 )
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from ...workflows._attributes import ALL_KEYS
 from .._dev_server import find_binary
 from .._errors import DurableWorkflowError
 from .._exit_codes import FAILED, exit_code_of
+from .._search_attributes import missing_search_attributes
 from ._command import PROGRAM, Session, TaskQueue
 from ._lookup import DEFAULT_TASK_QUEUE
 from ._text import duration
@@ -121,11 +120,9 @@ async def _namespace(client: Client) -> Finding:
 
 async def _attributes(client: Client) -> Finding:
     try:
-        request = ListSearchAttributesRequest(namespace=client.namespace)
-        known = (await client.operator_service.list_search_attributes(request)).custom_attributes
-    except RPCError as error:
-        return Finding("search attributes", "note", f"cannot be listed here ({error.message})")
-    missing = [key.name for key in ALL_KEYS if key.name not in known]
+        missing = await missing_search_attributes(client)
+    except DurableWorkflowError as error:
+        return Finding("search attributes", "note", str(error))
     if missing:
         text = f"{len(missing)} of {len(ALL_KEYS)} are not registered: {', '.join(missing)}"
         return Finding("search attributes", "note", text, f"{PROGRAM} attributes register")

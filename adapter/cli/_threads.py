@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 from temporalio.client import Client, WorkflowUpdateFailedError
 
-from ...workflows._messages import STATUS_QUERY, PendingRequest, RunStatus
-from .._client import has_worker, rpc_errors
+from ...workflows._messages import PendingRequest
+from .._client import has_worker
 from .._errors import NoWorkerError
 from .._exit_codes import NotFoundError
+from .._queries import ThreadQueries
 from .._thread import read_tip
 from ._command import Session, Thread
 from ._lookup import ThreadFacts, existing_thread, facade
 from ._respond import cancel_requests, rejection
 from ._text import elapsed, short, size
+
+_WORKER_TIMEOUT = timedelta(seconds=10)
 
 
 async def status(session: Session, thread: Thread) -> None:
@@ -34,6 +37,7 @@ async def status(session: Session, thread: Thread) -> None:
         "history_events": facts.history_events,
         "history_bytes": facts.history_bytes,
         "worker": await has_worker(client, facts.task_queue),
+        "pending_requests": [],
     }
     requests: list[PendingRequest] = []
     if not facts.is_open:
@@ -41,26 +45,26 @@ async def status(session: Session, thread: Thread) -> None:
         checkpoint = tip.checkpoint.checkpoint_id if tip.checkpoint else None
         found |= {"state": tip.state, "checkpoint_id": checkpoint}
     elif found["worker"]:
-        live = await _query(client, facts)
-        found |= {
-            "state": live.state,
-            "superstep": live.superstep,
-            "executors": live.executors,
-            "checkpoint_id": live.checkpoint.checkpoint_id if live.checkpoint else None,
-        }
-        if live.pending_requests:
-            target = await facade(session, workflow=None, task_queue=None, thread=facts)
-            requests = await target.durable.pending_requests(target.durable.checkpoint(thread))
-    found["pending_requests"] = [request.model_dump() for request in requests]
+        try:
+            requests = await _ask(client, facts, found)
+        except NoWorkerError:  # The poll of one that has gone is remembered for a while.
+            found["worker"] = False
     session.output.json(found)
     _show(session, facts, found, requests)
 
 
-async def _query(client: Client, facts: ThreadFacts) -> RunStatus:
-    handle = client.get_workflow_handle(facts.thread_id, run_id=facts.run_id)
-    with rpc_errors(client, f"ask thread {facts.thread_id!r} for its status"):
-        found: RunStatus = await handle.query(STATUS_QUERY, result_type=RunStatus)
-        return found
+async def _ask(client: Client, facts: ThreadFacts, found: dict[str, Any]) -> list[PendingRequest]:
+    queries = ThreadQueries(client, facts.task_queue, _WORKER_TIMEOUT)
+    live = await queries.status(facts.thread_id, facts.run_id)
+    found |= {
+        "state": live.state,
+        "superstep": live.superstep,
+        "executors": live.executors,
+        "checkpoint_id": live.checkpoint.checkpoint_id if live.checkpoint else None,
+    }
+    requests = await queries.pending_requests(facts.thread_id) if live.pending_requests else []
+    found["pending_requests"] = [request.model_dump() for request in requests]
+    return requests
 
 
 def _show(session: Session, facts: ThreadFacts, found: dict[str, Any], requests: list[PendingRequest]) -> None:
@@ -68,7 +72,7 @@ def _show(session: Session, facts: ThreadFacts, found: dict[str, Any], requests:
     until = facts.closed_at or now
     state = found["state"]
     if facts.is_open and not found["worker"]:
-        state = f"open; no worker polls task queue {facts.task_queue!r}, so it can say no more"
+        state = f"open; no worker answers on task queue {facts.task_queue!r}"
     output.facts(
         [
             ("thread", facts.thread_id),

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("adapter", "activities", "workflows")
-SCRIPTS = ("agent-framework-temporal-worker", "agent-framework-temporal-dev-server")
+SCRIPTS = ("agent-framework-temporal", "agent-framework-temporal-worker", "agent-framework-temporal-dev-server")
 
 
 def run(*command: str | Path, folder: Path) -> str:
@@ -118,4 +118,4 @@ def test_says_what_it_is(wheel: Path) -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_installs_its_commands(python: Path, script: str, tmp_path: Path) -> None:
-    assert f"usage: {script}" in run(python.with_name(script), "--help", folder=tmp_path)
+    assert f"usage: {script}" in run(python.with_name(script), "--help", folder=tmp_path).lower()
