@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeGuard
 
-from agent_framework import Workflow
+from agent_framework import FunctionExecutor, Workflow
 
 from ._errors import HostingError, WorkflowNotHostedError
 from ._framework import built_storage
-from ._types import TypeCatalog
+from ._types import TypeCatalog, executors_of
 
 WorkflowFactory: TypeAlias = Callable[[], Workflow | Awaitable[Workflow]]
 WorkflowEntry: TypeAlias = Workflow | WorkflowFactory
@@ -180,6 +180,12 @@ async def host(entry: WorkflowEntry) -> HostedWorkflow:
                 f"Factory {name!r} returns the same Workflow instance each time, so runs would share its state. Build "
                 "a new one in the factory, or pass the instance itself."
             )
+        shared = _shared_executors(first, second)
+        if shared:
+            raise HostingError(
+                f"Factory {name!r} puts the same executor objects into every workflow it builds, so that runs would "
+                f"share their state: {shared}. Create them in the factory."
+            )
         if second.name != first.name:
             raise HostingError(f"Factory {name!r} names its workflow {first.name!r} once and {second.name!r} next.")
         differences = graph_differences(first.graph_signature, second.graph_signature)
@@ -190,6 +196,16 @@ async def host(entry: WorkflowEntry) -> HostedWorkflow:
             )
     await hosted.prepare(first)
     return hosted
+
+
+def _shared_executors(first: Workflow, second: Workflow) -> list[str]:
+    """Return the ids of executors that are one object in both; a function executor has no state to share."""
+    of_first = {id(executor) for executor in executors_of(first)}
+    return sorted(
+        executor.id
+        for executor in executors_of(second)
+        if id(executor) in of_first and not isinstance(executor, FunctionExecutor)
+    )
 
 
 async def host_all(entries: Sequence[WorkflowEntry]) -> dict[str, HostedWorkflow]:

@@ -231,6 +231,21 @@ def test_a_graph_of_another_release_is_still_compared() -> None:
     assert graph_differences(signature, {**signature, "added in a later release": 1}) == ["edge groups changed"]
 
 
+async def test_a_factory_that_shares_executors_is_refused() -> None:
+    shared = _Shared(id="shared")
+
+    def build() -> Workflow:
+        return WorkflowBuilder(name="sharing", start_executor=shared).build()
+
+    with pytest.raises(HostingError, match=r"share their state: \['shared'\]. Create them in the factory"):
+        await host(build)
+
+
+class _Shared(Executor):
+    @handler
+    async def take(self, text: str, ctx: WorkflowContext) -> None: ...
+
+
 async def test_a_factory_that_gives_the_same_instance_is_refused() -> None:
     instance = _workflow()
     with pytest.raises(HostingError, match=r"returns the same Workflow instance each time.*pass the instance itself"):
