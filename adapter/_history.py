@@ -197,7 +197,12 @@ async def last_commit(client: Client, thread_id: str, run_id: str) -> Commit:
             return Commit(ref, facts.graph_hash, after)
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
             run_input = await _run_input(client, event)
-            return Commit(run_input.base, run_input.graph_hash, run_input.next_offset)
+            base = run_input.base
+            if run_input.base_facts is not None:  # The run's own input holds it.
+                base = CheckpointRef(
+                    thread_id=thread_id, run_id=run_id, checkpoint_id=run_input.base_facts.checkpoint_id
+                )
+            return Commit(base, run_input.graph_hash, run_input.next_offset)
     return Commit(None, None, 0)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from agent_framework import CheckpointStorage, FileCheckpointStorage, Workflow, WorkflowBuilder
-from agent_framework_temporal import CheckpointNotFoundError, DurableWorkflow, ThreadNotFoundError
+from agent_framework_temporal import CheckpointNotFoundError, DurableWorkflow, NoWorkerError, ThreadNotFoundError
 from temporalio.client import Client
 
 from tests.flows import Decision, Order, Shop, shop
 from tests.mirrors._storages import SQLiteCheckpointStorage
 from tests.mirrors._waiting import forget, mirrored
-from tests.support import worker
+from tests.support import unique, worker
 
 _TYPES = ["tests.flows:Order", "tests.flows:Decision"]
 
@@ -70,3 +71,20 @@ async def test_the_storage_it_was_built_with_needs_no_naming(client: Client, tmp
         assert result.get_outputs() == ["pen approved by nobody, order 1"]
         with pytest.raises(CheckpointNotFoundError):
             await durable.run(checkpoint_id="no-such-checkpoint", checkpoint=durable.checkpoint())
+
+
+async def test_a_run_that_ended_before_it_had_begun(client: Client, tmp_path: Path) -> None:
+    """Its checkpoint lies in its own input: the next run finds it there."""
+    storage = SQLiteCheckpointStorage(tmp_path / "checkpoints.db")
+    async with worker(client, shop) as task_queue:
+        durable = DurableWorkflow(shop, client=client, task_queue=task_queue)
+        checkpoint = durable.checkpoint()
+        await durable.run(Order(item="pen"), checkpoint=checkpoint, checkpoint_storage=storage)
+    lonely = DurableWorkflow(shop, client=client, task_queue=unique("none"), worker_timeout=timedelta(seconds=1))
+    thread = lonely.checkpoint()
+    with pytest.raises(NoWorkerError):
+        await lonely.run(checkpoint_id=checkpoint.checkpoint_id, checkpoint_storage=storage, checkpoint=thread)
+    await client.get_workflow_handle(thread.thread_id).terminate()
+    async with worker(client, shop, task_queue=task_queue, cache_bytes=0):
+        result = await durable.run(responses={"approve-pen": Decision(approved=True)}, checkpoint=thread)
+        assert result.get_outputs() == ["pen approved by nobody, order 1"]
