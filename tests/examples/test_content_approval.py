@@ -123,7 +123,7 @@ async def test_a_person_rejects_once_and_then_approves(tmp_path: Path) -> None:
         assert "Rollback: general readers should have this settled" in revised
         terminal.type("a")
         shown = await terminal.until("until you press Enter.")
-        found = facts(shown.replace("\r", ""))
+        found = facts(shown.replace("\r", "\n"))
         assert (found["revision"], found["supersteps"]) == ("2", "10")
         assert found["thread"] in found["Web UI"]
         page = await asyncio.to_thread(lambda: urlopen(found["Web UI"]).read())

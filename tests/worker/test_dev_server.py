@@ -117,7 +117,9 @@ async def test_command_runs_until_it_is_told_to_stop(number: signal.Signals, tmp
         os.killpg(process.pid, number)
         output, errors = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 0)
-    assert (output, errors) == (b"", b"")
+    assert output == b""
+    # On a busy machine the server answers the first look at it with this, and logs it.
+    assert [line for line in errors.splitlines() if b"Frontend is not healthy yet" not in line] == []
     async with asyncio.timeout(20):
         while await answers(address):
             await asyncio.sleep(0.05)
