@@ -53,9 +53,9 @@ class AgentFrameworkPlugin(SimplePlugin):
         mirrors: Checkpoint storages of the framework, or factories of one (sync or async), by the name that runs choose
             with `DurableWorkflow(mirror=...)`. Each checkpoint of such a run is copied there, one `save` in the
             background; history stays the truth. One that is down or hangs neither fails nor slows a run; it is logged,
-            told in the thread's event log (`mirror_behind`, `mirror_caught_up`), counted (`agent_framework_mirror_
-            failures`, `agent_framework_mirror_behind`), and caught up from history. A storage must not block the event
-            loop. One that a workflow was built with is such a mirror of its runs, unnamed.
+            told in the thread's event log (`mirror_behind`, `mirror_caught_up`), counted in the metrics
+            `agent_framework_mirror_failures` and `agent_framework_mirror_behind`, and caught up from history. A storage
+            must not block the event loop. One that a workflow was built with is such a mirror of its runs, unnamed.
 
     Raises:
         HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a
