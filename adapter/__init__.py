@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._checkpoint import Checkpoint, Response
+from ._codec_server import codec_app
 from ._converter import FramedPayloadConverter
 from ._dev_server import DevServer, start_dev_server
 from ._durable_workflow import DurableWorkflow
@@ -14,6 +15,7 @@ from ._errors import (
     GraphChangedError,
     HistoryReadOnlyError,
     HostingError,
+    NotSealedError,
     NoWorkerError,
     PayloadError,
     PendingRequestsError,
@@ -38,6 +40,7 @@ from ._options import DurableOptions
 from ._plugin import AgentFrameworkPlugin
 from ._position import EventPosition, LiveEventsVoid, position_of
 from ._request_rules import RequestPolicy
+from ._sealing import SealingCodec, sealed
 from ._search_attributes import register_search_attributes
 from ._storage import HistoryCheckpointStorage
 
@@ -62,6 +65,7 @@ __all__ = [
     "HostingError",
     "LiveEventsVoid",
     "NoWorkerError",
+    "NotSealedError",
     "PayloadError",
     "PendingRequestsError",
     "RequestExpiredError",
@@ -71,6 +75,7 @@ __all__ = [
     "RunFailedError",
     "RunTerminatedError",
     "RunTimedOutError",
+    "SealingCodec",
     "SearchAttributesError",
     "ServerUnreachableError",
     "StaleCheckpointError",
@@ -78,10 +83,12 @@ __all__ = [
     "ThreadExistsError",
     "ThreadNotFoundError",
     "WorkflowNotHostedError",
+    "codec_app",
     "current_superstep",
     "idempotency_key",
     "inbox",
     "position_of",
     "register_search_attributes",
+    "sealed",
     "start_dev_server",
 ]

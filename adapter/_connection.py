@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from temporalio.service import RPCError
 
 from ._errors import ServerUnreachableError
 from ._exit_codes import UsageError
+from ._sealing import KEYS_VARIABLE, parse_keys, sealed
 
 _CONNECT_SECONDS = 20
 
@@ -37,7 +39,7 @@ class ConnectionSettings:
 
 
 async def connect(settings: ConnectionSettings, plugins: Sequence[Plugin] = ()) -> Client:
-    """Connect, and make sure that the namespace is there.
+    """Connect, and make sure that the namespace is there; seal payloads if the environment has keys.
 
     Args:
         settings: What the command line says.
@@ -51,9 +53,21 @@ async def connect(settings: ConnectionSettings, plugins: Sequence[Plugin] = ()) 
         config = ClientConfig.load_client_connect_config(settings.profile, config_file=settings.config_file)
     except Exception as error:
         raise UsageError(f"the connection profile cannot be used: {error}") from error
+    sealing = {}
+    if os.environ.get(KEYS_VARIABLE):
+        try:
+            sealing = {"data_converter": sealed(keys=parse_keys(os.environ[KEYS_VARIABLE]))}
+        except (ValueError, ImportError) as error:
+            raise UsageError(f"payloads cannot be sealed as {KEYS_VARIABLE} says: {error}") from error
     address = settings.address or config.get("target_host", "localhost:7233")
     namespace = settings.namespace or config.get("namespace", "default")
-    options: dict[str, Any] = {**config, "target_host": address, "namespace": namespace, "plugins": list(plugins)}
+    options: dict[str, Any] = {
+        **config,
+        **sealing,
+        "target_host": address,
+        "namespace": namespace,
+        "plugins": list(plugins),
+    }
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             client = await Client.connect(**options)

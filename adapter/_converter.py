@@ -72,7 +72,9 @@ def with_frames(existing: DataConverter | None) -> DataConverter:
     """
     if existing is None:
         existing = DataConverter.default
-    known = (DefaultPayloadConverter, PydanticPayloadConverter, FramedPayloadConverter)
+    known = (DefaultPayloadConverter, PydanticPayloadConverter)
+    if issubclass(existing.payload_converter_class, FramedPayloadConverter):
+        return existing
     if existing.payload_converter_class not in known:
         raise HostingError(
             f"The client's data converter uses {existing.payload_converter_class.__name__!r}. AgentFrameworkPlugin "

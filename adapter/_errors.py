@@ -10,6 +10,7 @@
     ├── ThreadExistsError           the thread has begun, so it cannot begin from a checkpoint
     ├── CheckpointNotFoundError     no such checkpoint, another workflow's, or past retention
     ├── CheckpointCorruptedError    a checkpoint does not restore to its digest
+    ├── NotSealedError              a checkpoint, result or input that no known key has sealed   (also a ValueError)
     ├── HistoryReadOnlyError        a checkpoint cannot be saved to or deleted from history  (also NotImplementedError)
     ├── StaleCheckpointError        another caller has moved this thread on
     ├── AlreadyRunningError         this thread is running
@@ -74,6 +75,10 @@ class CheckpointCorruptedError(DurableWorkflowError, WorkflowCheckpointException
 
 class HistoryReadOnlyError(DurableWorkflowError, WorkflowCheckpointException, NotImplementedError):
     """Temporal history takes checkpoints from supersteps only, and loses them only with their whole run."""
+
+
+class NotSealedError(DurableWorkflowError, ValueError):
+    """Sealing is on, and a checkpoint, result or input was not sealed by a key this process knows."""
 
 
 class StaleCheckpointError(DurableWorkflowError):

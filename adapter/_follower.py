@@ -21,7 +21,7 @@ from temporalio.service import RPCError
 from ..workflows._messages import RunFailure, RunResult, SuperstepFailure, SuperstepInput, SuperstepResult
 from ._client import UNREACHABLE, has_worker
 from ._errors import NoWorkerError, ServerUnreachableError, WorkflowNotHostedError
-from ._history import decode, superstep_outcome
+from ._history import decode, failure_text, superstep_outcome
 
 _LOGGER = logging.getLogger("agent_framework_temporal")
 _RETRY_SECONDS = 1.0
@@ -121,7 +121,7 @@ class RunFollower:
                 if not self._goes_on():
                     return Settled(event.event_id)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
-                self._task_failed(event)
+                await self._task_failed(event)
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                 payloads = event.activity_task_scheduled_event_attributes.input.payloads
                 step: SuperstepInput = await decode(self._client, payloads[0], SuperstepInput)
@@ -130,9 +130,11 @@ class RunFollower:
             if outcome is not None:
                 return outcome
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
-                return SuperstepLost(event.activity_task_timed_out_event_attributes.failure.message)
+                failure = event.activity_task_timed_out_event_attributes.failure
+                return SuperstepLost(await failure_text(self._client, failure))
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
-                return SuperstepLost(event.activity_task_failed_event_attributes.failure.message)
+                failure = event.activity_task_failed_event_attributes.failure
+                return SuperstepLost(await failure_text(self._client, failure))
 
     def _goes_on(self) -> bool:
         """Tell whether the workflow task just read goes on to a superstep or to the run's end.
@@ -174,8 +176,8 @@ class RunFollower:
                 f"{self._task_queue}`); follow it then with `run_stream(checkpoint=...)`."
             )
 
-    def _task_failed(self, event: HistoryEvent) -> None:
-        message = event.workflow_task_failed_event_attributes.failure.message
+    async def _task_failed(self, event: HistoryEvent) -> None:
+        message = await failure_text(self._client, event.workflow_task_failed_event_attributes.failure)
         if "is not registered on this worker" in message:
             raise WorkflowNotHostedError(
                 f"A worker polls task queue {self._task_queue!r}, but it hosts no framework workflows: {message} Start "
@@ -196,7 +198,7 @@ async def read_close(client: Client, event: HistoryEvent) -> Closed:
         failure = event.workflow_execution_failed_event_attributes.failure
         details = failure.application_failure_info.details.payloads
         decoded = await decode(client, details[0], RunFailure) if details else None
-        return Closed(state, failure=decoded, message=failure.message)
+        return Closed(state, failure=decoded, message=await failure_text(client, failure))
     if state == "continued":
         attributes = event.workflow_execution_continued_as_new_event_attributes
         return Closed(state, next_run_id=attributes.new_execution_run_id)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client
@@ -79,6 +80,16 @@ async def decode(client: Client, payload: Payload, model: type[BaseModel]) -> An
     """Decode one payload with the client's converter, codec and external storage."""
     (value,) = await client.data_converter.decode([payload], [model])
     return value
+
+
+async def failure_text(client: Client, failure: Failure) -> str:
+    """Return a failure's message, which the client's failure converter may have encoded."""
+    if not failure.HasField("encoded_attributes"):
+        return failure.message
+    decoded = Failure()
+    decoded.CopyFrom(failure)
+    error = await client.data_converter.decode_failure(decoded)
+    return str(getattr(error, "message", error))
 
 
 async def start_input(client: Client, thread_id: str, run_id: str) -> RunInput:

@@ -1,0 +1,1 @@
+"""Sealed payloads: what is sealed, what is refused, and how they are shown."""
