@@ -1,4 +1,4 @@
-"""The terminal view of the demo: one run's events as they are committed, in a terminal or as plain lines in a pipe."""
+"""The terminal view of the demo: one run's events as they come, in a terminal or as plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from agent_framework import AgentResponse, AgentResponseUpdate, Content, WorkflowEvent, WorkflowRunState
-from agent_framework_temporal import Checkpoint
+from agent_framework_temporal import Checkpoint, LiveEventsVoid
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +20,7 @@ from .workflow import ApprovalRequest, Published
 
 _MAX_LINES = 6
 """Of one agent's text: what matters of it is shown whole with the request and with the result."""
+_LIVE_WORDS = 6
 _LABEL_WIDTH = 12
 
 
@@ -48,6 +49,8 @@ class View:
         self._console = _Console(highlight=False, markup=False, emoji=False)
         self._spinner = self._console.status("", spinner="dots") if self._console.is_terminal else None
         self._spinning = False
+        self._going_on = ""
+        self._saying = ""
         self._updates: dict[str, list[AgentResponseUpdate]] = {}
 
     def __enter__(self) -> Self:
@@ -67,8 +70,10 @@ class View:
         """Show what is going on below all else, in a terminal only; an empty text ends that."""
         if self._spinner is None:
             return
+        self._going_on = text
         if text:
-            self._spinner.update(Text(_plain(text), style="dim", no_wrap=True, overflow="ellipsis"))
+            line = f"{text} │ {self._saying}" if self._saying else text
+            self._spinner.update(Text(_plain(line), style="dim", no_wrap=True, overflow="ellipsis"))
         if bool(text) != self._spinning:
             self._spinning = bool(text)
             (self._spinner.start if text else self._spinner.stop)()
@@ -115,13 +120,19 @@ class View:
     def event(self, event: WorkflowEvent[Any], checkpoint: Checkpoint) -> None:
         """Print one event of the run's stream."""
         executor = event.executor_id or ""
-        if event.type == "superstep_started":
+        if isinstance(event, LiveEventsVoid):
+            # What is shown of them was told by a worker that is gone.
+            self._updates.clear()
+            self._saying = ""
+            self.note(f"attempt {event.attempt} of superstep {event.superstep} is lost; what it said is void")
+        elif event.type == "superstep_started":
             self.heading(f"superstep {event.iteration}")
         elif event.type == "executor_invoked":
             self._wrapped(f"{executor}{_kinds(' ← ', event.data)}", first="  ▸ ", rest="    ", style="cyan")
         elif event.type == "intermediate" and isinstance(event.data, AgentResponseUpdate):
             # Agents of one superstep may stream at the same time: each is shown in one piece.
             self._updates.setdefault(executor, []).append(event.data)
+            self._say(executor, event.data.text)
         elif event.type == "executor_completed":
             self._agent(executor)
             self._wrapped(f"{executor}{_kinds(' → ', event.data)}", first="  ✔ ", rest="    ", style="green")
@@ -150,8 +161,16 @@ class View:
         self._prose(result.body)
         self._console.print()
 
+    def _say(self, executor: str, text: str) -> None:
+        """Show below all else the words an agent is just saying."""
+        if self._spinning and text.strip():
+            said = AgentResponse.from_updates(self._updates[executor]).text.split()
+            self._saying = f"{executor}: {' '.join(said[-_LIVE_WORDS:])}"
+            self.now(self._going_on)
+
     def _agent(self, executor: str) -> None:
         """Print what an agent streamed: its text, cut, and its tool calls."""
+        self._saying = ""
         updates = self._updates.pop(executor, [])
         for message in AgentResponse.from_updates(updates).messages:
             for content in message.contents:
