@@ -8,13 +8,15 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
 PACKAGE := __init__.py worker.py adapter activities workflows
 
-.PHONY: help demo demo-crash server test bench wheel-test lint format format-check typecheck ci clean FORCE
+.PHONY: help demo demo-crash server test soak flood bench wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
 	@echo 'make demo-crash        the same, with its worker killed in the middle'
 	@echo 'make server            a local Temporal server that keeps its threads in .temporal/'
 	@echo 'make test [ARGS=...]   the whole test suite'
+	@echo 'make soak              10,000 supersteps in one thread, and the worker does not grow; SOAK_SUPERSTEPS=n'
+	@echo 'make flood             10,000 malformed signals against a run that waits'
 	@echo 'make bench [ARGS=...]  what a superstep costs, on a local Temporal server; ARGS=--quick: in a minute'
 	@echo 'make wheel-test        only: does the built wheel work in an empty environment'
 	@echo 'make lint format format-check typecheck'
@@ -34,8 +36,16 @@ server: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
+soak: export SOAK_SUPERSTEPS ?= 10000
+soak: $(VENV)/.test
+	$(BIN)/python -m pytest tests/soak $(ARGS)
+
 bench: $(VENV)/.test
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# 10,000 malformed signals against a run that waits; the suite sends fewer. Says what it measured.
+flood: $(VENV)/.test
+	FLOOD_SIGNALS=10000 $(BIN)/python -m pytest tests/requests/test_flood.py
 
 wheel-test: $(VENV)/.test
 	$(BIN)/python -m pytest tests/packaging $(ARGS)

@@ -24,6 +24,7 @@ from ._client import rpc_errors
 from ._connection import ConnectionSettings, connect
 from ._errors import DurableWorkflowError, SearchAttributesError
 from ._exit_codes import UsageError
+from ._process_exit import exit_process
 
 _LOGGER = logging.getLogger("agent_framework_temporal")
 _TYPES = {
@@ -165,4 +166,4 @@ async def _register(settings: ConnectionSettings) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_process(main())

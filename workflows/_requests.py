@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -93,25 +94,24 @@ class Requests:
             is_flooded: Whether to give up waiting.
 
         Returns:
-            Whether something can be delivered.
+            Whether something can be delivered; not where the wait was given up.
 
         Raises:
             RequestExpiredError: When a deadline says to fail.
         """
         while True:
             self._act_on_deadlines()
+            if is_flooded():
+                return False
             if self.answers.ready:
                 return True
             due = Deadlines.next_due(self.answers.unanswered())
-            try:
+            with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
                     lambda: self.answers.ready or is_flooded(),
                     timeout=None if due is None else max(due[0] - workflow.now(), timedelta(0)),
                     timeout_summary=None if due is None else due[1],
                 )
-            except TimeoutError:
-                continue
-            return self.answers.ready
 
     def _act_on_deadlines(self) -> None:
         now = workflow.now()

@@ -18,6 +18,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 with workflow.unsafe.imports_passed_through():
     from ._attributes import Attributes
     from ._failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, retry_policy, run_error
+    from ._growth import Growth
     from ._log import EventLog
     from ._messages import (
         EVENTS_QUERY,
@@ -53,10 +54,6 @@ MAX_OUTPUTS_BYTES = 64 * 1024
 MAX_TAIL_BYTES = 64 * 1024
 """Of the event log, what a run hands to the one it continues as."""
 
-MAX_WAITING_BYTES = 256 * 1024
-MAX_WAITING_EVENTS = 1_000
-"""A waiting run whose history is large continues as new when signals have made it grow by one of these."""
-
 
 @workflow.defn(name=WORKFLOW_TYPE)
 class AgentFrameworkWorkflow:
@@ -72,6 +69,7 @@ class AgentFrameworkWorkflow:
         self._log = EventLog(continued.events[0].offset if continued and continued.events else run_input.next_offset)
         self._requests = Requests(self._log, run_input.options.requests, run_input.workflow_name)
         self._answers = self._requests.answers
+        self._growth = Growth(run_input.options)
         self._attributes = Attributes(enabled=run_input.options.search_attributes, fresh=continued is None)
         self._pause = Pause()
         self._state: RunState = "running"
@@ -106,7 +104,7 @@ class AgentFrameworkWorkflow:
             if result.state == "waiting":
                 step = await self._next_answers()
             else:
-                if self._should_continue_as_new():
+                if self._growth.is_over(self._supersteps):
                     self._continue_as_new(waiting=False)
                 step = self._step("continue")
 
@@ -124,32 +122,15 @@ class AgentFrameworkWorkflow:
 
     async def _next_answers(self) -> SuperstepInput:
         self._enter("waiting")
-        info = workflow.info()
-        size, length = info.get_current_history_size(), info.get_current_history_length()
-
-        def flooded() -> bool:
-            # Only signals make a waiting run grow. It must have grown, or a checkpoint that is large by itself would
-            # have the run continue for ever.
-            grown = info.get_current_history_size() - size > MAX_WAITING_BYTES
-            return self._is_large() and (grown or info.get_current_history_length() - length > MAX_WAITING_EVENTS)
-
+        self._growth.pause()
         try:
-            ready = await self._requests.wait(flooded)
+            ready = await self._requests.wait(self._growth.is_flooded)
         except RequestExpiredError as error:
             self._expire(error)
         if not ready:
             self._continue_as_new(waiting=True)
         self._enter("running")
         return self._responses_step(self._answers.take())
-
-    def _is_large(self) -> bool:
-        info = workflow.info()
-        limit = self._input.options.history_bytes_per_run
-        return info.is_continue_as_new_suggested() or info.get_current_history_size() > limit
-
-    def _should_continue_as_new(self) -> bool:
-        limit = self._input.options.supersteps_per_run
-        return self._is_large() or (limit is not None and self._supersteps >= limit)
 
     def _continue_as_new(self, *, waiting: bool) -> NoReturn:
         continued = ContinuedRun(

@@ -45,7 +45,7 @@ def show_request(output: Output, request: PendingRequest) -> None:
                 output.wrapped(shown)
             else:
                 output.facts([(name, shown)])
-    for refused in request.errors:
+    for refused in request.errors or ():
         who = f" by {refused.responder}" if refused.responder else ""
         output.wrapped(f"refused answer{who}: {refused.error}", style="red")
 

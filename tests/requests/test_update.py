@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import Checkpoint, DurableWorkflow
+from agent_framework_temporal.workflows import _growth
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
@@ -161,3 +162,24 @@ async def test_answer_to_a_completed_run_is_a_clear_error(client: Client) -> Non
             await handle.signal("respond", answer)
         with pytest.raises(RuntimeError, match="No pending requests found"):
             await durable.run(responses={"q0": {"amount": 2}}, checkpoint=checkpoint)
+
+
+async def test_run_that_is_answered_again_and_again_continues_as_new(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer adds little: what counts is how much has come since the first pause, not since the last."""
+    monkeypatch.setattr(_growth, "MAX_WAITING_EVENTS", 40)
+    async with worker(client, asker) as task_queue:
+        _, checkpoint, handle = await _waiting(client, task_queue, history_bytes_per_run=5_000)
+        (asked,) = await handle.query("pending_requests")
+        for _ in range(10):
+            request_id, asked_at = asked["request_id"], asked["asked_at"]
+            answer = {"request_id": request_id, "response": {"amount": 2, "note": "again"}}
+            await handle.execute_update("respond", answer)
+            while asked["asked_at"] == asked_at:
+                await asyncio.sleep(0.02)
+                (asked,) = await handle.query("pending_requests") or [asked]
+        request_id = asked["request_id"]
+        assert (await handle.describe()).run_id != checkpoint.run_id
+        await handle.execute_update("respond", {"request_id": request_id, "response": {"amount": 4}})
+        assert len((await handle.result())["outputs"]) == 11
