@@ -26,6 +26,7 @@ from ..adapter._framework import (
     cancellation,
     coerce_response,
     drop_restored_events,
+    forget_updates,
     has_messages,
     new_event,
     pending_events,
@@ -220,6 +221,7 @@ async def _collect(
             pending_status = True
             run.add(_pending_status(), superstep)
         if event.type == "superstep_completed" and capture.must_continue(superstep, workflow.max_iterations):
+            forget_updates(stream)
             return
     run.finished = True
 

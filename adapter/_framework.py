@@ -121,6 +121,15 @@ def built_storage(workflow: Workflow) -> CheckpointStorage | None:
     return storage
 
 
+def forget_updates(stream: ResponseStream[Any, Any]) -> None:
+    """Drop the events that a stream keeps for its final response.
+
+    Nobody asks for that of a worker's, and each event holds a copy of its message: a run of many supersteps would keep
+    all that was ever said.
+    """
+    stream._updates.clear()
+
+
 def set_streaming(workflow: Workflow, streaming: bool) -> None:
     """Set what agents emit. The run must be a stream to be stopped after a superstep, whatever the caller asked for."""
     workflow._runner_context.set_streaming(streaming)

@@ -70,8 +70,26 @@ class Sink(Executor):
         await ctx.yield_output(f"sink {len(text)}")
 
 
+class Churn(Executor):
+    """Replaces its state by something else as large, again and again."""
+
+    @handler
+    async def churn(self, left: int, ctx: WorkflowContext[int, str]) -> None:
+        ctx.set_state("churned", noise(1_700_000, left))
+        if left:
+            await ctx.send_message(left - 1)
+        else:
+            await ctx.yield_output("done")
+
+
+def churn() -> Workflow:
+    """Build the workflow whose patches are as large as keyframes."""
+    tick, tock = Churn(id="tick"), Churn(id="tock")
+    return WorkflowBuilder(name="churn", start_executor=tick).add_edge(tick, tock).add_edge(tock, tick).build()
+
+
 def hoard() -> Workflow:
-    """Build it."""
+    """Build the workflow that makes what it is told."""
     first, last = Hoard(), Sink(id="sink")
     return WorkflowBuilder(name="hoard", start_executor=first).add_edge(first, last).build()
 

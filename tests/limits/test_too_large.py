@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from agent_framework import WorkflowEvent
-from agent_framework_temporal import DurableWorkflow, PayloadError
+from agent_framework_temporal import DurableWorkflow, HistoryCheckpointStorage, PayloadError
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from tests.limits._flows import Order, hoard, noise, still_usable
+from tests.limits._flows import Order, churn, hoard, noise, still_usable
 from tests.support import worker
 
 _LARGE = 3_000_000
@@ -108,3 +108,19 @@ async def test_query_of_many_large_events(client: Client) -> None:
         page = await handle.query("events", args=[-1, 500])
         assert 0 < len(page["events"]) < 36
         assert len(noise(10)) == 10
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 100_000_000], ids=["uncached", "cached"])
+async def test_history_of_many_large_results(cache_bytes: int, client: Client) -> None:
+    """Pages of history are larger than a message may be elsewhere; runs continue as new before their own limit."""
+    async with worker(client, churn, cache_bytes=cache_bytes) as task_queue:
+        options: Any = {"history_bytes_per_run": 40_000_000}
+        durable = DurableWorkflow(churn, client=client, task_queue=task_queue, **options)
+        checkpoint = durable.checkpoint()
+        result = await durable.run(14, checkpoint=checkpoint)
+        assert result.get_outputs() == ["done"]
+        infos = await durable.checkpoints(checkpoint)
+        assert [info.superstep for info in infos] == list(range(16))
+        storage = HistoryCheckpointStorage(client, churn, thread_id=checkpoint.thread_id)
+        loaded = await storage.load(infos[3].checkpoint_id)
+        assert len(loaded.state["churned"]) == 1_700_000

@@ -36,6 +36,7 @@ from agent_framework_temporal.adapter._framework import (
     coerce_value,
     event_types,
     finalize_events,
+    forget_updates,
     matches,
     new_event,
     pending_events,
@@ -236,6 +237,18 @@ def test_events_are_collected_as_run_does() -> None:
 
 def test_content_is_built_from_the_text_of_a_response() -> None:
     assert coerce_response("hi", Content, "id").text == "hi"
+
+
+async def test_events_a_stream_keeps() -> None:
+    stream = WorkflowBuilder(name="kept", start_executor=Append(id="append")).build().run("a", stream=True)
+    await anext(aiter(stream))
+    await anext(aiter(stream))
+    assert len(stream._updates) == 2, _changed("ResponseStream._updates")
+    forget_updates(stream)
+    assert not stream.updates
+    rest = [event async for event in stream]
+    assert list(stream.updates) == rest
+    assert (await stream.get_final_response()).get_outputs() == []
 
 
 def test_storage_a_workflow_was_built_with() -> None:

@@ -1,0 +1,1 @@
+"""Long runs: `make soak` for all of it, a short form with the other tests."""
