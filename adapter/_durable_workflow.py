@@ -23,6 +23,7 @@ from ._agent import AgentThread
 from ._arguments import encode_kwargs, refuse_tools, split_message
 from ._calls import Call
 from ._checkpoint import Checkpoint
+from ._devui import DevUIEntity
 from ._errors import AlreadyRunningError, ThreadNotFoundError
 from ._framework import finalize_events, validate_run_params
 from ._hosting import WorkflowEntry, is_workflow
@@ -276,6 +277,19 @@ class DurableWorkflow(ThreadOperations):
             name=name if name is not None else self._entry.name,
             **{"description": self._entry.description, **kwargs},
         )
+
+    def as_devui_entity(self) -> DevUIEntity:
+        """Return what agent-framework's DevUI can serve: `serve(entities=[durable.as_devui_entity()])`; no round trip.
+
+        Raises:
+            ValueError: When the facade has only the workflow's name or an async factory: DevUI shows the graph.
+        """
+        if not is_workflow(self._entry):
+            raise ValueError(
+                "`as_devui_entity` needs the workflow's definition: make the facade from an instance or a synchronous "
+                "factory."
+            )
+        return DevUIEntity(self, self._entry)
 
     def _stream(
         self,

@@ -110,7 +110,7 @@ def test_says_what_it_is(wheel: Path) -> None:
     found = metadata(wheel)
     assert found["Name"] == "agent-framework-temporal"
     assert found["Requires-Python"] == ">=3.11"
-    assert set(found.get_all("Provides-Extra", [])) == {"dev", "demo", "test"}
+    assert set(found.get_all("Provides-Extra", [])) == {"dev", "demo", "devui", "test"}
     body = found.get_payload()
     assert isinstance(body, str)
     assert body.strip() == (ROOT / "README.md").read_text().strip()

@@ -1,0 +1,1 @@
+"""DevUI with a durable workflow, in a real browser."""
