@@ -39,6 +39,7 @@ from ._search_attributes import use_search_attributes
 from ._seed import begin_from_history, seed_from_storage
 from ._steps import StepDecoder
 from ._thread import MEMO_WORKFLOW_NAME, ThreadTip, latest_run_id, read_tip
+from ._web_ui import static_details
 
 _IN_FLIGHT = (
     "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. Resume from a "
@@ -257,6 +258,7 @@ class Caller:
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                     memo={MEMO_WORKFLOW_NAME: run_input.workflow_name},
                     static_summary=run_input.workflow_name,
+                    static_details=static_details(hosted),
                     search_attributes=first_attributes(run_input.workflow_name, handle.thread_id)
                     if attributes
                     else None,

@@ -22,10 +22,13 @@ class Pause:
         self._retry = self._retry or (name == RETRY_SIGNAL and self.failure is not None)
         return name == RETRY_SIGNAL
 
-    async def wait(self, failure: SuperstepFailure) -> None:
-        """Wait for as long as it takes; costs nothing meanwhile."""
+    def begin(self, failure: SuperstepFailure) -> None:
+        """Pause for a failure."""
         self.failure = ErrorDetails(error_type=failure.error_type, message=failure.message)
         self._retry = False
+
+    async def wait(self) -> None:
+        """Wait for as long as it takes; costs nothing meanwhile."""
         try:
             await workflow.wait_condition(lambda: self._retry)
         finally:

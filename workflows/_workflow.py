@@ -17,6 +17,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from ._attributes import Attributes
+    from ._details import current_details
     from ._failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, retry_policy, run_error
     from ._growth import Growth
     from ._log import EventLog
@@ -296,6 +297,7 @@ class AgentFrameworkWorkflow:
             self._requests.settle(step, result)
         except RequestExpiredError as expired:
             self._expire(expired)
+        self._show()
         if result.state != "idle" and workflow.cancellation_reason() is not None:
             # The superstep ended before its activity heard of it; nothing else would.
             raise asyncio.CancelledError
@@ -352,6 +354,18 @@ class AgentFrameworkWorkflow:
     def _enter(self, state: RunState) -> None:
         self._state = state
         self._attributes.show(state, len(self._requests.pending))
+        self._show()
+
+    def _show(self) -> None:
+        details = current_details(
+            thread_id=workflow.info().workflow_id,
+            state=self._state,
+            superstep=self._superstep_number,
+            executors=self._executors,
+            pending=self._requests.pending,
+            failure=self._pause.failure,
+        )
+        workflow.set_current_details(details)
 
     def _finish(self) -> RunResult:
         self._enter("idle")
@@ -377,8 +391,9 @@ class AgentFrameworkWorkflow:
             self._graph_hash = failure.checkpoint.graph_hash
         if not self._input.options.pause_on_failure:
             self._end(failure, error)
+        self._pause.begin(failure)
         self._tell(failure, "paused")
-        await self._pause.wait(failure)
+        await self._pause.wait()
         self._enter("running")
         self._answering = []
         retried = self._step(retry_mode(step, failure))

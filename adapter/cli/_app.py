@@ -64,6 +64,7 @@ for _function in (
     _threads.status,
     _threads.checkpoints,
     _run.fork,
+    _threads.retry,
     _threads.cancel,
     _graph.graph,
     _doctor.doctor,

@@ -1,4 +1,4 @@
-"""Commands about a thread that do not follow it: `status`, `checkpoints` and `cancel`."""
+"""Commands about a thread that do not follow it: `status`, `checkpoints`, `retry` and `cancel`."""
 
 from __future__ import annotations
 
@@ -125,6 +125,15 @@ async def checkpoints(session: Session, thread: Thread) -> None:
     )
     rows = [[str(info.superstep), info.kind, info.state, size(info.size_bytes), info.checkpoint_id] for info in found]
     session.output.table(["step", "kind", "state", "size", "checkpoint"], rows, keep=True)
+
+
+async def retry(session: Session, thread: Thread) -> None:
+    """Try again what a paused run failed at. Follow it then with `stream`."""
+    facts = await existing_thread(await session.client(), thread)
+    target = await facade(session, workflow=None, task_queue=None, thread=facts)
+    await target.durable.retry(target.durable.checkpoint(thread))
+    session.output.json({"thread_id": thread, "retried": True})
+    session.output.line(f"{thread} tries again. Follow it: {session.again('stream', thread)}")
 
 
 async def cancel(

@@ -6,7 +6,7 @@ from agent_framework_temporal import Checkpoint, DurableWorkflow
 from temporalio.client import Client
 
 from tests.cli._commands import Commands
-from tests.flows import Order, shop
+from tests.flows import Order, echo, shop
 from tests.requests._flows import Question, asker
 from tests.support import unique, worker
 
@@ -72,6 +72,18 @@ async def test_cancels_a_request_or_the_run(cli: Commands, client: Client, queue
         assert "was cancelled" in str(error)
     assert "no open run" in (await cli("cancel", thread, code=7)).err
     assert "no open run" in (await cli("cancel", thread, "-r", "q0", code=7)).err
+
+
+async def test_tries_a_paused_run_again(cli: Commands, client: Client, queue: str) -> None:
+    durable = DurableWorkflow(echo, client=client, task_queue=queue, max_attempts=1, pause_on_failure=True)
+    checkpoint = durable.checkpoint()
+    stream = durable.run_stream("fail", checkpoint=checkpoint)
+    async for event in stream:
+        if event.type == "failed":
+            break
+    assert (await cli("status", checkpoint.thread_id, "--json")).json["state"] == "paused"
+    assert "tries again" in (await cli("retry", checkpoint.thread_id)).out
+    await cli("cancel", checkpoint.thread_id)
 
 
 async def test_the_inbox_has_what_waits(cli: Commands, client: Client, queue: str) -> None:

@@ -1,0 +1,1 @@
+"""What Temporal's Web UI shows of a run."""
