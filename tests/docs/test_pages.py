@@ -104,7 +104,7 @@ def _check(words: list[str], block: Block) -> None:
         assert [word for word in arguments if "=" not in word and word not in targets] == [], where
     elif command == "python":
         _check_python(arguments, where)
-    elif command == "temporal" or command.startswith("agent-framework-temporal-"):
+    elif command == "temporal" or command.startswith("agent-framework-temporal"):
         flags = [word for word in arguments if word.startswith("--")]
         names = arguments[: arguments.index(flags[0])] if flags else arguments
         help_text = _help((command, *names))
