@@ -1,0 +1,1 @@
+"""Order handling: a sub-workflow, a person's approval with a deadline, and what becomes of it."""

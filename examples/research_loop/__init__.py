@@ -1,0 +1,1 @@
+"""Research loop: hundreds of supersteps over several runs of one thread."""

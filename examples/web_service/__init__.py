@@ -1,0 +1,1 @@
+"""Web service: a durable run streamed to a browser, and a form that answers it."""
