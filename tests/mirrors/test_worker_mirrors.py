@@ -20,7 +20,6 @@ from agent_framework import (
 from agent_framework_temporal import AgentFrameworkPlugin, Checkpoint, DurableWorkflow, HostingError
 from agent_framework_temporal.activities import _mirrors
 from agent_framework_temporal.adapter import _mirror
-from agent_framework_temporal.workflows._messages import EventPage
 from temporalio.client import Client
 
 from tests.flows import Decision, Echo, Order, chain, countdown, echo, shop
@@ -44,8 +43,9 @@ def mirrored_facade(workflow: Any, client: Client, task_queue: str, **options: A
 async def records(client: Client, checkpoint: Checkpoint) -> list[tuple[str, Any, str | None]]:
     """Return what the thread's event log says of mirrors."""
     handle = client.get_workflow_handle(checkpoint.thread_id)
-    page = await handle.query("events", result_type=EventPage)
-    return [(record.type, record.data, record.error) for record in page.events if record.type.startswith("mirror")]
+    page = await handle.query("events")
+    found = [record for record in page["events"] if record["type"].startswith("mirror")]
+    return [(record["type"], record["data"], record.get("error")) for record in found]
 
 
 @pytest.mark.parametrize("kind", _STORAGES)
