@@ -70,6 +70,8 @@ class Bench:
     def __init__(self, client: Client, *, quick: bool) -> None:
         self.client = framed_client(client)
         self.quick = quick
+        self.processes: dict[str, int] = {}
+        """Process ids of the workers, by task queue."""
 
     @classmethod
     @asynccontextmanager
@@ -102,6 +104,7 @@ class Bench:
             line = await process.stdout.readline()
             if line.decode().strip() != READY:
                 raise RuntimeError("The measured worker did not start; see its error above.")
+            self.processes[queue] = process.pid
             yield queue
         finally:
             if process.returncode is None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Never
 
-from agent_framework import Executor, Message, Workflow, WorkflowBuilder, WorkflowContext, handler
+from agent_framework import Executor, Message, Workflow, WorkflowBuilder, WorkflowContext, handler, response_handler
 
 from ._text import hex_text, words_text
 
@@ -95,6 +96,20 @@ def conversation(size: int, supersteps: int, kind: str) -> list[Message]:
     ]
 
 
+class Asker(Executor):
+    """Asks, and says what it is told."""
+
+    @handler
+    async def ask(self, text: str, ctx: WorkflowContext) -> None:
+        """Ask."""
+        await ctx.request_info(text, str, request_id="answer")
+
+    @response_handler
+    async def told(self, text: str, answer: str, ctx: WorkflowContext[Never, str]) -> None:
+        """Say it."""
+        await ctx.yield_output(f"{text}: {answer}")
+
+
 def keep() -> Workflow:
     """Build the workflow that keeps its data in shared state."""
     left, right = Keeper(id="left"), Keeper(id="right")
@@ -114,3 +129,8 @@ def tell() -> Workflow:
     one, two = Teller(id="one"), Teller(id="two")
     builder = WorkflowBuilder(name="tell", start_executor=one, max_iterations=MAX_SUPERSTEPS)
     return builder.add_edge(one, two).add_edge(two, one).build()
+
+
+def ask() -> Workflow:
+    """Build the workflow that waits for an answer."""
+    return WorkflowBuilder(name="ask", start_executor=Asker(id="asker")).build()

@@ -30,7 +30,7 @@ from ._bare import (
     NaiveWorkflow,
     PublishedWorkflow,
 )
-from ._flows import Work, keep, speak, tell
+from ._flows import Work, ask, keep, speak, tell
 
 READY = "ready"
 
@@ -84,7 +84,7 @@ async def main() -> None:
         _frames.KEYFRAME_EVERY = 1_000_000
         _frames.KEYFRAME_MIN_BYTES = 1_000_000_000
     client = await Client.connect(options.address)
-    plugin = AgentFrameworkPlugin([keep, speak, tell], cache_bytes=options.cache_bytes)
+    plugin = AgentFrameworkPlugin([keep, speak, tell, ask], cache_bytes=options.cache_bytes)
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     worker = Worker(
