@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
-from agent_framework_temporal import Checkpoint, DurableWorkflow, start_dev_server
-from temporalio.client import Client
+from agent_framework_temporal import Checkpoint, DurableWorkflow, RequestPolicy, start_dev_server
+from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 
 from tests.flows import Decision, Order, chain, countdown, echo, shop
 from tests.support import worker
@@ -78,6 +79,35 @@ async def _continued_while_waiting(client: Client, task_queue: str) -> Checkpoin
     return checkpoint
 
 
+async def _updates_and_cancellation(client: Client, task_queue: str) -> Checkpoint:
+    durable = DurableWorkflow(shop, client=client, task_queue=task_queue)
+    checkpoint = durable.checkpoint()
+    await durable.run([Order(item="pen"), Order(item="ink"), Order(item="cap")], checkpoint=checkpoint)
+    handle = client.get_workflow_handle(checkpoint.thread_id)
+    for response in ("no decision", {"approved": True, "by": "ada"}):
+        with contextlib.suppress(WorkflowUpdateFailedError):
+            await handle.execute_update("respond", {"request_id": "approve-pen", "response": response})
+    await handle.execute_update("cancel_requests", {"request_ids": ["approve-ink"], "responder": "ops"})
+    await durable.cancel_pending_requests(["approve-cap"], checkpoint=checkpoint)
+    return checkpoint
+
+
+async def _deadlines(client: Client, task_queue: str) -> Checkpoint:
+    soon, later = timedelta(seconds=0.5), timedelta(seconds=3)
+    good = Decision(approved=True, by="nobody")
+    policies = {
+        "approve-pen": RequestPolicy(remind_after=soon, deadline=later, on_deadline="default", default=good),
+        "approve-ink": RequestPolicy(deadline=later, on_deadline="cancel"),
+        "*": RequestPolicy(deadline=2 * later),
+    }
+    durable = DurableWorkflow(shop, client=client, task_queue=task_queue, requests=policies)
+    checkpoint = durable.checkpoint()
+    await durable.run([Order(item="pen"), Order(item="ink"), Order(item="cap")], checkpoint=checkpoint)
+    with contextlib.suppress(WorkflowFailureError):
+        await client.get_workflow_handle(checkpoint.thread_id).result()
+    return checkpoint
+
+
 SCENARIOS: dict[str, Callable[[Client, str], Awaitable[Checkpoint]]] = {
     "several-supersteps": _several_supersteps,
     "requests": _requests,
@@ -85,6 +115,8 @@ SCENARIOS: dict[str, Callable[[Client, str], Awaitable[Checkpoint]]] = {
     "second-turn": _second_turn,
     "continued-as-new": _continued_as_new,
     "continued-while-waiting": _continued_while_waiting,
+    "updates-and-cancellation": _updates_and_cancellation,
+    "deadlines": _deadlines,
 }
 
 
