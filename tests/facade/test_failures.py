@@ -90,7 +90,7 @@ async def test_cancellation_reaches_the_executor(
 
 async def test_cancellation_that_a_superstep_outruns(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its activity ends before it hears of it: the run is cancelled all the same, and keeps what it committed."""
-    monkeypatch.setenv("TESTS_DELAY", "0.5")
+    monkeypatch.setenv("TESTS_DELAY", "1.5")
     async with worker(client, chain) as task_queue:
         durable = DurableWorkflow(chain, client=client, task_queue=task_queue, heartbeat_timeout=timedelta(seconds=60))
         checkpoint = durable.checkpoint()
