@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
 PACKAGE := __init__.py worker.py adapter activities workflows
 
-.PHONY: help demo demo-crash server test soak flood devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
+.PHONY: help demo demo-crash server test chaos soak flood devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
@@ -19,6 +19,7 @@ help:
 	@echo 'make flood             10,000 malformed signals against a run that waits'
 	@echo 'make devui-test        DevUI with a durable workflow, in headless Chromium'
 	@echo 'make bench [ARGS=...]  what a superstep costs, on a local Temporal server; ARGS=--quick: in a minute'
+	@echo 'make chaos [ARGS=...]  kill workers and servers at random under load, and check what is left'
 	@echo 'make wheel-test        only: does the built wheel work in an empty environment'
 	@echo 'make lint format format-check typecheck'
 	@echo 'make ci                what CI runs'
@@ -53,6 +54,9 @@ devui-test: $(VENV)/.test
 	@command -v chromium >/dev/null || { echo 'Install chromium first, for instance: apt-get install chromium' >&2; exit 1; }
 	$(INSTALL) --editable '.[devui,test]'
 	$(BIN)/python -m pytest tests/devui $(ARGS)
+# Workers and servers killed at random; the documentation's figures: ARGS='--worker-kills 240 --server-kills 24'.
+chaos: $(VENV)/.test
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 wheel-test: $(VENV)/.test
 	$(BIN)/python -m pytest tests/packaging $(ARGS)
