@@ -43,6 +43,7 @@ from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_supe
 from ._limits import guard_result
 from ._live import LiveRun, LiveRuns
 from ._live_events import LiveEvents
+from ._metrics import count_restore, count_superstep
 from ._mirrors import Mirror, Mirrors, add_news
 from ._policy import retry_rule
 from ._report import failure_of, result_of, stored_of, targets_of
@@ -134,6 +135,7 @@ class SuperstepActivity:
             await guard_result(result, hosted, capture, client, _target(info))
             self._keep(hosted, step, live)
             self._copy(mirrors, client, hosted, capture)
+        count_superstep(hosted.name, result)
         return result
 
     @staticmethod
@@ -149,7 +151,7 @@ class SuperstepActivity:
         """Store the base whole in this run's history, which then stands without that of the run before."""
         if step.base is None:
             raise PayloadError("There is no checkpoint to store.")
-        raw = await self._base(client, step.base)
+        raw = await self._base(client, hosted, step.base)
         checkpoint = loads_checkpoint(raw, hosted)
         self._cache.put(step.base.checkpoint_id, raw)
         return stored_of(hosted, step, checkpoint, raw, _thread_id(activity.info()))
@@ -162,11 +164,12 @@ class SuperstepActivity:
         if step.base is not None and step.mode != "resume" and not step.discard_in_flight:
             live = self._live.take(step.base.checkpoint_id, open_run=step.mode == "continue")
         if live is not None:
+            count_restore(hosted.name, "live")
             live.capture.begin(run_id)
             async with _closed_on_error(live):
                 yield live
             return
-        raw = await self._base(client, step.base) if step.base is not None else None
+        raw = await self._base(client, hosted, step.base) if step.base is not None else None
         base = loads_checkpoint(raw, hosted) if raw is not None else None
         if base is not None and step.discard_in_flight:
             base = dataclasses.replace(base, messages={})
@@ -186,8 +189,9 @@ class SuperstepActivity:
             live.raw = last.raw
             self._live.keep(last.checkpoint_id, live)
 
-    async def _base(self, client: Client, ref: CheckpointRef) -> bytes:
+    async def _base(self, client: Client, hosted: HostedWorkflow, ref: CheckpointRef) -> bytes:
         raw = self._cache.get(ref.checkpoint_id)
+        count_restore(hosted.name, "history" if raw is None else "cache")
         return raw if raw is not None else await load_checkpoint(client, ref)
 
     async def _arguments(

@@ -1,4 +1,4 @@
-"""Helpers for testing framework workflows on Temporal: `import agent_framework_temporal.testing`; needs the extra `dev`."""
+"""Helpers for testing framework workflows on Temporal; needs the extra `dev`."""
 
 from __future__ import annotations
 

@@ -61,9 +61,7 @@ class DurableTestEnvironment:
         async with await start_dev_server(extra_args=_SERVER_FLAGS) as server:
             client = await server.connect()
             queue = f"test-{uuid.uuid4().hex[:8]}"
-            async with Worker(
-                client, task_queue=queue, plugins=[AgentFrameworkPlugin(workflows, **plugin)], **cold
-            ):
+            async with Worker(client, task_queue=queue, plugins=[AgentFrameworkPlugin(workflows, **plugin)], **cold):
                 # Off until a test skips time: else a run that waits for a person would meet its deadline at once.
                 yield cls(client, queue, TimeSkipper(client, config=TimeSkippingConfig(enabled=False)))
 

@@ -23,6 +23,9 @@ async def replay_history(history: WorkflowHistory | Path | str) -> None:
         temporalio.workflow.NondeterminismError: When this version would have done something else.
     """
     if not isinstance(history, WorkflowHistory):
-        path = Path(history)
-        history = WorkflowHistory.from_json(path.stem, path.read_text(encoding="utf-8"))
+        history = _read(Path(history))
     await Replayer(workflows=[], plugins=[AgentFrameworkPlugin()]).replay_workflow(history)
+
+
+def _read(path: Path) -> WorkflowHistory:
+    return WorkflowHistory.from_json(path.stem, path.read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""Telemetry: one trace from the caller to the model, and metrics of supersteps."""
