@@ -115,5 +115,10 @@ async def _killed_at_last(process: Process) -> AsyncIterator[None]:
         yield
     finally:
         if process.returncode is None:
-            process.kill()
+            # Told to stop it stops its worker; killed it would leave that behind.
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), 20)
+            except TimeoutError:
+                process.kill()
         await process.wait()
