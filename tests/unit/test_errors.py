@@ -42,7 +42,13 @@ def test_the_tree_in_the_documentation_is_the_tree() -> None:
 
 def test_the_ends_of_a_run_are_caught_together() -> None:
     names = {error.__name__ for error in ERRORS if issubclass(error, RunFailedError)}
-    assert names == {"RunFailedError", "RunCancelledError", "RunTerminatedError", "RunTimedOutError"}
+    assert names == {
+        "RequestExpiredError",
+        "RunCancelledError",
+        "RunFailedError",
+        "RunTerminatedError",
+        "RunTimedOutError",
+    }
 
 
 def test_a_value_that_cannot_travel_is_a_type_error_as_well() -> None:
