@@ -16,15 +16,18 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any, NoReturn
 
 from agent_framework_temporal import AgentFrameworkPlugin
 from agent_framework_temporal.adapter._connection import ConnectionSettings, connect
 from agent_framework_temporal.adapter._exit_codes import exit_code_of
+from agent_framework_temporal.adapter._health import Health
 from agent_framework_temporal.adapter._process_exit import exit_process
 from agent_framework_temporal.adapter._references import load_workflow
-from temporalio.worker import Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 _EXIT_CODES = """\
 exit codes:
@@ -80,6 +83,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     text = "seconds that running supersteps get to end when told to stop (25); then they start again elsewhere"
     add("--shutdown-timeout", f"{prefix}_SHUTDOWN_TIMEOUT", text, "25", type=float, metavar="SECONDS")
     add("--max-supersteps", f"{prefix}_MAX_SUPERSTEPS", "supersteps at a time (100)", "100", type=int, metavar="N")
+    text = "answer /healthz and /readyz on this port, for probes"
+    add("--health-port", f"{prefix}_HEALTH_PORT", text, type=int, metavar="PORT")
+    text = "worker deployment to join as version --build-id; runs then stay on the version they began on"
+    add("--deployment", f"{prefix}_DEPLOYMENT", text, metavar="NAME")
+    add("--build-id", f"{prefix}_BUILD_ID", "version of the code, with --deployment", metavar="ID")
     add("--log-level", f"{prefix}_LOG_LEVEL", "log level (warning)", "warning", type=str.upper, metavar="LEVEL")
 
     options = parser.parse_args(arguments)
@@ -92,6 +100,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"there is no configuration file {options.config_file!r}")
     if options.shutdown_timeout < 0 or options.max_supersteps < 1:
         parser.error("--shutdown-timeout must be 0 or more, --max-supersteps 1 or more")
+    if (options.deployment is None) is not (options.build_id is None):
+        parser.error("--deployment and --build-id go together")
     if options.log_level not in logging.getLevelNamesMapping():
         parser.error(f"--log-level {options.log_level.lower()!r} is none of debug, info, warning, error")
     return options
@@ -113,16 +123,33 @@ async def _run(options: argparse.Namespace) -> None:
         task_queue=options.task_queue,
         graceful_shutdown_timeout=timedelta(seconds=options.shutdown_timeout),
         max_concurrent_activities=options.max_supersteps,
+        deployment_config=_deployment(options),
     )
     where = f"namespace {client.namespace!r} at {client.service_client.config.target_host}"
     print(f"Serving {', '.join(sorted(hosted))} on task queue {options.task_queue!r}, {where}", flush=True)
-    running, asked = asyncio.create_task(worker.run()), asyncio.create_task(stopping.wait())
-    await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
-    asked.cancel()
-    if stopping.is_set():
-        print(f"Stopping: running supersteps have {options.shutdown_timeout:g} s to end", flush=True)
-        await worker.shutdown()
-    await running
+    async with AsyncExitStack() as stack:
+        if options.health_port is not None:
+            health = Health(client, lambda: worker.is_running and not stopping.is_set())
+            port = await stack.enter_async_context(health.serve(options.health_port))
+            print(f"Health on port {port}", flush=True)
+        running, asked = asyncio.create_task(worker.run()), asyncio.create_task(stopping.wait())
+        await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if stopping.is_set():
+            print(f"Stopping: running supersteps have {options.shutdown_timeout:g} s to end", flush=True)
+            await worker.shutdown()
+        await running
+
+
+def _deployment(options: argparse.Namespace) -> WorkerDeploymentConfig | None:
+    if options.deployment is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name=options.deployment, build_id=options.build_id),
+        use_worker_versioning=True,
+        # A run's checkpoints fit the graph they were made by, which a new version may have changed.
+        default_versioning_behavior=VersioningBehavior.PINNED,
+    )
 
 
 def _told_to_stop() -> asyncio.Event:

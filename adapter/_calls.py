@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent_framework import CheckpointStorage, WorkflowEvent
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
@@ -35,6 +35,7 @@ from ._live_reader import LiveReader
 from ._options import DurableOptions
 from ._outcome import NO_PENDING, CallReader
 from ._queries import ThreadQueries
+from ._schedule import create_schedule
 from ._search_attributes import use_search_attributes
 from ._seed import begin_from_history, seed_from_storage
 from ._steps import StepDecoder
@@ -114,6 +115,35 @@ class Caller:
         for info in found:
             self._locator.saw(thread_id, info.run_id)
         return found
+
+    async def schedule(
+        self,
+        schedule_id: str,
+        message: Any,
+        name: str,
+        hosted: HostedWorkflow | None,
+        *,
+        cron: str | Sequence[str],
+        time_zone: str | None,
+    ) -> ScheduleHandle:
+        """Let Temporal start threads with a message; see `ThreadOperations.schedule`."""
+        if hosted is not None:
+            message = unwrap_message(message, hosted.catalog.input_types)
+        check_executors(self._options.executors, hosted)
+        run_input = RunInput(
+            workflow_name=name, mode="message", message=encode_message(message), options=self._options.to_wire()
+        )
+        run_input.options.search_attributes = await use_search_attributes(self._client, self._options.search_attributes)
+        await check_input(self._client, run_input)
+        return await create_schedule(
+            self._client,
+            schedule_id,
+            run_input,
+            task_queue=self._task_queue,
+            cron=[cron] if isinstance(cron, str) else cron,
+            time_zone=time_zone,
+            details=static_details(hosted),
+        )
 
     async def _message(
         self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None, tip: ThreadTip

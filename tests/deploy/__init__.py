@@ -1,0 +1,1 @@
+"""Deployment: health, versions, schedules and manifests."""
