@@ -54,6 +54,7 @@ devui-test: $(VENV)/.test
 	@command -v chromium >/dev/null || { echo 'Install chromium first, for instance: apt-get install chromium' >&2; exit 1; }
 	$(INSTALL) --editable '.[devui,test]'
 	$(BIN)/python -m pytest tests/devui $(ARGS)
+
 # Workers and servers killed at random; the documentation's figures: ARGS='--worker-kills 240 --server-kills 24'.
 chaos: $(VENV)/.test
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -18,6 +18,7 @@ from temporalio.converter import StorageDriverWorkflowInfo
 
 from ..adapter._client import framed_client
 from ..adapter._converter import stores_outside
+from ..adapter._deployment import takes_over
 from ..adapter._errors import DurableWorkflowError, PayloadError
 from ..adapter._framework import matches, pending_events
 from ..adapter._history import load_checkpoint, start_input
@@ -81,6 +82,9 @@ class SuperstepActivity:
             try:
                 hosted = find(self._hosted, step.workflow_name)
                 client = self._client()
+                if step.mode == "upgrade":
+                    taken = await takes_over(client, step.deployment or "", hosted.name, step.graph_hash or "")
+                    return SuperstepResult(state="running", upgrade=taken)
                 if step.mode == "store":
                     return await self._store(client, hosted, step)
                 return await self._run(client, hosted, step, beat)

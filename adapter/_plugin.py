@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from temporalio.client import Client
+from temporalio.common import WorkerDeploymentVersion
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import WorkerConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
@@ -19,6 +22,7 @@ from ..workflows._messages import SUPERSTEP_ACTIVITY
 from ..workflows._workflow import AgentFrameworkWorkflow
 from ._client import framed_client
 from ._converter import with_frames
+from ._deployment import publish_graphs
 from ._errors import HostingError
 from ._hosting import HostedWorkflow, WorkflowEntry, host_all, is_workflow
 from ._mirror import MirrorEntry
@@ -77,6 +81,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             if not is_workflow(entry) and not callable(entry):
                 raise HostingError(f"{entry!r} is neither a workflow nor a factory `() -> Workflow`.")
         self.hosted: dict[str, HostedWorkflow] = {}
+        self._deployment: tuple[Client, WorkerDeploymentVersion] | None = None
         self._live = LiveRuns(cache_bytes // 2)
         self._mirrors = Mirrors(mirrors or {})
         superstep = SuperstepActivity(self.hosted, CheckpointCache(cache_bytes // 2), self._live, self._mirrors)
@@ -122,14 +127,26 @@ class AgentFrameworkPlugin(SimplePlugin):
         if config.get("max_heartbeat_throttle_interval") == _SDK_HEARTBEAT_THROTTLE:
             config["max_heartbeat_throttle_interval"] = _HEARTBEAT_THROTTLE
         config["client"] = framed_client(config["client"])
+        self._deployment = None
+        deployment = config.get("deployment_config")
+        if self._entries and deployment is not None and deployment.use_worker_versioning:
+            self._deployment = (config["client"], deployment.version)
         return config
 
     @asynccontextmanager
     async def _run_context(self) -> AsyncIterator[None]:
         await self.prepare()
+        publishing = None
+        if self._deployment is not None:
+            client, version = self._deployment
+            graphs = {name: hosted.graph_hash for name, hosted in self.hosted.items()}
+            publishing = asyncio.create_task(publish_graphs(client, version, graphs))
         try:
             yield
         finally:
+            if publishing is not None:
+                publishing.cancel()
+                await asyncio.gather(publishing, return_exceptions=True)
             await self._live.close()
             await self._mirrors.close()
 

@@ -333,9 +333,11 @@ class SuperstepInput(WireModel):
     _left_out: ClassVar[tuple[Any, ...]] = (None, [], {})
     version: int = 1
     workflow_name: str
-    mode: Literal["message", "responses", "cancel", "resume", "continue", "store"]
+    mode: Literal["message", "responses", "cancel", "resume", "continue", "store", "upgrade"]
     """`message`, `responses`, `cancel`, `resume` begin a run of the framework workflow; `continue` is its next
-    superstep; `store` runs nothing and only stores `base` whole."""
+    superstep; `store` runs nothing and only stores `base` whole; `upgrade` only asks whether the current version of
+    `deployment` takes the run over."""
+    deployment: str | None = None
     base: CheckpointRef | None = None
     graph_hash: str | None = None
     discard_in_flight: bool = False
@@ -397,6 +399,8 @@ class SuperstepResult(SuperstepOutcome):
     entry: EntryFacts | None = None
     pending: list[PendingRequest] = Field(default_factory=list)
     next_executors: list[str] = Field(default_factory=list)
+    upgrade: bool | None = None
+    """Only of mode `upgrade`: whether the run may move."""
 
 
 class SuperstepFailure(SuperstepOutcome):

@@ -46,6 +46,7 @@ with workflow.unsafe.imports_passed_through():
     from ._pause import Pause, retry_mode
     from ._requests import RequestExpiredError, Requests
     from ._signals import RejectedAnswerError
+    from ._upgrade import Upgrade
 
 TIMEOUT_GRACE = timedelta(seconds=30)
 """The activity ends a superstep that takes too long itself, so that its events are not lost; the server is the second
@@ -73,6 +74,7 @@ class AgentFrameworkWorkflow:
         self._growth = Growth(run_input.options)
         self._attributes = Attributes(enabled=run_input.options.search_attributes, fresh=continued is None)
         self._pause = Pause()
+        self._upgrade = Upgrade()
         self._state: RunState = "running"
         self._checkpoint = run_input.base if run_input.base_facts is None else _ref(run_input.base_facts)
         self._graph_hash = run_input.graph_hash
@@ -105,6 +107,8 @@ class AgentFrameworkWorkflow:
             if result.state == "waiting":
                 step = await self._next_answers()
             else:
+                if await self._may_upgrade():
+                    self._continue_as_new(waiting=False, upgrade=True)
                 if self._growth.is_over(self._supersteps):
                     self._continue_as_new(waiting=False)
                 step = self._step("continue")
@@ -131,9 +135,28 @@ class AgentFrameworkWorkflow:
         if not ready:
             self._continue_as_new(waiting=True)
         self._enter("running")
+        if await self._may_upgrade():
+            self._continue_as_new(waiting=True, upgrade=True)
         return self._responses_step(self._answers.take())
 
-    def _continue_as_new(self, *, waiting: bool) -> NoReturn:
+    async def _may_upgrade(self) -> bool:
+        """Tell whether the run should move to another worker deployment version; asks its own version's worker."""
+        if not self._upgrade.is_wanted(self._supersteps):
+            return False
+        step = self._step("upgrade")
+        step.deployment = self._upgrade.deployment()
+        try:
+            result = await self._execute(step)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            result = None
+        if result is None or not result.upgrade:
+            self._upgrade.refuse(self._supersteps)
+            return False
+        return True
+
+    def _continue_as_new(self, *, waiting: bool, upgrade: bool = False) -> NoReturn:
         continued = ContinuedRun(
             previous_run_id=workflow.info().run_id,
             waiting=waiting,
@@ -155,7 +178,8 @@ class AgentFrameworkWorkflow:
                 streaming=self._streaming,
                 next_offset=self._log.next_offset,
                 options=self._input.options,
-            )
+            ),
+            initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE if upgrade else None,
         )
 
     def _take_over(self, continued: ContinuedRun) -> None:
@@ -320,6 +344,8 @@ class AgentFrameworkWorkflow:
     def _summary(self, step: SuperstepInput) -> str:
         if step.mode == "store":
             return f"store the checkpoint of superstep {self._superstep_number}"
+        if step.mode == "upgrade":
+            return f"may the run move to the current version of {step.deployment}?"
         names = ", ".join(self._executors) if step.mode == "continue" else step.mode
         return f"superstep {self._superstep_number + 1}: {names}"[:200]
 

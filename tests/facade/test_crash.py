@@ -25,12 +25,17 @@ _WORKFLOWS = ("tests.flows:chain", "tests.flows:shop", "tests.flows:talk")
 
 @asynccontextmanager
 async def worker_process(
-    client: Client, task_queue: str, ledger: Path, delay: float = 0.0, workflows: Sequence[str] = _WORKFLOWS
+    client: Client,
+    task_queue: str,
+    ledger: Path,
+    delay: float = 0.0,
+    workflows: Sequence[str] = _WORKFLOWS,
+    flags: Sequence[str] = (),
 ) -> AsyncIterator[Process]:
     """Run `worker.py` as a process of its own; it is killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "worker.py", *(f"--workflow={workflow}" for workflow in workflows)),
-        *("--task-queue", task_queue, "--address", client.service_client.config.target_host),
+        *("--task-queue", task_queue, "--address", client.service_client.config.target_host, *flags),
         cwd=_ROOT,
         env={**os.environ, LEDGER: str(ledger), "TESTS_DELAY": str(delay)},
         stdout=PIPE,

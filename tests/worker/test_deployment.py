@@ -1,0 +1,121 @@
+"""Worker deployment versions: two real workers of different builds, and runs that are under way meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from agent_framework_temporal import Checkpoint, DurableWorkflow
+from agent_framework_temporal.adapter._deployment import takes_over
+from agent_framework_temporal.adapter._hosting import define
+from temporalio.api.deployment.v1 import WorkerDeploymentVersion
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkerDeploymentVersionRequest,
+    SetWorkerDeploymentCurrentVersionRequest,
+)
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from tests.facade.test_crash import worker_process
+from tests.flows import STEPS, Decision, Order, chain, shop
+from tests.support import unique
+
+
+@asynccontextmanager
+async def _version(
+    client: Client, deployment: str, build_id: str, ledger: Path, workflows: list[str], delay: float = 0.6
+) -> AsyncIterator[int]:
+    """Run a worker of one build, make it current when it has told its graphs, and yield its process id."""
+    flags = ("--deployment", deployment, "--build-id", build_id)
+    async with worker_process(client, deployment, ledger, delay, workflows, flags) as process:
+        while not await _knows_graphs(client, deployment, build_id):
+            await asyncio.sleep(0.1)
+        request = SetWorkerDeploymentCurrentVersionRequest(
+            namespace=client.namespace, deployment_name=deployment, build_id=build_id, ignore_missing_task_queues=True
+        )
+        await client.workflow_service.set_worker_deployment_current_version(request)
+        yield process.pid
+
+
+async def _knows_graphs(client: Client, deployment: str, build_id: str) -> bool:
+    version = WorkerDeploymentVersion(deployment_name=deployment, build_id=build_id)
+    request = DescribeWorkerDeploymentVersionRequest(namespace=client.namespace, deployment_version=version)
+    try:
+        found = await client.workflow_service.describe_worker_deployment_version(request)
+    except RPCError:
+        return False  # It is made when its worker polls.
+    return bool(found.worker_deployment_version_info.metadata.entries)
+
+
+def _who(ledger: Path) -> list[tuple[str, int]]:
+    """Return which process has ended which step."""
+    lines = [line.split() for line in ledger.read_text().splitlines()] if ledger.exists() else []
+    return [(line[2], int(line[0])) for line in lines if line[1] == "end"]
+
+
+async def _begin(client: Client, task_queue: str, ledger: Path) -> tuple[DurableWorkflow, Checkpoint]:
+    durable = DurableWorkflow(chain, client=client, task_queue=task_queue)
+    checkpoint = durable.checkpoint()
+    async for event in durable.run_stream("a", checkpoint=checkpoint):
+        if event.type == "superstep_completed":
+            break
+    return durable, checkpoint
+
+
+async def test_run_moves_to_a_version_with_the_same_graph(client: Client, tmp_path: Path) -> None:
+    ledger, deployment = tmp_path / "ledger", unique("deployment")
+    async with _version(client, deployment, "1", ledger, ["tests.flows:chain"], delay=1.5) as old:
+        durable, checkpoint = await _begin(client, deployment, ledger)
+        async with _version(client, deployment, "2", ledger, ["tests.flows:chain"]) as new:
+            result = await durable.run(checkpoint=checkpoint)
+    assert result.get_outputs() == ["a>first>second>third done"]
+    who = _who(ledger)
+    assert [step for step, _ in who] == list(STEPS)
+    assert who[0][1] == old
+    assert who[-1][1] == new
+
+
+async def test_run_stays_where_the_graph_is_another(client: Client, tmp_path: Path) -> None:
+    ledger, deployment = tmp_path / "ledger", unique("deployment")
+    async with _version(client, deployment, "1", ledger, ["tests.flows:chain"], delay=1.0) as old:
+        durable, checkpoint = await _begin(client, deployment, ledger)
+        async with _version(client, deployment, "2", ledger, ["tests.worker.upgraded:chain"]) as new:
+            hosted = await define(chain)
+            assert not await takes_over(client, deployment, "chain", hosted.graph_hash)
+            result = await durable.run(checkpoint=checkpoint)
+            assert result.get_outputs() == ["a>first>second>third done"]
+            assert {pid for _, pid in _who(ledger)} == {old}
+            # A run that begins now begins on the new version.
+            begun = await DurableWorkflow("chain", client=client, task_queue=deployment).run("b")
+            assert begun.get_outputs() == ["b>first>second done"]
+            assert _who(ledger)[-1] == ("fourth", new)
+
+
+async def test_run_that_waits_moves_when_it_is_answered(client: Client, tmp_path: Path) -> None:
+    ledger, deployment = tmp_path / "ledger", unique("deployment")
+    durable = DurableWorkflow(shop, client=client, task_queue=deployment)
+    checkpoint = durable.checkpoint()
+    async with _version(client, deployment, "1", ledger, ["tests.flows:shop"]):
+        orders = [Order(item=str(number)) for number in range(40)]
+        await durable.run(orders, checkpoint=checkpoint)
+        async with _version(client, deployment, "2", ledger, ["tests.flows:shop"]):
+            run = client.get_workflow_handle(checkpoint.thread_id)
+            for order in orders:  # The server's queues hear of the new version a little later.
+                answer = {f"approve-{order.item}": Decision(approved=True)}
+                result = await durable.run(responses=answer, checkpoint=checkpoint)
+                assert result.get_outputs() == [f"{order.item} approved by nobody, order 40"]
+                information = (await run.describe()).raw_description.workflow_execution_info.versioning_info
+                if information.deployment_version.build_id == "2":
+                    break
+                await asyncio.sleep(0.2)
+            else:
+                pytest.fail("The run stayed on the old version.")
+
+
+async def test_flags_go_together(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        async with worker_process(client, "queue", tmp_path, flags=["--deployment", "alone"]):
+            pass
