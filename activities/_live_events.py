@@ -27,11 +27,13 @@ class LiveEvents:
     Args:
         catalog: The types that may be stored.
         attempt: This attempt of the activity, from 1.
+        offset: The superstep's first.
     """
 
-    def __init__(self, catalog: TypeCatalog, attempt: int) -> None:
+    def __init__(self, catalog: TypeCatalog, attempt: int, offset: int) -> None:
         self._catalog = catalog
         self._attempt = attempt
+        self._offset = offset
         self._events: deque[tuple[EventRecord, bytes | None, int]] = deque()
         self._bytes = 0
         self.changed = False
@@ -66,7 +68,7 @@ class LiveEvents:
             else:
                 records.append(record.model_copy(update={"payload": len(payloads)}))
                 payloads.append(data)
-        window = LiveWindow(attempt=self._attempt, events=records)
+        window = LiveWindow(attempt=self._attempt, offset=self._offset, events=records)
         if payloads:
             frame, _ = pack(Frame(checkpoint=b"", payloads=dumps(payloads, self._catalog)), None)
             window.with_frame(frame)

@@ -112,7 +112,7 @@ class SuperstepActivity:
             arguments = await self._arguments(client, hosted, step, live)
             before = self._unsaved.snapshot(live.workflow)
             # Only a caller who streams reads along; for any other the beat is a sign of life and nothing more.
-            told = beat.tell(LiveEvents(hosted.catalog, info.attempt)) if step.streaming else None
+            told = beat.tell(LiveEvents(hosted.catalog, info.attempt, step.offset)) if step.streaming else None
             run = FrameworkRun(RecordWriter(offset=step.offset, attempt=info.attempt), told)
             place = Superstep(hosted.name, _thread_id(info), capture.turn, superstep=0, attempt=info.attempt)
             try:

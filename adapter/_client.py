@@ -17,7 +17,9 @@ from ._errors import DurableWorkflowError, PayloadError, ServerUnreachableError
 
 _POLL_LASTS = timedelta(seconds=70)
 """A worker's poll waits a minute on the server, so one that is alive was seen in this time."""
-UNREACHABLE = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
+_UNREACHABLE = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
+_BROKEN = ("transport error", "h2 protocol error", "error reading a body from connection", "connection error")
+"""What the transport says of a connection that broke in the middle of a call, under status UNKNOWN or INTERNAL."""
 
 
 def framed_client(client: Client) -> Client:
@@ -32,6 +34,13 @@ def framed_client(client: Client) -> Client:
     config["data_converter"] = with_frames(client.data_converter)
     config["plugins"] = []  # They have been applied already.
     return Client(**config)
+
+
+def is_unreachable(error: RPCError) -> bool:
+    """Tell whether a call failed because the connection did, so that it is worth trying again."""
+    if error.status in (RPCStatusCode.UNKNOWN, RPCStatusCode.INTERNAL):
+        return any(text in error.message for text in _BROKEN)
+    return error.status in _UNREACHABLE
 
 
 @contextmanager
@@ -54,7 +63,7 @@ def rpc_errors(client: Client, what: str) -> Iterator[None]:
             raise
         raise _unreachable(client, what, error) from error
     except RPCError as error:
-        if error.status in UNREACHABLE:
+        if is_unreachable(error):
             raise _unreachable(client, what, error) from error
         address = client.service_client.config.target_host
         if "exceeds" in error.message or error.status == RPCStatusCode.RESOURCE_EXHAUSTED:

@@ -19,7 +19,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from ..workflows._messages import RunFailure, RunResult, SuperstepFailure, SuperstepInput, SuperstepResult
-from ._client import UNREACHABLE, has_worker
+from ._client import has_worker, is_unreachable
 from ._errors import NoWorkerError, ServerUnreachableError, WorkflowNotHostedError
 from ._history import decode, failure_text, superstep_outcome
 
@@ -158,7 +158,7 @@ class RunFollower:
             except TimeoutError:
                 await self._check_worker()
             except RPCError as error:
-                if error.status not in UNREACHABLE:
+                if not is_unreachable(error):
                     raise
                 lost_at = lost_at or time.monotonic()
                 if time.monotonic() - lost_at > self._server_timeout:

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from ..workflows._messages import SUPERSTEP_ACTIVITY, LiveWindow
-from ._client import UNREACHABLE
+from ._client import is_unreachable
 from ._frames import unpack
 from ._history import decode
 from ._pickling import loads
@@ -49,13 +49,15 @@ class LiveReader:
         self._client = client
         self._thread_id = thread_id
         self._catalog = catalog
+        self._offset = 0
         self._attempt = 1
         self._read = -1
         self.pause = _FAST
         """Seconds until the next look."""
 
-    def begin(self) -> None:
-        """Make ready for another superstep."""
+    def begin(self, offset: int) -> None:
+        """Make ready for another superstep, whose events begin at an offset."""
+        self._offset = offset
         self._attempt = 1
         self._read = -1
         self.pause = _FAST
@@ -69,16 +71,21 @@ class LiveReader:
         try:
             response = await self._client.workflow_service.describe_workflow_execution(request)
         except RPCError as error:
-            if error.status not in UNREACHABLE:
+            if not is_unreachable(error):
                 raise
             return LiveEventsRead(self._attempt, [])  # The durable events come when the connection is back.
         for pending in response.pending_activities:
             if pending.activity_type.name == SUPERSTEP_ACTIVITY:
+                window: LiveWindow | None = None
+                if pending.heartbeat_details.payloads:
+                    window = await decode(self._client, pending.heartbeat_details.payloads[0], LiveWindow)
+                    if window is not None and window.offset not in (None, self._offset):
+                        # The superstep after ours, as ours has ended and history has not come yet to say so. What is
+                        # given of it now would be given again when it is its turn.
+                        break
                 if pending.attempt != self._attempt:
                     self._attempt, self._read = pending.attempt, -1
-                if pending.heartbeat_details.payloads:
-                    window: LiveWindow = await decode(self._client, pending.heartbeat_details.payloads[0], LiveWindow)
-                    return LiveEventsRead(self._attempt, self._new(window))
+                return LiveEventsRead(self._attempt, [] if window is None else self._new(window))
         return LiveEventsRead(self._attempt, [])
 
     def _new(self, window: LiveWindow) -> list[tuple[int, WorkflowEvent[Any]]]:

@@ -109,7 +109,7 @@ class CallReader:
         )
         self._begun = self._begun or self._answering
         if self._live is not None:
-            self._live.begin()
+            self._live.begin(step.offset)
 
     async def _take(
         self, step: SuperstepResult | SuperstepFailure | SuperstepLost | Settled | Closed

@@ -386,6 +386,8 @@ class LiveWindow(Framed):
 
     version: int = 1
     attempt: int
+    offset: int | None = None
+    """The superstep's `SuperstepInput.offset`: says which one it is, as a reader may not have seen it begin yet."""
     failures: int | None = None
     """Attempts before this one in which an executor failed; in the others the worker was lost."""
     events: list[EventRecord] = Field(default_factory=list)

@@ -71,7 +71,8 @@ class Reader:
                     return
             except (DurableWorkflowError, RPCError) as error:
                 if not isinstance(error, ThreadNotFoundError):
-                    self._troubles[type(error).__name__] += 1
+                    said = f" {error.status.name} {error.message[:60]}" if isinstance(error, RPCError) else ""
+                    self._troubles[f"{type(error).__name__}{said}"] += 1
             self._settle()
             await asyncio.sleep(0.2)
 
