@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
 PACKAGE := __init__.py worker.py adapter activities workflows
 
-.PHONY: help demo demo-crash server test chaos soak flood devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
+.PHONY: docs help demo demo-crash server test chaos soak flood devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
@@ -22,6 +22,7 @@ help:
 	@echo 'make chaos [ARGS=...]  kill workers and servers at random under load, and check what is left'
 	@echo 'make wheel-test        only: does the built wheel work in an empty environment'
 	@echo 'make lint format format-check typecheck'
+	@echo 'make docs              the documentation as a site, in site/'
 	@echo 'make ci                what CI runs'
 	@echo 'make clean             remove the environment and whatever was built'
 
@@ -75,8 +76,12 @@ format-check: $(VENV)/.test
 typecheck: $(VENV)/.test
 	$(BIN)/mypy -p agent_framework_temporal -p tests -p examples -p benchmarks
 
+# Fails on a link that leads nowhere.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 # `test` has the wheel test in it.
-ci: lint format-check typecheck test
+ci: lint format-check typecheck docs test
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -102,3 +107,7 @@ $(VENV)/.demo: pyproject.toml $(VENV)/.files
 $(VENV)/.test: pyproject.toml $(VENV)/.files
 	$(INSTALL) --editable '.[test]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: pyproject.toml $(VENV)/.files
+	$(INSTALL) --editable '.[docs]'
+	@touch $@

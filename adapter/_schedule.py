@@ -66,6 +66,6 @@ async def create_schedule(
             return await client.create_schedule(schedule_id, schedule)
         except ScheduleAlreadyRunningError as error:
             raise ThreadExistsError(
-                f"There is a schedule {schedule_id!r} already. Change it with `client.get_schedule_handle(...)`, delete it "
+                f"There is a schedule {schedule_id!r} already. Change it by `client.get_schedule_handle`, delete it "
                 "first, or choose another name."
             ) from error
