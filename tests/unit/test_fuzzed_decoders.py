@@ -177,7 +177,8 @@ def test_signals(name: str, arguments: list[Any]) -> None:
 @_FUZZ
 def test_values(data: Any, key: str | None) -> None:
     declared = (Node, Grown, Slotted, list[Colour], str)
-    from_json_value({}, key, declared, CATALOG)  # A type's annotations are evaluated when it is met first.
+    for ordinary in (None, {}, [], "", 1):  # A type's annotations are evaluated when it is met first.
+        from_json_value(ordinary, key, declared, CATALOG)
     with _watched():
         from_json_value(data, key, declared, CATALOG)
 
