@@ -210,7 +210,8 @@ class Caller:
         # One who says where to go on from wants to read; a run that failed is resumed only without that.
         if tip.state in ("open", "idle") or call.after is not None:
             after = handle.offset if call.after is None else call.after
-            runs = await runs_after(self._client, handle.thread_id, tip.run_id or "", after)
+            with rpc_errors(self._client, f"look up the runs of thread {handle.thread_id!r}"):
+                runs = await runs_after(self._client, handle.thread_id, tip.run_id or "", after)
             handle.run_id = runs[0]
             return self._reader(call, handle, hosted, after=after, until=tip.history_length, later_runs=runs[1:])
         if tip.checkpoint is None:

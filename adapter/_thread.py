@@ -70,7 +70,9 @@ async def read_tip(
             "checkpoint_storage=mirror)`, or start a new thread."
         )
     run_id = description.run_id
-    if seen_run_id is not None and not await _is_same_run(client, seen_run_id, description):
+    with rpc_errors(client, f"look up run {seen_run_id!r} of thread {thread_id!r}"):
+        same = seen_run_id is None or await _is_same_run(client, seen_run_id, description)
+    if not same:
         raise StaleCheckpointError(
             f"Thread {thread_id!r} has gone on without this checkpoint: it knows run {seen_run_id!r}, the latest is "
             f"{run_id!r}. Two callers write to one thread. Go on from where it stands with "
@@ -78,7 +80,8 @@ async def read_tip(
         )
     if description.status == WorkflowExecutionStatus.RUNNING:
         return ThreadTip("open", run_id, description.history_length)
-    return await _closed_tip(client, thread_id, run_id, description.history_length)
+    with rpc_errors(client, f"look up the end of thread {thread_id!r}"):
+        return await _closed_tip(client, thread_id, run_id, description.history_length)
 
 
 async def _is_same_run(client: Client, seen_run_id: str, latest: WorkflowExecutionDescription) -> bool:
