@@ -13,6 +13,11 @@ from ._messages import EventRecord, PendingRequest, RespondSignal, ResponseInput
 MAX_DATA_BYTES = 4 * 1024
 """Of a response in the trail; the signal in history has all of it."""
 
+MAX_REJECTED = 10
+"""Records of one batch that is rejected whole: a signal of a thousand answers must not push everything else out."""
+MAX_DEFERRED = 1_000
+"""Records that wait for a superstep; what comes beyond is counted."""
+
 
 class Audit:
     """Writes the trail, without coming between the events of a superstep.
@@ -26,6 +31,7 @@ class Audit:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._deferred: list[EventRecord] = []
+        self._untold = 0
 
     def answered(self, answer: ResponseInput, request: PendingRequest | None, error: str | None) -> None:
         """Tell what became of an answer that a superstep took: at once, as the superstep's events come after it."""
@@ -41,9 +47,16 @@ class Audit:
         record.error = error
         self._log.append(record)
 
+    def rejected_batch(self, batch: list[RespondSignal], error: str) -> None:
+        """Tell of answers that were rejected together; of a call of the facade at least its first."""
+        for answer in batch[:MAX_REJECTED]:
+            self.rejected(answer, error)
+        if len(batch) > MAX_REJECTED:
+            self.malformed(f"{len(batch) - MAX_REJECTED} more answers of the same batch: {error}")
+
     def rejected(self, answer: RespondSignal, error: str) -> None:
         """Tell of an answer that no superstep took."""
-        self._deferred.append(
+        self._defer(
             EventRecord(
                 offset=0,
                 type="response_rejected",
@@ -57,21 +70,31 @@ class Audit:
 
     def malformed(self, error: str) -> None:
         """Tell of a signal that is no answer."""
-        self._deferred.append(
-            EventRecord(offset=0, type="response_rejected", at=workflow.now().isoformat(), error=error)
-        )
+        self._defer(EventRecord(offset=0, type="response_rejected", at=workflow.now().isoformat(), error=error))
 
     def request(self, kind: str, request: PendingRequest, data: Any = None) -> None:
         """Tell of a request that was reminded of, has expired, or went with another that was cancelled."""
         record = _record(kind, request)
         record.data = data
-        self._deferred.append(record)
+        self._defer(record)
+
+    def _defer(self, record: EventRecord) -> None:
+        # A caller of the facade waits for its verdict, so that is always told.
+        if len(self._deferred) < MAX_DEFERRED or record.call_id is not None:
+            self._deferred.append(record)
+        else:
+            self._untold += 1
 
     def flush(self) -> None:
         """Write what waits; only between supersteps."""
         for record in self._deferred:
             self._log.append(record)
         self._deferred.clear()
+        if self._untold:
+            error = f"{self._untold:,} more answers and signals were rejected while the superstep ran."
+            self._untold = 0
+            self.malformed(error)
+            self.flush()
 
 
 def _record(kind: str, request: PendingRequest | None) -> EventRecord:

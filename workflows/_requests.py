@@ -58,8 +58,7 @@ class Requests:
             batch = read(name, arguments)
             self.answers.add(batch, busy=busy, at=workflow.now().isoformat())
         except RejectedAnswerError as error:
-            for answer in batch:
-                self._audit.rejected(answer, str(error))
+            self._audit.rejected_batch(batch, str(error))
             if not batch:
                 self._audit.malformed(str(error))
         if not busy:

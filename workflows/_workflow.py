@@ -209,6 +209,7 @@ class AgentFrameworkWorkflow:
         named one gets too many arguments, drops without a trace what is no JSON, and keeps signals of unknown names in
         memory.
         """
+        self._growth.signalled(arguments)
         if not self._pause.signal(name):
             self._requests.signal(name, arguments, busy=self._busy)
 
@@ -222,6 +223,7 @@ class AgentFrameworkWorkflow:
         Raises:
             ApplicationError: When it cannot be taken although it was checked; the run goes on.
         """
+        self._growth.signalled(arguments)
         try:
             return self._requests.update(name, arguments, busy=self._busy)
         except RejectedAnswerError as error:

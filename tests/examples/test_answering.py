@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT
@@ -36,11 +37,13 @@ class Place:
     async def call(self, *command: str, folder: Path = ROOT) -> str:
         """Run a command; returns what it prints."""
         process = await asyncio.create_subprocess_exec(
-            *command, cwd=folder, env=self.environment, stdout=PIPE, stderr=STDOUT
+            *command, cwd=folder, env=self.environment, stdout=PIPE, stderr=PIPE
         )
-        out, _ = await process.communicate()
-        assert process.returncode == 0, out.decode()
-        return out.decode()
+        out, error = await process.communicate()
+        # The SDK's threads may abort a Python process that has already done everything and is about to end.
+        aborted = command[0] == sys.executable and process.returncode == -signal.SIGABRT and b"finalizing" in error
+        assert process.returncode == 0 or aborted, (out + error).decode()
+        return out.decode() if aborted else (out + error).decode()
 
     async def start(self, thread_id: str) -> None:
         """Start an order with the example that does."""
