@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from ._attributes import Attributes
@@ -27,8 +27,6 @@ with workflow.unsafe.imports_passed_through():
         STATUS_QUERY,
         SUPERSTEP_ACTIVITY,
         WORKFLOW_TYPE,
-        CheckpointFacts,
-        CheckpointRef,
         ContinuedRun,
         EventPage,
         PendingRequest,
@@ -41,9 +39,9 @@ with workflow.unsafe.imports_passed_through():
         SuperstepFailure,
         SuperstepInput,
         SuperstepResult,
-        json_bytes,
     )
     from ._pause import Pause, retry_mode
+    from ._progress import Progress
     from ._requests import RequestExpiredError, Requests
     from ._signals import RejectedAnswerError
     from ._upgrade import Upgrade
@@ -51,8 +49,6 @@ with workflow.unsafe.imports_passed_through():
 TIMEOUT_GRACE = timedelta(seconds=30)
 """The activity ends a superstep that takes too long itself, so that its events are not lost; the server is the second
 line, for an executor that cannot be cancelled."""
-MAX_OUTPUTS_BYTES = 64 * 1024
-"""Outputs in the run's result, the first of them; all are in the event log."""
 MAX_TAIL_BYTES = 64 * 1024
 """Of the event log, what a run hands to the one it continues as."""
 
@@ -76,19 +72,10 @@ class AgentFrameworkWorkflow:
         self._pause = Pause()
         self._upgrade = Upgrade()
         self._state: RunState = "running"
-        self._checkpoint = run_input.base if run_input.base_facts is None else _ref(run_input.base_facts)
-        self._graph_hash = run_input.graph_hash
-        self._superstep_number = 0
-        self._executors: list[str] = []
-        self._committed = False
-        self._chain_length = 0
-        self._chain_bytes = 0
+        self._progress = Progress(run_input)
         self._pending_status = False
         self._streaming = run_input.streaming
-        self._outputs: list[Any] = []
-        self._outputs_bytes = 0
         self._answering: list[str] = []
-        self._supersteps = 0
         if continued is not None:
             self._take_over(continued)
 
@@ -109,7 +96,7 @@ class AgentFrameworkWorkflow:
             else:
                 if await self._may_upgrade():
                     self._continue_as_new(waiting=False, upgrade=True)
-                if self._growth.is_over(self._supersteps):
+                if self._growth.is_over(self._progress.supersteps):
                     self._continue_as_new(waiting=False)
                 step = self._step("continue")
 
@@ -141,7 +128,7 @@ class AgentFrameworkWorkflow:
 
     async def _may_upgrade(self) -> bool:
         """Tell whether the run should move to another worker deployment version; asks its own version's worker."""
-        if not self._upgrade.is_wanted(self._supersteps):
+        if not self._upgrade.is_wanted(self._progress.supersteps):
             return False
         step = self._step("upgrade")
         step.deployment = self._upgrade.deployment()
@@ -152,7 +139,7 @@ class AgentFrameworkWorkflow:
                 raise
             result = None
         if result is None or not result.upgrade:
-            self._upgrade.refuse(self._supersteps)
+            self._upgrade.refuse(self._progress.supersteps)
             return False
         return True
 
@@ -160,11 +147,11 @@ class AgentFrameworkWorkflow:
         continued = ContinuedRun(
             previous_run_id=workflow.info().run_id,
             waiting=waiting,
-            superstep=self._superstep_number,
-            executors=self._executors,
+            superstep=self._progress.superstep,
+            executors=self._progress.executors,
             pending_status=self._pending_status,
             answering=self._answering,
-            outputs=self._outputs,
+            outputs=self._progress.outputs,
             events=self._log.tail(MAX_TAIL_BYTES),
         )
         self._answers.hand_on(continued)
@@ -173,8 +160,8 @@ class AgentFrameworkWorkflow:
                 workflow_name=self._input.workflow_name,
                 mode="continue",
                 continued=continued,
-                base=self._checkpoint,
-                graph_hash=self._graph_hash,
+                base=self._progress.checkpoint,
+                graph_hash=self._progress.graph_hash,
                 streaming=self._streaming,
                 next_offset=self._log.next_offset,
                 options=self._input.options,
@@ -186,19 +173,10 @@ class AgentFrameworkWorkflow:
         for record in continued.events:
             self._log.append(record)
         self._answers.take_over(continued)
-        self._superstep_number = continued.superstep
-        self._executors = continued.executors
+        self._progress.take_over(continued)
         self._pending_status = continued.pending_status
         self._answering = continued.answering
         self._state = "waiting" if continued.waiting else "running"
-        for output in continued.outputs:
-            self._add_output(output)
-
-    def _add_output(self, output: Any) -> None:
-        size = json_bytes(output)
-        if self._outputs_bytes + size <= MAX_OUTPUTS_BYTES:
-            self._outputs.append(output)
-            self._outputs_bytes += size
 
     @workflow.signal(dynamic=True)
     def on_signal(self, name: str, arguments: Sequence[RawValue]) -> None:
@@ -261,10 +239,10 @@ class AgentFrameworkWorkflow:
             thread_id=info.workflow_id,
             run_id=info.run_id,
             state=self._state,
-            superstep=self._superstep_number,
-            executors=self._executors,
-            checkpoint=self._checkpoint,
-            graph_hash=self._graph_hash,
+            superstep=self._progress.superstep,
+            executors=self._progress.executors,
+            checkpoint=self._progress.checkpoint,
+            graph_hash=self._progress.graph_hash,
             next_offset=self._log.next_offset,
             pending_requests=list(self._answers.pending),
             failure=self._pause.failure,
@@ -280,15 +258,11 @@ class AgentFrameworkWorkflow:
             {
                 "workflow_name": self._input.workflow_name,
                 "mode": mode,
-                "base": self._checkpoint,
-                "graph_hash": self._graph_hash,
+                **self._progress.step_fields(),
                 "streaming": self._streaming,
                 "offset": self._log.next_offset,
                 "max_attempts": self._input.options.max_attempts,
                 "timeout": self._input.options.superstep_timeout,
-                "keyframe": not self._committed,
-                "chain_length": self._chain_length,
-                "chain_bytes": self._chain_bytes,
                 "pending_status": self._pending_status and mode == "continue",
                 "answered": self._answering,
                 "mirror": self._input.options.mirror,
@@ -336,43 +310,22 @@ class AgentFrameworkWorkflow:
             step,
             result_type=SuperstepResult,
             start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + TIMEOUT_GRACE,
-            heartbeat_timeout=heartbeat_timeout(options, self._executors if step.mode == "continue" else None),
+            heartbeat_timeout=heartbeat_timeout(options, self._progress.executors if step.mode == "continue" else None),
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             retry_policy=retry_policy(options),
-            summary=self._summary(step),
+            summary=self._progress.summary(step),
         )
         return result
-
-    def _summary(self, step: SuperstepInput) -> str:
-        if step.mode == "store":
-            return f"store the checkpoint of superstep {self._superstep_number}"
-        if step.mode == "upgrade":
-            return f"may the run move to the current version of {step.deployment}?"
-        names = ", ".join(self._executors) if step.mode == "continue" else step.mode
-        return f"superstep {self._superstep_number + 1}: {names}"[:200]
 
     def _commit(self, step: SuperstepInput, result: SuperstepResult) -> None:
         self._requests.taken(step, result)
         for record in result.events:
             self._log.append(record)
             if record.type == "output":
-                self._add_output(record.data)
+                self._progress.add_output(record.data)
             if record.state == "IN_PROGRESS_PENDING_REQUESTS":
                 self._pending_status = True
-        facts = result.checkpoint
-        if facts is None:
-            return
-        self._checkpoint = _ref(facts)
-        self._graph_hash = facts.graph_hash
-        self._committed = True
-        self._supersteps += step.mode != "store"
-        self._superstep_number = facts.superstep
-        self._executors = result.next_executors
-        if facts.base_checkpoint_id is None:
-            self._chain_length = self._chain_bytes = 0
-        else:
-            self._chain_length += 1
-            self._chain_bytes += facts.frame_bytes
+        self._progress.commit(step, result)
 
     @property
     def _busy(self) -> bool:
@@ -388,8 +341,8 @@ class AgentFrameworkWorkflow:
         details = current_details(
             thread_id=workflow.info().workflow_id,
             state=self._state,
-            superstep=self._superstep_number,
-            executors=self._executors,
+            superstep=self._progress.superstep,
+            executors=self._progress.executors,
             pending=self._requests.pending,
             failure=self._pause.failure,
         )
@@ -397,14 +350,7 @@ class AgentFrameworkWorkflow:
 
     def _finish(self) -> RunResult:
         self._enter("idle")
-        if self._checkpoint is None:
-            raise ApplicationError("A superstep ended without a checkpoint; this is a bug.", non_retryable=True)
-        return RunResult(
-            checkpoint=self._checkpoint,
-            graph_hash=self._graph_hash or "",
-            next_offset=self._log.next_offset,
-            outputs=self._outputs,
-        )
+        return self._progress.result(self._log.next_offset)
 
     async def _fail(self, step: SuperstepInput, error: ActivityError) -> SuperstepInput:
         """End the run with the framework's own events and error, or pause it; the last good checkpoint stays usable.
@@ -414,9 +360,7 @@ class AgentFrameworkWorkflow:
         """
         failure = failure_of(error)
         self._requests.failed(step, failure)
-        if failure.checkpoint is not None:
-            self._checkpoint = _ref(failure.checkpoint)
-            self._graph_hash = failure.checkpoint.graph_hash
+        self._progress.enter(failure)
         if not self._input.options.pause_on_failure:
             self._end(failure, error)
         self._pause.begin(failure)
@@ -440,9 +384,4 @@ class AgentFrameworkWorkflow:
 
     def _end(self, failure: SuperstepFailure, cause: Exception) -> NoReturn:
         self._tell(failure, "failed")
-        raise run_error(failure, self._checkpoint, self._graph_hash, self._log.next_offset) from cause
-
-
-def _ref(facts: CheckpointFacts) -> CheckpointRef:
-    info = workflow.info()
-    return CheckpointRef(thread_id=info.workflow_id, run_id=info.run_id, checkpoint_id=facts.checkpoint_id)
+        raise run_error(failure, self._progress.checkpoint, self._progress.graph_hash, self._log.next_offset) from cause

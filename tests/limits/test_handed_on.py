@@ -24,8 +24,9 @@ from agent_framework_temporal.workflows._messages import (
     Value,
     json_bytes,
 )
+from agent_framework_temporal.workflows._progress import MAX_OUTPUTS_BYTES
 from agent_framework_temporal.workflows._signals import RejectedAnswerError
-from agent_framework_temporal.workflows._workflow import MAX_OUTPUTS_BYTES, MAX_TAIL_BYTES
+from agent_framework_temporal.workflows._workflow import MAX_TAIL_BYTES
 
 LIMIT = 2 * 1024 * 1024
 TEXTS = {"ascii": "x", "wide": "字", "emoji": "\U0001f600", "escaped": "\x01"}
