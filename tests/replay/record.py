@@ -12,7 +12,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
-from agent_framework_temporal import Checkpoint, DurableWorkflow, RequestPolicy, start_dev_server
+from agent_framework_temporal import (
+    Checkpoint,
+    DurableWorkflow,
+    ExecutorPolicy,
+    RequestPolicy,
+    RunCancelledError,
+    start_dev_server,
+)
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 
 from tests.flows import Decision, Order, chain, countdown, echo, shop
@@ -108,12 +115,36 @@ async def _deadlines(client: Client, task_queue: str) -> Checkpoint:
     return checkpoint
 
 
+async def _paused_and_retried(client: Client, task_queue: str) -> Checkpoint:
+    durable = DurableWorkflow(echo, client=client, task_queue=task_queue, max_attempts=1, pause_on_failure=True)
+    checkpoint = durable.checkpoint()
+    with contextlib.suppress(ValueError):
+        await durable.run("fail", checkpoint=checkpoint)
+    await durable.retry(checkpoint)
+    with contextlib.suppress(ValueError):
+        await durable.run(checkpoint=checkpoint)
+    await durable.cancel(checkpoint)
+    with contextlib.suppress(RunCancelledError, ValueError):
+        await durable.run(checkpoint=checkpoint)
+    return checkpoint
+
+
+async def _executor_policies(client: Client, task_queue: str) -> Checkpoint:
+    policy = ExecutorPolicy(max_attempts=5, heartbeat_timeout=timedelta(seconds=20))
+    durable = DurableWorkflow(chain, client=client, task_queue=task_queue, executors={"second": policy})
+    checkpoint = durable.checkpoint()
+    await durable.run("a", checkpoint=checkpoint)
+    return checkpoint
+
+
 SCENARIOS: dict[str, Callable[[Client, str], Awaitable[Checkpoint]]] = {
     "several-supersteps": _several_supersteps,
     "requests": _requests,
     "failure-after-retries": _failure_after_retries,
     "second-turn": _second_turn,
     "continued-as-new": _continued_as_new,
+    "paused-and-retried": _paused_and_retried,
+    "executor-policies": _executor_policies,
     "continued-while-waiting": _continued_while_waiting,
     "updates-and-cancellation": _updates_and_cancellation,
     "deadlines": _deadlines,
