@@ -114,7 +114,7 @@ async def test_leaving_does_not_stop_the_run(
 ) -> None:
     ledger, thread = tmp_path / "ledger", unique("thread")
     monkeypatch.setenv(LEDGER, str(ledger))
-    monkeypatch.setenv("TESTS_DELAY", "1")
+    monkeypatch.setenv("TESTS_DELAY", "2")
     flags = ["run", "go", "-w", "chain", "-q", queue, "-t", thread]
     async with started(*flags, variables={"TEMPORAL_ADDRESS": cli.address}) as process, asyncio.timeout(30):
         while not ledger.exists():
