@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
@@ -51,7 +52,14 @@ async def started(
 ) -> AsyncIterator[Process]:
     """Start a command; it is killed at the end."""
     process = await asyncio.create_subprocess_exec(
-        *(*MODULE, *arguments), cwd=folder, env=environment(variables), stdin=PIPE, stdout=PIPE, stderr=PIPE
+        *(*MODULE, *arguments),
+        cwd=folder,
+        env=environment(variables),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        # A test run in the background ignores ctrl-C, and what it starts would inherit that.
+        preexec_fn=_heed_interrupts,
     )
     try:
         yield process
@@ -59,6 +67,10 @@ async def started(
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Commands:
