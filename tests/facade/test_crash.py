@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,38 +11,8 @@ import pytest
 from agent_framework_temporal import DurableWorkflow
 from temporalio.client import Client
 
-from tests.flows import LEDGER, STEPS, Decision, Order, chain, shop
-from tests.support import unique
-
-_ROOT = Path(__file__).parents[2]
-_WORKFLOWS = ("tests.flows:chain", "tests.flows:shop", "tests.flows:talk")
-
-
-@asynccontextmanager
-async def worker_process(
-    client: Client,
-    task_queue: str,
-    ledger: Path,
-    delay: float = 0.0,
-    workflows: Sequence[str] = _WORKFLOWS,
-    flags: Sequence[str] = (),
-) -> AsyncIterator[Process]:
-    """Run `worker.py` as a process of its own; it is killed at the end if it still runs."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "worker.py", *(f"--workflow={workflow}" for workflow in workflows)),
-        *("--task-queue", task_queue, "--address", client.service_client.config.target_host, *flags),
-        cwd=_ROOT,
-        env={**os.environ, LEDGER: str(ledger), "TESTS_DELAY": str(delay)},
-        stdout=PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        assert task_queue in (await process.stdout.readline()).decode()
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+from tests.flows import STEPS, Decision, Order, chain, shop
+from tests.support import unique, worker_process
 
 
 async def _appears(ledger: Path, text: str) -> str:

@@ -12,9 +12,8 @@ from agent_framework_temporal import DurableWorkflow, ExecutorPolicy
 from temporalio.client import Client
 
 from tests.facade._failing import doomed, failing
-from tests.facade.test_crash import worker_process
 from tests.flows import LEDGER
-from tests.support import unique, worker
+from tests.support import unique, worker, worker_process
 
 _FAST = timedelta(milliseconds=20)
 

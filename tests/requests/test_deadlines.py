@@ -15,8 +15,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 
 from tests.requests._flows import Question, Reply, asker, nested
-from tests.requests._processes import worker_process
-from tests.support import unique, worker
+from tests.support import unique, worker, worker_process
 
 _SOON = timedelta(seconds=1)
 _LATER = timedelta(hours=1)
@@ -132,12 +131,12 @@ async def test_deadline_outlives_continue_as_new(client: Client) -> None:
 async def test_deadline_outlives_a_killed_worker(client: Client, tmp_path: Path) -> None:
     policy = RequestPolicy(deadline=timedelta(seconds=3), on_deadline="default", default=Reply(amount=42))
     task_queue = unique("queue")
-    async with worker_process(client, task_queue, "tests.requests._flows:asker") as first:
+    async with worker_process(client, task_queue, workflows=["tests.requests._flows:asker"]) as first:
         _, _, handle = await _waiting(client, task_queue, policy)
         os.kill(first.pid, signal.SIGKILL)
         await first.wait()
     await asyncio.sleep(3)  # The deadline passes while nobody is there.
-    async with worker_process(client, task_queue, "tests.requests._flows:asker"):
+    async with worker_process(client, task_queue, workflows=["tests.requests._flows:asker"]):
         assert (await handle.result())["outputs"] == ["how many: 42"]
 
 

@@ -18,8 +18,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 
 from tests.requests import _hostile
 from tests.requests._flows import Question, Reply, asker
-from tests.requests._processes import worker_process
-from tests.support import unique
+from tests.support import unique, worker_process
 
 _SIGNALS = int(os.environ.get("FLOOD_SIGNALS", "600"))
 _AT_ONCE = 20
@@ -57,7 +56,7 @@ async def _history(client: Client, thread_id: str, run_id: str) -> tuple[int, in
 async def test_flood(client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sentinel = tmp_path / "executed"
     task_queue, thread_id = unique("queue"), unique("flooded")
-    async with worker_process(client, task_queue, "tests.requests._flows:asker") as process:
+    async with worker_process(client, task_queue, workflows=["tests.requests._flows:asker"]) as process:
         durable = DurableWorkflow(asker, client=client, task_queue=task_queue)
         checkpoint = durable.checkpoint(thread_id)
         await durable.run(Question(text="how many", count=2), checkpoint=checkpoint)

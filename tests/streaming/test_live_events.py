@@ -15,9 +15,8 @@ from agent_framework import WorkflowEvent
 from agent_framework_temporal import DurableWorkflow, LiveEventsVoid, position_of
 from temporalio.client import Client
 
-from tests.facade.test_crash import worker_process
 from tests.flows import talk
-from tests.support import unique, worker
+from tests.support import unique, worker, worker_process
 
 WORDS = " ".join(f"w{number}" for number in range(8))
 

@@ -19,9 +19,8 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from tests.facade.test_crash import worker_process
 from tests.flows import STEPS, Decision, Order, chain, shop
-from tests.support import unique
+from tests.support import unique, worker_process
 
 
 @asynccontextmanager
