@@ -8,9 +8,10 @@ from temporalio.client import Client
 from temporalio.converter import StorageDriverSelectContext, StorageDriverStoreContext, StorageDriverWorkflowInfo
 
 from ..adapter._converter import MAX_PAYLOAD_BYTES, encoded_payload, stores_outside
+from ..adapter._decoding import loads
+from ..adapter._encoding import dumps
 from ..adapter._errors import PayloadError
 from ..adapter._hosting import HostedWorkflow
-from ..adapter._pickling import dumps, loads
 from ..workflows._messages import EventRecord, PendingRequest, SuperstepFailure, SuperstepResult, json_bytes
 from ._capture import Capture, parts
 

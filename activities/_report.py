@@ -8,9 +8,8 @@ from agent_framework import Workflow, WorkflowCheckpoint
 from temporalio import activity
 
 from ..adapter._errors import PayloadError
-from ..adapter._frames import Frame, digest, pack, wants_keyframe
+from ..adapter._frames import Frame, digest, packed, wants_keyframe
 from ..adapter._hosting import HostedWorkflow
-from ..adapter._pickling import dumps
 from ..adapter._records import RecordWriter, pending_requests
 from ..workflows._messages import (
     CheckpointFacts,
@@ -29,15 +28,13 @@ _Outcome = TypeVar("_Outcome", bound=SuperstepOutcome)
 
 
 def _payloads(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
-    if not writer.payloads:
-        return b""
     try:
-        return dumps(writer.payloads, hosted.catalog)
+        return writer.encoded(hosted.catalog)
     except PayloadError as error:
         raise PayloadError(f"The data of an event cannot be stored: {error}") from error
 
 
-def failure_of(
+async def failure_of(
     hosted: HostedWorkflow,
     step: SuperstepInput,
     run: FrameworkRun,
@@ -59,13 +56,13 @@ def failure_of(
         last = capture.last if stored else None
         frame = Frame(checkpoint=last.raw if last else b"", payloads=payloads if typed else b"")
         failure.checkpoint = None
-        _with_frame(failure, frame, hosted, step, last, base_raw)
+        await _with_frame(failure, frame, hosted, step, last, base_raw)
         if len(failure.frame) + json_bytes(failure) <= limit:
             break
     return failure
 
 
-def result_of(
+async def result_of(
     hosted: HostedWorkflow,
     step: SuperstepInput,
     run: FrameworkRun,
@@ -84,7 +81,7 @@ def result_of(
         state=state,
         events=writer.records,
         attempt=activity.info().attempt,
-        pending=pending_requests(run.pending, thread_id),
+        pending=pending_requests(run.pending, thread_id, hosted.catalog),
         rejected=run.rejected,
         next_executors=executors,
     )
@@ -102,10 +99,10 @@ def result_of(
             timestamp=entry.timestamp,
         )
     frame = Frame(checkpoint=last.raw, payloads=_payloads(writer, hosted), entry=entry.raw if entry else b"")
-    return _with_frame(result, frame, hosted, step, last, base_raw)
+    return await _with_frame(result, frame, hosted, step, last, base_raw)
 
 
-def _with_frame(
+async def _with_frame(
     outcome: _Outcome,
     frame: Frame,
     hosted: HostedWorkflow,
@@ -120,7 +117,7 @@ def _with_frame(
         or base_raw is None
         or wants_keyframe(step.chain_length, step.chain_bytes, len(base_raw))
     )
-    data, is_patch = pack(frame, None if keyframe else base_raw)
+    data, is_patch = await packed(frame, None if keyframe else base_raw)
     if last is not None:
         outcome.checkpoint = CheckpointFacts(
             checkpoint_id=last.checkpoint_id,
@@ -137,16 +134,16 @@ def _with_frame(
     return outcome
 
 
-def stored_of(
+async def stored_of(
     hosted: HostedWorkflow, step: SuperstepInput, checkpoint: WorkflowCheckpoint, raw: bytes, thread_id: str
 ) -> SuperstepResult:
     """Return the result of a step that runs nothing and stores its base whole."""
     result = SuperstepResult(
         state="waiting",
         attempt=activity.info().attempt,
-        pending=pending_requests(checkpoint.pending_request_info_events.values(), thread_id),
+        pending=pending_requests(checkpoint.pending_request_info_events.values(), thread_id, hosted.catalog),
     )
-    return _with_frame(result, Frame(checkpoint=raw, payloads=b""), hosted, step, captured(checkpoint, raw), None)
+    return await _with_frame(result, Frame(checkpoint=raw, payloads=b""), hosted, step, captured(checkpoint, raw), None)
 
 
 def targets_of(workflow: Workflow, checkpoint: Captured | None) -> list[str]:

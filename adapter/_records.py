@@ -9,9 +9,10 @@ from typing import Any
 from agent_framework import WorkflowErrorDetails, WorkflowEvent, WorkflowEventSource, WorkflowRunState
 
 from ..workflows._messages import ErrorDetails, EventRecord, PendingRequest
+from ._annotations import schema_type
+from ._encoding import dumps_all
 from ._framework import event_types, new_event
-from ._pickling import Nested
-from ._types import loaded_class, type_key, type_name
+from ._types import TypeCatalog, known_event, type_key, type_name
 from ._values import json_schema, preview
 
 _SCALARS = (str, int, float, bool)
@@ -36,6 +37,7 @@ class RecordWriter:
         self._offset = offset
         self._attempt = attempt
         self._updates_left = _UPDATES_BYTES
+        self._left_out: dict[int, EventRecord] = {}
         self.records: list[EventRecord] = []
         self.payloads: list[Any] = []
 
@@ -62,6 +64,19 @@ class RecordWriter:
             self._add_data(event, record)
         self.records.append(record)
 
+    def encoded(self, catalog: TypeCatalog) -> bytes:
+        """Return the events' typed data as text, and note in each record without data how much there is of it.
+
+        Raises:
+            PayloadError: When some of it cannot be stored.
+        """
+        if not self.payloads:
+            return b""
+        data, sizes = dumps_all(self.payloads, catalog)
+        for index, record in self._left_out.items():
+            record.data_bytes = sizes[index]
+        return data
+
     def _add_request(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
         request_type, response_type = event_types(event)
         record.request_id = event.request_id
@@ -74,10 +89,9 @@ class RecordWriter:
 
     def _add_data(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
         record.data_type = type_key(type(event.data))
-        sent = event.type == "executor_completed" and type(event.data) is list
         if event.type not in _ALWAYS_READABLE and _is_longer(event.data, _PREVIEW_BYTES):
             # Making JSON of a conversation, to find it too long, takes longer than most of the rest.
-            record.payload = self._keep(event.data, record, several=sent)
+            record.payload = self._keep(event.data, record)
             return
         data, size = preview(event.data)
         if record.data_type.endswith(":AgentResponseUpdate"):
@@ -88,7 +102,7 @@ class RecordWriter:
         if readable:
             record.data = data
         if not (scalar and readable):
-            record.payload = self._keep(event.data, None if readable else record, several=sent)
+            record.payload = self._keep(event.data, None if readable else record)
 
     def _add_update(self, update: Any, record: EventRecord, data: Any, size: int) -> None:
         if size <= self._updates_left:
@@ -96,27 +110,20 @@ class RecordWriter:
             self._updates_left -= size
         else:
             record.data_bytes = size
-        self.payloads.append(update)  # There are many, and no checkpoint holds them.
-        record.payload = len(self.payloads) - 1
+        record.payload = self._keep(update)
 
-    def _keep(self, payload: Any, left_out: EventRecord | None = None, *, several: bool = False) -> int:
-        """Put data into the frame, by itself: mostly it is a message that checkpoints hold as well.
+    def _keep(self, payload: Any, left_out: EventRecord | None = None) -> int:
+        """Put data into the frame.
 
         Args:
             payload: The data.
             left_out: The record that holds no data, but its size.
-            several: Whether the data is a list of messages.
         """
-
-        def measured(size: int) -> None:
-            if left_out is not None:
-                left_out.data_bytes = (left_out.data_bytes or 0) + size
-
-        if several:
-            self.payloads.append([Nested(item, measured) for item in payload])
-        else:
-            self.payloads.append(Nested(payload, measured))
-        return len(self.payloads) - 1
+        self.payloads.append(payload)
+        index = len(self.payloads) - 1
+        if left_out is not None:
+            self._left_out[index] = left_out
+        return index
 
 
 def _is_longer(value: Any, limit: int) -> bool:
@@ -139,12 +146,15 @@ def _is_longer(value: Any, limit: int) -> bool:
     return False
 
 
-def to_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEvent[Any]:
+def to_event(
+    record: EventRecord, payloads: Sequence[Any] | None, catalog: TypeCatalog | None = None
+) -> WorkflowEvent[Any]:
     """Rebuild an event.
 
     Args:
         record: The record.
         payloads: The superstep's typed data, or None for a reader without types: its data is then plain JSON.
+        catalog: The types of the workflow, its classes of events among them.
     """
     details = None
     if record.details is not None:
@@ -176,14 +186,20 @@ def to_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEve
         iteration=record.iteration,
         **fields,
     )
-    cls = loaded_class(record.event_class) if record.event_class is not None else None
-    if cls is not None and issubclass(cls, WorkflowEvent):
-        event.__class__ = cls  # Its constructor is the user's and may want anything; its data is all there.
+    if record.event_class is not None:
+        cls = known_event(record.event_class) if catalog is None else catalog.event_class(record.event_class)
+        if cls is not None:
+            event.__class__ = cls  # Its constructor is the user's and may want anything; its data is all there.
     return event
 
 
-def pending_requests(events: Iterable[WorkflowEvent[Any]], thread_id: str) -> list[PendingRequest]:
-    """Describe pending request_info events as plain JSON."""
+def pending_requests(
+    events: Iterable[WorkflowEvent[Any]], thread_id: str, catalog: TypeCatalog
+) -> list[PendingRequest]:
+    """Describe pending request_info events as plain JSON.
+
+    A schema is that of a type the workflow declares; the events themselves may come from a checkpoint.
+    """
     return [
         PendingRequest(
             request_id=event.request_id,
@@ -193,11 +209,16 @@ def pending_requests(events: Iterable[WorkflowEvent[Any]], thread_id: str) -> li
             request=preview(event.data)[0],
             request_type=type_name(event.request_type),
             response_type=type_name(event.response_type),
-            request_schema=json_schema(event.request_type),
-            response_schema=json_schema(event.response_type),
+            request_schema=_schema(event.request_type, catalog),
+            response_schema=_schema(event.response_type, catalog),
         )
         for event in events
     ]
+
+
+def _schema(annotation: Any, catalog: TypeCatalog) -> dict[str, Any] | None:
+    declared = schema_type(annotation, catalog)
+    return None if declared is None else json_schema(declared)
 
 
 def _details(details: WorkflowErrorDetails) -> ErrorDetails:
