@@ -135,7 +135,7 @@ async def _closed_tip(client: Client, thread_id: str, run_id: str, history_lengt
         event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT
     )
     async for event in events:
-        closed = await read_close(client, event)
+        closed = await read_close(client, thread_id, event)
         known = closed.result or closed.failure
         if known is not None:
             return ThreadTip(
