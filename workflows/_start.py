@@ -26,12 +26,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any
 
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
 
 from ._attributes import STATE
 from ._failure import run_error, start_refusal
@@ -55,27 +56,46 @@ _FROM_FRAME = ("resume", "responses", "cancel")
 _DISCARDING = ("message", "responses", "cancel")
 
 
-def read_start(start: RawValue) -> RunInput:
-    """Return the input of this run.
+def read_start(start: RawValue) -> tuple[RunInput, ApplicationError | None]:
+    """Return the input of this run; where it is refused an empty one, and what the run has to end with.
 
     Raises:
-        ApplicationError: When it is refused; it ends the run.
         Exception: When this worker lacks the key of a run that another has continued: the workflow task fails, and is
             tried again until a worker takes it that has the key.
     """
     try:
-        run_input: RunInput = workflow.payload_converter().from_payload(start.payload, RunInput)
+        return _read(start), None
+    except _Refusal as refusal:
+        info = workflow.info()
+        text = f"`{refusal.field}`: {refusal}"
+        if not workflow.unsafe.is_replaying():
+            _LOGGER.warning("The start of thread %r, run %r, is refused: %s", info.workflow_id, info.run_id, text)
+        failure = start_refusal(f"The start of thread {info.workflow_id!r} is refused: {text}")
+        # Raised by the run, not while the workflow is made: the SDK would complain of a coroutine it never awaited.
+        return RunInput(workflow_name="", mode="message"), run_error(failure, None, None, 0)
+
+
+class _Refusal(Exception):
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(text)
+        self.field = field
+
+
+def _read(start: RawValue) -> RunInput:
+    try:
+        run_input: Any = workflow.payload_converter().from_payload(start.payload, RunInput)
     except ValidationError as error:
         mistake = error.errors(include_input=False, include_url=False)[0]
-        _refuse(".".join(map(str, mistake["loc"])) or "input", mistake["msg"])
+        raise _Refusal(".".join(map(str, mistake["loc"])) or "input", mistake["msg"]) from error
     except Exception as error:  # What the bytes of a stranger raise is any type.
         if workflow.info().continued_run_id is not None:
             raise
-        _refuse("input", f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error))
+        text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise _Refusal("input", text) from error
     if not isinstance(run_input, RunInput):
-        _refuse("input", f"it is no input of workflow type {WORKFLOW_TYPE}.")
+        raise _Refusal("input", f"it is no input of workflow type {WORKFLOW_TYPE}.")
     for field, text in _mistakes(run_input):
-        _refuse(field, text)
+        raise _Refusal(field, text)
     return run_input
 
 
@@ -134,14 +154,3 @@ def _base_mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
         facts.checkpoint_id,
     ):
         yield "base", "it must name this thread, no run, and the checkpoint of `base_facts`."
-
-
-def _refuse(field: str, text: str) -> NoReturn:
-    info = workflow.info()
-    if not workflow.unsafe.is_replaying():
-        _LOGGER.warning(
-            "The start of thread %r, run %r, is refused: `%s`: %s", info.workflow_id, info.run_id, field, text
-        )
-    raise run_error(
-        start_refusal(f"The start of thread {info.workflow_id!r} is refused: `{field}`: {text}"), None, None, 0
-    )

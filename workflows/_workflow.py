@@ -72,7 +72,8 @@ class AgentFrameworkWorkflow:
 
     @workflow.init
     def __init__(self, start: RawValue = NO_START) -> None:
-        run_input = self._input = read_start(start)
+        run_input, self._refusal = read_start(start)
+        self._input = run_input
         continued = run_input.continued
         self._log = EventLog(continued.events[0].offset if continued and continued.events else run_input.next_offset)
         self._requests = Requests(self._log, run_input.options.requests, run_input.workflow_name)
@@ -99,6 +100,8 @@ class AgentFrameworkWorkflow:
         Raises:
             ApplicationError: When a superstep failed for good, or the start is refused; its detail is a `RunFailure`.
         """
+        if self._refusal is not None:
+            raise self._refusal
         step = await self._first_step(self._input)
         while True:
             result = await self._superstep(step)

@@ -4,51 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from agent_framework_temporal import Checkpoint, DurableWorkflow, NotSealedError, sealed
-from agent_framework_temporal.adapter._converter import FramedPayloadConverter
+from agent_framework_temporal import DurableWorkflow
 from agent_framework_temporal.adapter._frames import Frame, pack
 from agent_framework_temporal.workflows._messages import (
     CheckpointFacts,
-    LiveWindow,
-    RunResult,
     SuperstepFailure,
     SuperstepResult,
 )
-from temporalio import activity
-from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import Worker
 
-from tests.flows import Decision, Order, chain, echo, shop
-from tests.sealing._rogue import Answer, close_of, history, inputs, results, rogue_worker, start_of
+from tests.flows import chain, echo
+from tests.sealing._rogue import Answer, connect, history, plain, results, rogue_worker
 from tests.support import unique, worker
-
-_KEYS = {"k1": os.urandom(32)}
-_REFUSED = "is refused"
-
-
-async def connect(client: Client) -> Client:
-    """Return another client with keys, on the same server."""
-    return await Client.connect(client.service_client.config.target_host, data_converter=sealed(keys=_KEYS))
-
-
-@pytest.fixture
-async def sealing(client: Client) -> AsyncIterator[Client]:
-    """A client with keys, on the same server."""
-    yield await connect(client)
-
-
-def plain(value: Any) -> Payload:
-    """Return a value as somebody without keys sends it."""
-    return FramedPayloadConverter().to_payloads([value])[0]
 
 
 def forged(**fields: Any) -> Payload:
