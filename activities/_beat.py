@@ -24,10 +24,11 @@ class Beat:
     is one like any other, and gives the last heartbeat of an attempt to the next.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, superstep_id: str | None) -> None:
         info = activity.info()
         timeout = info.heartbeat_timeout
-        self.failures = _failures(info)
+        self._superstep_id = superstep_id
+        self.failures = _failures(info, superstep_id)
         """Attempts before this one in which an executor failed."""
         self._attempt = info.attempt
         self._interval = timeout.total_seconds() / 4 if timeout else 5.0
@@ -48,6 +49,7 @@ class Beat:
         if self._live is None and not self.failures:
             return []
         window = self._live.window() if self._live is not None else LiveWindow(attempt=self._attempt)
+        window.answers = self._superstep_id
         window.failures = self.failures or None
         return [window]
 
@@ -64,9 +66,9 @@ class Beat:
 
 
 @contextlib.asynccontextmanager
-async def beating() -> AsyncIterator[Beat]:
-    """Heartbeat while the body runs."""
-    beat = Beat()
+async def beating(superstep_id: str | None) -> AsyncIterator[Beat]:
+    """Heartbeat for a superstep while the body runs."""
+    beat = Beat(superstep_id)
     task = asyncio.create_task(beat.run())
     try:
         yield beat
@@ -76,10 +78,11 @@ async def beating() -> AsyncIterator[Beat]:
             await task
 
 
-def _failures(info: activity.Info) -> int:
+def _failures(info: activity.Info, superstep_id: str | None) -> int:
     if info.attempt == 1 or not info.heartbeat_details:
         return 0
     try:
-        return LiveWindow.model_validate(info.heartbeat_details[0]).failures or 0
+        window = LiveWindow.model_validate(info.heartbeat_details[0])
     except ValidationError:
-        return 0  # Of another release, perhaps: an attempt more does no harm.
+        return 0  # Of another release, or of nobody with a key: an attempt more does no harm.
+    return (window.failures or 0) if window.answers == superstep_id else 0

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from agent_framework import ResponseStream, Workflow, WorkflowEvent, WorkflowRunResult
 
+from ._cache import CheckpointKey
 from ._capture import Capture
 
 Stream: TypeAlias = ResponseStream[WorkflowEvent[Any], WorkflowRunResult]
@@ -40,10 +41,10 @@ class LiveRun:
 
 
 class LiveRuns:
-    """Live runs by the id of the checkpoint they hold, least recently kept dropped first.
+    """Live runs by the checkpoint they hold, least recently kept dropped first.
 
     It only saves time: whatever is not here is restored from its checkpoint. A live run is taken out to be used, so
-    that nothing else can use it, and put back under its next checkpoint's id.
+    that nothing else can use it, and put back under its next checkpoint's key.
 
     Args:
         max_bytes: Bound on the estimated size of all instances; 0 switches it off.
@@ -51,28 +52,32 @@ class LiveRuns:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._runs: OrderedDict[str, tuple[LiveRun, int]] = OrderedDict()
+        self._runs: OrderedDict[CheckpointKey, tuple[LiveRun, int]] = OrderedDict()
         self._bytes = 0
         self._closing: set[asyncio.Task[None]] = set()
 
-    def take(self, checkpoint_id: str, *, open_run: bool) -> LiveRun | None:
+    def holds(self, key: CheckpointKey) -> bool:
+        """Tell whether there is an instance that holds a checkpoint."""
+        return key in self._runs
+
+    def take(self, key: CheckpointKey, *, open_run: bool) -> LiveRun | None:
         """Take the instance that holds a checkpoint.
 
         Args:
-            checkpoint_id: The checkpoint.
+            key: The checkpoint.
             open_run: Whether its framework run is to go on; else it must be over, so that a new one can begin.
         """
-        found = self._runs.get(checkpoint_id)
+        found = self._runs.get(key)
         if found is None or (found[0].stream is not None) is not open_run:
             return None
-        self._remove(checkpoint_id)
+        self._remove(key)
         return found[0]
 
-    def keep(self, checkpoint_id: str, live: LiveRun) -> None:
-        """Keep an instance under the id of the checkpoint it now holds."""
+    def keep(self, key: CheckpointKey, live: LiveRun) -> None:
+        """Keep an instance under the key of the checkpoint it now holds."""
         size = _INSTANCE_BYTES + _OBJECTS_PER_BYTE * len(live.raw or b"")
-        self._drop(checkpoint_id)
-        self._runs[checkpoint_id] = (live, size)
+        self._drop(key)
+        self._runs[key] = (live, size)
         self._bytes += size
         while self._bytes > self._max_bytes:
             self._drop(next(iter(self._runs)))
@@ -83,14 +88,14 @@ class LiveRuns:
             self._drop(next(iter(self._runs)))
         await asyncio.gather(*self._closing)
 
-    def _drop(self, checkpoint_id: str) -> None:
-        live = self._remove(checkpoint_id)
+    def _drop(self, key: CheckpointKey) -> None:
+        live = self._remove(key)
         if live is not None and live.stream is not None:
             task = asyncio.get_running_loop().create_task(live.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def _remove(self, checkpoint_id: str) -> LiveRun | None:
-        live, size = self._runs.pop(checkpoint_id, (None, 0))
+    def _remove(self, key: CheckpointKey) -> LiveRun | None:
+        live, size = self._runs.pop(key, (None, 0))
         self._bytes -= size
         return live

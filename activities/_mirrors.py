@@ -90,6 +90,14 @@ class Mirror:
         if copying.task is None:
             copying.task = asyncio.create_task(self._copy(copying, meter))
 
+    async def load(self, checkpoint_id: str) -> WorkflowCheckpoint | None:
+        """Load a checkpoint; None when the storage does not have it.
+
+        Raises:
+            Exception: What the storage raises.
+        """
+        return await self._storage.load(checkpoint_id)
+
     def news(self, thread_id: str) -> tuple[str | None, bool]:
         """Return why a thread is behind, and whether that is news; without an error, news is that it has caught up."""
         copying = self._threads.get(thread_id)

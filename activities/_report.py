@@ -45,6 +45,7 @@ async def failure_of(
 ) -> SuperstepFailure:
     writer = run.writer
     failure = SuperstepFailure(
+        answers=step.superstep_id,
         events=writer.records,
         attempt=activity.info().attempt,
         rejected=run.rejected,
@@ -78,6 +79,7 @@ async def result_of(
     elif run.finished:
         state = "waiting" if run.pending else "idle"
     result = SuperstepResult(
+        answers=step.superstep_id,
         state=state,
         events=writer.records,
         attempt=activity.info().attempt,
@@ -139,6 +141,7 @@ async def stored_of(
 ) -> SuperstepResult:
     """Return the result of a step that runs nothing and stores its base whole."""
     result = SuperstepResult(
+        answers=step.superstep_id,
         state="waiting",
         attempt=activity.info().attempt,
         pending=pending_requests(checkpoint.pending_request_info_events.values(), thread_id, hosted.catalog),

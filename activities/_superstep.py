@@ -11,15 +11,23 @@ import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
-from agent_framework import WorkflowInvocationKwargs
+from agent_framework import WorkflowCheckpoint, WorkflowInvocationKwargs
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.common import RawValue
 from temporalio.converter import StorageDriverWorkflowInfo
+from temporalio.exceptions import ApplicationError
 
 from ..adapter._client import framed_client
 from ..adapter._converter import stores_outside
 from ..adapter._deployment import takes_over
-from ..adapter._errors import DurableWorkflowError, PayloadError
+from ..adapter._errors import (
+    CheckpointCorruptedError,
+    CheckpointNotFoundError,
+    DurableWorkflowError,
+    NotSealedError,
+    PayloadError,
+)
 from ..adapter._framework import matches, pending_events
 from ..adapter._graph import decoded_checkpoint
 from ..adapter._history import load_checkpoint, start_input
@@ -31,6 +39,7 @@ from ..adapter._types import type_key
 from ..adapter._values import from_json_value
 from ..workflows._messages import (
     SUPERSTEP_ACTIVITY,
+    WORKFLOW_TYPE,
     CheckpointRef,
     SuperstepFailure,
     SuperstepInput,
@@ -38,7 +47,7 @@ from ..workflows._messages import (
     Value,
 )
 from ._beat import Beat, beating
-from ._cache import CheckpointCache
+from ._cache import CheckpointCache, CheckpointKey
 from ._capture import Capture
 from ._failures import cause_of, to_application_error
 from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
@@ -49,6 +58,7 @@ from ._metrics import count_restore, count_superstep
 from ._mirrors import Mirror, Mirrors, add_news
 from ._policy import retry_rule
 from ._report import failure_of, result_of, stored_of, targets_of
+from ._start import check_graph, check_start, refuse_start
 from ._unsaved_state import UnsavedState
 
 
@@ -60,40 +70,49 @@ class SuperstepActivity:
         cache: Raw checkpoints of recent supersteps.
         live: Instances that hold them.
         mirrors: Take copies of them.
+        caller_checkpoints: Whether runs may begin from checkpoints of their callers' own.
     """
 
     def __init__(
-        self, hosted: dict[str, HostedWorkflow], cache: CheckpointCache, live: LiveRuns, mirrors: Mirrors
+        self,
+        hosted: dict[str, HostedWorkflow],
+        cache: CheckpointCache,
+        live: LiveRuns,
+        mirrors: Mirrors,
+        *,
+        caller_checkpoints: bool = True,
     ) -> None:
         self._hosted = hosted
         self._cache = cache
         self._live = live
         self._mirrors = mirrors
+        self._caller_checkpoints = caller_checkpoints
         self._unsaved = UnsavedState()
         self._clients: tuple[Client, Client] | None = None
 
     @activity.defn(name=SUPERSTEP_ACTIVITY)
-    async def superstep(self, step: SuperstepInput) -> SuperstepResult:
+    async def superstep(self, given: RawValue) -> SuperstepResult:
         """Run one superstep.
+
+        Args:
+            given: A `SuperstepInput`; decoded here, as the SDK would try again for long what nobody has sealed.
 
         Raises:
             ApplicationError: With a `SuperstepFailure` as its detail; not retryable where that could not help.
         """
-        async with beating() as beat:
+        step = _step(given)
+        async with beating(step.superstep_id) as beat:
             try:
                 hosted = find(self._hosted, step.workflow_name)
                 client = self._client()
                 if step.mode == "upgrade":
                     taken = await takes_over(client, step.deployment or "", hosted.name, step.graph_hash or "")
-                    return SuperstepResult(state="running", upgrade=taken)
+                    return SuperstepResult(answers=step.superstep_id, state="running", upgrade=taken)
                 if step.mode == "store":
                     return await self._store(client, hosted, step)
                 return await self._run(client, hosted, step, beat)
             except DurableWorkflowError as error:
-                failure = SuperstepFailure(attempt=activity.info().attempt)
-                rule = retry_rule(step, None)
-                failed = to_application_error(error, failure, executor_failed=False, failures=1, rule=rule)
-                raise failed from cause_of(error)
+                raise _reported(error, step) from cause_of(error)
 
     def _client(self) -> Client:
         """Return the worker's client; the SDK hands it out as it was given, perhaps without our payload converter."""
@@ -104,9 +123,12 @@ class SuperstepActivity:
 
     async def _run(self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, beat: Beat) -> SuperstepResult:
         info = activity.info()
-        begins = step.keyframe and step.mode != "continue"
+        begins = _begins(step)
         mirrors = self._mirrors.of(hosted, step.mirror, required=begins)
-        async with self._instance(client, hosted, step) as live:
+        brought = await self._check_start(client, hosted, step, mirrors) if begins else None
+        async with self._instance(client, hosted, step, brought) as live:
+            if begins:
+                check_graph(hosted, step)
             capture, base_raw = live.capture, live.raw
             if step.mode == "message":
                 capture.turn = info.workflow_run_id or ""
@@ -138,7 +160,7 @@ class SuperstepActivity:
             result = await result_of(hosted, step, run, capture, base_raw, executors, _thread_id(info))
             add_news(result, mirrors, _thread_id(info), step.offset)
             await guard_result(result, hosted, capture, client, _target(info))
-            self._keep(hosted, step, live)
+            self._keep(hosted, step, live, result)
             self._copy(mirrors, client, hosted, capture)
         count_superstep(hosted.name, result)
         return result
@@ -152,30 +174,50 @@ class SuperstepActivity:
         for mirror in mirrors:
             mirror.offer(source, capture.saved, activity.metric_meter())
 
+    async def _check_start(
+        self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, mirrors: list[Mirror]
+    ) -> bytes | None:
+        key = _key(hosted, step.base)
+        return await check_start(
+            client,
+            hosted,
+            step,
+            mirrors,
+            known=key is not None and (self._cache.get(key) is not None or self._live.holds(key)),
+            caller_checkpoints=self._caller_checkpoints,
+        )
+
     async def _store(self, client: Client, hosted: HostedWorkflow, step: SuperstepInput) -> SuperstepResult:
         """Store the base whole in this run's history, which then stands without that of the run before."""
         if step.base is None:
             raise PayloadError("There is no checkpoint to store.")
         raw = await self._base(client, hosted, step.base)
         checkpoint = await decoded_checkpoint(raw, hosted)
-        self._cache.put(step.base.checkpoint_id, raw)
-        return await stored_of(hosted, step, checkpoint, raw, _thread_id(activity.info()))
+        result = await stored_of(hosted, step, checkpoint, raw, _thread_id(activity.info()))
+        self._cache.put(_own_key(hosted, result), raw)
+        return result
 
     @contextlib.asynccontextmanager
-    async def _instance(self, client: Client, hosted: HostedWorkflow, step: SuperstepInput) -> AsyncIterator[LiveRun]:
+    async def _instance(
+        self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, brought: bytes | None
+    ) -> AsyncIterator[LiveRun]:
         """Give an instance that holds the base, or a new one that is to be restored from it."""
-        run_id = activity.info().workflow_run_id or ""
-        live = None
-        if step.base is not None and step.mode != "resume" and not step.discard_in_flight:
-            live = self._live.take(step.base.checkpoint_id, open_run=step.mode == "continue")
+        info = activity.info()
+        run_id = info.workflow_run_id or ""
+        key, live = _key(hosted, step.base), None
+        # Another thread's instance may hold what no checkpoint does, which a fork must not see.
+        own = step.base is not None and step.base.thread_id == info.workflow_id
+        if key is not None and own and step.mode != "resume" and not step.discard_in_flight:
+            live = self._live.take(key, open_run=step.mode == "continue")
         if live is not None:
             count_restore(hosted.name, "live")
             live.capture.begin(run_id)
             async with _closed_on_error(live):
                 yield live
             return
-        raw = await self._base(client, hosted, step.base) if step.base is not None else None
-        base = await decoded_checkpoint(raw, hosted) if raw is not None else None
+        raw, base = None, None
+        if step.base is not None:
+            raw, base = await self._restored(client, hosted, step, step.base, brought)
         if base is not None and step.discard_in_flight:
             base = dataclasses.replace(base, messages={})
         async with hosted.acquire() as workflow:
@@ -185,17 +227,30 @@ class SuperstepActivity:
             if hosted.is_instance:
                 await live.close()
 
-    def _keep(self, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun) -> None:
+    def _keep(self, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun, result: SuperstepResult) -> None:
         last = live.capture.last
         if last is None:
             return
-        self._cache.put(last.checkpoint_id, last.raw, replaces=step.base.checkpoint_id if step.base else None)
+        key = _own_key(hosted, result)
+        self._cache.put(key, last.raw, replaces=_key(hosted, step.base))
         if not hosted.is_instance:
             live.raw = last.raw
-            self._live.keep(last.checkpoint_id, live)
+            self._live.keep(key, live)
+
+    async def _restored(
+        self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, ref: CheckpointRef, brought: bytes | None
+    ) -> tuple[bytes, WorkflowCheckpoint]:
+        try:
+            raw = await self._base(client, hosted, ref) if brought is None else brought
+            return raw, await decoded_checkpoint(raw, hosted)
+        except (CheckpointNotFoundError, CheckpointCorruptedError) as error:
+            if _begins(step):
+                refuse_start("base", error)
+            raise
 
     async def _base(self, client: Client, hosted: HostedWorkflow, ref: CheckpointRef) -> bytes:
-        raw = self._cache.get(ref.checkpoint_id)
+        key = _key(hosted, ref)
+        raw = self._cache.get(key) if key is not None else None
         count_restore(hosted.name, "history" if raw is None else "cache")
         return raw if raw is not None else await load_checkpoint(client, ref)
 
@@ -236,9 +291,46 @@ def _target(info: activity.Info) -> StorageDriverWorkflowInfo:
 
 
 def _thread_id(info: activity.Info) -> str:
-    if info.workflow_id is None:
+    if info.workflow_id is None or info.workflow_type != WORKFLOW_TYPE:
         raise PayloadError("The superstep activity runs for the generic workflow only.")
     return info.workflow_id
+
+
+def _step(given: RawValue) -> SuperstepInput:
+    """Decode the input of a superstep.
+
+    Raises:
+        ApplicationError: When nobody with a key has sealed it for a superstep of this thread.
+    """
+    try:
+        step = activity.payload_converter().from_payload(given.payload, SuperstepInput)
+    except NotSealedError as error:
+        raise _reported(error, SuperstepInput(workflow_name="", mode="resume")) from cause_of(error)
+    assert isinstance(step, SuperstepInput)  # noqa: S101 - the converter has made it, or raised
+    return step
+
+
+def _reported(error: DurableWorkflowError, step: SuperstepInput) -> ApplicationError:
+    failure = SuperstepFailure(answers=step.superstep_id, attempt=activity.info().attempt)
+    return to_application_error(error, failure, executor_failed=False, failures=1, rule=retry_rule(step, None))
+
+
+def _begins(step: SuperstepInput) -> bool:
+    """Tell whether this is the first superstep of a run that somebody has started."""
+    return step.keyframe and step.mode not in ("continue", "store", "upgrade")
+
+
+def _key(hosted: HostedWorkflow, ref: CheckpointRef | None) -> CheckpointKey | None:
+    return CheckpointKey.of(activity.info().namespace, hosted.name, ref)
+
+
+def _own_key(hosted: HostedWorkflow, result: SuperstepResult) -> CheckpointKey:
+    """Return the key of the checkpoint of a result: who has made it is what the server says, not what was claimed."""
+    info, facts = activity.info(), result.checkpoint
+    if facts is None:
+        raise PayloadError("The result has no checkpoint; this is a bug.")
+    run_id = info.workflow_run_id or ""
+    return CheckpointKey(info.namespace, hosted.name, _thread_id(info), run_id, facts.checkpoint_id, facts.digest)
 
 
 def _message(message: Value, hosted: HostedWorkflow) -> Any:

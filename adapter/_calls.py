@@ -155,7 +155,7 @@ class Caller:
         message = call.message if hosted is None else unwrap_message(call.message, hosted.catalog.input_types)
         run_input = self._input(call, name, tip, mode="message")
         run_input.message = encode_message(message)
-        run_input.discard_in_flight = tip.state == "failed"
+        run_input.discard_in_flight = tip.state == "failed" and tip.checkpoint is not None
         return await self._start(call, handle, hosted, run_input)
 
     async def _respond(
@@ -172,7 +172,7 @@ class Caller:
         if tip.state != "open":
             run_input = self._input(call, name, tip, mode="responses" if call.cancelled is None else "cancel")
             run_input.responses = batch
-            run_input.discard_in_flight = tip.state == "failed"
+            run_input.discard_in_flight = tip.state == "failed" and tip.checkpoint is not None
             return await self._start(call, handle, hosted, run_input, call_id=call_id)
         status = await self.queries.status(handle.thread_id, tip.run_id)
         self.queries.refuse_paused(handle.thread_id, status)

@@ -11,6 +11,7 @@
     ├── CheckpointNotFoundError     no such checkpoint, another workflow's, or past retention
     ├── CheckpointCorruptedError    a checkpoint does not restore to its digest
     ├── NotSealedError              a checkpoint, result or input that no known key has sealed   (also a ValueError)
+    ├── StartRefusedError           a run's input says what it may not; nothing was run
     ├── HistoryReadOnlyError        a checkpoint cannot be saved to or deleted from history  (also NotImplementedError)
     ├── StaleCheckpointError        another caller has moved this thread on
     ├── AlreadyRunningError         this thread is running
@@ -78,7 +79,14 @@ class HistoryReadOnlyError(DurableWorkflowError, WorkflowCheckpointException, No
 
 
 class NotSealedError(DurableWorkflowError, ValueError):
-    """Sealing is on, and a checkpoint, result or input was not sealed by a key this process knows."""
+    """Sealing is on, and a checkpoint, result or input was not sealed for its place by a key this process knows."""
+
+    waits_for_key = False
+    """Whether a process with another key could open it; else nobody ever will."""
+
+
+class StartRefusedError(DurableWorkflowError):
+    """A run's input says what it may not, e.g. names a checkpoint that is not in history: nothing was run."""
 
 
 class StaleCheckpointError(DurableWorkflowError):

@@ -85,7 +85,7 @@ def executor_rules(
     return {executor_id: policy.to_wire() for executor_id, policy in (policies or {}).items()}
 
 
-def check_executors(policies: Mapping[str, ExecutorPolicy] | None, hosted: HostedWorkflow | None) -> None:
+def check_executors(policies: Mapping[str, object] | None, hosted: HostedWorkflow | None) -> None:
     """Refuse a policy for an executor that the workflow does not have.
 
     Raises:

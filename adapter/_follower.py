@@ -20,8 +20,8 @@ from temporalio.service import RPCError
 
 from ..workflows._messages import RunFailure, RunResult, SuperstepFailure, SuperstepInput, SuperstepResult
 from ._client import has_worker, is_unreachable
-from ._errors import NoWorkerError, ServerUnreachableError, WorkflowNotHostedError
-from ._history import decode, failure_text, superstep_outcome
+from ._errors import NotSealedError, NoWorkerError, ServerUnreachableError, WorkflowNotHostedError
+from ._history import decode, failure_text, of_superstep, of_thread, scheduled_by, superstep_outcome, warn_refused
 
 _LOGGER = logging.getLogger("agent_framework_temporal")
 _RETRY_SECONDS = 1.0
@@ -95,11 +95,14 @@ class RunFollower:
         self._worker_timeout = worker_timeout.total_seconds()
         self._server_timeout = server_timeout.total_seconds()
         self._worker_seen = False
+        self._place = of_superstep(client, thread_id)
         self.enter(run_id)
 
     def enter(self, run_id: str) -> None:
         """Go on with another run of the thread, from its beginning: the one this one continued as."""
         self.run_id = run_id
+        self._scheduled: dict[int, str | None] = {}
+        """What the outcome of a superstep has to answer, by the event that has scheduled it."""
         self._events = self._client.get_workflow_handle(self.thread_id, run_id=run_id).fetch_history_events(
             wait_new_event=True
         )
@@ -115,26 +118,50 @@ class RunFollower:
         while True:
             event = await self._next_event()
             if event.event_type in _CLOSED:
-                return await read_close(self._client, event)
+                return await read_close(self._client, self.thread_id, event)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
                 self._worker_seen = True
                 if not self._goes_on():
                     return Settled(event.event_id)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 await self._task_failed(event)
-            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
-                payloads = event.activity_task_scheduled_event_attributes.input.payloads
-                step: SuperstepInput = await decode(self._client, payloads[0], SuperstepInput)
-                return step
-            outcome = await superstep_outcome(self._client, event)
-            if outcome is not None:
-                return outcome
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
                 failure = event.activity_task_timed_out_event_attributes.failure
-                return SuperstepLost(await failure_text(self._client, failure))
-            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
-                failure = event.activity_task_failed_event_attributes.failure
-                return SuperstepLost(await failure_text(self._client, failure))
+                return SuperstepLost(await failure_text(self._client, failure, self._place))
+            try:
+                step = await self._superstep(event)
+            except NotSealedError as error:
+                if error.waits_for_key:
+                    raise
+                # The workflow does not take it either, and runs the superstep again.
+                warn_refused(self.thread_id, self.run_id, f"Event {event.event_id}", error)
+                continue
+            if step is not None:
+                return step
+
+    async def _superstep(
+        self, event: HistoryEvent
+    ) -> SuperstepInput | SuperstepResult | SuperstepFailure | SuperstepLost | None:
+        """Return what an event tells of a superstep.
+
+        Raises:
+            NotSealedError: When it is not sealed, or does not answer the superstep it is the outcome of.
+        """
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+            payloads = event.activity_task_scheduled_event_attributes.input.payloads
+            step: SuperstepInput = await decode(self._client, payloads[0], SuperstepInput, self._place)
+            self._scheduled[event.event_id] = step.superstep_id
+            return step
+        outcome = await superstep_outcome(self._client, event, self._place)
+        if outcome is not None:
+            superstep_id = self._scheduled.pop(scheduled_by(event), None)
+            if outcome.answers != superstep_id:
+                raise NotSealedError(f"It answers superstep {outcome.answers!r}, and not {superstep_id!r}.")
+            return outcome
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+            failure = event.activity_task_failed_event_attributes.failure
+            return SuperstepLost(await failure_text(self._client, failure, self._place))
+        return None
 
     def _goes_on(self) -> bool:
         """Tell whether the workflow task just read goes on to a superstep or to the run's end.
@@ -177,7 +204,10 @@ class RunFollower:
             )
 
     async def _task_failed(self, event: HistoryEvent) -> None:
-        message = await failure_text(self._client, event.workflow_task_failed_event_attributes.failure)
+        failure = event.workflow_task_failed_event_attributes.failure
+        message = failure.message  # Of the SDK itself, or of a worker that is not ours.
+        if failure.HasField("encoded_attributes"):
+            message = await failure_text(self._client, failure, of_thread(self._client, self.thread_id))
         if "is not registered on this worker" in message:
             raise WorkflowNotHostedError(
                 f"A worker polls task queue {self._task_queue!r}, but it hosts no framework workflows: {message} Start "
@@ -188,17 +218,33 @@ class RunFollower:
         )
 
 
-async def read_close(client: Client, event: HistoryEvent) -> Closed:
-    """Decode the last event of a run."""
+def is_close(event: HistoryEvent) -> bool:
+    """Tell whether an event is the last of its run."""
+    return event.event_type in _CLOSED
+
+
+async def read_close(client: Client, thread_id: str, event: HistoryEvent) -> Closed:
+    """Decode the last event of a run. One that nobody with a key has written ends it as if it were terminated."""
     state = _CLOSED[event.event_type]
+    try:
+        return await _read_close(client, thread_id, event, state)
+    except NotSealedError as error:
+        if error.waits_for_key:
+            raise
+        warn_refused(thread_id, f"event {event.event_id}", "The end", error)
+        return Closed("terminated", message=f"It was ended by somebody without a key. {error}")
+
+
+async def _read_close(client: Client, thread_id: str, event: HistoryEvent, state: CloseState) -> Closed:
+    place = of_thread(client, thread_id)
     if state == "idle":
         payloads = event.workflow_execution_completed_event_attributes.result.payloads
-        return Closed(state, result=await decode(client, payloads[0], RunResult))
+        return Closed(state, result=await decode(client, payloads[0], RunResult, place))
     if state == "failed":
         failure = event.workflow_execution_failed_event_attributes.failure
         details = failure.application_failure_info.details.payloads
-        decoded = await decode(client, details[0], RunFailure) if details else None
-        return Closed(state, failure=decoded, message=await failure_text(client, failure))
+        decoded = await decode(client, details[0], RunFailure, place) if details else None
+        return Closed(state, failure=decoded, message=await failure_text(client, failure, place))
     if state == "continued":
         attributes = event.workflow_execution_continued_as_new_event_attributes
         return Closed(state, next_run_id=attributes.new_execution_run_id)

@@ -1,10 +1,17 @@
-"""Reading a thread's Temporal history: superstep results forward for readers, checkpoints backward for restores."""
+"""Reading a thread's Temporal history: superstep results forward for readers, checkpoints backward for restores.
+
+The outcome of a superstep counts only where it answers the superstep that was scheduled, as the workflow has it too: it
+refuses what nobody with a key has sealed for that place, and runs the superstep again. So do readers here: what is
+refused was not committed.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel
 from temporalio.api.common.v1 import Payload, WorkflowExecution
@@ -13,9 +20,13 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client
+from temporalio.converter import ActivitySerializationContext, SerializationContext, WorkflowSerializationContext
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..workflows._messages import (
+    REFUSED_FAILURE,
+    SUPERSTEP_ACTIVITY,
+    WORKFLOW_TYPE,
     CheckpointFacts,
     CheckpointRef,
     EntryFacts,
@@ -23,11 +34,15 @@ from ..workflows._messages import (
     RunInput,
     SuperstepFailure,
     SuperstepResult,
+    WireModel,
 )
-from ._errors import CheckpointCorruptedError, CheckpointNotFoundError, DurableWorkflowError
+from ._errors import CheckpointCorruptedError, CheckpointNotFoundError, DurableWorkflowError, NotSealedError
 from ._frames import Frame, digest, unpacked
 
+_LOGGER = logging.getLogger("agent_framework_temporal")
 _REVERSE_PAGE = 200
+_MAX_WARNED = 1_000
+_warned: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,8 @@ class RunBase:
 class _StoredOutcome(Framed):
     """What a checkpoint's reader needs of a superstep's outcome: the events stay undecoded."""
 
+    sealed_as: ClassVar[frozenset[str]] = frozenset({"SuperstepResult", "SuperstepFailure"})
+    answers: str | None = None
     kind: Literal["superstep", "failure"] = "superstep"
     state: Literal["running", "waiting", "idle"] = "running"
     checkpoint: CheckpointFacts | None = None
@@ -63,8 +80,17 @@ class _StoredOutcome(Framed):
 class _StoredInput(Framed):
     """What a checkpoint's reader needs of a run's input."""
 
+    sealed_as: ClassVar[frozenset[str]] = frozenset({"RunInput"})
     base: CheckpointRef | None = None
     base_facts: CheckpointFacts | None = None
+
+
+class _StoredStep(WireModel):
+    """What a checkpoint's reader needs of a superstep's input."""
+
+    sealed_as: ClassVar[frozenset[str]] = frozenset({"SuperstepInput"})
+    superstep_id: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +102,86 @@ class Commit:
     next_offset: int
 
 
-async def decode(client: Client, payload: Payload, model: type[BaseModel]) -> Any:
-    """Decode one payload with the client's converter, codec and external storage."""
-    (value,) = await client.data_converter.decode([payload], [model])
+def of_thread(client: Client, thread_id: str) -> WorkflowSerializationContext:
+    """Return the place of a thread's start, answers, result and failure."""
+    return WorkflowSerializationContext(client.namespace, thread_id)
+
+
+def of_superstep(client: Client, thread_id: str) -> ActivitySerializationContext:
+    """Return the place of the inputs, outcomes and heartbeats of a thread's supersteps."""
+    return ActivitySerializationContext(
+        namespace=client.namespace,
+        activity_id=None,
+        activity_type=SUPERSTEP_ACTIVITY,
+        activity_task_queue=None,
+        workflow_id=thread_id,
+        workflow_type=WORKFLOW_TYPE,
+        is_local=False,
+    )
+
+
+async def decode(
+    client: Client, payload: Payload, model: type[BaseModel], place: SerializationContext | None = None
+) -> Any:
+    """Decode one payload with the client's converter, codec and external storage.
+
+    Args:
+        client: A client with our payload converter.
+        payload: The payload.
+        model: What it holds.
+        place: Where it was found; without it what is sealed for anywhere is opened.
+
+    Raises:
+        NotSealedError: When it is not sealed as this model, or not for this place.
+    """
+    converter = client.data_converter if place is None else client.data_converter.with_context(place)
+    (value,) = await converter.decode([payload], [model])
     return value
 
 
-async def failure_text(client: Client, failure: Failure) -> str:
-    """Return a failure's message, which the client's failure converter may have encoded."""
-    if not failure.HasField("encoded_attributes"):
-        return failure.message
+async def failure_text(client: Client, failure: Failure, place: SerializationContext) -> str:
+    """Return a failure's message, which the client's failure converter may have encoded.
+
+    Raises:
+        NotSealedError: When somebody without a key has reported it.
+    """
     decoded = Failure()
     decoded.CopyFrom(failure)
-    error = await client.data_converter.decode_failure(decoded)
-    return str(getattr(error, "message", error))
+    error = await client.data_converter.with_context(place).decode_failure(decoded)
+    message = str(getattr(error, "message", error))
+    if getattr(error, "type", None) == REFUSED_FAILURE:
+        raise NotSealedError(message)
+    return message
+
+
+def warn_refused(thread_id: str, run_id: str, what: str, reason: object) -> None:
+    """Say, once in this process, that something in a thread's history does not count."""
+    key = (thread_id, run_id, what)
+    if key in _warned:
+        return
+    _warned[key] = None
+    while len(_warned) > _MAX_WARNED:
+        _warned.popitem(last=False)
+    _LOGGER.warning(
+        "%s of thread %r, run %r, is passed over as if it had never been: %s", what, thread_id, run_id, reason
+    )
 
 
 async def start_input(client: Client, thread_id: str, run_id: str) -> RunInput:
-    """Return the argument of a run: one round trip."""
+    """Return the argument of a run: one round trip.
+
+    Raises:
+        CheckpointNotFoundError: When it is none of this package.
+        RPCError: When it is not there (any more).
+    """
     history = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(page_size=1)
     async for event in history:
-        return await _run_input(client, event)
+        kind = event.workflow_execution_started_event_attributes.workflow_type.name
+        if kind != WORKFLOW_TYPE:
+            raise CheckpointNotFoundError(
+                f"Run {run_id!r} of {thread_id!r} is of workflow type {kind!r}, and no run of a framework workflow."
+            )
+        return await _run_input(client, event, thread_id)
     raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history.")
 
 
@@ -132,7 +217,7 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
     """Rebuild a raw checkpoint from history.
 
     Reads backward to the last keyframe and applies the patches in between; follows the base of a run into the run
-    before it.
+    before it. What it finds has to be what the reference means, where that says so (`CheckpointRef.digest`).
 
     Args:
         client: A connected client; no worker is needed.
@@ -171,7 +256,16 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
     raw: bytes | None = None
     for stored in reversed(chain):
         frame = await restore(stored, raw)
-        raw = frame.entry if as_entry and stored is chain[0] else frame.checkpoint
+        raw = frame.checkpoint
+        if as_entry and stored is chain[0]:
+            raw = frame.entry
+            if stored.entry is None or digest(raw) != stored.entry.digest:
+                raise _not_its_digest(ref.checkpoint_id)
+    if ref.digest is not None and digest(raw or b"") != ref.digest:
+        raise CheckpointCorruptedError(
+            f"Checkpoint {ref.checkpoint_id!r} in the history of thread {ref.thread_id!r} is not the one that is "
+            "meant: its digest is another. The history was altered, or the reference to it."
+        )
     return raw or b""
 
 
@@ -184,13 +278,17 @@ async def restore(stored: StoredFrame, base: bytes | None) -> Frame:
 
     def check(frame: Frame) -> None:
         if digest(frame.checkpoint) != stored.facts.digest:
-            raise CheckpointCorruptedError(
-                f"Checkpoint {stored.facts.checkpoint_id!r} does not restore to its digest; the history was altered or "
-                "a payload codec is not the one it was written with."
-            )
+            raise _not_its_digest(stored.facts.checkpoint_id)
 
     patch = stored.facts.base_checkpoint_id is not None
     return await unpacked(stored.data, base if patch else None, check)
+
+
+def _not_its_digest(checkpoint_id: str) -> CheckpointCorruptedError:
+    return CheckpointCorruptedError(
+        f"Checkpoint {checkpoint_id!r} does not restore to its digest; the history was altered or a payload codec is "
+        "not the one it was written with."
+    )
 
 
 async def last_commit(client: Client, thread_id: str, run_id: str) -> Commit:
@@ -201,20 +299,18 @@ async def last_commit(client: Client, thread_id: str, run_id: str) -> Commit:
     Raises:
         CheckpointNotFoundError: When the history is not there (any more).
     """
-    async for event in reverse_events(client, thread_id, run_id):
-        outcome = await superstep_outcome(client, event)
-        if outcome is not None and outcome.checkpoint is not None:
-            facts = outcome.checkpoint
-            after = outcome.events[-1].offset + 1 if outcome.events else 0
-            ref = CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=facts.checkpoint_id)
-            return Commit(ref, facts.graph_hash, after)
-        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-            run_input = await _run_input(client, event)
+    async for event, answered in _reverse(client, thread_id, run_id):
+        if answered is not None:
+            outcome = await _outcome(client, thread_id, run_id, event, answered, _model(event))
+            if outcome is not None and outcome.checkpoint is not None:
+                facts = outcome.checkpoint
+                after = outcome.events[-1].offset + 1 if outcome.events else 0
+                return Commit(_ref(thread_id, run_id, facts), facts.graph_hash, after)
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            run_input = await _run_input(client, event, thread_id)
             base = run_input.base
             if run_input.base_facts is not None:  # The run's own input holds it.
-                base = CheckpointRef(
-                    thread_id=thread_id, run_id=run_id, checkpoint_id=run_input.base_facts.checkpoint_id
-                )
+                base = _ref(thread_id, run_id, run_input.base_facts)
             return Commit(base, run_input.graph_hash, run_input.next_offset)
     return Commit(None, None, 0)
 
@@ -259,20 +355,18 @@ async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterat
         CheckpointCorruptedError: When a payload cannot be decoded.
     """
     failed = False
-    async for event in reverse_events(client, thread_id, run_id):
+    async for event, answered in _reverse(client, thread_id, run_id):
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
             failed = True
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
             payloads = event.workflow_execution_started_event_attributes.input.payloads
-            run_input: _StoredInput = await _decode_stored(client, event, payloads[0], _StoredInput)
+            place = of_thread(client, thread_id)
+            run_input: _StoredInput = await _decode_stored(client, event, payloads[0], _StoredInput, place)
             facts = run_input.base_facts
             yield RunBase(run_input.base, StoredFrame(facts, run_input.frame) if facts is not None else None)
-        else:
-            payload = _outcome_payload(event)
-            if payload is None:
-                continue
-            outcome: _StoredOutcome = await _decode_stored(client, event, payload, _StoredOutcome)
-            if outcome.checkpoint is not None:
+        elif answered is not None:
+            outcome = await _outcome(client, thread_id, run_id, event, answered, _StoredOutcome)
+            if outcome is not None and outcome.checkpoint is not None:
                 # A failed superstep that stored none began from the one before it.
                 fails = outcome.kind == "failure" or (failed and outcome.state == "running")
                 yield StoredFrame(
@@ -285,15 +379,89 @@ async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterat
                 failed = False
 
 
-async def superstep_outcome(client: Client, event: HistoryEvent) -> SuperstepResult | SuperstepFailure | None:
-    """Return what a superstep reported in an ActivityTaskCompleted or ActivityTaskFailed event; None for others."""
+async def superstep_outcome(
+    client: Client, event: HistoryEvent, place: SerializationContext | None = None
+) -> SuperstepResult | SuperstepFailure | None:
+    """Return what a superstep reported in an ActivityTaskCompleted or ActivityTaskFailed event; None for others.
+
+    Whether it answers the superstep that was scheduled is for the caller to see.
+
+    Raises:
+        NotSealedError: When it was not sealed for `place`.
+    """
     payload = _outcome_payload(event)
     if payload is None:
         return None
-    completed = event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
-    model = SuperstepResult if completed else SuperstepFailure
-    outcome: SuperstepResult | SuperstepFailure = await decode(client, payload, model)
+    outcome: SuperstepResult | SuperstepFailure = await decode(client, payload, _model(event), place)
     return outcome
+
+
+async def _reverse(
+    client: Client, thread_id: str, run_id: str
+) -> AsyncIterator[tuple[HistoryEvent, _StoredStep | None]]:
+    """Yield the history of a run, newest event first; an outcome of a superstep comes with what it has to answer.
+
+    The event that has scheduled a superstep comes after its outcome here, which waits for it.
+    """
+    outcomes: dict[int, HistoryEvent] = {}
+    refused: set[str | None] = set()
+    async for event in reverse_events(client, thread_id, run_id):
+        if _outcome_payload(event) is not None:
+            outcomes[scheduled_by(event)] = event
+        elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+            payloads = event.activity_task_scheduled_event_attributes.input.payloads
+            try:
+                place = of_superstep(client, thread_id)
+                step: _StoredStep = await _decode_stored(client, event, payloads[0], _StoredStep, place)
+            except NotSealedError as error:
+                if error.waits_for_key:
+                    raise
+                warn_refused(thread_id, run_id, f"Event {event.event_id}", error)
+                continue
+            if step.refused is not None:
+                refused.add(step.refused)
+            outcome = outcomes.pop(event.event_id, None)
+            if outcome is not None and (step.superstep_id is None or step.superstep_id not in refused):
+                yield outcome, step
+        else:
+            yield event, None
+
+
+async def _outcome(
+    client: Client, thread_id: str, run_id: str, event: HistoryEvent, step: _StoredStep, model: type[BaseModel]
+) -> Any:
+    """Decode the outcome of a superstep; None where it is refused."""
+    payload = _outcome_payload(event)
+    if payload is None:
+        return None
+    what = f"Event {event.event_id}"
+    try:
+        outcome = await _decode_stored(client, event, payload, model, of_superstep(client, thread_id))
+    except NotSealedError as error:
+        if error.waits_for_key:
+            raise
+        warn_refused(thread_id, run_id, what, error)
+        return None
+    if outcome.answers != step.superstep_id:
+        warn_refused(thread_id, run_id, what, f"it answers superstep {outcome.answers!r}, not {step.superstep_id!r}.")
+        return None
+    return outcome
+
+
+def scheduled_by(event: HistoryEvent) -> int:
+    """Return the event that had scheduled the activity that completed or failed in this one."""
+    if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+        return event.activity_task_completed_event_attributes.scheduled_event_id
+    return event.activity_task_failed_event_attributes.scheduled_event_id
+
+
+def _model(event: HistoryEvent) -> type[SuperstepResult | SuperstepFailure]:
+    completed = event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+    return SuperstepResult if completed else SuperstepFailure
+
+
+def _ref(thread_id: str, run_id: str, facts: CheckpointFacts) -> CheckpointRef:
+    return CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=facts.checkpoint_id, digest=facts.digest)
 
 
 def _outcome_payload(event: HistoryEvent) -> Payload | None:
@@ -307,9 +475,11 @@ def _outcome_payload(event: HistoryEvent) -> Payload | None:
     return payloads[0] if payloads else None
 
 
-async def _decode_stored(client: Client, event: HistoryEvent, payload: Payload, model: type[BaseModel]) -> Any:
+async def _decode_stored(
+    client: Client, event: HistoryEvent, payload: Payload, model: type[BaseModel], place: SerializationContext
+) -> Any:
     try:
-        return await decode(client, payload, model)
+        return await decode(client, payload, model, place)
     except DurableWorkflowError:
         raise
     except Exception as error:  # The client's codec and external storage are code of others.
@@ -319,7 +489,9 @@ async def _decode_stored(client: Client, event: HistoryEvent, payload: Payload, 
         ) from error
 
 
-async def _run_input(client: Client, event: HistoryEvent) -> RunInput:
+async def _run_input(client: Client, event: HistoryEvent, thread_id: str) -> RunInput:
     payloads = event.workflow_execution_started_event_attributes.input.payloads
-    run_input: RunInput = await decode(client, payloads[0], RunInput)
+    if not payloads:
+        raise CheckpointCorruptedError(f"A run of thread {thread_id!r} was started with no input.")
+    run_input: RunInput = await decode(client, payloads[0], RunInput, of_thread(client, thread_id))
     return run_input

@@ -17,7 +17,8 @@ from ._client import rpc_errors
 from ._errors import CheckpointNotFoundError
 from ._history import StoredFrame, run_frames
 
-_OUR_ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[0-9a-f]{8,}")
+OUR_ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[0-9a-f]{8,}")
+"""The id of a checkpoint that a superstep has made: the run, and a random part."""
 _MAX_SEEN = 1_000
 _LOOKUPS = 12
 _LOOKUP_PAUSE = 0.25
@@ -139,15 +140,19 @@ class Locator:
         while len(self._seen) > _MAX_SEEN:
             self._seen.popitem(last=False)
 
-    async def locate(self, checkpoint_id: str) -> CheckpointRef:
+    async def locate(self, checkpoint_id: str, *, lookups: int = _LOOKUPS) -> CheckpointRef:
         """Return where a checkpoint lies: no round trip for a run that was seen, else one visibility query.
 
         A run that is not listed is looked for again for 3 seconds, as visibility lags behind.
 
+        Args:
+            checkpoint_id: Its id.
+            lookups: How often at most a run is looked for.
+
         Raises:
             CheckpointNotFoundError: For an id that is not ours, or of a run that is not in the namespace.
         """
-        match = _OUR_ID.fullmatch(checkpoint_id)
+        match = OUR_ID.fullmatch(checkpoint_id)
         if match is None:
             raise CheckpointNotFoundError(
                 f"{checkpoint_id!r} is not the id of a checkpoint in Temporal history; one looks like "
@@ -156,12 +161,12 @@ class Locator:
             )
         run_id = match[1]
         if run_id not in self._seen:
-            self.saw(await self._thread_of(checkpoint_id, run_id), run_id)
+            self.saw(await self._thread_of(checkpoint_id, run_id, lookups), run_id)
         return CheckpointRef(thread_id=self._seen[run_id], run_id=run_id, checkpoint_id=checkpoint_id)
 
-    async def _thread_of(self, checkpoint_id: str, run_id: str) -> str:
+    async def _thread_of(self, checkpoint_id: str, run_id: str, lookups: int) -> str:
         query = f"WorkflowType = '{WORKFLOW_TYPE}' AND RunId = '{run_id}'"
-        for attempt in range(_LOOKUPS):
+        for attempt in range(lookups):
             if attempt:
                 await asyncio.sleep(_LOOKUP_PAUSE)
             with rpc_errors(self._client, f"look up checkpoint {checkpoint_id!r}"):

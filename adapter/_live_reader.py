@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_framework import WorkflowEvent
-from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -15,8 +15,9 @@ from ..workflows._messages import SUPERSTEP_ACTIVITY, LiveWindow
 from ._client import is_unreachable
 from ._decoding import decoded
 from ._document import split
+from ._errors import NotSealedError
 from ._frames import unpacked
-from ._history import decode
+from ._history import decode, of_superstep, warn_refused
 from ._position import set_position
 from ._records import to_event
 from ._types import TypeCatalog
@@ -50,15 +51,18 @@ class LiveReader:
         self._client = client
         self._thread_id = thread_id
         self._catalog = catalog
+        self._place = of_superstep(client, thread_id)
         self._offset = 0
+        self._superstep_id: str | None = None
         self._attempt = 1
         self._read = -1
         self.pause = _FAST
         """Seconds until the next look."""
 
-    def begin(self, offset: int) -> None:
+    def begin(self, offset: int, superstep_id: str | None = None) -> None:
         """Make ready for another superstep, whose events begin at an offset."""
         self._offset = offset
+        self._superstep_id = superstep_id
         self._attempt = 1
         self._read = -1
         self.pause = _FAST
@@ -79,8 +83,8 @@ class LiveReader:
             if pending.activity_type.name == SUPERSTEP_ACTIVITY:
                 window: LiveWindow | None = None
                 if pending.heartbeat_details.payloads:
-                    window = await decode(self._client, pending.heartbeat_details.payloads[0], LiveWindow)
-                    if window is not None and window.offset not in (None, self._offset):
+                    window = await self._window(run_id, pending.heartbeat_details.payloads[0])
+                    if window is not None and not self._is_ours(window):
                         # The superstep after ours, as ours has ended and history has not come yet to say so. What is
                         # given of it now would be given again when it is its turn.
                         break
@@ -88,6 +92,21 @@ class LiveReader:
                     self._attempt, self._read = pending.attempt, -1
                 return LiveEventsRead(self._attempt, [] if window is None else await self._new(window))
         return LiveEventsRead(self._attempt, [])
+
+    async def _window(self, run_id: str, payload: Payload) -> LiveWindow | None:
+        try:
+            window: LiveWindow = await decode(self._client, payload, LiveWindow, self._place)
+        except NotSealedError as error:
+            if error.waits_for_key:
+                raise
+            warn_refused(self._thread_id, run_id, "A heartbeat", error)
+            return None
+        return window
+
+    def _is_ours(self, window: LiveWindow) -> bool:
+        if self._superstep_id is not None and window.answers not in (None, self._superstep_id):
+            return False
+        return window.offset in (None, self._offset)
 
     async def _new(self, window: LiveWindow) -> list[tuple[int, WorkflowEvent[Any]]]:
         """Return what is new in a window; that of an earlier attempt stays until the next one beats."""

@@ -80,10 +80,20 @@ class MirrorStorage:
 
     async def holds(self, checkpoint_id: str) -> bool:
         """Tell whether the storage has a checkpoint; loads it, as the framework's storages offer nothing cheaper."""
+        return await self.load(checkpoint_id) is not None
+
+    async def load(self, checkpoint_id: str) -> WorkflowCheckpoint | None:
+        """Load a checkpoint; None when the storage does not have it.
+
+        Raises:
+            Exception: What the storage raises.
+            TimeoutError: When it does not answer.
+        """
         try:
-            return await self._call(lambda storage: storage.load(checkpoint_id)) is not None
+            found: WorkflowCheckpoint | None = await self._call(lambda storage: storage.load(checkpoint_id))
         except _ABSENT:
-            return False
+            return None
+        return found
 
     async def _call(self, call: Callable[[Any], Awaitable[_T]]) -> _T:
         if self._stuck is not None and not self._stuck.done():

@@ -110,7 +110,7 @@ class CallReader:
         )
         self._begun = self._begun or self._answering
         if self._live is not None:
-            self._live.begin(step.offset)
+            self._live.begin(step.offset, step.superstep_id)
 
     async def _take(
         self, step: SuperstepResult | SuperstepFailure | SuperstepLost | Settled | Closed

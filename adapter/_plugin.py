@@ -60,6 +60,8 @@ class AgentFrameworkPlugin(SimplePlugin):
             told in the thread's event log (`mirror_behind`, `mirror_caught_up`), counted in the metrics
             `agent_framework_mirror_failures` and `agent_framework_mirror_behind`, and caught up from history. A storage
             must not block the event loop. One that a workflow was built with is such a mirror of its runs, unnamed.
+        caller_checkpoints: Whether a thread may begin from a checkpoint that its caller brings along, of a storage that
+            the worker does not know. Without it only from those that history, or a mirror of the run, holds.
 
     Raises:
         HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a
@@ -73,6 +75,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         *,
         cache_bytes: int = DEFAULT_BYTES,
         mirrors: Mapping[str, MirrorEntry] | None = None,
+        caller_checkpoints: bool = True,
     ) -> None:
         if is_workflow(workflows) or callable(workflows):
             raise HostingError("`workflows` takes a list: `AgentFrameworkPlugin(workflows=[build])`.")
@@ -84,7 +87,13 @@ class AgentFrameworkPlugin(SimplePlugin):
         self._deployment: tuple[Client, WorkerDeploymentVersion] | None = None
         self._live = LiveRuns(cache_bytes // 2)
         self._mirrors = Mirrors(mirrors or {})
-        superstep = SuperstepActivity(self.hosted, CheckpointCache(cache_bytes // 2), self._live, self._mirrors)
+        superstep = SuperstepActivity(
+            self.hosted,
+            CheckpointCache(cache_bytes // 2),
+            self._live,
+            self._mirrors,
+            caller_checkpoints=caller_checkpoints,
+        )
         super().__init__(
             "agent_framework_temporal.AgentFrameworkPlugin",
             data_converter=with_frames,

@@ -19,6 +19,7 @@ from temporalio.client import (
 from ..workflows._messages import WORKFLOW_TYPE, RunInput
 from ._client import rpc_errors
 from ._errors import ThreadExistsError
+from ._place import ScheduleSerializationContext
 from ._thread import MEMO_WORKFLOW_NAME
 
 
@@ -46,12 +47,15 @@ async def create_schedule(
     Raises:
         ThreadExistsError: When there is a schedule of that name.
     """
+    # The SDK would encode it for a thread that has the schedule's own id, and there is none.
+    converter = client.data_converter.with_context(ScheduleSerializationContext(client.namespace, schedule_id))
+    start, name = [(await converter.encode([value]))[0] for value in (run_input, run_input.workflow_name)]
     action: Any = ScheduleActionStartWorkflow(
         WORKFLOW_TYPE,
-        run_input,
+        start,
         id=schedule_id,  # Temporal adds the time of the action, so that each is a thread of its own.
         task_queue=task_queue,
-        memo={MEMO_WORKFLOW_NAME: run_input.workflow_name},
+        memo={MEMO_WORKFLOW_NAME: name},
         static_summary=run_input.workflow_name,
         static_details=details,
     )

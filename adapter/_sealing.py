@@ -1,9 +1,10 @@
 """Sealing: a payload codec that encrypts and authenticates all that goes to Temporal, and refuses what is not sealed.
 
 AES-GCM over the whole payload, its metadata with our frames included. Each payload names the key that sealed it, so
-that keys can be rotated while threads are open. A payload that no known key has sealed passes through the codec: a
-workflow task whose payloads cannot be decoded would be tried for ever, and anybody may send a signal. It is refused
-where it would be trusted, by the payload converter, and treated as foreign JSON where an answer may be just that.
+that keys can be rotated while threads are open, and the place it was sealed for (`_place`), which is authenticated with
+it: a copy of it in another place is not opened. A payload that is not opened passes through the codec: a workflow task
+whose payloads cannot be decoded would be tried for ever, and anybody may send a signal. It is refused where it would be
+trusted, by the payload converter, and treated as foreign JSON where an answer may be just that.
 """
 
 from __future__ import annotations
@@ -13,35 +14,51 @@ import binascii
 import os
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from temporalio.api.common.v1 import Payload
-from temporalio.common import RawValue
-from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
+from temporalio.converter import (
+    ActivitySerializationContext,
+    DataConverter,
+    PayloadCodec,
+    SerializationContext,
+    WithSerializationContext,
+)
 
-from ..workflows._messages import WireModel
-from ._converter import FramedPayloadConverter, with_frames
-from ._errors import NotSealedError
+from ..workflows._messages import SUPERSTEP_ACTIVITY
+from ._converter import with_frames
+from ._place import describe, fits, place_of
+from ._sealed_converter import (
+    ENCODING,
+    KEY_METADATA,
+    NOTES,
+    OF_SUPERSTEP,
+    PLACE_METADATA,
+    REFUSED,
+    SEALED_BY,
+    AcceptingFailureConverter,
+    AcceptingPayloadConverter,
+    SealedFailureConverter,
+)
+from ._sealed_converter import SealedPayloadConverter as SealedPayloadConverter
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_ENCODING = b"binary/encrypted"
-_KEY_METADATA = "encryption-key-id"
-_SEALED_BY = "agent-framework-sealed-by"
-"""Metadata that a payload has only between codec and payload converter: the key that had sealed it."""
 _NONCE_BYTES = 12
 _KEY_SIZES = (16, 24, 32)
 _KEY_ID = re.compile(r"[\w.-]{1,64}")
 KEYS_VARIABLE = "AGENT_FRAMEWORK_TEMPORAL_KEYS"
 
 
-class SealingCodec(PayloadCodec):
-    """Seals payloads with AES-GCM.
+class SealingCodec(PayloadCodec, WithSerializationContext):
+    """Seals payloads with AES-GCM, each for its place: the thread, and whether it is part of a superstep.
 
-    Costs 28 bytes a payload and the key's id. Nonces are random, so a key should seal no more than 2**32 payloads.
+    Costs 28 bytes a payload, the key's id, and about 60 bytes with the thread's id and namespace. Nonces are random, so
+    a key should seal no more than 2**32 payloads. Where the SDK tells no place, in a codec server, what is sealed
+    belongs to none and is trusted nowhere, and everything is opened that a key has sealed.
 
     Args:
         keys: Keys of 16, 24 or 32 random bytes, by id. The first one seals; all of them open. To rotate, give every
@@ -64,6 +81,16 @@ class SealingCodec(PayloadCodec):
         self._ciphers = {key_id: _cipher(key) for key_id, key in keys.items()}
         self._key_id = next(iter(keys))
         self._inner = inner
+        self._context: SerializationContext | None = None
+
+    def with_context(self, context: SerializationContext) -> SealingCodec:
+        """Return the codec for a place; see base class."""
+        codec = copy(self)
+        codec._context = context
+        inner: object = self._inner
+        if isinstance(inner, WithSerializationContext) and isinstance(inner, PayloadCodec):
+            codec._inner = inner.with_context(context)
+        return codec
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """See base class."""
@@ -72,80 +99,85 @@ class SealingCodec(PayloadCodec):
         return [self._seal(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """See base class. What no known key has sealed comes back as it is."""
+        """See base class. What no known key has sealed for this place comes back as it is."""
         opened = [self._open(payload) for payload in payloads]
         if self._inner is None:
             return opened
         found: list[Payload] = []
         for payload in opened:
             # The inner codec sees only what has passed it; of the rest nobody knows what it would make of it.
-            if _SEALED_BY not in payload.metadata:
+            if SEALED_BY not in payload.metadata:
                 found.append(payload)
                 continue
-            key_id = payload.metadata[_SEALED_BY]
-            del payload.metadata[_SEALED_BY]
+            notes = _take_notes(payload)
             for inner in await self._inner.decode([payload]):
-                inner.metadata[_SEALED_BY] = key_id
+                _take_notes(inner)
+                for name, value in notes.items():
+                    inner.metadata[name] = value
                 found.append(inner)
         return found
 
     def _seal(self, payload: Payload) -> Payload:
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._ciphers[self._key_id].encrypt(nonce, payload.SerializeToString(), self._key_id.encode())
-        return Payload(
-            metadata={"encoding": _ENCODING, _KEY_METADATA: self._key_id.encode()},
-            data=nonce + sealed,
-        )
+        place = None if self._context is None else place_of(self._context)
+        key_id = self._key_id.encode()
+        sealed = self._ciphers[self._key_id].encrypt(nonce, payload.SerializeToString(), _bound(key_id, place))
+        found = Payload(metadata={"encoding": ENCODING, KEY_METADATA: key_id}, data=nonce + sealed)
+        if place is not None:
+            found.metadata[PLACE_METADATA] = place
+        return found
 
     def _open(self, payload: Payload) -> Payload:
         found = Payload()
         found.CopyFrom(payload)
-        # Whoever wrote the payload may have claimed that it was sealed.
-        if _SEALED_BY in found.metadata:  # Not pop(): that of a protobuf map takes any key for one that is there.
-            del found.metadata[_SEALED_BY]
-        if payload.metadata.get("encoding") != _ENCODING:
-            return found
-        key_id = payload.metadata.get(_KEY_METADATA, b"")
+        _take_notes(found)  # Whoever wrote the payload may have claimed that it was sealed.
+        if found.metadata.get("encoding") == ENCODING:
+            found = self._unsealed(found)
+        context = self._context
+        if isinstance(context, ActivitySerializationContext) and context.activity_type == SUPERSTEP_ACTIVITY:
+            found.metadata[OF_SUPERSTEP] = b"1"
+        return found
+
+    def _unsealed(self, payload: Payload) -> Payload:
+        """Open a payload in its place; else return it, with a note why no key will ever open it there."""
+        place = payload.metadata.get(PLACE_METADATA)
+        if self._context is not None and (place is None or not fits(place, self._context)):
+            of = "no place" if place is None else describe(place)
+            payload.metadata[REFUSED] = (
+                f"A payload is sealed for {of}, and not for this place, {describe(place_of(self._context))}: somebody "
+                "has copied it here. It is refused."
+            ).encode()
+            return payload
+        key_id = payload.metadata.get(KEY_METADATA, b"")
         cipher = self._ciphers.get(key_id.decode(errors="replace"))
         if cipher is None:
-            return found
+            return payload
         try:
-            opened = cipher.decrypt(payload.data[:_NONCE_BYTES], payload.data[_NONCE_BYTES:], key_id)
+            opened = cipher.decrypt(payload.data[:_NONCE_BYTES], payload.data[_NONCE_BYTES:], _bound(key_id, place))
             inner = Payload.FromString(opened)
         except Exception:  # InvalidTag, ValueError of a short nonce, DecodeError: it is not what we have sealed.
-            return found
-        inner.metadata[_SEALED_BY] = key_id
+            if self._context is not None:
+                payload.metadata[REFUSED] = (
+                    f"A payload says that key {key_id.decode(errors='replace')[:64]!r} has sealed it, and cannot be "
+                    "opened with that key: it was altered, or another key has the same id. It is refused."
+                ).encode()
+            return payload
+        _take_notes(inner)
+        inner.metadata[SEALED_BY] = key_id
         return inner
 
 
-class SealedPayloadConverter(FramedPayloadConverter):
-    """`FramedPayloadConverter` that takes our own models only from payloads that were sealed."""
-
-    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
-        """See base class.
-
-        Raises:
-            NotSealedError: When one would be trusted and no known key has sealed it.
-        """
-        for payload, hint in zip_longest(payloads, (type_hints or [])[: len(payloads)]):
-            if hint is not RawValue:
-                _check(payload, hint)
-        return super().from_payloads(payloads, type_hints)
+def _bound(key_id: bytes, place: bytes | None) -> bytes:
+    """Return what is authenticated with a payload; no key's id has a zero byte."""
+    return key_id if place is None else key_id + b"\0" + place
 
 
-def _check(payload: Payload, hint: Any) -> None:
-    if payload.metadata.get("encoding") == _ENCODING:
-        key_id = payload.metadata.get(_KEY_METADATA, b"").decode(errors="replace")
-        raise NotSealedError(
-            f"A payload says that key {key_id[:64]!r} has sealed it, and cannot be opened: this process does not "
-            "have that key, or the payload was altered. Give it the key that was in use when the run began."
-        )
-    if isinstance(hint, type) and issubclass(hint, WireModel) and _SEALED_BY not in payload.metadata:
-        raise NotSealedError(
-            f"A payload that should hold a {hint.__name__} was not sealed. It was written by a process without keys, "
-            "or by somebody who has none. Give every client and worker of the namespace the same `sealed(keys=...)`; "
-            "for threads from before sealing was on add `accept_unsealed=True`."
-        )
+def _take_notes(payload: Payload) -> dict[str, bytes]:
+    """Take our notes off a payload. Not by pop(): that of a protobuf map takes any key for one that is there."""
+    notes = {name: payload.metadata[name] for name in NOTES if name in payload.metadata}
+    for name in notes:
+        del payload.metadata[name]
+    return notes
 
 
 def sealed(
@@ -154,8 +186,9 @@ def sealed(
     """Return a data converter that seals: `Client.connect(..., data_converter=sealed(keys=keys))`.
 
     For clients and workers alike; both need all keys. Sealed are inputs, results, signals, updates, queries,
-    heartbeats, memos and summaries, and the messages and stack traces of failures. Readable stay thread ids, the names
-    of task queues and error types, search attributes, and when things happen.
+    heartbeats, memos and summaries, and the messages and stack traces of failures; each for its place, so that a copy
+    of it elsewhere is refused. Readable stay thread ids, the names of task queues and error types, search attributes,
+    and when things happen.
 
     Args:
         data_converter: What you use; its codec is applied before sealing, and external storage gets what is sealed.
@@ -171,8 +204,8 @@ def sealed(
     return replace(
         framed,
         payload_codec=SealingCodec(keys, inner=framed.payload_codec),
-        payload_converter_class=framed.payload_converter_class if accept_unsealed else SealedPayloadConverter,
-        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+        payload_converter_class=AcceptingPayloadConverter if accept_unsealed else SealedPayloadConverter,
+        failure_converter_class=AcceptingFailureConverter if accept_unsealed else SealedFailureConverter,
     )
 
 

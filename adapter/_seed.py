@@ -37,7 +37,8 @@ async def begin_from_history(
     try:
         with rpc_errors(client, f"read checkpoint {checkpoint_id!r}"):
             ref = await locator.locate(checkpoint_id)
-            label = await label_of(await load_checkpoint(client, ref))
+            raw = await load_checkpoint(client, ref)
+            label = await label_of(raw)
     except CheckpointNotFoundError:
         storage = hosted.checkpoint_storage if hosted is not None else None
         if hosted is None or storage is None:
@@ -45,7 +46,7 @@ async def begin_from_history(
         await seed_from_storage(run_input, client, thread_id, hosted, storage, checkpoint_id)
         return
     check_label(label, run_input.workflow_name, hosted)
-    run_input.base = ref
+    run_input.base = ref.model_copy(update={"digest": digest(raw)})
     run_input.graph_hash = label.graph_hash
 
 

@@ -13,11 +13,12 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from ..workflows._failure import refuses_start
 from ..workflows._messages import WORKFLOW_TYPE, CheckpointRef
 from ._client import rpc_errors
-from ._errors import CheckpointNotFoundError, StaleCheckpointError, ThreadNotFoundError
-from ._follower import CloseState, read_close
-from ._history import last_commit
+from ._errors import CheckpointNotFoundError, NotSealedError, StaleCheckpointError, ThreadNotFoundError
+from ._follower import Closed, CloseState, read_close
+from ._history import last_commit, start_input, warn_refused
 
 MEMO_WORKFLOW_NAME = "agent_framework_workflow"
 
@@ -48,6 +49,9 @@ async def read_tip(
 ) -> ThreadTip:
     """Read where a thread stands: one round trip, two when its latest run is over.
 
+    A run whose start was refused is no part of the thread: whoever may write to the namespace can start one under any
+    id. Passing over it costs a visibility query.
+
     Args:
         client: A client with our payload converter.
         thread_id: Temporal workflow id.
@@ -60,7 +64,7 @@ async def read_tip(
         StaleCheckpointError: When the latest run is not the one the caller has seen.
     """
     with rpc_errors(client, f"look up thread {thread_id!r}"):
-        description = await _describe(client, thread_id, workflow_name)
+        description, closed = await _latest(client, thread_id, workflow_name)
     if description is None:
         if seen_run_id is None or may_be_gone:
             return NEW
@@ -78,10 +82,10 @@ async def read_tip(
             f"{run_id!r}. Two callers write to one thread. Go on from where it stands with "
             f"`durable.checkpoint({thread_id!r})`, or use a thread of your own."
         )
-    if description.status == WorkflowExecutionStatus.RUNNING:
+    if closed is None:
         return ThreadTip("open", run_id, description.history_length)
     with rpc_errors(client, f"look up the end of thread {thread_id!r}"):
-        return await _closed_tip(client, thread_id, run_id, description.history_length)
+        return await _closed_tip(client, thread_id, run_id, description.history_length, closed)
 
 
 async def _is_same_run(client: Client, seen_run_id: str, latest: WorkflowExecutionDescription) -> bool:
@@ -99,13 +103,13 @@ async def _is_same_run(client: Client, seen_run_id: str, latest: WorkflowExecuti
 
 
 async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> str:
-    """Return the Temporal run id of a thread's latest run; one round trip.
+    """Return the Temporal run id of a thread's latest run; one round trip, two when that is over.
 
     Raises:
         ThreadNotFoundError: When there is no such thread, or the workflow id is something else's.
     """
     with rpc_errors(client, f"look up thread {thread_id!r}"):
-        description = await _describe(client, thread_id, workflow_name)
+        description, _ = await _latest(client, thread_id, workflow_name)
     if description is None:
         raise ThreadNotFoundError(
             f"Thread {thread_id!r} has no run in namespace {client.namespace!r} (any more): it has not begun, was "
@@ -114,46 +118,96 @@ async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> s
     return description.run_id
 
 
-async def _describe(client: Client, thread_id: str, workflow_name: str) -> WorkflowExecutionDescription | None:
+async def _latest(
+    client: Client, thread_id: str, workflow_name: str
+) -> tuple[WorkflowExecutionDescription | None, Closed | None]:
+    """Return the latest run that is part of a thread, and how it ended if it has."""
+    description = await _describe(client, thread_id, None)
+    if description is None:
+        return None, None
+    passed: set[str] = set()
+    while True:
+        closed = None
+        if description.status != WorkflowExecutionStatus.RUNNING and description.workflow_type == WORKFLOW_TYPE:
+            closed = await _read_end(client, thread_id, description.run_id)
+            if await _is_foreign(client, thread_id, description.run_id, closed):
+                passed.add(description.run_id)
+                earlier = await _earlier(client, thread_id, passed)
+                description = await _describe(client, thread_id, earlier) if earlier is not None else None
+                if description is None:
+                    return None, None
+                continue
+        memo = await description.memo()
+        ours = description.workflow_type == WORKFLOW_TYPE
+        owner = memo.get(MEMO_WORKFLOW_NAME) if ours else description.workflow_type
+        if owner != workflow_name:
+            raise ThreadNotFoundError(
+                f"Thread {thread_id!r} belongs to workflow {owner!r}, not to {workflow_name!r}. Choose another thread "
+                "id."
+            )
+        return description, closed
+
+
+async def _is_foreign(client: Client, thread_id: str, run_id: str, closed: Closed) -> bool:
+    """Tell whether a run that is over was never the thread's: its start was refused, or would have been."""
+    if closed.failure is not None:
+        return refuses_start(closed.failure)
+    if closed.result is not None or closed.state == "continued":
+        return False
     try:
-        description = await client.get_workflow_handle(thread_id).describe()
+        await start_input(client, thread_id, run_id)
+    except NotSealedError as error:
+        if error.waits_for_key:
+            raise
+        warn_refused(thread_id, run_id, "The run", error)
+        return True
+    return False
+
+
+async def _earlier(client: Client, thread_id: str, passed: set[str]) -> str | None:
+    """Return the last run of a thread before those that are passed over; a visibility query."""
+    escaped = thread_id.replace("\\", "\\\\").replace("'", "\\'")
+    query = f"WorkflowId = '{escaped}' AND WorkflowType = '{WORKFLOW_TYPE}'"
+    runs = [run async for run in client.list_workflows(query) if run.id == thread_id and run.run_id not in passed]
+    return max(runs, key=lambda run: run.start_time).run_id if runs else None
+
+
+async def _describe(client: Client, thread_id: str, run_id: str | None) -> WorkflowExecutionDescription | None:
+    try:
+        return await client.get_workflow_handle(thread_id, run_id=run_id).describe()
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
         return None
-    memo = await description.memo()
-    owner = memo.get(MEMO_WORKFLOW_NAME) if description.workflow_type == WORKFLOW_TYPE else description.workflow_type
-    if owner != workflow_name:
-        raise ThreadNotFoundError(
-            f"Thread {thread_id!r} belongs to workflow {owner!r}, not to {workflow_name!r}. Choose another thread id."
-        )
-    return description
 
 
-async def _closed_tip(client: Client, thread_id: str, run_id: str, history_length: int) -> ThreadTip:
+async def _read_end(client: Client, thread_id: str, run_id: str) -> Closed:
     events = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(
         event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT
     )
     async for event in events:
-        closed = await read_close(client, event)
-        known = closed.result or closed.failure
-        if known is not None:
-            return ThreadTip(
-                closed.state,
-                run_id,
-                history_length,
-                checkpoint=known.checkpoint,
-                graph_hash=known.graph_hash,
-                next_offset=known.next_offset,
-                in_flight=closed.failure is not None and closed.failure.in_flight,
-            )
-        commit = await last_commit(client, thread_id, run_id)
+        return await read_close(client, thread_id, event)
+    raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history (any more).")
+
+
+async def _closed_tip(client: Client, thread_id: str, run_id: str, history_length: int, closed: Closed) -> ThreadTip:
+    known = closed.result or closed.failure
+    if known is not None:
         return ThreadTip(
             closed.state,
             run_id,
             history_length,
-            checkpoint=commit.checkpoint,
-            graph_hash=commit.graph_hash,
-            next_offset=commit.next_offset,
+            checkpoint=known.checkpoint,
+            graph_hash=known.graph_hash,
+            next_offset=known.next_offset,
+            in_flight=closed.failure is not None and closed.failure.in_flight,
         )
-    raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history (any more).")
+    commit = await last_commit(client, thread_id, run_id)
+    return ThreadTip(
+        closed.state,
+        run_id,
+        history_length,
+        checkpoint=commit.checkpoint,
+        graph_hash=commit.graph_hash,
+        next_offset=commit.next_offset,
+    )

@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from pydantic import ValidationError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 
 from ._messages import CheckpointRef, ErrorDetails, EventRecord, RunFailure, RunOptions, SuperstepFailure
+from ._outcomes import RefusedOutcomeError, superstep_failure
 
 MAX_WORKER_LOSSES = 100
 """Attempts of one superstep beyond `max_attempts`: a lost worker is not the executor's failure."""
 
 
+_OUR_ERRORS = "agent_framework_temporal.adapter._errors"
+_START_REFUSED = "StartRefusedError"
 _DEFAULTS = RunOptions()
 _WAITS = ("retry_initial_interval", "retry_backoff", "retry_maximum_interval")
 
@@ -56,14 +58,15 @@ def heartbeat_timeout(options: RunOptions, executors: list[str] | None) -> timed
     return timedelta(seconds=max([*seconds, *([options.heartbeat_timeout] if plain or not seconds else [])]))
 
 
-def failure_of(error: ActivityError) -> SuperstepFailure:
+def failure_of(error: ActivityError | RefusedOutcomeError) -> SuperstepFailure:
     """Return what the last attempt reported, or what can be said of an attempt that reported nothing."""
+    if isinstance(error, RefusedOutcomeError):
+        return _failed(_OUR_ERRORS, "NotSealedError", f"The outcome of a superstep is refused: {error}")
     cause = error.cause
-    if isinstance(cause, ApplicationError) and cause.details:
-        try:
-            return SuperstepFailure.model_validate(cause.details[0])
-        except ValidationError:
-            pass  # An error raised before the activity's own code: its message is all there is.
+    if isinstance(cause, ApplicationError):
+        reported = superstep_failure(cause)
+        if reported is not None:
+            return reported
     if isinstance(cause, TimeoutError):
         message = f"Superstep timed out ({cause.type.name if cause.type else 'unknown'}): {cause.message}"
         name = "TimeoutError"
@@ -103,7 +106,17 @@ def run_error(
 
 def expiry_of(message: str) -> SuperstepFailure:
     """Return the failure of a run whose request nobody has answered by its deadline."""
-    return _failed("agent_framework_temporal.adapter._errors", "RequestExpiredError", message)
+    return _failed(_OUR_ERRORS, "RequestExpiredError", message)
+
+
+def start_refusal(message: str) -> SuperstepFailure:
+    """Return the failure of a run whose start is refused."""
+    return _failed(_OUR_ERRORS, _START_REFUSED, message)
+
+
+def refuses_start(failure: SuperstepFailure | RunFailure) -> bool:
+    """Tell whether a run failed because its start was refused: it is then no part of its thread."""
+    return (failure.error_module, failure.error_type) == (_OUR_ERRORS, _START_REFUSED)
 
 
 def _failed(module: str, name: str, message: str) -> SuperstepFailure:

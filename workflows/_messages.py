@@ -20,6 +20,8 @@ RETRY_SIGNAL = "retry"
 EVENTS_QUERY = "events"
 STATUS_QUERY = "status"
 PENDING_REQUESTS_QUERY = "pending_requests"
+REFUSED_FAILURE = "agent_framework_temporal.NotSealed"
+"""Type of a failure that somebody has reported who has no key; its text says so."""
 MIRROR_RECORDS = frozenset({"mirror_behind", "mirror_caught_up"})
 """Event records of ours that tell of a mirror; `data` is its name, `error` why it does not take checkpoints."""
 
@@ -37,6 +39,8 @@ class WireModel(BaseModel):
 
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
     _left_out: ClassVar[tuple[Any, ...]] = (None,)
+    sealed_as: ClassVar[frozenset[str] | None] = None
+    """Names of the models it may be read from where payloads are sealed; its own where there is none."""
 
     @model_serializer(mode="wrap")
     def _without_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -66,6 +70,9 @@ class CheckpointRef(WireModel):
     thread_id: str
     run_id: str
     checkpoint_id: str
+    digest: str | None = None
+    """See `CheckpointFacts.digest`: says which bytes are meant, so that nothing else is ever taken for them. Without it
+    they are read from history, never from a cache."""
 
 
 class CheckpointFacts(WireModel):
@@ -338,7 +345,13 @@ class SuperstepInput(WireModel):
     superstep; `store` runs nothing and only stores `base` whole; `upgrade` only asks whether the current version of
     `deployment` takes the run over."""
     deployment: str | None = None
+    superstep_id: str | None = None
+    """Names this superstep within its thread; only an outcome that answers it is taken."""
+    refused: str | None = None
+    """The superstep that this one repeats, as its outcome was refused; readers skip that outcome."""
     base: CheckpointRef | None = None
+    seeded: bool = False
+    """Whether `base` lies in the run's own input, which nobody has checked yet."""
     graph_hash: str | None = None
     discard_in_flight: bool = False
     responses: list[ResponseInput] | None = None
@@ -372,6 +385,8 @@ class SuperstepOutcome(Framed):
 
     _left_out: ClassVar[tuple[Any, ...]] = (None, [], {})
     version: int = 1
+    answers: str | None = None
+    """`SuperstepInput.superstep_id` of the superstep it is the outcome of."""
     events: list[EventRecord] = Field(default_factory=list)
     attempt: int = 1
     checkpoint: CheckpointFacts | None = None
@@ -385,6 +400,8 @@ class LiveWindow(Framed):
     """Heartbeat details of a running superstep: its newest events, numbered as they will be if this attempt commits."""
 
     version: int = 1
+    answers: str | None = None
+    """`SuperstepInput.superstep_id` of the superstep that beats."""
     attempt: int
     offset: int | None = None
     """The superstep's `SuperstepInput.offset`: says which one it is, as a reader may not have seen it begin yet."""

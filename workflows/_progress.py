@@ -32,6 +32,7 @@ class Progress:
 
     def __init__(self, run_input: RunInput) -> None:
         self.checkpoint = run_input.base if run_input.base_facts is None else _ref(run_input.base_facts)
+        self._seeded = run_input.base_facts is not None
         self.graph_hash = run_input.graph_hash
         self.superstep = 0
         self.executors: list[str] = []
@@ -41,6 +42,7 @@ class Progress:
         self.outputs: list[Any] = []
         self._outputs_bytes = 0
         self._committed = False
+        self._scheduled = 0
         self._chain_length = 0
         self._chain_bytes = 0
 
@@ -66,6 +68,7 @@ class Progress:
         self.checkpoint = _ref(facts)
         self.graph_hash = facts.graph_hash
         self._committed = True
+        self._seeded = False
         self.supersteps += step.mode != "store"
         self.superstep = facts.superstep
         self.executors = result.next_executors
@@ -79,17 +82,24 @@ class Progress:
         """Take over the checkpoint that a failed superstep had entered with, if it stored one."""
         if failure.checkpoint is not None:
             self.checkpoint = _ref(failure.checkpoint)
+            self._seeded = False
             self.graph_hash = failure.checkpoint.graph_hash
 
     def step_fields(self) -> dict[str, Any]:
         """Return the fields of the next superstep's input that say what it goes on from."""
         return {
             "base": self.checkpoint,
+            "seeded": self._seeded,
             "graph_hash": self.graph_hash,
             "keyframe": not self._committed,
             "chain_length": self._chain_length,
             "chain_bytes": self._chain_bytes,
         }
+
+    def next_superstep_id(self) -> str:
+        """Name a superstep that is about to be scheduled, or scheduled again, within its thread."""
+        self._scheduled += 1
+        return f"{workflow.info().run_id[-12:]}.{self._scheduled}"
 
     def summary(self, step: SuperstepInput) -> str:
         """Return what the Web UI shows of a superstep."""
@@ -118,4 +128,6 @@ class Progress:
 
 def _ref(facts: CheckpointFacts) -> CheckpointRef:
     info = workflow.info()
-    return CheckpointRef(thread_id=info.workflow_id, run_id=info.run_id, checkpoint_id=facts.checkpoint_id)
+    return CheckpointRef(
+        thread_id=info.workflow_id, run_id=info.run_id, checkpoint_id=facts.checkpoint_id, digest=facts.digest
+    )

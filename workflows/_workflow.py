@@ -18,7 +18,15 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from ._attributes import Attributes
     from ._details import current_details
-    from ._failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, retry_policy, run_error
+    from ._failure import (
+        executor_rules,
+        expiry_of,
+        failure_of,
+        heartbeat_timeout,
+        refuses_start,
+        retry_policy,
+        run_error,
+    )
     from ._growth import Growth
     from ._log import EventLog
     from ._messages import (
@@ -40,10 +48,12 @@ with workflow.unsafe.imports_passed_through():
         SuperstepInput,
         SuperstepResult,
     )
+    from ._outcomes import RefusedOutcomeError, check_failure, note_refused, read_result
     from ._pause import Pause, retry_mode
     from ._progress import Progress
     from ._requests import RequestExpiredError, Requests
     from ._signals import RejectedAnswerError
+    from ._start import NO_START, read_start
     from ._upgrade import Upgrade
 
 TIMEOUT_GRACE = timedelta(seconds=30)
@@ -61,7 +71,8 @@ class AgentFrameworkWorkflow:
     """
 
     @workflow.init
-    def __init__(self, run_input: RunInput) -> None:
+    def __init__(self, start: RawValue = NO_START) -> None:
+        run_input, self._refusal = read_start(start)
         self._input = run_input
         continued = run_input.continued
         self._log = EventLog(continued.events[0].offset if continued and continued.events else run_input.next_offset)
@@ -80,13 +91,18 @@ class AgentFrameworkWorkflow:
             self._take_over(continued)
 
     @workflow.run
-    async def run(self, run_input: RunInput) -> RunResult:
+    async def run(self, start: RawValue = NO_START) -> RunResult:
         """Run supersteps until idle.
 
+        Args:
+            start: A `RunInput`; what it may say is in `_start`.
+
         Raises:
-            ApplicationError: When a superstep failed for good; its detail is a `RunFailure`.
+            ApplicationError: When a superstep failed for good, or the start is refused; its detail is a `RunFailure`.
         """
-        step = await self._first_step(run_input)
+        if self._refusal is not None:
+            raise self._refusal
+        step = await self._first_step(self._input)
         while True:
             result = await self._superstep(step)
             if result.state == "idle":
@@ -134,7 +150,7 @@ class AgentFrameworkWorkflow:
         step.deployment = self._upgrade.deployment()
         try:
             result = await self._execute(step)
-        except ActivityError as error:
+        except (ActivityError, RefusedOutcomeError) as error:
             if is_cancelled_exception(error):
                 raise
             result = None
@@ -288,7 +304,7 @@ class AgentFrameworkWorkflow:
             try:
                 result = await self._execute(step)
                 break
-            except ActivityError as error:
+            except (ActivityError, RefusedOutcomeError) as error:
                 if is_cancelled_exception(error):
                     raise
                 step = await self._fail(step, error)
@@ -304,18 +320,41 @@ class AgentFrameworkWorkflow:
         return result
 
     async def _execute(self, step: SuperstepInput) -> SuperstepResult:
+        """Run a superstep, and again where its outcome is refused."""
+        refused = 0
+        while True:
+            try:
+                return await self._schedule(step)
+            except RefusedOutcomeError as error:
+                refused += 1
+                pause = note_refused(refused, error)
+                if pause is None:
+                    raise
+                step.refused = step.superstep_id
+                if pause:
+                    await workflow.sleep(pause)
+
+    async def _schedule(self, step: SuperstepInput) -> SuperstepResult:
         options = self._input.options
-        result: SuperstepResult = await workflow.execute_activity(
-            SUPERSTEP_ACTIVITY,
-            step,
-            result_type=SuperstepResult,
-            start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + TIMEOUT_GRACE,
-            heartbeat_timeout=heartbeat_timeout(options, self._progress.executors if step.mode == "continue" else None),
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            retry_policy=retry_policy(options),
-            summary=self._progress.summary(step),
-        )
-        return result
+        step.superstep_id = self._progress.next_superstep_id()
+        try:
+            # Decoded here: an error in the SDK would fail the workflow task.
+            result: RawValue | None = await workflow.execute_activity(
+                SUPERSTEP_ACTIVITY,
+                step,
+                result_type=RawValue,
+                start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + TIMEOUT_GRACE,
+                heartbeat_timeout=heartbeat_timeout(
+                    options, self._progress.executors if step.mode == "continue" else None
+                ),
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                retry_policy=retry_policy(options),
+                summary=self._progress.summary(step),
+            )
+        except ActivityError as error:
+            check_failure(error, step)
+            raise
+        return read_result(result, step)
 
     def _commit(self, step: SuperstepInput, result: SuperstepResult) -> None:
         self._requests.taken(step, result)
@@ -352,13 +391,15 @@ class AgentFrameworkWorkflow:
         self._enter("idle")
         return self._progress.result(self._log.next_offset)
 
-    async def _fail(self, step: SuperstepInput, error: ActivityError) -> SuperstepInput:
+    async def _fail(self, step: SuperstepInput, error: ActivityError | RefusedOutcomeError) -> SuperstepInput:
         """End the run with the framework's own events and error, or pause it; the last good checkpoint stays usable.
 
         Returns:
             What to run when the pause is over.
         """
         failure = failure_of(error)
+        if refuses_start(failure):
+            raise run_error(failure, None, None, 0) from error
         self._requests.failed(step, failure)
         self._progress.enter(failure)
         if not self._input.options.pause_on_failure:
