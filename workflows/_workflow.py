@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from ._arrivals import Arrivals, unpack
     from ._attributes import Attributes
     from ._details import current_details
     from ._failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, retry_policy, run_error
@@ -42,8 +43,10 @@ with workflow.unsafe.imports_passed_through():
     )
     from ._pause import Pause, retry_mode
     from ._progress import Progress
+    from ._queries import integers
     from ._requests import RequestExpiredError, Requests
     from ._signals import RejectedAnswerError
+    from ._start import read_start
     from ._upgrade import Upgrade
 
 TIMEOUT_GRACE = timedelta(seconds=30)
@@ -61,7 +64,8 @@ class AgentFrameworkWorkflow:
     """
 
     @workflow.init
-    def __init__(self, run_input: RunInput) -> None:
+    def __init__(self, argument: RawValue) -> None:
+        run_input = read_start(argument)
         self._input = run_input
         continued = run_input.continued
         self._log = EventLog(continued.events[0].offset if continued and continued.events else run_input.next_offset)
@@ -70,6 +74,7 @@ class AgentFrameworkWorkflow:
         self._growth = Growth(run_input.options)
         self._attributes = Attributes(enabled=run_input.options.search_attributes, fresh=continued is None)
         self._pause = Pause()
+        self._arrivals = Arrivals(self._requests, self._pause, self._growth)
         self._upgrade = Upgrade()
         self._state: RunState = "running"
         self._progress = Progress(run_input)
@@ -80,13 +85,17 @@ class AgentFrameworkWorkflow:
             self._take_over(continued)
 
     @workflow.run
-    async def run(self, run_input: RunInput) -> RunResult:
+    async def run(self, argument: RawValue) -> RunResult:
         """Run supersteps until idle.
+
+        Args:
+            argument: A `RunInput`, which is decoded when the workflow is made.
 
         Raises:
             ApplicationError: When a superstep failed for good; its detail is a `RunFailure`.
         """
-        step = await self._first_step(run_input)
+        del argument
+        step = await self._first_step(self._input)
         while True:
             result = await self._superstep(step)
             if result.state == "idle":
@@ -96,7 +105,7 @@ class AgentFrameworkWorkflow:
             else:
                 if await self._may_upgrade():
                     self._continue_as_new(waiting=False, upgrade=True)
-                if self._growth.is_over(self._progress.supersteps):
+                if self._growth.is_over(self._progress.supersteps) and self._arrivals.are_read:
                     self._continue_as_new(waiting=False)
                 step = self._step("continue")
 
@@ -116,7 +125,7 @@ class AgentFrameworkWorkflow:
         self._enter("waiting")
         self._growth.pause()
         try:
-            ready = await self._requests.wait(self._growth.is_flooded)
+            ready = await self._requests.wait(self._is_flooded, lambda: self._growth.look_again)
         except RequestExpiredError as error:
             self._expire(error)
         if not ready:
@@ -126,9 +135,12 @@ class AgentFrameworkWorkflow:
             self._continue_as_new(waiting=True, upgrade=True)
         return self._responses_step(self._answers.take())
 
+    def _is_flooded(self) -> bool:
+        return self._growth.is_flooded() and self._arrivals.are_read
+
     async def _may_upgrade(self) -> bool:
         """Tell whether the run should move to another worker deployment version; asks its own version's worker."""
-        if not self._upgrade.is_wanted(self._progress.supersteps):
+        if not self._upgrade.is_wanted(self._progress.supersteps) or not self._arrivals.are_read:
             return False
         step = self._step("upgrade")
         step.deployment = self._upgrade.deployment()
@@ -138,12 +150,15 @@ class AgentFrameworkWorkflow:
             if is_cancelled_exception(error):
                 raise
             result = None
+        _raise_if_cancelled()
         if result is None or not result.upgrade:
             self._upgrade.refuse(self._progress.supersteps)
             return False
         return True
 
     def _continue_as_new(self, *, waiting: bool, upgrade: bool = False) -> NoReturn:
+        _raise_if_cancelled()  # The next run would not know.
+        self._requests.flush()
         continued = ContinuedRun(
             previous_run_id=workflow.info().run_id,
             waiting=waiting,
@@ -185,11 +200,10 @@ class AgentFrameworkWorkflow:
         `{"request_id": ..., "response": ..., "responder"?: ...}`; `{"request_ids": [...], "responder"?: ...}`. Never
         fails the run: what is wrong is logged. A dynamic handler, as the SDK fails the workflow task for ever when a
         named one gets too many arguments, drops without a trace what is no JSON, and keeps signals of unknown names in
-        memory.
+        memory. The worker hands over together what came together.
         """
-        self._growth.signalled(arguments)
-        if not self._pause.signal(name):
-            self._requests.signal(name, arguments, busy=self._busy)
+        for signal, given in unpack(name, arguments):
+            self._arrivals.signal(signal, given, busy=lambda: self._busy)
 
     @workflow.update(dynamic=True)
     def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt:
@@ -220,8 +234,13 @@ class AgentFrameworkWorkflow:
             raise error.to_failure() from None  # A cause would say it all once more.
 
     @workflow.query(name=EVENTS_QUERY, description="Event records with an offset greater than `after` (-1: all).")
-    def events(self, after: int = -1, limit: int = 500) -> EventPage:
-        """Return a page of the event log; at most `limit` records and about 1 MB."""
+    def events(self, *arguments: Any) -> EventPage:
+        """Return a page of the event log: `events(after=-1, limit=500)`; at most `limit` records and about 1 MB.
+
+        Raises:
+            ApplicationError: When the arguments are others.
+        """
+        after, limit = integers(EVENTS_QUERY, arguments, after=-1, limit=500)
         return EventPage(
             run_id=workflow.info().run_id,
             state=self._state,
@@ -231,8 +250,13 @@ class AgentFrameworkWorkflow:
         )
 
     @workflow.query(name=STATUS_QUERY, description="Where this thread stands.")
-    def status(self) -> RunStatus:
-        """Return state, superstep, last checkpoint and the ids of pending requests."""
+    def status(self, *arguments: Any) -> RunStatus:
+        """Return state, superstep, last checkpoint and the ids of pending requests.
+
+        Raises:
+            ApplicationError: When there are arguments.
+        """
+        integers(STATUS_QUERY, arguments)
         info = workflow.info()
         return RunStatus(
             workflow_name=self._input.workflow_name,
@@ -249,8 +273,13 @@ class AgentFrameworkWorkflow:
         )
 
     @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
-    def pending_requests(self) -> list[PendingRequest]:
-        """Return every pending request with its data, JSON schemas, deadline and refused answers."""
+    def pending_requests(self, *arguments: Any) -> list[PendingRequest]:
+        """Return every pending request with its data, JSON schemas, deadline and refused answers.
+
+        Raises:
+            ApplicationError: When there are arguments.
+        """
+        integers(PENDING_REQUESTS_QUERY, arguments)
         return self._requests.pending
 
     def _step(self, mode: str) -> SuperstepInput:
@@ -285,6 +314,7 @@ class AgentFrameworkWorkflow:
 
     async def _superstep(self, step: SuperstepInput) -> SuperstepResult:
         while True:
+            _raise_if_cancelled()
             try:
                 result = await self._execute(step)
                 break
@@ -298,9 +328,8 @@ class AgentFrameworkWorkflow:
         except RequestExpiredError as expired:
             self._expire(expired)
         self._show()
-        if result.state != "idle" and workflow.cancellation_reason() is not None:
-            # The superstep ended before its activity heard of it; nothing else would.
-            raise asyncio.CancelledError
+        if result.state != "idle":
+            _raise_if_cancelled()
         return result
 
     async def _execute(self, step: SuperstepInput) -> SuperstepResult:
@@ -361,7 +390,8 @@ class AgentFrameworkWorkflow:
         failure = failure_of(error)
         self._requests.failed(step, failure)
         self._progress.enter(failure)
-        if not self._input.options.pause_on_failure:
+        # Temporal tells once that a run is cancelled, so one that paused now would not hear of it.
+        if not self._input.options.pause_on_failure or workflow.cancellation_reason() is not None:
             self._end(failure, error)
         self._pause.begin(failure)
         self._tell(failure, "paused")
@@ -385,3 +415,13 @@ class AgentFrameworkWorkflow:
     def _end(self, failure: SuperstepFailure, cause: Exception) -> NoReturn:
         self._tell(failure, "failed")
         raise run_error(failure, self._progress.checkpoint, self._progress.graph_hash, self._log.next_offset) from cause
+
+
+def _raise_if_cancelled() -> None:
+    """End a run whose cancellation was not felt: the activity it waited for ended before it heard of it, or ignored it.
+
+    Raises:
+        CancelledError: Which ends the run as cancelled.
+    """
+    if workflow.cancellation_reason() is not None:
+        raise asyncio.CancelledError
