@@ -11,7 +11,7 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
 from temporalio.plugin import SimplePlugin
-from temporalio.worker import WorkerConfig, WorkflowRunner
+from temporalio.worker import ReplayerConfig, WorkerConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from ..activities._cache import DEFAULT_BYTES, CheckpointCache
@@ -26,6 +26,8 @@ from ._deployment import publish_graphs
 from ._errors import HostingError
 from ._hosting import HostedWorkflow, WorkflowEntry, host_all, is_workflow
 from ._mirror import MirrorEntry
+from ._packing import packing
+from ._reading import reading, reading_client
 
 _PASSED_THROUGH = ("pydantic", "pydantic_core", "jsonschema_rs", "agent_framework_temporal")
 """Modules the sandbox takes from outside: pydantic and jsonschema_rs for speed, ours because the wire models must be
@@ -135,11 +137,17 @@ class AgentFrameworkPlugin(SimplePlugin):
             config["sticky_queue_schedule_to_start_timeout"] = _STICKY_TIMEOUT
         if config.get("max_heartbeat_throttle_interval") == _SDK_HEARTBEAT_THROTTLE:
             config["max_heartbeat_throttle_interval"] = _HEARTBEAT_THROTTLE
-        config["client"] = framed_client(config["client"])
+        config["client"] = reading_client(framed_client(config["client"]))
         self._deployment = None
         deployment = config.get("deployment_config")
         if self._entries and deployment is not None and deployment.use_worker_versioning:
             self._deployment = (config["client"], deployment.version)
+        return config
+
+    def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
+        """See base class."""
+        config = super().configure_replayer(config)
+        config["data_converter"] = reading(with_frames(config.get("data_converter")))
         return config
 
     @asynccontextmanager
@@ -164,5 +172,6 @@ def _with_passthrough(runner: WorkflowRunner | None) -> WorkflowRunner:
     if runner is None:
         runner = SandboxedWorkflowRunner()
     if isinstance(runner, SandboxedWorkflowRunner):
-        return dataclasses.replace(runner, restrictions=runner.restrictions.with_passthrough_modules(*_PASSED_THROUGH))
-    return runner
+        restrictions = runner.restrictions.with_passthrough_modules(*_PASSED_THROUGH)
+        runner = dataclasses.replace(runner, restrictions=restrictions)
+    return packing(runner)

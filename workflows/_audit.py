@@ -17,6 +17,9 @@ MAX_REJECTED = 10
 """Records of one batch that is rejected whole: a signal of a thousand answers must not push everything else out."""
 MAX_DEFERRED = 1_000
 """Records that wait for a superstep; what comes beyond is counted."""
+MAX_TOLD = 1_000
+"""Refusals that a run tells one by one; what comes beyond is counted: nobody reads the trail of a flood, and each
+record pushes another out of the event log."""
 
 
 class Audit:
@@ -31,6 +34,7 @@ class Audit:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._deferred: list[EventRecord] = []
+        self._told = 0
         self._untold = 0
 
     def answered(self, answer: ResponseInput, request: PendingRequest | None, error: str | None) -> None:
@@ -56,7 +60,7 @@ class Audit:
 
     def rejected(self, answer: RespondSignal, error: str) -> None:
         """Tell of an answer that no superstep took."""
-        self._defer(
+        self._refuse(
             EventRecord(
                 offset=0,
                 type="response_rejected",
@@ -70,31 +74,41 @@ class Audit:
 
     def malformed(self, error: str) -> None:
         """Tell of a signal that is no answer."""
-        self._defer(EventRecord(offset=0, type="response_rejected", at=workflow.now().isoformat(), error=error))
+        self._refuse(_refused(error))
 
     def request(self, kind: str, request: PendingRequest, data: Any = None) -> None:
         """Tell of a request that was reminded of, has expired, or went with another that was cancelled."""
         record = _record(kind, request)
         record.data = data
-        self._defer(record)
+        self._deferred.append(record)
 
-    def _defer(self, record: EventRecord) -> None:
-        # A caller of the facade waits for its verdict, so that is always told.
-        if len(self._deferred) < MAX_DEFERRED or record.call_id is not None:
+    def _refuse(self, record: EventRecord) -> None:
+        # A caller of the facade waits for its verdict, so that is told while there is room.
+        waited_for = record.call_id is not None
+        self._told += not waited_for
+        room = 2 * MAX_DEFERRED if waited_for else MAX_DEFERRED
+        if len(self._deferred) < room and (waited_for or self._told <= MAX_TOLD):
             self._deferred.append(record)
         else:
             self._untold += 1
 
-    def flush(self) -> None:
-        """Write what waits; only between supersteps."""
+    def flush(self, *, counted: bool = False) -> None:
+        """Write what waits; only between supersteps.
+
+        Args:
+            counted: Write also how many were only counted, whether or not they are many.
+        """
         for record in self._deferred:
             self._log.append(record)
         self._deferred.clear()
-        if self._untold:
-            error = f"{self._untold:,} more answers and signals were rejected while the superstep ran."
+        if self._untold and (counted or self._untold >= MAX_TOLD):
+            error = f"{self._untold:,} more answers and signals were refused."
             self._untold = 0
-            self.malformed(error)
-            self.flush()
+            self._log.append(_refused(error))
+
+
+def _refused(error: str) -> EventRecord:
+    return EventRecord(offset=0, type="response_rejected", at=workflow.now().isoformat(), error=error)
 
 
 def _record(kind: str, request: PendingRequest | None) -> EventRecord:

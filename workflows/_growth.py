@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -15,9 +16,13 @@ MAX_WAITING_EVENTS = 1_000
 
 MAX_SIGNAL_BYTES = 256 * 1024
 MAX_SIGNALS = 500
-"""A run that has got so much continues as new at a pause, however small its history is. The server takes no
-continue-as-new while another signal comes in, and the worker then replays the run: the less there is to replay, the
-sooner one gets through a flood, before the history has grown to where the server ends the run (50 MB)."""
+"""A run that has got so much continues as new at a pause, however small its history is."""
+CALM_SIGNALS = 3
+"""A workflow task that brings more of them is in the middle of a flood. The server takes no continue-as-new while
+another signal comes in; the worker then has to replay the run, and while it does more of them come than the server
+keeps for it (100, or 2 MB). A flood is outrun by handling it as it comes, and continued from in its first lull."""
+LULL = timedelta(seconds=1)
+"""After so long a run that should continue as new looks again."""
 
 
 class Growth:
@@ -32,16 +37,30 @@ class Growth:
         self._first: tuple[int, int] | None = None
         self._signals = 0
         self._signal_bytes = 0
+        self._task = -1
+        self._signals_of_task = 0
+        self._exhausted = False
 
     def is_over(self, supersteps: int) -> bool:
         """Tell whether a run should continue as new at its next superstep."""
         limit = self._options.supersteps_per_run
-        return self._is_large() or self._is_signalled() or (limit is not None and supersteps >= limit)
+        over = self._is_large() or self._is_signalled() or (limit is not None and supersteps >= limit)
+        return over and self._is_calm()
 
-    def signalled(self, arguments: Sequence[RawValue]) -> None:
-        """Note a signal, or an update that was accepted, whatever is in it."""
+    def signalled(self, arguments: Sequence[RawValue]) -> int:
+        """Note a signal, or an update that was accepted, whatever is in it; returns its size."""
+        size = sum(argument.payload.ByteSize() for argument in arguments)
         self._signals += 1
-        self._signal_bytes += sum(argument.payload.ByteSize() for argument in arguments)
+        self._signal_bytes += size
+        task = workflow.info().get_current_history_length()  # It names the workflow task, in a replay too.
+        if task != self._task:
+            self._task, self._signals_of_task = task, 0
+        self._signals_of_task += 1
+        return size
+
+    def exhausted(self) -> None:
+        """Note that the run takes no more of something until it continues as new."""
+        self._exhausted = True
 
     def pause(self) -> None:
         """Note where the run stands at its first pause.
@@ -55,6 +74,14 @@ class Growth:
 
     def is_flooded(self) -> bool:
         """Tell whether a run that waits should continue as new: answers, or what is none, have made it grow."""
+        return self._has_grown() and self._is_calm()
+
+    @property
+    def look_again(self) -> timedelta | None:
+        """When to ask `is_flooded` once more, if nothing else comes: in a lull no signal wakes the run."""
+        return LULL if self._has_grown() else None
+
+    def _has_grown(self) -> bool:
         if self._is_signalled():
             return True
         if self._first is None or not self._is_large():
@@ -64,8 +91,11 @@ class Growth:
         grown = info.get_current_history_size() - size > MAX_WAITING_BYTES
         return grown or info.get_current_history_length() - length > MAX_WAITING_EVENTS
 
+    def _is_calm(self) -> bool:
+        return self._task != workflow.info().get_current_history_length() or self._signals_of_task <= CALM_SIGNALS
+
     def _is_signalled(self) -> bool:
-        return self._signals > MAX_SIGNALS or self._signal_bytes > MAX_SIGNAL_BYTES
+        return self._exhausted or self._signals > MAX_SIGNALS or self._signal_bytes > MAX_SIGNAL_BYTES
 
     def _is_large(self) -> bool:
         info = workflow.info()

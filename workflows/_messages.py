@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import to_json
 
 WORKFLOW_TYPE = "AgentFrameworkWorkflow"
@@ -22,9 +30,21 @@ STATUS_QUERY = "status"
 PENDING_REQUESTS_QUERY = "pending_requests"
 REFUSED_FAILURE = "agent_framework_temporal.NotSealed"
 """Type of a failure that somebody has reported who has no key; its text says so."""
+MAX_SECONDS = 10 * 366 * 24 * 3600.0
+"""The longest duration anybody may ask for: longer ones do not fit what Temporal computes with."""
+MAX_ATTEMPTS = 1_000_000
+MAX_NAME = 1_000
+"""Characters of a name, a workflow id, a key: what runs carry in each step."""
 MIRROR_RECORDS = frozenset({"mirror_behind", "mirror_caught_up"})
 """Event records of ours that tell of a mirror; `data` is its name, `error` why it does not take checkpoints."""
 
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
+HeartbeatSeconds = Annotated[float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=False)]
+"""A busy worker needs a second to send one."""
+Factor = Annotated[float, Field(ge=1, le=MAX_ATTEMPTS, allow_inf_nan=False)]
+Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
+Count = Annotated[int, Field(ge=1, le=2**53)]
+Name = Annotated[str, Field(max_length=MAX_NAME)]
 RunState = Literal["running", "waiting", "paused", "idle", "failed"]
 DeadlineAction = Literal["fail", "cancel", "default"]
 
@@ -67,9 +87,9 @@ class Framed(WireModel):
 class CheckpointRef(WireModel):
     """Where a checkpoint lies: a Temporal workflow id, a run of it, and the framework's checkpoint id."""
 
-    thread_id: str
-    run_id: str
-    checkpoint_id: str
+    thread_id: Name
+    run_id: Name
+    checkpoint_id: Name
     digest: str | None = None
     """See `CheckpointFacts.digest`: says which bytes are meant, so that nothing else is ever taken for them. Without it
     they are read from history, never from a cache."""
@@ -78,19 +98,19 @@ class CheckpointRef(WireModel):
 class CheckpointFacts(WireModel):
     """What is known of a checkpoint without decoding it."""
 
-    checkpoint_id: str
-    previous_checkpoint_id: str | None = None
-    base_checkpoint_id: str | None = None
+    checkpoint_id: Name
+    previous_checkpoint_id: Name | None = None
+    base_checkpoint_id: Name | None = None
     """The checkpoint the frame is a patch against; None for a keyframe."""
     superstep: int
-    digest: str
+    digest: Name
     """BLAKE2b of the raw checkpoint, 16 bytes as hexadecimal."""
     size_bytes: int
     """Raw size."""
     frame_bytes: int
     """Size in history."""
-    graph_hash: str
-    timestamp: str
+    graph_hash: Name
+    timestamp: Name
 
 
 class EntryFacts(WireModel):
@@ -248,8 +268,8 @@ class RespondReceipt(WireModel):
 class RequestRule(WireModel):
     """When to remind of a request and what to do about it at last; durations in seconds."""
 
-    remind_after: float | None = None
-    deadline: float | None = None
+    remind_after: Seconds | None = None
+    deadline: Seconds | None = None
     on_deadline: DeadlineAction = "fail"
     default: Value | None = None
 
@@ -257,27 +277,30 @@ class RequestRule(WireModel):
 class ExecutorRule(WireModel):
     """What differs for one executor from the options of its run; durations in seconds."""
 
-    timeout: float | None = None
+    timeout: Seconds | None = None
     """Of one invocation."""
-    heartbeat_timeout: float | None = None
-    max_attempts: int | None = None
-    retry_initial_interval: float | None = None
-    retry_backoff: float | None = None
-    retry_maximum_interval: float | None = None
+    heartbeat_timeout: HeartbeatSeconds | None = None
+    max_attempts: Attempts | None = None
+    retry_initial_interval: Seconds | None = None
+    retry_backoff: Factor | None = None
+    retry_maximum_interval: Seconds | None = None
 
 
 class RunOptions(WireModel):
-    """Options of a run that the workflow acts on; all durations in seconds."""
+    """Options of a run that the workflow acts on; all durations in seconds.
 
-    superstep_timeout: float = 24 * 3600.0
-    heartbeat_timeout: float = 10.0
-    max_attempts: int = 3
-    retry_initial_interval: float = 1.0
-    retry_backoff: float = 2.0
-    retry_maximum_interval: float = 60.0
-    history_bytes_per_run: int = 4_000_000
-    supersteps_per_run: int | None = None
-    mirror: str | None = None
+    Bounded: with a value that Temporal refuses, the run would be stuck at its first step.
+    """
+
+    superstep_timeout: Seconds = 24 * 3600.0
+    heartbeat_timeout: HeartbeatSeconds = 10.0
+    max_attempts: Attempts = 3
+    retry_initial_interval: Seconds = 1.0
+    retry_backoff: Factor = 2.0
+    retry_maximum_interval: Seconds = 60.0
+    history_bytes_per_run: Count = 4_000_000
+    supersteps_per_run: Count | None = None
+    mirror: Name | None = None
     """Name of the worker's mirror that takes a copy of each checkpoint."""
     requests: dict[str, RequestRule] = Field(default_factory=dict)
     """By request id, executor id, or request type; `*` is for all others."""
@@ -286,7 +309,13 @@ class RunOptions(WireModel):
     pause_on_failure: bool = False
     """Stay open after a failure and wait for signal `retry`."""
     search_attributes: bool = False
-    """Whether the namespace knows our search attributes; a run that upserts one it does not know is stuck."""
+    """Whether the run shows where it stands in our search attributes, if it was started with them."""
+
+    @model_validator(mode="after")
+    def _check_intervals(self) -> RunOptions:
+        if self.retry_maximum_interval < self.retry_initial_interval:
+            raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`")
+        return self
 
 
 class ContinuedRun(WireModel):
@@ -300,7 +329,7 @@ class ContinuedRun(WireModel):
     answering: list[str] = Field(default_factory=list)
     """Request ids the current run of the framework workflow was given responses for."""
     pending: list[PendingRequest] = Field(default_factory=list)
-    queued: list[list[RespondSignal]] = Field(default_factory=list)
+    queued: list[Annotated[list[RespondSignal], Field(fail_fast=True)]] = Field(default_factory=list)
     early: list[RespondSignal] = Field(default_factory=list)
     answered: list[str] = Field(default_factory=list)
     outputs: list[Any] = Field(default_factory=list)
@@ -312,25 +341,25 @@ class RunInput(Framed):
     """Argument of the generic workflow: one run of a thread."""
 
     version: int = 1
-    workflow_name: str
+    workflow_name: Name
     mode: Literal["message", "responses", "cancel", "resume", "continue"]
     """`message`: a new message for the start executor; `responses`: to requests pending in `base`; `cancel`: requests
     pending in `base`; `resume`: go on from `base` as it stands; `continue`: continued as new in the middle."""
     continued: ContinuedRun | None = None
     """Only with `continue`."""
     message: Value | None = None
-    responses: list[RespondSignal] | None = Field(default=None, min_length=1)
+    responses: list[RespondSignal] | None = Field(default=None, min_length=1, fail_fast=True)
     base: CheckpointRef | None = None
     """Last checkpoint of the thread (or of another thread, for a fork)."""
     base_facts: CheckpointFacts | None = None
     """Set when the base checkpoint itself is the frame of this input (it came from another storage)."""
-    graph_hash: str | None = None
+    graph_hash: Name | None = None
     discard_in_flight: bool = False
     """Drop the messages in flight in `base`: the failed superstep has used them up, as it does in process."""
     streaming: bool = False
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
-    next_offset: int = 0
+    next_offset: int = Field(default=0, ge=0, le=2**53)
     options: RunOptions = Field(default_factory=RunOptions)
 
 

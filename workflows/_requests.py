@@ -23,8 +23,9 @@ from ._messages import (
     SuperstepResult,
     Value,
 )
-from ._schema import check_schema
-from ._signals import RejectedAnswerError, read
+from ._schema import check_schema, fits_schema
+from ._signals import RejectedAnswerError, read, refusal
+from ._unreadable import why_unreadable
 
 
 class RequestExpiredError(Exception):
@@ -41,7 +42,7 @@ class Requests:
     """
 
     def __init__(self, log: EventLog, rules: dict[str, RequestRule], workflow_name: str) -> None:
-        self.answers = Answers()
+        self.answers = Answers(fits_schema)
         self._audit = Audit(log)
         self._deadlines = Deadlines(rules)
         self._workflow_name = workflow_name
@@ -51,16 +52,24 @@ class Requests:
         """The pending requests, in the order in which they were asked."""
         return list(self.answers.pending.values())
 
-    def signal(self, name: str, arguments: Sequence[RawValue], *, busy: bool) -> None:
+    def signal(self, name: str, arguments: Sequence[RawValue], *, busy: bool, at: str) -> None:
         """Take a signal; what is wrong with it goes to the trail and nowhere else."""
         batch: list[RespondSignal] = []
         try:
             batch = read(name, arguments)
-            self.answers.add(batch, busy=busy, at=workflow.now().isoformat())
+            self.answers.add(batch, busy=busy, at=at)
         except RejectedAnswerError as error:
             self._audit.rejected_batch(batch, str(error))
             if not batch:
                 self._audit.malformed(str(error))
+        self._drop(self.answers.displaced)
+        self.answers.displaced = []
+        if not busy:
+            self._audit.flush()
+
+    def refuse(self, name: str, reason: str | None, *, busy: bool) -> None:
+        """Refuse a signal that is of no known name, or cannot be read."""
+        self._audit.malformed(str(refusal(name, reason)))
         if not busy:
             self._audit.flush()
 
@@ -83,14 +92,22 @@ class Requests:
         Raises:
             RejectedAnswerError: When it cannot be taken after all.
         """
+        reason = why_unreadable(arguments)
+        if reason is not None:
+            # It was read when it was accepted; the workflow task is tried again until it can be.
+            raise RuntimeError(f"An update that was accepted before cannot be read now: {reason}")
         batch = read(name, arguments)
-        return self.answers.add(batch, busy=busy, at=workflow.now().isoformat(), checked=True)
+        receipt = self.answers.add(batch, busy=busy, at=workflow.now().isoformat(), checked=True)
+        self._drop(self.answers.displaced)
+        self.answers.displaced = []
+        return receipt
 
-    async def wait(self, is_flooded: Callable[[], bool]) -> bool:
+    async def wait(self, is_flooded: Callable[[], bool], look_again: Callable[[], timedelta | None]) -> bool:
         """Wait until something can be delivered; reminds and expires meanwhile. A timer costs 2 history events.
 
         Args:
             is_flooded: Whether to give up waiting.
+            look_again: When to ask that again, whatever comes.
 
         Returns:
             Whether something can be delivered; not where the wait was given up.
@@ -105,11 +122,14 @@ class Requests:
             if self.answers.ready:
                 return True
             due = Deadlines.next_due(self.answers.unanswered())
+            timeout = None if due is None else max(due[0] - workflow.now(), timedelta(0))
+            summary = None if due is None else due[1]
+            lull = look_again()
+            if lull is not None and (timeout is None or lull < timeout):
+                timeout, summary = lull, "signals: continue as new in a lull"
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
-                    lambda: self.answers.ready or is_flooded(),
-                    timeout=None if due is None else max(due[0] - workflow.now(), timedelta(0)),
-                    timeout_summary=None if due is None else due[1],
+                    lambda: self.answers.ready or is_flooded(), timeout=timeout, timeout_summary=summary
                 )
 
     def _act_on_deadlines(self) -> None:
@@ -171,7 +191,8 @@ class Requests:
         self._drop(self.answers.set_pending(result.pending, settled=result.state != "running"))
         now = workflow.now()
         for request in self.answers.pending.values():
-            request.workflow_name = self._workflow_name
+            if request.workflow_name is None:
+                request.workflow_name = self._workflow_name
             self._deadlines.set(request, now)
         told = {answer.request_id for answer in step.responses or []}
         for request_id, request in before.items():
@@ -182,7 +203,7 @@ class Requests:
             if error is not None and answer.call_id is None:
                 at = answer.received_at or now.isoformat()
                 self.answers.refused(answer.request_id, answer.responder, error, at=at)
-        self._audit.flush()
+        self._audit.flush(counted=True)
         for answer in step.responses or []:
             known = self.answers.pending.get(answer.request_id)
             error = result.rejected.get(answer.request_id)
@@ -204,8 +225,8 @@ class Requests:
                 self._audit.answered(answer, request, reason)
 
     def flush(self) -> None:
-        """Write what waited for the superstep's events."""
-        self._audit.flush()
+        """Write what waited for the superstep's events, and how much was only counted."""
+        self._audit.flush(counted=True)
 
     def _drop(self, dropped: Dropped) -> None:
         for answer, reason in dropped:

@@ -11,8 +11,15 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from ._messages import CANCEL_SIGNAL, RESPOND_SIGNAL, CancelSignal, RespondSignal
+from ._unreadable import why_unreadable
 
 MAX_BATCH = 1_000
+MAX_SIGNAL_BYTES = 1_200_000
+"""Of an argument as it comes; what a larger one holds would not be taken either, however it is written."""
+MAX_COUNTED = 2_000
+MAX_PLACES = 3
+MAX_PLACE_TEXT = 300
+_JSON = b"json/plain"
 REJECTED = "AnswerRejected"
 """Type of the error a rejected update gives its sender."""
 _respond = TypeAdapter(RespondSignal)
@@ -22,6 +29,10 @@ _SHAPES = {
     RESPOND_SIGNAL: '{"request_id": ..., "response": ...} or a list of these',
     CANCEL_SIGNAL: '{"request_ids": [...]}',
 }
+
+
+SIGNALS = frozenset(_SHAPES)
+"""Names of what carries answers and cancellations."""
 
 
 class RejectedAnswerError(Exception):
@@ -43,7 +54,26 @@ class RejectedAnswerError(Exception):
 
 def read(name: str, arguments: Sequence[RawValue]) -> list[RespondSignal]:
     """Decode and check what came under `name`; see `parse`."""
+    reason = why_unreadable(arguments)
+    if reason is not None or name not in SIGNALS:
+        raise refusal(name, reason)
+    size = sum(len(argument.payload.data) for argument in arguments)
+    if size > MAX_SIGNAL_BYTES:
+        raise RejectedAnswerError(
+            f"`{name}` of {size:,} bytes is too large: it takes up to {MAX_SIGNAL_BYTES:,}. Answer with a reference to "
+            "the data."
+        )
     return parse(name, [_json(name, argument) for argument in arguments])
+
+
+def refusal(name: str, reason: str | None) -> RejectedAnswerError:
+    """Return why a signal or update is refused whose name is unknown, or that could not be read for a reason."""
+    if reason is None or name not in SIGNALS:
+        return RejectedAnswerError(
+            f"There is no signal or update {name[:100]!r}; answers come as `{RESPOND_SIGNAL}`, cancellations as "
+            f"`{CANCEL_SIGNAL}`."
+        )
+    return RejectedAnswerError(f"`{name}` cannot be read: {reason}. Send it as plain JSON.")
 
 
 def parse(name: str, arguments: Sequence[Any]) -> list[RespondSignal]:
@@ -52,33 +82,36 @@ def parse(name: str, arguments: Sequence[Any]) -> list[RespondSignal]:
     Raises:
         RejectedAnswerError: With the place of the mistake, never with the value.
     """
-    if name not in _SHAPES:
-        raise RejectedAnswerError(
-            f"There is no signal or update {name[:100]!r}; answers come as `{RESPOND_SIGNAL}`, cancellations as "
-            f"`{CANCEL_SIGNAL}`."
-        )
+    if name not in SIGNALS:
+        raise refusal(name, None)
     if len(arguments) != 1:
         raise RejectedAnswerError(f"`{name}` takes one argument, got {len(arguments)}.")
     try:
         batch = _canceled(arguments[0]) if name == CANCEL_SIGNAL else _answered(arguments[0])
     except ValidationError as error:
-        where = [f"{_place(item['loc'])}: {item['msg']}" for item in error.errors()[:3]]
+        where = places(error)
         raise RejectedAnswerError(f"`{name}` takes {_SHAPES[name]}: {'; '.join(where)}", where) from error
     except RecursionError as error:
         raise RejectedAnswerError(f"`{name}` takes {_SHAPES[name]}: it is nested too deeply.") from error
-    if not 1 <= len(batch) <= MAX_BATCH:
-        raise RejectedAnswerError(f"`{name}` takes 1 to {MAX_BATCH} requests at once, got {len(batch)}.")
+    _check_count(name, len(batch))
     return batch
+
+
+def _check_count(name: str, count: int) -> None:
+    if not 1 <= count <= MAX_BATCH:
+        raise RejectedAnswerError(f"`{name}` takes 1 to {MAX_BATCH} requests at once, got {count}.")
 
 
 def _answered(argument: Any) -> list[RespondSignal]:
     if isinstance(argument, list):
+        _check_count(RESPOND_SIGNAL, len(argument))
         batch = _respond_all.validate_python(argument)
     else:
         batch = [_respond.validate_python(argument)]
     for answer in batch:
-        answer.cancel = answer.checked = False
-        answer.received_at = None
+        if answer.cancel or answer.checked or answer.received_at is not None:
+            answer.cancel = answer.checked = False
+            answer.received_at = None
     return batch
 
 
@@ -95,12 +128,23 @@ def _canceled(argument: Any) -> list[RespondSignal]:
     return batch
 
 
+def places(error: ValidationError) -> list[str]:
+    """Return the first places that are wrong, each with what is wrong there, never with the value."""
+    if error.error_count() > MAX_COUNTED:  # To list a million takes seconds.
+        return [f"{error.error_count():,} places are wrong"]
+    found = error.errors(include_url=False, include_input=False, include_context=False)[:MAX_PLACES]
+    return [f"{_place(item['loc'])}: {item['msg']}"[:MAX_PLACE_TEXT] for item in found]
+
+
 def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(map(str, location)) or "argument"
 
 
 def _json(name: str, argument: RawValue) -> Any:
+    encoding = argument.payload.metadata.get("encoding", b"")
+    if encoding != _JSON:
+        raise RejectedAnswerError(f"`{name}` carries no JSON, but {encoding.decode(errors='replace')[:100]!r}.")
     try:
         return workflow.payload_converter().from_payload(argument.payload)
-    except (ValueError, RuntimeError, KeyError, NotImplementedError, RecursionError) as error:
-        raise RejectedAnswerError(f"`{name[:100]}` carries no JSON: {type(error).__name__}") from error
+    except (ValueError, RuntimeError, RecursionError) as error:
+        raise RejectedAnswerError(f"`{name}` carries no JSON: {type(error).__name__}") from error

@@ -34,15 +34,20 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from ._answers import MAX_QUEUED_BYTES
 from ._attributes import STATE
 from ._failure import run_error, start_refusal
-from ._messages import WORKFLOW_TYPE, RunInput
+from ._messages import WORKFLOW_TYPE, RunInput, json_bytes
+from ._signals import places
+from ._unreadable import LASTING, UNREADABLE, why_unreadable
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 NO_START = RawValue(Payload())
 """Stands for the argument of a start that has none."""
 MAX_OFFSET = 10**12
 """A thread that writes a thousand events a second gets there in thirty years."""
+MAX_OPTIONS_BYTES = 64 * 1024
+"""Options travel with each run of a thread, beside what that run hands on."""
 _MAX_TEXT = 512
 _OF_MODE = {
     "message": {"message"},
@@ -82,11 +87,17 @@ class _Refusal(Exception):
 
 
 def _read(start: RawValue) -> RunInput:
+    reason = why_unreadable([start])
+    if reason is not None:
+        if start.payload.metadata[UNREADABLE] != LASTING:
+            # Another worker may have the key, or the storage is back: the workflow task is tried again.
+            raise RuntimeError(f"What the run is started with cannot be read: {reason}")
+        raise _Refusal("input", reason)
     try:
         run_input: Any = workflow.payload_converter().from_payload(start.payload, RunInput)
     except ValidationError as error:
-        mistake = error.errors(include_input=False, include_url=False)[0]
-        raise _Refusal(".".join(map(str, mistake["loc"])) or "input", mistake["msg"]) from error
+        wrong = places(error)
+        raise _Refusal(wrong[0].partition(":")[0], "; ".join(wrong)) from error
     except Exception as error:  # What the bytes of a stranger raise is any type.
         if workflow.info().continued_run_id is not None:
             raise
@@ -121,6 +132,12 @@ def _mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
             yield "responses", f"`cancel` does not go with mode {start.mode!r}."
     if not 0 <= start.next_offset <= MAX_OFFSET:
         yield "next_offset", f"it must be 0 to {MAX_OFFSET:,}."
+    options = json_bytes(start.options)
+    if options > MAX_OPTIONS_BYTES:
+        yield "options", f"they take {options:,} bytes, over the {MAX_OPTIONS_BYTES:,} that travel with each run."
+    answers = sum(map(json_bytes, start.responses or []))
+    if answers > MAX_QUEUED_BYTES:
+        yield "responses", f"they take {answers:,} bytes, over the {MAX_QUEUED_BYTES:,} that a run takes at once."
     if start.options.search_attributes and info.typed_search_attributes.get(STATE) is None:
         # A run that upserts what the namespace does not know is stuck, and a start that has it proves that it does.
         yield "options.search_attributes", "the run was started without them, so the namespace may not know them."

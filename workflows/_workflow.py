@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from ._arrivals import Arrivals, unpack
     from ._attributes import Attributes
     from ._details import current_details
     from ._failure import (
@@ -51,6 +52,7 @@ with workflow.unsafe.imports_passed_through():
     from ._outcomes import RefusedOutcomeError, check_failure, note_refused, read_result
     from ._pause import Pause, retry_mode
     from ._progress import Progress
+    from ._queries import integers
     from ._requests import RequestExpiredError, Requests
     from ._signals import RejectedAnswerError
     from ._start import NO_START, read_start
@@ -81,6 +83,7 @@ class AgentFrameworkWorkflow:
         self._growth = Growth(run_input.options)
         self._attributes = Attributes(enabled=run_input.options.search_attributes, fresh=continued is None)
         self._pause = Pause()
+        self._arrivals = Arrivals(self._requests, self._pause, self._growth)
         self._upgrade = Upgrade()
         self._state: RunState = "running"
         self._progress = Progress(run_input)
@@ -112,7 +115,7 @@ class AgentFrameworkWorkflow:
             else:
                 if await self._may_upgrade():
                     self._continue_as_new(waiting=False, upgrade=True)
-                if self._growth.is_over(self._progress.supersteps):
+                if self._growth.is_over(self._progress.supersteps) and self._arrivals.are_read:
                     self._continue_as_new(waiting=False)
                 step = self._step("continue")
 
@@ -132,7 +135,7 @@ class AgentFrameworkWorkflow:
         self._enter("waiting")
         self._growth.pause()
         try:
-            ready = await self._requests.wait(self._growth.is_flooded)
+            ready = await self._requests.wait(self._is_flooded, lambda: self._growth.look_again)
         except RequestExpiredError as error:
             self._expire(error)
         if not ready:
@@ -142,9 +145,12 @@ class AgentFrameworkWorkflow:
             self._continue_as_new(waiting=True, upgrade=True)
         return self._responses_step(self._answers.take())
 
+    def _is_flooded(self) -> bool:
+        return self._growth.is_flooded() and self._arrivals.are_read
+
     async def _may_upgrade(self) -> bool:
         """Tell whether the run should move to another worker deployment version; asks its own version's worker."""
-        if not self._upgrade.is_wanted(self._progress.supersteps):
+        if not self._upgrade.is_wanted(self._progress.supersteps) or not self._arrivals.are_read:
             return False
         step = self._step("upgrade")
         step.deployment = self._upgrade.deployment()
@@ -154,12 +160,15 @@ class AgentFrameworkWorkflow:
             if is_cancelled_exception(error):
                 raise
             result = None
+        _raise_if_cancelled()
         if result is None or not result.upgrade:
             self._upgrade.refuse(self._progress.supersteps)
             return False
         return True
 
     def _continue_as_new(self, *, waiting: bool, upgrade: bool = False) -> NoReturn:
+        _raise_if_cancelled()  # The next run would not know.
+        self._requests.flush()
         continued = ContinuedRun(
             previous_run_id=workflow.info().run_id,
             waiting=waiting,
@@ -201,11 +210,10 @@ class AgentFrameworkWorkflow:
         `{"request_id": ..., "response": ..., "responder"?: ...}`; `{"request_ids": [...], "responder"?: ...}`. Never
         fails the run: what is wrong is logged. A dynamic handler, as the SDK fails the workflow task for ever when a
         named one gets too many arguments, drops without a trace what is no JSON, and keeps signals of unknown names in
-        memory.
+        memory. The worker hands over together what came together.
         """
-        self._growth.signalled(arguments)
-        if not self._pause.signal(name):
-            self._requests.signal(name, arguments, busy=self._busy)
+        for signal, given in unpack(name, arguments):
+            self._arrivals.signal(signal, given, busy=lambda: self._busy)
 
     @workflow.update(dynamic=True)
     def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt:
@@ -236,8 +244,13 @@ class AgentFrameworkWorkflow:
             raise error.to_failure() from None  # A cause would say it all once more.
 
     @workflow.query(name=EVENTS_QUERY, description="Event records with an offset greater than `after` (-1: all).")
-    def events(self, after: int = -1, limit: int = 500) -> EventPage:
-        """Return a page of the event log; at most `limit` records and about 1 MB."""
+    def events(self, *arguments: Any) -> EventPage:
+        """Return a page of the event log: `events(after=-1, limit=500)`; at most `limit` records and about 1 MB.
+
+        Raises:
+            ApplicationError: When the arguments are others.
+        """
+        after, limit = integers(EVENTS_QUERY, arguments, after=-1, limit=500)
         return EventPage(
             run_id=workflow.info().run_id,
             state=self._state,
@@ -247,8 +260,13 @@ class AgentFrameworkWorkflow:
         )
 
     @workflow.query(name=STATUS_QUERY, description="Where this thread stands.")
-    def status(self) -> RunStatus:
-        """Return state, superstep, last checkpoint and the ids of pending requests."""
+    def status(self, *arguments: Any) -> RunStatus:
+        """Return state, superstep, last checkpoint and the ids of pending requests.
+
+        Raises:
+            ApplicationError: When there are arguments.
+        """
+        integers(STATUS_QUERY, arguments)
         info = workflow.info()
         return RunStatus(
             workflow_name=self._input.workflow_name,
@@ -265,8 +283,13 @@ class AgentFrameworkWorkflow:
         )
 
     @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
-    def pending_requests(self) -> list[PendingRequest]:
-        """Return every pending request with its data, JSON schemas, deadline and refused answers."""
+    def pending_requests(self, *arguments: Any) -> list[PendingRequest]:
+        """Return every pending request with its data, JSON schemas, deadline and refused answers.
+
+        Raises:
+            ApplicationError: When there are arguments.
+        """
+        integers(PENDING_REQUESTS_QUERY, arguments)
         return self._requests.pending
 
     def _step(self, mode: str) -> SuperstepInput:
@@ -301,6 +324,7 @@ class AgentFrameworkWorkflow:
 
     async def _superstep(self, step: SuperstepInput) -> SuperstepResult:
         while True:
+            _raise_if_cancelled()
             try:
                 result = await self._execute(step)
                 break
@@ -314,9 +338,8 @@ class AgentFrameworkWorkflow:
         except RequestExpiredError as expired:
             self._expire(expired)
         self._show()
-        if result.state != "idle" and workflow.cancellation_reason() is not None:
-            # The superstep ended before its activity heard of it; nothing else would.
-            raise asyncio.CancelledError
+        if result.state != "idle":
+            _raise_if_cancelled()
         return result
 
     async def _execute(self, step: SuperstepInput) -> SuperstepResult:
@@ -402,7 +425,8 @@ class AgentFrameworkWorkflow:
             raise run_error(failure, None, None, 0) from error
         self._requests.failed(step, failure)
         self._progress.enter(failure)
-        if not self._input.options.pause_on_failure:
+        # Temporal tells once that a run is cancelled, so one that paused now would not hear of it.
+        if not self._input.options.pause_on_failure or workflow.cancellation_reason() is not None:
             self._end(failure, error)
         self._pause.begin(failure)
         self._tell(failure, "paused")
@@ -426,3 +450,13 @@ class AgentFrameworkWorkflow:
     def _end(self, failure: SuperstepFailure, cause: Exception) -> NoReturn:
         self._tell(failure, "failed")
         raise run_error(failure, self._progress.checkpoint, self._progress.graph_hash, self._log.next_offset) from cause
+
+
+def _raise_if_cancelled() -> None:
+    """End a run whose cancellation was not felt: the activity it waited for ended before it heard of it, or ignored it.
+
+    Raises:
+        CancelledError: Which ends the run as cancelled.
+    """
+    if workflow.cancellation_reason() is not None:
+        raise asyncio.CancelledError

@@ -1,0 +1,126 @@
+"""How a worker hands workflow tasks to our workflow: signals that came together as one, and starts as they should be.
+
+The SDK spends on each signal more than our workflow does on one that it refuses, and a workflow task of thousands has
+the same two seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.converter import SerializationContext, StorageDriverStoreContext
+from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.workflow import Info
+
+from ..workflows._arrivals import PACKED_SIGNAL, pack
+from ..workflows._messages import WORKFLOW_TYPE
+from ..workflows._unreadable import unreadable
+
+
+class PackingSandboxedRunner(SandboxedWorkflowRunner):
+    """The SDK's sandbox, whose instances of our workflow are `PackingInstance`s."""
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        """See base class."""
+        return _packing(super().create_instance(det), det)
+
+
+class PackingRunner(WorkflowRunner):
+    """The same around any other runner."""
+
+    def __init__(self, runner: WorkflowRunner) -> None:
+        self._runner = runner
+
+    def prepare_workflow(self, defn: Any) -> None:
+        """See base class."""
+        self._runner.prepare_workflow(defn)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        """See base class."""
+        return _packing(self._runner.create_instance(det), det)
+
+    def set_worker_level_failure_exception_types(self, types: Any) -> None:
+        """See base class."""
+        self._runner.set_worker_level_failure_exception_types(types)
+
+
+class PackingInstance(WorkflowInstance):
+    """One run of our workflow.
+
+    Args:
+        instance: The SDK's.
+    """
+
+    def __init__(self, instance: WorkflowInstance) -> None:
+        self._instance = instance
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        """See base class."""
+        _check_start(act)
+        _pack_signals(act)
+        return self._instance.activate(act)
+
+    def get_serialization_context(self, command_info: Any) -> SerializationContext | None:
+        """See base class."""
+        return self._instance.get_serialization_context(command_info)
+
+    def get_external_store_context(self, command_info: Any) -> StorageDriverStoreContext:
+        """See base class."""
+        return self._instance.get_external_store_context(command_info)
+
+    def get_info(self) -> Info:
+        """See base class."""
+        return self._instance.get_info()
+
+    def get_thread_id(self) -> int | None:
+        """See base class."""
+        return self._instance.get_thread_id()
+
+
+def packing(runner: WorkflowRunner) -> WorkflowRunner:
+    """Return a runner that packs; what it runs other workflows by stays."""
+    if isinstance(runner, PackingSandboxedRunner | PackingRunner):
+        return runner
+    if type(runner) is SandboxedWorkflowRunner:
+        values = {field.name: getattr(runner, field.name) for field in dataclasses.fields(runner) if field.init}
+        return PackingSandboxedRunner(**values)
+    return PackingRunner(runner)
+
+
+def _packing(instance: WorkflowInstance, details: WorkflowInstanceDetails) -> WorkflowInstance:
+    return PackingInstance(instance) if details.defn.name == WORKFLOW_TYPE else instance
+
+
+def _check_start(act: WorkflowActivation) -> None:
+    """Give the workflow one argument, whatever it was started with: another number fails the task for ever."""
+    for job in act.jobs:
+        if job.HasField("initialize_workflow"):
+            arguments = job.initialize_workflow.arguments
+            if len(arguments) != 1:
+                reason = f"it takes one argument, a `RunInput`, and was given {len(arguments)}"
+                del arguments[:]
+                arguments.append(unreadable(reason, lasting=True))
+
+
+def _pack_signals(act: WorkflowActivation) -> None:
+    """Put signals that come one after the other together: always, so that nobody can send what is put together."""
+    end = len(act.jobs)
+    while end:
+        begin = end - 1
+        if act.jobs[begin].HasField("signal_workflow"):
+            while begin and act.jobs[begin - 1].HasField("signal_workflow"):
+                begin -= 1
+            signals = [job.signal_workflow for job in act.jobs[begin:end]]
+            packed = pack([(signal.signal_name, signal.input) for signal in signals])
+            # Into the first of them, as what is large should not be copied twice.
+            first = signals[0]
+            own = len(first.input)
+            first.signal_name = PACKED_SIGNAL
+            first.input.extend(packed)
+            del first.input[:own]
+            del act.jobs[begin + 1 : end]
+        end = begin
