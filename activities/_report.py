@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeVar
 
 from agent_framework import Workflow, WorkflowCheckpoint
+from pydantic_core import to_json
 from temporalio import activity
 
 from ..adapter._errors import PayloadError
@@ -26,6 +27,10 @@ from ._framework_run import FrameworkRun
 from ._limits import MAX_FAILURE_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failures
 
 _Outcome = TypeVar("_Outcome", bound=SuperstepOutcome)
+
+
+def _readable(writer: RecordWriter) -> bytes:
+    return to_json(writer.readable) if writer.readable else b""
 
 
 def _payloads(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
@@ -57,7 +62,11 @@ def failure_of(
     limit = MAX_FAILURE_BYTES if not stored_outside else MAX_STORED_FAILURE_BYTES
     for typed, stored in smaller_failures(failure):
         last = capture.last if stored else None
-        frame = Frame(checkpoint=last.raw if last else b"", payloads=payloads if typed else b"")
+        frame = Frame(
+            checkpoint=last.raw if last else b"",
+            payloads=payloads if typed else b"",
+            readable=_readable(writer) if typed else b"",
+        )
         failure.checkpoint = None
         _with_frame(failure, frame, hosted, step, last, base_raw)
         if len(failure.frame) + json_bytes(failure) <= limit:
@@ -73,8 +82,24 @@ def result_of(
     base_raw: bytes | None,
     executors: list[str],
     thread_id: str,
+    *,
+    readable: bool = True,
 ) -> SuperstepResult:
+    """Return what a superstep reports.
+
+    Args:
+        hosted: The hosted workflow.
+        step: The superstep.
+        run: What the framework told of it.
+        capture: Holds its checkpoints.
+        base_raw: The checkpoint it began from.
+        executors: Whom its messages may reach.
+        thread_id: Temporal workflow id.
+        readable: Whether data too large for its record is in the frame as JSON too, for readers without types.
+    """
     writer = run.writer
+    if not readable:
+        writer.forget_readable()
     state: Literal["running", "waiting", "idle"] = "running"
     if run.rejected and capture.last is None:
         state = "waiting"
@@ -84,12 +109,12 @@ def result_of(
         state=state,
         events=writer.records,
         attempt=activity.info().attempt,
-        pending=pending_requests(run.pending, thread_id),
+        pending=pending_requests(run.pending, thread_id, writer.add_readable if readable else None),
         rejected=run.rejected,
         next_executors=executors,
     )
     last = capture.last
-    if last is None:
+    if last is None and not (writer.payloads or writer.readable):
         return result
     entry = capture.saved[-2] if len(capture.saved) > 1 else None
     if entry is not None:
@@ -101,7 +126,12 @@ def result_of(
             size_bytes=len(entry.raw),
             timestamp=entry.timestamp,
         )
-    frame = Frame(checkpoint=last.raw, payloads=_payloads(writer, hosted), entry=entry.raw if entry else b"")
+    frame = Frame(
+        checkpoint=last.raw if last else b"",
+        payloads=_payloads(writer, hosted),
+        entry=entry.raw if entry else b"",
+        readable=_readable(writer),
+    )
     return _with_frame(result, frame, hosted, step, last, base_raw)
 
 
@@ -141,12 +171,14 @@ def stored_of(
     hosted: HostedWorkflow, step: SuperstepInput, checkpoint: WorkflowCheckpoint, raw: bytes, thread_id: str
 ) -> SuperstepResult:
     """Return the result of a step that runs nothing and stores its base whole."""
+    readable = RecordWriter(offset=0, attempt=1)
     result = SuperstepResult(
         state="waiting",
         attempt=activity.info().attempt,
-        pending=pending_requests(checkpoint.pending_request_info_events.values(), thread_id),
+        pending=pending_requests(checkpoint.pending_request_info_events.values(), thread_id, readable.add_readable),
     )
-    return _with_frame(result, Frame(checkpoint=raw, payloads=b""), hosted, step, captured(checkpoint, raw), None)
+    frame = Frame(checkpoint=raw, payloads=b"", readable=_readable(readable))
+    return _with_frame(result, frame, hosted, step, captured(checkpoint, raw), None)
 
 
 def targets_of(workflow: Workflow, checkpoint: Captured | None) -> list[str]:

@@ -41,7 +41,7 @@ from ._cache import CheckpointCache
 from ._capture import Capture, loads_checkpoint
 from ._failures import cause_of, to_application_error
 from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
-from ._limits import guard_result
+from ._limits import fits, guard_result
 from ._live import LiveRun, LiveRuns
 from ._live_events import LiveEvents
 from ._metrics import count_restore, count_superstep
@@ -80,6 +80,8 @@ class SuperstepActivity:
         """
         async with beating() as beat:
             try:
+                if step.flaw is not None:
+                    raise PayloadError(f"The input of the superstep cannot be read: {step.flaw}.")
                 hosted = find(self._hosted, step.workflow_name)
                 client = self._client()
                 if step.mode == "upgrade":
@@ -135,6 +137,8 @@ class SuperstepActivity:
             self._unsaved.compare(live.workflow, before)
             executors = targets_of(live.workflow, capture.last)
             result = result_of(hosted, step, run, capture, base_raw, executors, _thread_id(info))
+            if run.writer.readable and not await fits(result, client):
+                result = result_of(hosted, step, run, capture, base_raw, executors, _thread_id(info), readable=False)
             add_news(result, mirrors, _thread_id(info), step.offset)
             await guard_result(result, hosted, capture, client, _target(info))
             self._keep(hosted, step, live)

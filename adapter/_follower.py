@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
@@ -21,10 +23,12 @@ from temporalio.service import RPCError
 from ..workflows._messages import RunFailure, RunResult, SuperstepFailure, SuperstepInput, SuperstepResult
 from ._client import has_worker, is_unreachable
 from ._errors import NoWorkerError, ServerUnreachableError, WorkflowNotHostedError
-from ._history import decode, failure_text, superstep_outcome
+from ._history import UnreadableError, decode, failure_text, superstep_outcome
 
 _LOGGER = logging.getLogger("agent_framework_temporal")
 _RETRY_SECONDS = 1.0
+
+_Known = TypeVar("_Known", RunResult, RunFailure)
 
 CloseState: TypeAlias = Literal["idle", "failed", "cancelled", "terminated", "timed_out", "continued"]
 
@@ -126,7 +130,10 @@ class RunFollower:
                 payloads = event.activity_task_scheduled_event_attributes.input.payloads
                 step: SuperstepInput = await decode(self._client, payloads[0], SuperstepInput)
                 return step
-            outcome = await superstep_outcome(self._client, event)
+            try:
+                outcome = await superstep_outcome(self._client, event)
+            except UnreadableError as error:
+                return SuperstepLost(str(error))
             if outcome is not None:
                 return outcome
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
@@ -193,15 +200,24 @@ async def read_close(client: Client, event: HistoryEvent) -> Closed:
     state = _CLOSED[event.event_type]
     if state == "idle":
         payloads = event.workflow_execution_completed_event_attributes.result.payloads
-        return Closed(state, result=await decode(client, payloads[0], RunResult))
+        return Closed(state, result=await _known(client, payloads, RunResult))
     if state == "failed":
         failure = event.workflow_execution_failed_event_attributes.failure
         details = failure.application_failure_info.details.payloads
-        decoded = await decode(client, details[0], RunFailure) if details else None
-        return Closed(state, failure=decoded, message=await failure_text(client, failure))
+        return Closed(
+            state, failure=await _known(client, details, RunFailure), message=await failure_text(client, failure)
+        )
     if state == "continued":
         attributes = event.workflow_execution_continued_as_new_event_attributes
         return Closed(state, next_run_id=attributes.new_execution_run_id)
     if state == "terminated":
         return Closed(state, message=event.workflow_execution_terminated_event_attributes.reason)
     return Closed(state)
+
+
+async def _known(client: Client, payloads: Sequence[Payload], model: type[_Known]) -> _Known | None:
+    """Return what a run has ended with; None where it is not ours, so that its supersteps have to be asked."""
+    try:
+        return await decode(client, payloads[0], model) if payloads else None
+    except UnreadableError:
+        return None

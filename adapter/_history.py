@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
@@ -76,9 +76,24 @@ class Commit:
     next_offset: int
 
 
+class UnreadableError(CheckpointCorruptedError):
+    """What should be a message of ours is none: somebody else has written it."""
+
+
 async def decode(client: Client, payload: Payload, model: type[BaseModel]) -> Any:
-    """Decode one payload with the client's converter, codec and external storage."""
-    (value,) = await client.data_converter.decode([payload], [model])
+    """Decode one payload with the client's converter, codec and external storage.
+
+    Raises:
+        UnreadableError: When it is not what it should be.
+    """
+    try:
+        (value,) = await client.data_converter.decode([payload], [model])
+    except ValidationError as error:
+        where = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:3])
+        raise UnreadableError(
+            f"History holds what should be a {model.__name__.strip('_')} and is none ({where}). Something else than a "
+            "worker of this package has written it."
+        ) from error
     return value
 
 
@@ -200,7 +215,10 @@ async def last_commit(client: Client, thread_id: str, run_id: str) -> Commit:
         CheckpointNotFoundError: When the history is not there (any more).
     """
     async for event in reverse_events(client, thread_id, run_id):
-        outcome = await superstep_outcome(client, event)
+        try:
+            outcome = await superstep_outcome(client, event)
+        except UnreadableError:
+            continue  # The run goes on from the last one that can be read.
         if outcome is not None and outcome.checkpoint is not None:
             facts = outcome.checkpoint
             after = outcome.events[-1].offset + 1 if outcome.events else 0
@@ -269,7 +287,10 @@ async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterat
             payload = _outcome_payload(event)
             if payload is None:
                 continue
-            outcome: _StoredOutcome = await _decode_stored(client, event, payload, _StoredOutcome)
+            try:
+                outcome: _StoredOutcome = await _decode_stored(client, event, payload, _StoredOutcome)
+            except UnreadableError:
+                continue  # Nothing was committed by it.
             if outcome.checkpoint is not None:
                 # A failed superstep that stored none began from the one before it.
                 fails = outcome.kind == "failure" or (failed and outcome.state == "running")

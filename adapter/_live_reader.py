@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from temporalio.service import RPCError
 from ..workflows._messages import SUPERSTEP_ACTIVITY, LiveWindow
 from ._client import is_unreachable
 from ._frames import unpack
-from ._history import decode
+from ._history import UnreadableError, decode
 from ._pickling import loads
 from ._position import set_position
 from ._records import to_event
@@ -78,7 +79,8 @@ class LiveReader:
             if pending.activity_type.name == SUPERSTEP_ACTIVITY:
                 window: LiveWindow | None = None
                 if pending.heartbeat_details.payloads:
-                    window = await decode(self._client, pending.heartbeat_details.payloads[0], LiveWindow)
+                    with contextlib.suppress(UnreadableError):  # The durable events come all the same.
+                        window = await decode(self._client, pending.heartbeat_details.payloads[0], LiveWindow)
                     if window is not None and window.offset not in (None, self._offset):
                         # The superstep after ours, as ours has ended and history has not come yet to say so. What is
                         # given of it now would be given again when it is its turn.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,14 +12,19 @@ from ..workflows._messages import ErrorDetails, EventRecord, PendingRequest
 from ._framework import event_types, new_event
 from ._pickling import Nested
 from ._types import loaded_class, type_key, type_name
-from ._values import json_schema, preview
+from ._values import Shown, json_schema, preview, shown
 
 _SCALARS = (str, int, float, bool)
-_ALWAYS_READABLE = frozenset({"output", "request_info", "warning", "error"})
+ALWAYS_READABLE = frozenset({"output", "request_info", "warning", "error"})
 """Event types whose data a client without Python types needs; others repeat messages and are kept small."""
 _PREVIEW_BYTES = 1024
 _UPDATES_BYTES = 64 * 1024
 """Readable data of agents' streamed updates in one superstep; the rest is in the frame, and in the final output."""
+_SHOWN_BYTES = 64 * 1024
+_SHOWN_IN_ALL = 256 * 1024
+_ALWAYS_SHOWN = 256
+"""Readable data in one record and in all of a superstep's; what is larger lies compressed in the frame, but for the
+smallest, which are hardly larger than what stands for them."""
 _MAX_TEXT = 64 * 1024
 """Message and traceback of an error."""
 
@@ -36,8 +41,11 @@ class RecordWriter:
         self._offset = offset
         self._attempt = attempt
         self._updates_left = _UPDATES_BYTES
+        self._shown_left = _SHOWN_IN_ALL
         self.records: list[EventRecord] = []
         self.payloads: list[Any] = []
+        self.readable: list[Any] = []
+        """JSON data that is too large for its record; `EventRecord.readable` is an index into it."""
 
     def add(self, event: WorkflowEvent[Any], superstep: int | None) -> None:
         """Append the record of `event`."""
@@ -68,34 +76,56 @@ class RecordWriter:
         record.source_executor_id = event.source_executor_id
         record.request_type = type_name(request_type)
         record.response_type = type_name(response_type)
-        record.data, _ = preview(event.data)
+        self._show(record, shown(event.data))
         record.data_type = type_key(type(event.data))
         record.payload = self._keep((event.data, request_type, response_type))
 
     def _add_data(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
         record.data_type = type_key(type(event.data))
         sent = event.type == "executor_completed" and type(event.data) is list
-        if event.type not in _ALWAYS_READABLE and _is_longer(event.data, _PREVIEW_BYTES):
+        if event.type not in ALWAYS_READABLE and _is_longer(event.data, _PREVIEW_BYTES):
             # Making JSON of a conversation, to find it too long, takes longer than most of the rest.
             record.payload = self._keep(event.data, record, several=sent)
             return
-        data, size = preview(event.data)
+        found = shown(event.data)
         if record.data_type.endswith(":AgentResponseUpdate"):
-            self._add_update(event.data, record, data, size)
+            self._add_update(event.data, record, found)
             return
-        scalar = type(event.data) in _SCALARS and data == event.data  # Not so NaN, nor text that JSON cannot hold.
-        readable = event.type in _ALWAYS_READABLE or size <= _PREVIEW_BYTES
-        if readable:
-            record.data = data
-        if not (scalar and readable):
-            record.payload = self._keep(event.data, None if readable else record, several=sent)
-
-    def _add_update(self, update: Any, record: EventRecord, data: Any, size: int) -> None:
-        if size <= self._updates_left:
-            record.data = data
-            self._updates_left -= size
+        if event.type in ALWAYS_READABLE or found.size <= _PREVIEW_BYTES:
+            self._show(record, found)
+            scalar = type(event.data) in _SCALARS and record.data == event.data  # Not so what JSON cannot hold.
+            if not scalar:
+                record.payload = self._keep(event.data, several=sent)
         else:
-            record.data_bytes = size
+            record.payload = self._keep(event.data, record, several=sent)
+
+    def _show(self, record: EventRecord, found: Shown) -> None:
+        """Put what people are shown into the record, or where the record has no room for it, into the frame."""
+        if found.size <= _ALWAYS_SHOWN or found.size <= min(_SHOWN_BYTES, self._shown_left):
+            record.data = found.data
+            self._shown_left -= found.size
+        else:
+            record.readable = self.add_readable(found.data)
+        if record.readable is not None or not found.whole:
+            record.data_bytes = found.size
+
+    def add_readable(self, data: Any) -> int:
+        """Put JSON data into the frame; returns its index there."""
+        self.readable.append(data)
+        return len(self.readable) - 1
+
+    def forget_readable(self) -> None:
+        """Leave the readable data out of the frame; the typed values stay."""
+        self.readable.clear()
+        for record in self.records:
+            record.readable = None
+
+    def _add_update(self, update: Any, record: EventRecord, found: Shown) -> None:
+        if found.size <= self._updates_left:
+            record.data = found.data
+            self._updates_left -= found.size
+        if record.data is None or not found.whole:
+            record.data_bytes = found.size
         self.payloads.append(update)  # There are many, and no checkpoint holds them.
         record.payload = len(self.payloads) - 1
 
@@ -182,22 +212,40 @@ def to_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEve
     return event
 
 
-def pending_requests(events: Iterable[WorkflowEvent[Any]], thread_id: str) -> list[PendingRequest]:
-    """Describe pending request_info events as plain JSON."""
-    return [
-        PendingRequest(
+def pending_requests(
+    events: Iterable[WorkflowEvent[Any]], thread_id: str, keep: Callable[[Any], int] | None = None
+) -> list[PendingRequest]:
+    """Describe pending request_info events as plain JSON.
+
+    Args:
+        events: The events.
+        thread_id: Temporal workflow id.
+        keep: Takes the readable data of a request that is too large for its description; returns its index. None
+            where nobody does.
+    """
+    left = _SHOWN_IN_ALL
+    pending: list[PendingRequest] = []
+    for event in events:
+        found = shown(event.data)
+        request = PendingRequest(
             request_id=event.request_id,
             thread_id=thread_id,
             executor_id=event.source_executor_id,
             asked_at=_now(),
-            request=preview(event.data)[0],
             request_type=type_name(event.request_type),
             response_type=type_name(event.response_type),
             request_schema=json_schema(event.request_type),
             response_schema=json_schema(event.response_type),
         )
-        for event in events
-    ]
+        if found.size <= _ALWAYS_SHOWN or found.size <= min(_SHOWN_BYTES, left):
+            request.request = found.data
+            left -= found.size
+        elif keep is not None:
+            request.readable = keep(found.data)
+        if request.request is None or not found.whole:
+            request.request_bytes = found.size
+        pending.append(request)
+    return pending
 
 
 def _details(details: WorkflowErrorDetails) -> ErrorDetails:

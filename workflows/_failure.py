@@ -106,6 +106,11 @@ def expiry_of(message: str) -> SuperstepFailure:
     return _failed("agent_framework_temporal.adapter._errors", "RequestExpiredError", message)
 
 
+def refusal_of(message: str) -> SuperstepFailure:
+    """Return the failure of a run whose input is refused."""
+    return _failed("agent_framework_temporal.adapter._errors", "PayloadError", message)
+
+
 def _failed(module: str, name: str, message: str) -> SuperstepFailure:
     details = ErrorDetails(error_type=name, message=message)
     return SuperstepFailure(

@@ -142,9 +142,12 @@ class EventRecord(WireModel):
     event_class: str | None = None
     """Set for an event of a subclass of the framework's `WorkflowEvent`."""
     data_bytes: int | None = None
-    """Set where `data` was left out: its size in the frame. The typed object is in the superstep's frame."""
+    """Set where `data` was left out, or holds words for what no reader of JSON takes: its size. The typed object is in
+    the superstep's frame."""
     payload: int | None = None
     """Index of the typed data in the superstep's frame."""
+    readable: int | None = None
+    """Index of `data` in the superstep's frame, where it is too large for the record."""
     responder: str | None = None
     call_id: str | None = None
     error: str | None = None
@@ -166,6 +169,10 @@ class PendingRequest(WireModel):
     executor_id: str
     asked_at: str
     request: Any = None
+    request_bytes: int | None = None
+    """Set where `request` was left out, or holds words for what no reader of JSON takes: its size."""
+    readable: int | None = None
+    """Index of a request that was left out in the frame of the superstep that tells of it."""
     request_type: str
     response_type: str
     request_schema: dict[str, Any] | None = None
@@ -325,6 +332,8 @@ class RunInput(Framed):
     client_kwargs: Value | None = None
     next_offset: int = 0
     options: RunOptions = Field(default_factory=RunOptions)
+    flaw: str | None = None
+    """Set where it is read: why it is not as it was sent, with words in place of what nobody can read."""
 
 
 class SuperstepInput(WireModel):
@@ -365,6 +374,8 @@ class SuperstepInput(WireModel):
     pending_status: bool = False
     """Whether this run has already emitted IN_PROGRESS_PENDING_REQUESTS."""
     mirror: str | None = None
+    flaw: str | None = None
+    """See `RunInput.flaw`."""
 
 
 class SuperstepOutcome(Framed):

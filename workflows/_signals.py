@@ -10,6 +10,8 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from ._arrival import answer_flaw
+from ._limits import MAX_DEPTH, MAX_DIGITS
 from ._messages import CANCEL_SIGNAL, RESPOND_SIGNAL, CancelSignal, RespondSignal
 
 MAX_BATCH = 1_000
@@ -66,6 +68,10 @@ def parse(name: str, arguments: Sequence[Any]) -> list[RespondSignal]:
         raise RejectedAnswerError(f"`{name}` takes {_SHAPES[name]}: {'; '.join(where)}", where) from error
     except RecursionError as error:
         raise RejectedAnswerError(f"`{name}` takes {_SHAPES[name]}: it is nested too deeply.") from error
+    for answer in batch:
+        problem = answer_flaw(answer)
+        if problem is not None:
+            raise RejectedAnswerError(problem)
     if not 1 <= len(batch) <= MAX_BATCH:
         raise RejectedAnswerError(f"`{name}` takes 1 to {MAX_BATCH} requests at once, got {len(batch)}.")
     return batch
@@ -103,4 +109,7 @@ def _json(name: str, argument: RawValue) -> Any:
     try:
         return workflow.payload_converter().from_payload(argument.payload)
     except (ValueError, RuntimeError, KeyError, NotImplementedError, RecursionError) as error:
-        raise RejectedAnswerError(f"`{name[:100]}` carries no JSON: {type(error).__name__}") from error
+        raise RejectedAnswerError(
+            f"`{name[:100]}` carries no JSON that can be read ({type(error).__name__}). It may be nested {MAX_DEPTH} "
+            f"levels deep, its integers may have {MAX_DIGITS:,} digits, and its text must be Unicode."
+        ) from error

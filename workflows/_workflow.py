@@ -16,9 +16,10 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from ._arrival import input_flaw
     from ._attributes import Attributes
     from ._details import current_details
-    from ._failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, retry_policy, run_error
+    from ._failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, refusal_of, retry_policy, run_error
     from ._growth import Growth
     from ._log import EventLog
     from ._messages import (
@@ -86,6 +87,9 @@ class AgentFrameworkWorkflow:
         Raises:
             ApplicationError: When a superstep failed for good; its detail is a `RunFailure`.
         """
+        problem = input_flaw(run_input)
+        if problem is not None:
+            self._end(refusal_of(problem))
         step = await self._first_step(run_input)
         while True:
             result = await self._superstep(step)
@@ -382,6 +386,6 @@ class AgentFrameworkWorkflow:
         self._requests.flush()
         self._enter(state)
 
-    def _end(self, failure: SuperstepFailure, cause: Exception) -> NoReturn:
+    def _end(self, failure: SuperstepFailure, cause: Exception | None = None) -> NoReturn:
         self._tell(failure, "failed")
         raise run_error(failure, self._progress.checkpoint, self._progress.graph_hash, self._log.next_offset) from cause
