@@ -98,3 +98,32 @@ def odd() -> Workflow:
     """Build the workflow."""
     first, last = Odd(id="odd"), Sink(id="sink")
     return WorkflowBuilder(name="odd", start_executor=first).add_edge(first, last).build()
+
+
+class Echo(Executor):
+    """Says how deep a list is, and asks for more of them."""
+
+    @handler
+    async def take(self, value: list, ctx: WorkflowContext[Any, Any]) -> None:  # type: ignore[type-arg]
+        """Take a list."""
+        await ctx.yield_output(depth(value))
+        await ctx.request_info("more?", list, request_id="more")
+
+    @response_handler
+    async def more(self, request: str, value: list, ctx: WorkflowContext[Any, Any]) -> None:  # type: ignore[type-arg]
+        """Take another."""
+        await ctx.yield_output(depth(value))
+
+
+def depth(value: Any) -> int:
+    """Return how many lists there are, one in the other."""
+    found = 0
+    while isinstance(value, list):
+        found += 1
+        value = value[0] if value else None
+    return found
+
+
+def echo() -> Workflow:
+    """Build the workflow that takes lists."""
+    return WorkflowBuilder(name="echo", start_executor=Echo(id="echo")).build()
