@@ -12,12 +12,14 @@ from ..adapter._converter import MAX_PAYLOAD_BYTES, encoded_payload, stores_outs
 from ..adapter._errors import PayloadError
 from ..adapter._hosting import HostedWorkflow
 from ..adapter._pickling import dumps, loads
+from ..adapter._records import ALWAYS_READABLE
 from ..workflows._limits import words_for
-from ..workflows._messages import EventRecord, PendingRequest, SuperstepFailure, SuperstepResult, json_bytes
+from ..workflows._messages import EventRecord, SuperstepFailure, SuperstepResult, json_bytes
 from ._capture import Capture, parts
 
 MAX_PENDING_BYTES = 512 * 1024
-"""Pending requests as plain JSON: a query answers with them, and a run that continues as new hands them on."""
+"""Pending requests as plain JSON, without their schemas: a query answers with them, and a run that continues as new
+hands them on."""
 MAX_FAILURE_BYTES = 1_000_000
 """Of a failed attempt: the run's own failure repeats it, and the server terminates a run whose failure is too large."""
 MAX_STORED_FAILURE_BYTES = 16_000_000
@@ -48,7 +50,7 @@ async def guard_result(
     Raises:
         PayloadError: Naming the largest part.
     """
-    _guard_pending(result.pending, hosted)
+    _guard_pending(result, hosted)
     size = len(result.frame) + _read_back(result, hosted)
     if size <= MAX_PAYLOAD_BYTES and client.data_converter.payload_codec is None:
         return
@@ -105,7 +107,8 @@ def _read_back(result: SuperstepResult, hosted: HostedWorkflow) -> int:
     return len(text)
 
 
-def _guard_pending(pending: list[PendingRequest], hosted: HostedWorkflow) -> None:
+def _guard_pending(result: SuperstepResult, hosted: HostedWorkflow) -> None:
+    pending = result.pending
     total = sum(map(json_bytes, pending))
     if total <= MAX_PENDING_BYTES:
         return
@@ -124,7 +127,11 @@ def _what(result: SuperstepResult, hosted: HostedWorkflow, size: int) -> str:
 
 def _largest(result: SuperstepResult, hosted: HostedWorkflow, capture: Capture) -> str:
     found = [
-        (json_bytes(record) + (record.data_bytes or 0), f"event {record.type!r} of executor {record.executor_id!r}")
+        # Other events repeat messages, which are the messages' to answer for.
+        (
+            json_bytes(record) + (record.data_bytes or 0 if record.type in ALWAYS_READABLE else 0),
+            f"event {record.type!r} of executor {record.executor_id!r}",
+        )
         for record in result.events
     ]
     if capture.last is not None:

@@ -22,6 +22,7 @@ from ..workflows._messages import (
     SuperstepResult,
     json_bytes,
 )
+from ..workflows._pending import packed
 from ._capture import Capture, Captured, captured
 from ._framework_run import FrameworkRun
 from ._limits import MAX_FAILURE_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failures
@@ -33,7 +34,12 @@ def _readable(writer: RecordWriter) -> bytes:
     return to_json(writer.readable) if writer.readable else b""
 
 
-def _payloads(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
+def payloads_of(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
+    """Return the typed data of a superstep's events as it is stored.
+
+    Raises:
+        PayloadError: When some of it cannot be.
+    """
     if not writer.payloads:
         return b""
     try:
@@ -58,7 +64,7 @@ def failure_of(
         rejected=run.rejected,
         in_flight=run.in_flight,
     )
-    payloads = _payloads(writer, hosted)
+    payloads = payloads_of(writer, hosted)
     limit = MAX_FAILURE_BYTES if not stored_outside else MAX_STORED_FAILURE_BYTES
     for typed, stored in smaller_failures(failure):
         last = capture.last if stored else None
@@ -82,6 +88,7 @@ def result_of(
     base_raw: bytes | None,
     executors: list[str],
     thread_id: str,
+    payloads: bytes,
     *,
     readable: bool = True,
 ) -> SuperstepResult:
@@ -95,6 +102,7 @@ def result_of(
         base_raw: The checkpoint it began from.
         executors: Whom its messages may reach.
         thread_id: Temporal workflow id.
+        payloads: The events' typed data.
         readable: Whether data too large for its record is in the frame as JSON too, for readers without types.
     """
     writer = run.writer
@@ -105,16 +113,18 @@ def result_of(
         state = "waiting"
     elif run.finished:
         state = "waiting" if run.pending else "idle"
+    pending, schemas = packed(pending_requests(run.pending, thread_id, writer.add_readable if readable else None))
     result = SuperstepResult(
         state=state,
         events=writer.records,
         attempt=activity.info().attempt,
-        pending=pending_requests(run.pending, thread_id, writer.add_readable if readable else None),
+        pending=pending,
+        schemas=schemas,
         rejected=run.rejected,
         next_executors=executors,
     )
     last = capture.last
-    if last is None and not (writer.payloads or writer.readable):
+    if last is None and not (payloads or writer.readable):
         return result
     entry = capture.saved[-2] if len(capture.saved) > 1 else None
     if entry is not None:
@@ -128,7 +138,7 @@ def result_of(
         )
     frame = Frame(
         checkpoint=last.raw if last else b"",
-        payloads=_payloads(writer, hosted),
+        payloads=payloads,
         entry=entry.raw if entry else b"",
         readable=_readable(writer),
     )
@@ -172,11 +182,10 @@ def stored_of(
 ) -> SuperstepResult:
     """Return the result of a step that runs nothing and stores its base whole."""
     readable = RecordWriter(offset=0, attempt=1)
-    result = SuperstepResult(
-        state="waiting",
-        attempt=activity.info().attempt,
-        pending=pending_requests(checkpoint.pending_request_info_events.values(), thread_id, readable.add_readable),
+    pending, schemas = packed(
+        pending_requests(checkpoint.pending_request_info_events.values(), thread_id, readable.add_readable)
     )
+    result = SuperstepResult(state="waiting", attempt=activity.info().attempt, pending=pending, schemas=schemas)
     frame = Frame(checkpoint=raw, payloads=b"", readable=_readable(readable))
     return _with_frame(result, frame, hosted, step, captured(checkpoint, raw), None)
 

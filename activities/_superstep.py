@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -47,7 +48,7 @@ from ._live_events import LiveEvents
 from ._metrics import count_restore, count_superstep
 from ._mirrors import Mirror, Mirrors, add_news
 from ._policy import retry_rule
-from ._report import failure_of, result_of, stored_of, targets_of
+from ._report import failure_of, payloads_of, result_of, stored_of, targets_of
 from ._unsaved_state import UnsavedState
 
 
@@ -136,9 +137,14 @@ class SuperstepActivity:
                 raise failed from cause_of(error.error)
             self._unsaved.compare(live.workflow, before)
             executors = targets_of(live.workflow, capture.last)
-            result = result_of(hosted, step, run, capture, base_raw, executors, _thread_id(info))
+            report = functools.partial(
+                result_of,
+                *(hosted, step, run, capture, base_raw, executors, _thread_id(info)),
+                payloads_of(run.writer, hosted),
+            )
+            result = report()
             if run.writer.readable and not await fits(result, client):
-                result = result_of(hosted, step, run, capture, base_raw, executors, _thread_id(info), readable=False)
+                result = report(readable=False)
             add_news(result, mirrors, _thread_id(info), step.offset)
             await guard_result(result, hosted, capture, client, _target(info))
             self._keep(hosted, step, live)

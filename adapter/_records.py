@@ -25,6 +25,8 @@ _SHOWN_IN_ALL = 256 * 1024
 _ALWAYS_SHOWN = 256
 """Readable data in one record and in all of a superstep's; what is larger lies compressed in the frame, but for the
 smallest, which are hardly larger than what stands for them."""
+_DESCRIPTION_BYTES = 128
+"""What many requests need for themselves goes from what is shown of them."""
 _MAX_TEXT = 64 * 1024
 """Message and traceback of an error."""
 
@@ -223,7 +225,8 @@ def pending_requests(
         keep: Takes the readable data of a request that is too large for its description; returns its index. None
             where nobody does.
     """
-    left = _SHOWN_IN_ALL
+    events = list(events)
+    left = _SHOWN_IN_ALL - _DESCRIPTION_BYTES * len(events)
     pending: list[PendingRequest] = []
     for event in events:
         found = shown(event.data)

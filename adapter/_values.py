@@ -198,13 +198,22 @@ def validation_errors(data: Any, annotation: Any) -> list[str]:
 
 
 def json_schema(annotation: Any) -> dict[str, Any] | None:
-    """Return the JSON Schema of a type, or None for types pydantic does not know."""
-    adapter = _adapter(annotation)
+    """Return the JSON Schema of a type; None for types pydantic does not know, and where nobody could read it."""
+    try:
+        return _cached_schema(annotation)
+    except TypeError:  # An unhashable annotation, such as a Literal with a list.
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _cached_schema(annotation: Any) -> dict[str, Any] | None:
+    adapter = _cached_adapter(annotation)
     if adapter is None:
         return None
     try:
-        return adapter.json_schema()
-    except PydanticUserError:
+        schema = adapter.json_schema()
+        return schema if flaw(to_json(schema)) is None else None
+    except (PydanticUserError, ValueError, RecursionError):
         return None
 
 

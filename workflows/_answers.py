@@ -15,6 +15,7 @@ from ._messages import (
     ResponseInput,
     json_bytes,
 )
+from ._pending import packed
 from ._signals import RejectedAnswerError
 
 MAX_EARLY = 1_000
@@ -238,7 +239,7 @@ class Answers:
 
     def hand_on(self, continued: ContinuedRun) -> None:
         """Put everything into what a run hands to the one it continues as."""
-        continued.pending = list(self.pending.values())
+        continued.pending, continued.schemas = packed(self.pending.values())
         continued.queued = self._batches
         continued.early = list(self._early.values())
         continued.answered = _newest(self._answered)

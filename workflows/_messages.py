@@ -165,7 +165,8 @@ class PendingRequest(WireModel):
     """A request_info that waits for its response."""
 
     request_id: str
-    thread_id: str
+    thread_id: str = ""
+    """Left out where it goes without saying: in a superstep's result and a run's input."""
     executor_id: str
     asked_at: str
     request: Any = None
@@ -177,6 +178,10 @@ class PendingRequest(WireModel):
     response_type: str
     request_schema: dict[str, Any] | None = None
     response_schema: dict[str, Any] | None = None
+    """Left out where the answer of a query has no room to repeat it: of the requests with the same `response_schema_id`
+    the first has it."""
+    request_schema_id: str | None = None
+    response_schema_id: str | None = None
     workflow_name: str | None = None
     errors: list[RefusedAnswer] | None = None
     """The last answers that were refused."""
@@ -300,6 +305,8 @@ class ContinuedRun(WireModel):
     answering: list[str] = Field(default_factory=list)
     """Request ids the current run of the framework workflow was given responses for."""
     pending: list[PendingRequest] = Field(default_factory=list)
+    schemas: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Of the pending requests, by the ids that these give."""
     queued: list[list[RespondSignal]] = Field(default_factory=list)
     early: list[RespondSignal] = Field(default_factory=list)
     answered: list[str] = Field(default_factory=list)
@@ -411,6 +418,8 @@ class SuperstepResult(SuperstepOutcome):
     state: Literal["running", "waiting", "idle"]
     entry: EntryFacts | None = None
     pending: list[PendingRequest] = Field(default_factory=list)
+    schemas: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Of the pending requests, by the ids that these give."""
     next_executors: list[str] = Field(default_factory=list)
     upgrade: bool | None = None
     """Only of mode `upgrade`: whether the run may move."""

@@ -176,7 +176,7 @@ class AgentFrameworkWorkflow:
     def _take_over(self, continued: ContinuedRun) -> None:
         for record in continued.events:
             self._log.append(record)
-        self._answers.take_over(continued)
+        self._requests.take_over(continued)
         self._progress.take_over(continued)
         self._pending_status = continued.pending_status
         self._answering = continued.answering
@@ -254,8 +254,11 @@ class AgentFrameworkWorkflow:
 
     @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
     def pending_requests(self) -> list[PendingRequest]:
-        """Return every pending request with its data, JSON schemas, deadline and refused answers."""
-        return self._requests.pending
+        """Return every pending request with its data, JSON schemas, deadline and refused answers; about 1 MB at most.
+
+        Where there is no room to repeat a schema, the first request with the same `response_schema_id` has it.
+        """
+        return self._requests.shown()
 
     def _step(self, mode: str) -> SuperstepInput:
         return SuperstepInput.model_validate(
@@ -325,7 +328,7 @@ class AgentFrameworkWorkflow:
         self._requests.taken(step, result)
         for record in result.events:
             self._log.append(record)
-            if record.type == "output":
+            if record.type == "output" and (record.data is not None or record.data_bytes is None):
                 self._progress.add_output(record.data)
             if record.state == "IN_PROGRESS_PENDING_REQUESTS":
                 self._pending_status = True
