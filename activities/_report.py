@@ -12,7 +12,7 @@ from ..adapter._errors import PayloadError
 from ..adapter._frames import Frame, digest, pack, wants_keyframe
 from ..adapter._hosting import HostedWorkflow
 from ..adapter._pickling import dumps
-from ..adapter._records import RecordWriter, pending_requests
+from ..adapter._records import RecordWriter, fitting_text, pending_requests
 from ..workflows._messages import (
     CheckpointFacts,
     EntryFacts,
@@ -61,7 +61,7 @@ def failure_of(
     failure = SuperstepFailure(
         events=writer.records,
         attempt=activity.info().attempt,
-        rejected=run.rejected,
+        rejected={name: fitting_text(why) for name, why in run.rejected.items()},
         in_flight=run.in_flight,
     )
     payloads = payloads_of(writer, hosted)
@@ -120,7 +120,7 @@ def result_of(
         attempt=activity.info().attempt,
         pending=pending,
         schemas=schemas,
-        rejected=run.rejected,
+        rejected={name: fitting_text(why) for name, why in run.rejected.items()},
         next_executors=executors,
     )
     last = capture.last

@@ -18,7 +18,7 @@ from ._frames import unpack
 from ._history import UnreadableError, decode
 from ._pickling import loads
 from ._position import set_position
-from ._records import to_event
+from ._records import readable_event
 from ._types import TypeCatalog
 
 _FAST = 0.03
@@ -101,7 +101,7 @@ class LiveReader:
         found: list[tuple[int, WorkflowEvent[Any]]] = []
         for record in window.events:
             if record.offset > self._read:
-                event = to_event(record, payloads)
+                event = readable_event(record, payloads)
                 set_position(event, record, live=True)
                 found.append((record.offset, event))
         self._read = window.events[-1].offset

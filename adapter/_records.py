@@ -8,7 +8,9 @@ from typing import Any
 
 from agent_framework import WorkflowErrorDetails, WorkflowEvent, WorkflowEventSource, WorkflowRunState
 
+from ..workflows._limits import MAX_ID, clean_text
 from ..workflows._messages import ErrorDetails, EventRecord, PendingRequest
+from ._errors import PayloadError
 from ._framework import event_types, new_event
 from ._pickling import Nested
 from ._types import loaded_class, type_key, type_name
@@ -74,6 +76,12 @@ class RecordWriter:
 
     def _add_request(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
         request_type, response_type = event_types(event)
+        if len(event.request_id) > MAX_ID or event.request_id != clean_text(event.request_id):
+            raise PayloadError(
+                f"Executor {event.source_executor_id!r} asks under the id {clean_text(event.request_id[:100])!r}, with "
+                f"which nobody could answer: an id is Unicode text of at most {MAX_ID} characters. Give "
+                "`request_info(request_id=...)` another, or none."
+            )
         record.request_id = event.request_id
         record.source_executor_id = event.source_executor_id
         record.request_type = type_name(request_type)
@@ -214,6 +222,15 @@ def to_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEve
     return event
 
 
+def readable_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEvent[Any]:
+    """Rebuild an event as `to_event` does; one that cannot be rebuilt is a warning that says so."""
+    try:
+        return to_event(record, payloads)
+    except (ValueError, TypeError, LookupError) as error:
+        words = f"Event {record.offset} ({record.type!r}) cannot be read: {type(error).__name__}."
+        return new_event("warning", data=words, origin=WorkflowEventSource.FRAMEWORK)
+
+
 def pending_requests(
     events: Iterable[WorkflowEvent[Any]], thread_id: str, keep: Callable[[Any], int] | None = None
 ) -> list[PendingRequest]:
@@ -254,16 +271,16 @@ def pending_requests(
 def _details(details: WorkflowErrorDetails) -> ErrorDetails:
     return ErrorDetails(
         error_type=details.error_type,
-        message=_text(details.message),
-        traceback=_text(details.traceback) if details.traceback is not None else None,
+        message=fitting_text(details.message),
+        traceback=fitting_text(details.traceback) if details.traceback is not None else None,
         executor_id=details.executor_id,
         extra=preview(details.extra)[0] if details.extra else None,
     )
 
 
-def _text(text: str) -> str:
+def fitting_text(text: str) -> str:
     """Return text that fits a record: some clients put a whole response body into their errors."""
-    text = text.encode("utf-8", "replace").decode()  # A lone surrogate has no JSON.
+    text = clean_text(text)
     if len(text) <= _MAX_TEXT:
         return text
     # The end of a traceback says more than its beginning; of a message either may.

@@ -16,7 +16,7 @@ from ._history import StoredFrame, load_checkpoint, restore
 from ._mirror import StreamMirror, ThreadSource
 from ._pickling import loads
 from ._position import set_position
-from ._records import ALWAYS_READABLE, to_event
+from ._records import ALWAYS_READABLE, readable_event
 from ._types import TypeCatalog
 
 
@@ -71,7 +71,7 @@ class StepDecoder:
                 continue  # For people who read the log; the framework knows no such event.
             if payloads is None and record.data is None and record.type in ALWAYS_READABLE:
                 record.data = self._shown(record.readable, record.data_bytes)
-            event = to_event(record, payloads)
+            event = readable_event(record, payloads)
             set_position(event, record, live=False)
             yield record.offset, event
 

@@ -18,6 +18,8 @@ MAX_DEPTH = 180
 MAX_DIGITS = 4_300
 """Of an integer."""
 TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
+MAX_ID = 512
+"""Characters of a request's id, a responder's name, a type's: they are repeated wherever a request is told of."""
 _READER_DEPTH = 200
 _AROUND = _READER_DEPTH - MAX_DEPTH
 """Levels that our messages may put around a value."""

@@ -12,6 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import to_json
 
+from ._limits import MAX_ID
+
 WORKFLOW_TYPE = "AgentFrameworkWorkflow"
 SUPERSTEP_ACTIVITY = "superstep"
 RESPOND_SIGNAL = "respond"
@@ -208,10 +210,10 @@ class RespondSignal(WireModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    request_id: str = Field(min_length=1, max_length=512)
+    request_id: str = Field(min_length=1, max_length=MAX_ID)
     response: Any = None
-    responder: str | None = Field(default=None, max_length=512)
-    type: str | None = Field(default=None, max_length=512)
+    responder: str | None = Field(default=None, max_length=MAX_ID)
+    type: str | None = Field(default=None, max_length=MAX_ID)
     """Python type name of the response, set by the facade."""
     call_id: str | None = Field(default=None, max_length=128)
     """Set by the facade: names the call that is told of a rejection, and makes unknown ids an error, not an early
@@ -233,8 +235,8 @@ class CancelSignal(WireModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    request_ids: list[Annotated[str, Field(min_length=1, max_length=512)]] = Field(max_length=1_000)
-    responder: str | None = Field(default=None, max_length=512)
+    request_ids: list[Annotated[str, Field(min_length=1, max_length=MAX_ID)]] = Field(max_length=1_000)
+    responder: str | None = Field(default=None, max_length=MAX_ID)
     call_id: str | None = Field(default=None, max_length=128)
     """See `RespondSignal.call_id`."""
     function_invocation_kwargs: Value | None = None

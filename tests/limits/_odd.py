@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from typing import Any
@@ -83,6 +84,23 @@ def repr_of(value: Any) -> str:
     if isinstance(value, set):
         return "{" + ", ".join(sorted(map(repr_of, value))) + "}"
     return repr(value)
+
+
+class Slow(Executor):
+    """Yields a value and goes on for a while, so that it is read live."""
+
+    @handler
+    async def take(self, name: str, ctx: WorkflowContext[Any, Any]) -> None:
+        """Take the value's name."""
+        for number in range(3):
+            await ctx.yield_output(ODD[name]())
+            await ctx.yield_output("x" * 50_000 + str(number))
+            await asyncio.sleep(0.4)
+
+
+def slow() -> Workflow:
+    """Build the workflow that takes its time."""
+    return WorkflowBuilder(name="slow", start_executor=Slow(id="slow")).build()
 
 
 class Sink(Executor):

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from agent_framework import WorkflowEvent
-from agent_framework_temporal import DurableWorkflow, RunFailedError
+from agent_framework_temporal import DurableWorkflow, RunFailedError, position_of
 from temporalio.client import Client
 
-from tests.limits._odd import ODD, odd, repr_of
+from tests.cli._commands import started
+from tests.limits._flows import Order, hoard, noise
+from tests.limits._odd import ODD, odd, repr_of, slow
 from tests.support import worker
 
 
@@ -56,3 +58,38 @@ async def test_wherever_a_superstep_puts_it(place: str, client: Client) -> None:
                 assert result.get_outputs() == [f"yes {[name]}"]
             assert (await durable.run(["output", ""], checkpoint=checkpoint)).get_outputs() == ["plain", "done"]
             assert len(await durable.checkpoints(checkpoint)) >= 4
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["typed", "by-name"])
+async def test_live_events(known: bool, client: Client) -> None:
+    """They travel in heartbeats, where what cannot be read would fail the next attempt."""
+    async with worker(client, slow) as task_queue:
+        durable = DurableWorkflow(slow if known else "slow", client=client, task_queue=task_queue)
+        for name in ("long int", "deep list", "lone surrogate"):
+            events: list[WorkflowEvent[Any]] = []
+            live = 0
+            async for event in durable.run_stream(name):
+                position = position_of(event)
+                live += event.type == "output" and position is not None and position.live
+                events.append(event)
+            outputs = _of(events, "output")
+            assert live >= 2
+            assert [output for output in outputs if type(output) is str and len(output) > 10_000] == [
+                "x" * 50_000 + str(number) for number in range(3)
+            ]
+            assert len(outputs) == 6
+            if known:
+                assert {repr_of(output) for output in outputs[::2]} == {repr_of(ODD[name]())}
+
+
+async def test_the_command_line_shows_what_is_large(client: Client) -> None:
+    async with worker(client, hoard) as task_queue:
+        durable = DurableWorkflow(hoard, client=client, task_queue=task_queue)
+        checkpoint = durable.checkpoint()
+        await durable.run(Order(output=1_500_000), checkpoint=checkpoint)
+        address = client.service_client.config.target_host
+        async with started("stream", checkpoint.thread_id, "--json", "--address", address) as process:
+            out, err = await process.communicate()
+        assert err == b""
+        outputs = [event["data"] for event in map(json.loads, out.splitlines()) if event["type"] == "output"]
+        assert outputs == [noise(1_500_000), "sink 0"]
