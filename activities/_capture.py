@@ -10,11 +10,10 @@ from typing import Any, NoReturn
 
 from agent_framework import WorkflowCheckpoint, WorkflowCheckpointException
 
-from ..adapter._errors import CheckpointNotFoundError
+from ..adapter._encoding import dumps
+from ..adapter._errors import CheckpointNotFoundError, PayloadError
 from ..adapter._graph import GRAPH_METADATA as GRAPH_METADATA
-from ..adapter._graph import loads_checkpoint as loads_checkpoint
 from ..adapter._hosting import HostedWorkflow
-from ..adapter._pickling import dumps
 from ..adapter._types import TypeCatalog
 
 _SUFFIX_DIGITS = 12
@@ -42,7 +41,7 @@ class Captured:
 
 
 class Capture:
-    """A `CheckpointStorage` for one superstep; it pickles at once, as the framework goes on changing the objects.
+    """A `CheckpointStorage` for one superstep; it encodes at once, as the framework goes on changing the objects.
 
     Args:
         hosted: The hosted workflow; its graph goes into each checkpoint's metadata, to say what changed one day.
@@ -148,7 +147,7 @@ def captured(checkpoint: WorkflowCheckpoint, raw: bytes) -> Captured:
 
 
 def dump_checkpoint(checkpoint: WorkflowCheckpoint, catalog: TypeCatalog) -> bytes:
-    """Pickle a checkpoint; an error names the part that cannot be stored."""
+    """Return a checkpoint as text; an error names the part that cannot be stored."""
     try:
         return dumps(checkpoint, catalog)
     except Exception as error:

@@ -20,7 +20,7 @@ from typing import Any
 from temporalio.exceptions import ApplicationError
 
 from ..adapter._errors import DurableWorkflowError
-from ..adapter._pickling import exception_args
+from ..adapter._exceptions import exception_args, says
 from ..workflows._messages import SuperstepFailure
 from ._policy import RetryRule
 
@@ -49,7 +49,7 @@ def to_application_error(
     failure.error_module = cls.__module__
     failure.error_type = cls.__qualname__
     failure.message = _text(error)
-    failure.error_args = _arguments(error)
+    failure.error_args = _arguments(error, failure.message)
     final = not executor_failed or failures >= rule.max_attempts or not is_retryable(error)
     wait = retry_after(error)
     if wait is None:
@@ -142,9 +142,11 @@ def _text(error: BaseException) -> str:
     return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} ... ({len(text):,} characters)"
 
 
-def _arguments(error: BaseException) -> list[Any] | None:
+def _arguments(error: Exception, message: str) -> list[Any] | None:
     """Return what rebuilds the error at the caller; None where that would not fit or could not travel as JSON."""
     arguments = exception_args(error)
+    if arguments is None or not says(type(error), arguments, message):
+        return None  # It says what it does by code of its own, which a caller does not run.
     try:
         fits = arguments is not None and len(json.dumps(arguments, allow_nan=False).encode()) <= _MAX_TEXT
     except ValueError:

@@ -9,9 +9,10 @@ from temporalio.client import Client
 from temporalio.converter import StorageDriverSelectContext, StorageDriverStoreContext, StorageDriverWorkflowInfo
 
 from ..adapter._converter import MAX_PAYLOAD_BYTES, encoded_payload, stores_outside
+from ..adapter._decoding import loads
+from ..adapter._encoding import dumps
 from ..adapter._errors import PayloadError
 from ..adapter._hosting import HostedWorkflow
-from ..adapter._pickling import dumps, loads
 from ..adapter._records import ALWAYS_READABLE
 from ..workflows._limits import words_for
 from ..workflows._messages import EventRecord, SuperstepFailure, SuperstepResult, json_bytes

@@ -7,10 +7,11 @@ from typing import Any
 
 from agent_framework import WorkflowEvent
 
+from ..adapter._document import join
+from ..adapter._encoding import dumps
 from ..adapter._errors import PayloadError
 from ..adapter._frames import Frame, pack
 from ..adapter._framework import event_types
-from ..adapter._pickling import dumps
 from ..adapter._types import TypeCatalog
 from ..workflows._messages import EventRecord, LiveWindow
 
@@ -80,6 +81,6 @@ class LiveEvents:
                 payloads.append(data)
         window = LiveWindow(attempt=self._attempt, offset=self._offset, events=records)
         if payloads:
-            frame, _ = pack(Frame(checkpoint=b"", payloads=dumps(payloads, self._catalog)), None)
+            frame, _ = pack(Frame(checkpoint=b"", payloads=join(payloads)), None)
             window.with_frame(frame)
         return window

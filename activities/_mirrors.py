@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from agent_framework import WorkflowCheckpoint
 from temporalio.common import MetricMeter
 
+from ..adapter._decoding import decoded
 from ..adapter._errors import CheckpointNotFoundError, HostingError
 from ..adapter._hosting import HostedWorkflow
 from ..adapter._mirror import FIRST_PAUSE, LONGEST_PAUSE, MirrorEntry, MirrorStorage, ThreadSource, copy_missing
-from ..adapter._pickling import loads
 from ..adapter._storage import HistoryCheckpointStorage
 from ..workflows._messages import EventRecord, SuperstepResult
 from ._capture import Captured
@@ -175,7 +175,7 @@ class Mirror:
             # Another worker's superstep that is not copied yet, an outage before this worker, a mirror that is new.
             copying.from_history = True
             return
-        checkpoint: WorkflowCheckpoint = loads(raw, copying.source.catalog)
+        checkpoint: WorkflowCheckpoint = await decoded(raw, copying.source.catalog)
         await self._storage.save(checkpoint)
         copying.last = checkpoint_id
         if copying.waiting and copying.waiting[0][0] == checkpoint_id:

@@ -9,9 +9,8 @@ from pydantic_core import to_json
 from temporalio import activity
 
 from ..adapter._errors import PayloadError
-from ..adapter._frames import Frame, digest, pack, wants_keyframe
+from ..adapter._frames import Frame, digest, packed, wants_keyframe
 from ..adapter._hosting import HostedWorkflow
-from ..adapter._pickling import dumps
 from ..adapter._records import RecordWriter, fitting_text, pending_requests
 from ..workflows._messages import (
     CheckpointFacts,
@@ -22,7 +21,7 @@ from ..workflows._messages import (
     SuperstepResult,
     json_bytes,
 )
-from ..workflows._pending import packed
+from ..workflows._pending import packed as packed_requests
 from ._capture import Capture, Captured, captured
 from ._framework_run import FrameworkRun
 from ._limits import MAX_FAILURE_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failures
@@ -40,15 +39,13 @@ def payloads_of(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
     Raises:
         PayloadError: When some of it cannot be.
     """
-    if not writer.payloads:
-        return b""
     try:
-        return dumps(writer.payloads, hosted.catalog)
+        return writer.encoded(hosted.catalog)
     except PayloadError as error:
         raise PayloadError(f"The data of an event cannot be stored: {error}") from error
 
 
-def failure_of(
+async def failure_of(
     hosted: HostedWorkflow,
     step: SuperstepInput,
     run: FrameworkRun,
@@ -74,13 +71,13 @@ def failure_of(
             readable=_readable(writer) if typed else b"",
         )
         failure.checkpoint = None
-        _with_frame(failure, frame, hosted, step, last, base_raw)
+        await _with_frame(failure, frame, hosted, step, last, base_raw)
         if len(failure.frame) + json_bytes(failure) <= limit:
             break
     return failure
 
 
-def result_of(
+async def result_of(
     hosted: HostedWorkflow,
     step: SuperstepInput,
     run: FrameworkRun,
@@ -113,7 +110,8 @@ def result_of(
         state = "waiting"
     elif run.finished:
         state = "waiting" if run.pending else "idle"
-    pending, schemas = packed(pending_requests(run.pending, thread_id, writer.add_readable if readable else None))
+    keep = writer.add_readable if readable else None
+    pending, schemas = packed_requests(pending_requests(run.pending, thread_id, hosted.catalog, keep))
     result = SuperstepResult(
         state=state,
         events=writer.records,
@@ -142,10 +140,10 @@ def result_of(
         entry=entry.raw if entry else b"",
         readable=_readable(writer),
     )
-    return _with_frame(result, frame, hosted, step, last, base_raw)
+    return await _with_frame(result, frame, hosted, step, last, base_raw)
 
 
-def _with_frame(
+async def _with_frame(
     outcome: _Outcome,
     frame: Frame,
     hosted: HostedWorkflow,
@@ -160,7 +158,7 @@ def _with_frame(
         or base_raw is None
         or wants_keyframe(step.chain_length, step.chain_bytes, len(base_raw))
     )
-    data, is_patch = pack(frame, None if keyframe else base_raw)
+    data, is_patch = await packed(frame, None if keyframe else base_raw)
     if last is not None:
         outcome.checkpoint = CheckpointFacts(
             checkpoint_id=last.checkpoint_id,
@@ -177,17 +175,16 @@ def _with_frame(
     return outcome
 
 
-def stored_of(
+async def stored_of(
     hosted: HostedWorkflow, step: SuperstepInput, checkpoint: WorkflowCheckpoint, raw: bytes, thread_id: str
 ) -> SuperstepResult:
     """Return the result of a step that runs nothing and stores its base whole."""
     readable = RecordWriter(offset=0, attempt=1)
-    pending, schemas = packed(
-        pending_requests(checkpoint.pending_request_info_events.values(), thread_id, readable.add_readable)
-    )
+    asked = checkpoint.pending_request_info_events.values()
+    pending, schemas = packed_requests(pending_requests(asked, thread_id, hosted.catalog, readable.add_readable))
     result = SuperstepResult(state="waiting", attempt=activity.info().attempt, pending=pending, schemas=schemas)
     frame = Frame(checkpoint=raw, payloads=b"", readable=_readable(readable))
-    return _with_frame(result, frame, hosted, step, captured(checkpoint, raw), None)
+    return await _with_frame(result, frame, hosted, step, captured(checkpoint, raw), None)
 
 
 def targets_of(workflow: Workflow, checkpoint: Captured | None) -> list[str]:

@@ -22,6 +22,7 @@ from ..adapter._converter import stores_outside
 from ..adapter._deployment import takes_over
 from ..adapter._errors import DurableWorkflowError, PayloadError
 from ..adapter._framework import matches, pending_events
+from ..adapter._graph import decoded_checkpoint
 from ..adapter._history import load_checkpoint, start_input
 from ..adapter._hosting import HostedWorkflow, find
 from ..adapter._invocation import Superstep, running
@@ -39,7 +40,7 @@ from ..workflows._messages import (
 )
 from ._beat import Beat, beating
 from ._cache import CheckpointCache
-from ._capture import Capture, loads_checkpoint
+from ._capture import Capture
 from ._failures import cause_of, to_application_error
 from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
 from ._limits import fits, guard_result
@@ -125,7 +126,7 @@ class SuperstepActivity:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(
                     error.error,
-                    failure_of(hosted, step, run, capture, base_raw, stored_outside=outside),
+                    await failure_of(hosted, step, run, capture, base_raw, stored_outside=outside),
                     executor_failed=run.executor_failed,
                     failures=beat.failures + 1,
                     rule=retry_rule(step, run.failed_executor),
@@ -142,9 +143,9 @@ class SuperstepActivity:
                 *(hosted, step, run, capture, base_raw, executors, _thread_id(info)),
                 payloads_of(run.writer, hosted),
             )
-            result = report()
+            result = await report()
             if run.writer.readable and not await fits(result, client):
-                result = report(readable=False)
+                result = await report(readable=False)
             add_news(result, mirrors, _thread_id(info), step.offset)
             await guard_result(result, hosted, capture, client, _target(info))
             self._keep(hosted, step, live)
@@ -166,9 +167,9 @@ class SuperstepActivity:
         if step.base is None:
             raise PayloadError("There is no checkpoint to store.")
         raw = await self._base(client, hosted, step.base)
-        checkpoint = loads_checkpoint(raw, hosted)
+        checkpoint = await decoded_checkpoint(raw, hosted)
         self._cache.put(step.base.checkpoint_id, raw)
-        return stored_of(hosted, step, checkpoint, raw, _thread_id(activity.info()))
+        return await stored_of(hosted, step, checkpoint, raw, _thread_id(activity.info()))
 
     @contextlib.asynccontextmanager
     async def _instance(self, client: Client, hosted: HostedWorkflow, step: SuperstepInput) -> AsyncIterator[LiveRun]:
@@ -184,7 +185,7 @@ class SuperstepActivity:
                 yield live
             return
         raw = await self._base(client, hosted, step.base) if step.base is not None else None
-        base = loads_checkpoint(raw, hosted) if raw is not None else None
+        base = await decoded_checkpoint(raw, hosted) if raw is not None else None
         if base is not None and step.discard_in_flight:
             base = dataclasses.replace(base, messages={})
         async with hosted.acquire() as workflow:

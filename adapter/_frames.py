@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import zstandard
 
+from ._document import MAX_BYTES_VARIABLE, max_checkpoint_bytes
 from ._errors import CheckpointCorruptedError, PayloadError
+from ._off_loop import off_loop
 
 _LEVEL = 6
 _FAST_LEVEL = 3
@@ -25,10 +28,8 @@ _VERY_LARGE = 8 * 1024 * 1024
 """Sizes of dictionary and input together, from which the match tables have to grow and `_FAST_LEVEL` misses matches."""
 _MAX_LOG, _MAX_HASH_LOG = 27, 24
 """Window of 128 MB, match table of 64 MB while a frame is compressed."""
-_MAGIC = b"AFT1"
+_MAGIC = b"AFT2"
 _SIZES = struct.Struct("<QQQQ")
-MAX_RAW_BYTES = 512 * 1024 * 1024
-"""A frame that claims more is refused before memory is taken, and none is written."""
 _SMALL_PATCH = 4 * 1024
 _SAMPLE = 64 * 1024
 KEYFRAME_EVERY = 100
@@ -42,11 +43,11 @@ class Frame:
     """The parts of a frame."""
 
     checkpoint: bytes
-    """Pickled checkpoint; empty where nothing was committed."""
+    """Checkpoint as text; empty where nothing was committed."""
     payloads: bytes
-    """Pickled list of the events' data; empty when there is none."""
+    """List of the events' data as text; empty when there is none."""
     entry: bytes = b""
-    """Pickled checkpoint a run entered with; only in its first superstep."""
+    """Checkpoint as text that a run entered with; only in its first superstep."""
     readable: bytes = b""
     """A JSON array of the events' and requests' data that is too large for their records; empty when there is none."""
 
@@ -76,10 +77,12 @@ def pack(frame: Frame, base: bytes | None) -> tuple[bytes, bool]:
     """
     parts = (frame.checkpoint, frame.entry, frame.payloads, frame.readable)
     raw = b"".join((_MAGIC, _SIZES.pack(*map(len, parts)), *parts))
-    if len(raw) > MAX_RAW_BYTES:
+    limit = max_checkpoint_bytes()
+    if len(raw) > limit:
         raise PayloadError(
-            f"A superstep's checkpoint and events take {len(raw):,} bytes; at most {MAX_RAW_BYTES:,} can be read back. "
-            "Keep a reference in the state instead of the data."
+            f"A superstep takes {len(raw):,} bytes, its checkpoint {len(frame.checkpoint):,}, the one it entered with "
+            f"{len(frame.entry):,} and its events {len(frame.payloads):,}; at most {limit:,} can be read back. Keep a "
+            f"reference in the state instead of the data, or set {MAX_BYTES_VARIABLE}."
         )
     patch = _compress(raw, base) if base else None
     # A small patch is a good one, and so is one smaller than the first part of a keyframe would be; any other is worth
@@ -101,11 +104,15 @@ def unpack(data: bytes, base: bytes | None) -> Frame:
         CheckpointCorruptedError: When the bytes are no frame, or `base` is not what they were packed against.
     """
     try:
-        size = zstandard.get_frame_parameters(data).content_size
-        if size > MAX_RAW_BYTES:
-            raise CheckpointCorruptedError(f"A checkpoint frame claims {size:,} bytes; at most {MAX_RAW_BYTES:,} are.")
+        size, limit = raw_size(data), max_checkpoint_bytes()
+        if size > limit:
+            raise CheckpointCorruptedError(
+                f"A checkpoint frame claims {size:,} bytes; at most {limit:,} are read. If it is one of yours, set "
+                f"{MAX_BYTES_VARIABLE}."
+            )
         dictionary = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if base else None
-        raw = zstandard.ZstdDecompressor(dict_data=dictionary).decompress(data, allow_extra_data=False)
+        decompressor = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=1 << _MAX_LOG)
+        raw = decompressor.decompress(data, allow_extra_data=False)
     except (zstandard.ZstdError, MemoryError) as error:
         raise CheckpointCorruptedError(f"A checkpoint frame cannot be decompressed: {error}") from error
     start = len(_MAGIC) + _SIZES.size
@@ -118,6 +125,43 @@ def unpack(data: bytes, base: bytes | None) -> Frame:
     if start != len(raw):
         raise CheckpointCorruptedError("The parts of a checkpoint frame do not add up to its size.")
     return Frame(checkpoint=parts[0], entry=parts[1], payloads=parts[2], readable=parts[3])
+
+
+def raw_size(data: bytes) -> int:
+    """Return the size that a frame claims to have unpacked; larger than any limit where it does not say.
+
+    Raises:
+        ZstdError: When it is no frame of zstd.
+    """
+    return zstandard.get_frame_parameters(data).content_size
+
+
+async def packed(frame: Frame, base: bytes | None) -> tuple[bytes, bool]:
+    """Do as `pack`, beside the event loop where it takes long."""
+    size = len(frame.checkpoint) + len(frame.entry) + len(frame.payloads) + len(frame.readable)
+    return await off_loop(size, lambda: pack(frame, base))
+
+
+async def unpacked(data: bytes, base: bytes | None, check: Callable[[Frame], None] | None = None) -> Frame:
+    """Do as `unpack`, beside the event loop where it takes long.
+
+    Args:
+        data: The frame.
+        base: The raw checkpoint that it was packed against.
+        check: Is given the frame there, and may raise.
+    """
+
+    def work() -> Frame:
+        frame = unpack(data, base)
+        if check is not None:
+            check(frame)
+        return frame
+
+    try:
+        size = raw_size(data)
+    except zstandard.ZstdError:
+        size = 0  # What is wrong is for `unpack` to say.
+    return await off_loop(size, work)
 
 
 def wants_keyframe(chain_length: int, chain_bytes: int, raw_bytes: int) -> bool:

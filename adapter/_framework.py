@@ -36,6 +36,8 @@ from agent_framework._workflows._typing_utils import is_instance_of, try_coerce_
 from agent_framework._workflows._workflow import _coerce_request_info_response
 from pydantic import BaseModel
 
+from ._static import has_base
+
 _FRAMEWORK_PREFIXES = (*_encoding._FRAMEWORK_MODULE_PREFIXES, _encoding._OPENAI_MODULE_PREFIX)
 _DATA_CLASSES = (
     AgentResponse,
@@ -71,7 +73,7 @@ def is_framework_data(cls: type[Any]) -> bool:
     """
     if not is_framework_module(cls.__module__):
         return False
-    return dataclasses.is_dataclass(cls) or issubclass(cls, (enum.Enum, BaseModel, *_DATA_CLASSES))
+    return dataclasses.is_dataclass(cls) or has_base(cls, enum.Enum, BaseModel, *_DATA_CLASSES)
 
 
 def coerce_value(value: Any, target: Any) -> Any:

@@ -1,21 +1,22 @@
 """Tells whose checkpoint raw bytes are, and what has changed in the workflow's graph since.
 
 A changed workflow may no longer declare the types its old checkpoints hold. Its checkpoints could then not be decoded
-to learn why they do not fit, so their label is read on its own, with every object in them left as inert as JSON.
+to learn why they do not fit, so their label is read on its own, from their text and without any type.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from agent_framework import WorkflowCheckpoint
+from agent_framework import WorkflowCheckpoint, WorkflowEvent, WorkflowMessage
 
+from ._decoding import loads
+from ._document import parse
 from ._errors import CheckpointCorruptedError, CheckpointNotFoundError, GraphChangedError, PayloadError
 from ._hosting import HostedWorkflow, graph_differences
-from ._pickling import loads
-from ._types import TypeCatalog
-from ._unpickling import CheckpointUnpickler
+from ._off_loop import off_loop
+from ._types import type_key
 
 GRAPH_METADATA = "graph_signature"
 """Key of a checkpoint's metadata under which a superstep notes the graph."""
@@ -52,7 +53,18 @@ def loads_checkpoint(raw: bytes, hosted: HostedWorkflow) -> WorkflowCheckpoint:
         checkpoint.checkpoint_id, checkpoint.workflow_name, checkpoint.graph_signature_hash, checkpoint.metadata
     )
     check_label(label, hosted.name, hosted)
+    _check_fields(checkpoint)
     return checkpoint
+
+
+async def decoded_checkpoint(raw: bytes, hosted: HostedWorkflow) -> WorkflowCheckpoint:
+    """Do as `loads_checkpoint`, beside the event loop where it takes long."""
+    return await off_loop(len(raw), lambda: loads_checkpoint(raw, hosted))
+
+
+async def label_of(raw: bytes) -> CheckpointLabel:
+    """Do as `read_label`, beside the event loop where it takes long."""
+    return await off_loop(len(raw), lambda: read_label(raw))
 
 
 def read_label(raw: bytes) -> CheckpointLabel:
@@ -62,14 +74,15 @@ def read_label(raw: bytes) -> CheckpointLabel:
         CheckpointCorruptedError: When the bytes are no checkpoint.
     """
     try:
-        fields = _InertUnpickler(raw).load().fields
-        label = CheckpointLabel(
-            checkpoint_id=fields["checkpoint_id"],
-            workflow_name=fields["workflow_name"],
-            graph_hash=fields["graph_signature_hash"],
-            metadata=fields["metadata"],
-        )
-    except Exception as error:  # Damaged bytes make an unpickler raise almost any type.
+        document = parse(raw)
+        key, fields = document.fields(document.body)
+        if key != type_key(WorkflowCheckpoint):
+            raise ValueError(f"they are those of a {key!r:.60}")
+        names = ("checkpoint_id", "workflow_name", "graph_signature_hash")
+        if not all(type(fields[name]) is str for name in names):
+            raise ValueError("they name no workflow")
+        label = CheckpointLabel(*(fields[name] for name in names), metadata=document.plain(fields["metadata"]))
+    except Exception as error:  # Damaged text may lack anything.
         raise CheckpointCorruptedError(
             f"The checkpoint's bytes are no checkpoint ({type(error).__name__}: {error}). Choose an earlier one with "
             "`DurableWorkflow.checkpoints`."
@@ -109,49 +122,19 @@ def graph_changes(metadata: dict[str, Any], hosted: HostedWorkflow) -> str:
     return "; ".join(changes) or "its graph signature differs"
 
 
-class _Inert:
-    """Stands for any class, function or object of a pickle; all it does is keep a checkpoint's fields."""
-
-    fields: dict[str, Any]
-
-    def __new__(cls, *arguments: Any, **keywords: Any) -> _Inert:
-        inert = super().__new__(cls)
-        inert.fields = {}
-        return inert
-
-    def __setstate__(self, state: Any) -> None:
-        if isinstance(state, tuple) and len(state) == 2:  # Of a class with __slots__, as the framework's checkpoint is.
-            state = state[1]
-        self.fields = state if isinstance(state, dict) else {}
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Take an item of a dictionary's subclass."""
-
-    def append(self, item: Any) -> None:
-        """Take an item of a list's subclass."""
-
-    def extend(self, items: Any) -> None:
-        """Take items of a list's subclass."""
-
-    def add(self, item: Any) -> None:
-        """Take an item of a set's subclass."""
-
-    def update(self, items: Any) -> None:
-        """Take items of a set's subclass."""
-
-
-class _InertUnpickler(CheckpointUnpickler):
-    """Knows no type but the stand-in."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data, cast(TypeCatalog, None), {})  # No name is looked up in the catalog.
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in for every name."""
-        return _Inert
-
-    def _may_call(self, cls: type[Any]) -> bool:
-        return cls is _Inert
-
-    def _may_instantiate(self, cls: Any) -> bool:
-        return cls is _Inert
+def _check_fields(checkpoint: WorkflowCheckpoint) -> None:
+    """Refuse what only looks like a checkpoint: what restores it would stumble somewhere over a part that is none."""
+    messages = checkpoint.messages.values() if isinstance(checkpoint.messages, dict) else [None]
+    pending = checkpoint.pending_request_info_events
+    whole = (
+        isinstance(checkpoint.state, dict)
+        and isinstance(checkpoint.metadata, dict)
+        and type(checkpoint.iteration_count) is int
+        and all(
+            isinstance(found, list) and all(isinstance(item, WorkflowMessage) for item in found) for found in messages
+        )
+        and isinstance(pending, dict)
+        and all(isinstance(event, WorkflowEvent) and event.type == "request_info" for event in pending.values())
+    )
+    if not whole:
+        raise CheckpointCorruptedError("A part of the checkpoint is not what it should be.")

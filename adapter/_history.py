@@ -25,7 +25,7 @@ from ..workflows._messages import (
     SuperstepResult,
 )
 from ._errors import CheckpointCorruptedError, CheckpointNotFoundError, DurableWorkflowError
-from ._frames import Frame, digest, unpack
+from ._frames import Frame, digest, unpacked
 
 _REVERSE_PAGE = 200
 
@@ -154,7 +154,7 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
         ref: The checkpoint.
 
     Returns:
-        The raw (pickled) checkpoint, verified against its digest.
+        The raw checkpoint, verified against its digest.
 
     Raises:
         CheckpointNotFoundError: When history does not hold it (any more).
@@ -185,25 +185,27 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
         )
     raw: bytes | None = None
     for stored in reversed(chain):
-        frame = restore(stored, raw)
+        frame = await restore(stored, raw)
         raw = frame.entry if as_entry and stored is chain[0] else frame.checkpoint
     return raw or b""
 
 
-def restore(stored: StoredFrame, base: bytes | None) -> Frame:
-    """Unpack a stored frame and verify the checkpoint in it.
+async def restore(stored: StoredFrame, base: bytes | None) -> Frame:
+    """Unpack a stored frame and verify the checkpoint in it, beside the event loop where it takes long.
 
     Raises:
         CheckpointCorruptedError: When it does not restore to its digest.
     """
+
+    def check(frame: Frame) -> None:
+        if digest(frame.checkpoint) != stored.facts.digest:
+            raise CheckpointCorruptedError(
+                f"Checkpoint {stored.facts.checkpoint_id!r} does not restore to its digest; the history was altered or "
+                "a payload codec is not the one it was written with."
+            )
+
     patch = stored.facts.base_checkpoint_id is not None
-    frame = unpack(stored.data, base if patch else None)
-    if digest(frame.checkpoint) != stored.facts.digest:
-        raise CheckpointCorruptedError(
-            f"Checkpoint {stored.facts.checkpoint_id!r} does not restore to its digest; the history was altered or a "
-            "payload codec is not the one it was written with."
-        )
-    return frame
+    return await unpacked(stored.data, base if patch else None, check)
 
 
 async def last_commit(client: Client, thread_id: str, run_id: str) -> Commit:

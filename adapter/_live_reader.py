@@ -14,9 +14,10 @@ from temporalio.service import RPCError
 
 from ..workflows._messages import SUPERSTEP_ACTIVITY, LiveWindow
 from ._client import is_unreachable
-from ._frames import unpack
+from ._decoding import decoded
+from ._document import split
+from ._frames import unpacked
 from ._history import UnreadableError, decode
-from ._pickling import loads
 from ._position import set_position
 from ._records import readable_event
 from ._types import TypeCatalog
@@ -87,21 +88,21 @@ class LiveReader:
                         break
                 if pending.attempt != self._attempt:
                     self._attempt, self._read = pending.attempt, -1
-                return LiveEventsRead(self._attempt, [] if window is None else self._new(window))
+                return LiveEventsRead(self._attempt, [] if window is None else await self._new(window))
         return LiveEventsRead(self._attempt, [])
 
-    def _new(self, window: LiveWindow) -> list[tuple[int, WorkflowEvent[Any]]]:
+    async def _new(self, window: LiveWindow) -> list[tuple[int, WorkflowEvent[Any]]]:
         """Return what is new in a window; that of an earlier attempt stays until the next one beats."""
         if window.attempt != self._attempt or not window.events or window.events[-1].offset <= self._read:
             return []
         payloads: list[Any] | None = None
         if self._catalog is not None and window.frame:
-            frame = unpack(window.frame, None)
-            payloads = [loads(data, self._catalog) for data in loads(frame.payloads, self._catalog)]
+            frame = await unpacked(window.frame, None)
+            payloads = [await decoded(data, self._catalog) for data in split(frame.payloads)]
         found: list[tuple[int, WorkflowEvent[Any]]] = []
         for record in window.events:
             if record.offset > self._read:
-                event = readable_event(record, payloads)
+                event = readable_event(record, payloads, self._catalog)
                 set_position(event, record, live=True)
                 found.append((record.offset, event))
         self._read = window.events[-1].offset

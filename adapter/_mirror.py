@@ -13,10 +13,10 @@ from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheck
 from temporalio.client import Client
 
 from ..workflows._messages import CheckpointRef
+from ._decoding import decoded
 from ._errors import HostingError, PayloadError
 from ._history import StoredFrame, load_checkpoint, restore, run_frames
 from ._lineage import infos, thread_frames
-from ._pickling import loads
 from ._types import TypeCatalog
 
 MirrorEntry: TypeAlias = CheckpointStorage | Callable[[], CheckpointStorage | Awaitable[CheckpointStorage]]
@@ -133,7 +133,7 @@ class StreamMirror:
                 await copy_missing(source, self._storage, after=self._last)
                 _LOGGER.warning("The checkpoint storage of thread %r has caught up.", source.thread_id)
             for raw in [] if self._behind else checkpoints:
-                checkpoint: WorkflowCheckpoint = loads(raw, source.catalog)
+                checkpoint: WorkflowCheckpoint = await decoded(raw, source.catalog)
                 await self._storage.save(checkpoint)
                 self._last = checkpoint.checkpoint_id
         except Exception as error:  # The storage is code of others.
@@ -214,7 +214,7 @@ async def _restored(source: ThreadSource, run_id: str) -> AsyncIterator[tuple[st
         if base_id is not None and base_id != raw_id:
             ref = CheckpointRef(thread_id=source.thread_id, run_id=run_id, checkpoint_id=base_id)
             raw = await load_checkpoint(source.client, ref)
-        frame = restore(stored, raw)
+        frame = await restore(stored, raw)
         raw, raw_id = frame.checkpoint, stored.facts.checkpoint_id
         newest, *entry = infos(source.thread_id, run_id, stored)
         if entry:
@@ -224,7 +224,7 @@ async def _restored(source: ThreadSource, run_id: str) -> AsyncIterator[tuple[st
 
 async def _copy(source: ThreadSource, storage: MirrorStorage, checkpoint_id: str, raw: bytes) -> None:
     try:
-        checkpoint: WorkflowCheckpoint = loads(raw, source.catalog)
+        checkpoint: WorkflowCheckpoint = await decoded(raw, source.catalog)
     except PayloadError as error:
         # It would keep all that follow from being copied, for ever.
         _LOGGER.warning("Checkpoint %r of thread %r is not mirrored: %s", checkpoint_id, source.thread_id, error)

@@ -18,12 +18,13 @@ from agent_framework import (
 from ..workflows._messages import CheckpointRef, RunFailure, SuperstepFailure, SuperstepInput, SuperstepResult
 from ._checkpoint import Checkpoint
 from ._errors import DurableWorkflowError, RunCancelledError, RunFailedError, RunTerminatedError, RunTimedOutError
+from ._exceptions import new_exception
 from ._follower import Closed, RunFollower, RunStep, Settled, SuperstepLost
 from ._framework import new_event
 from ._live_reader import LiveEventsRead, LiveReader
-from ._pickling import new_exception
 from ._position import LiveEventsVoid, position_of
 from ._steps import StepDecoder
+from ._types import TypeCatalog
 
 NO_PENDING = "No pending requests found in workflow context."
 """The framework's words."""
@@ -121,7 +122,7 @@ class CallReader:
                 async for event in self._superstep(step):
                     yield event
             if isinstance(step, SuperstepFailure):
-                self._failure = _exception(step)
+                self._failure = _exception(step, self._decoder.catalog)
         elif isinstance(step, SuperstepLost):
             self._running = False
             self._failure = RunFailedError(f"A superstep of thread {self._follower.thread_id!r} failed: {step.message}")
@@ -156,7 +157,7 @@ class CallReader:
             return []
         self._over = True
         self._handle.keep_reader(self._follower, self._decoder)
-        return self._pending_again()
+        return await self._pending_again()
 
     async def _steps(self) -> AsyncIterator[RunStep | WorkflowEvent[Any]]:
         """Yield the run's steps, and in between the live events of the superstep that is running."""
@@ -244,11 +245,11 @@ class CallReader:
             yield _status(WorkflowRunState.FAILED)
         raise error
 
-    def _pending_again(self) -> list[WorkflowEvent[Any]]:
+    async def _pending_again(self) -> list[WorkflowEvent[Any]]:
         """Return the pending requests for a caller who has seen everything else: it follows a thread that waits."""
         if self._given or self._last is None:
             return []
-        return [*self._decoder.pending(self._last), _status(WorkflowRunState.IDLE_WITH_PENDING_REQUESTS)]
+        return [*await self._decoder.pending(self._last), _status(WorkflowRunState.IDLE_WITH_PENDING_REQUESTS)]
 
     def _ref(self, checkpoint_id: str) -> CheckpointRef:
         return CheckpointRef(
@@ -267,12 +268,12 @@ class CallReader:
         failure = closed.failure
         if failure is None:
             return RunFailedError(f"The run of thread {thread_id!r} failed: {closed.message}. {resume}")
-        return _exception(failure)
+        return _exception(failure, self._decoder.catalog)
 
 
-def _exception(failure: RunFailure | SuperstepFailure) -> Exception:
-    arguments = failure.error_args if failure.error_args is not None else [failure.message]
-    error = new_exception(failure.error_module, failure.error_type, arguments, failure.message)
+def _exception(failure: RunFailure | SuperstepFailure, catalog: TypeCatalog | None) -> Exception:
+    args = failure.error_args
+    error = new_exception(failure.error_module, failure.error_type, args, failure.message, catalog=catalog)
     return error or RunFailedError(f"{failure.error_type}: {failure.message}")
 
 

@@ -10,10 +10,11 @@ from agent_framework import WorkflowErrorDetails, WorkflowEvent, WorkflowEventSo
 
 from ..workflows._limits import MAX_ID, clean_text
 from ..workflows._messages import ErrorDetails, EventRecord, PendingRequest
+from ._annotations import schema_type
+from ._encoding import dumps_all
 from ._errors import PayloadError
 from ._framework import event_types, new_event
-from ._pickling import Nested
-from ._types import loaded_class, type_key, type_name
+from ._types import TypeCatalog, known_event, type_key, type_name
 from ._values import Shown, json_schema, preview, shown
 
 _SCALARS = (str, int, float, bool)
@@ -46,6 +47,7 @@ class RecordWriter:
         self._attempt = attempt
         self._updates_left = _UPDATES_BYTES
         self._shown_left = _SHOWN_IN_ALL
+        self._left_out: dict[int, EventRecord] = {}
         self.records: list[EventRecord] = []
         self.payloads: list[Any] = []
         self.readable: list[Any] = []
@@ -74,6 +76,19 @@ class RecordWriter:
             self._add_data(event, record)
         self.records.append(record)
 
+    def encoded(self, catalog: TypeCatalog) -> bytes:
+        """Return the events' typed data as text, and note in each record without data how much there is of it.
+
+        Raises:
+            PayloadError: When some of it cannot be stored.
+        """
+        if not self.payloads:
+            return b""
+        data, sizes = dumps_all(self.payloads, catalog)
+        for index, record in self._left_out.items():
+            record.data_bytes = sizes[index]
+        return data
+
     def _add_request(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
         request_type, response_type = event_types(event)
         if len(event.request_id) > MAX_ID or event.request_id != clean_text(event.request_id):
@@ -92,10 +107,9 @@ class RecordWriter:
 
     def _add_data(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
         record.data_type = type_key(type(event.data))
-        sent = event.type == "executor_completed" and type(event.data) is list
         if event.type not in ALWAYS_READABLE and _is_longer(event.data, _PREVIEW_BYTES):
             # Making JSON of a conversation, to find it too long, takes longer than most of the rest.
-            record.payload = self._keep(event.data, record, several=sent)
+            record.payload = self._keep(event.data, record)
             return
         found = shown(event.data)
         if record.data_type.endswith(":AgentResponseUpdate"):
@@ -105,9 +119,9 @@ class RecordWriter:
             self._show(record, found)
             scalar = type(event.data) in _SCALARS and record.data == event.data  # Not so what JSON cannot hold.
             if not scalar:
-                record.payload = self._keep(event.data, several=sent)
+                record.payload = self._keep(event.data)
         else:
-            record.payload = self._keep(event.data, record, several=sent)
+            record.payload = self._keep(event.data, record)
 
     def _show(self, record: EventRecord, found: Shown) -> None:
         """Put what people are shown into the record, or where the record has no room for it, into the frame."""
@@ -136,27 +150,20 @@ class RecordWriter:
             self._updates_left -= found.size
         if record.data is None or not found.whole:
             record.data_bytes = found.size
-        self.payloads.append(update)  # There are many, and no checkpoint holds them.
-        record.payload = len(self.payloads) - 1
+        record.payload = self._keep(update)
 
-    def _keep(self, payload: Any, left_out: EventRecord | None = None, *, several: bool = False) -> int:
-        """Put data into the frame, by itself: mostly it is a message that checkpoints hold as well.
+    def _keep(self, payload: Any, left_out: EventRecord | None = None) -> int:
+        """Put data into the frame.
 
         Args:
             payload: The data.
             left_out: The record that holds no data, but its size.
-            several: Whether the data is a list of messages.
         """
-
-        def measured(size: int) -> None:
-            if left_out is not None:
-                left_out.data_bytes = (left_out.data_bytes or 0) + size
-
-        if several:
-            self.payloads.append([Nested(item, measured) for item in payload])
-        else:
-            self.payloads.append(Nested(payload, measured))
-        return len(self.payloads) - 1
+        self.payloads.append(payload)
+        index = len(self.payloads) - 1
+        if left_out is not None:
+            self._left_out[index] = left_out
+        return index
 
 
 def _is_longer(value: Any, limit: int) -> bool:
@@ -179,12 +186,15 @@ def _is_longer(value: Any, limit: int) -> bool:
     return False
 
 
-def to_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEvent[Any]:
+def to_event(
+    record: EventRecord, payloads: Sequence[Any] | None, catalog: TypeCatalog | None = None
+) -> WorkflowEvent[Any]:
     """Rebuild an event.
 
     Args:
         record: The record.
         payloads: The superstep's typed data, or None for a reader without types: its data is then plain JSON.
+        catalog: The types of the workflow, its classes of events among them.
     """
     details = None
     if record.details is not None:
@@ -216,29 +226,36 @@ def to_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEve
         iteration=record.iteration,
         **fields,
     )
-    cls = loaded_class(record.event_class) if record.event_class is not None else None
-    if cls is not None and issubclass(cls, WorkflowEvent):
-        event.__class__ = cls  # Its constructor is the user's and may want anything; its data is all there.
+    if record.event_class is not None:
+        cls = known_event(record.event_class) if catalog is None else catalog.event_class(record.event_class)
+        if cls is not None:
+            event.__class__ = cls  # Its constructor is the user's and may want anything; its data is all there.
     return event
 
 
-def readable_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEvent[Any]:
+def readable_event(
+    record: EventRecord, payloads: Sequence[Any] | None, catalog: TypeCatalog | None
+) -> WorkflowEvent[Any]:
     """Rebuild an event as `to_event` does; one that cannot be rebuilt is a warning that says so."""
     try:
-        return to_event(record, payloads)
+        return to_event(record, payloads, catalog)
     except (ValueError, TypeError, LookupError) as error:
         words = f"Event {record.offset} ({record.type!r}) cannot be read: {type(error).__name__}."
         return new_event("warning", data=words, origin=WorkflowEventSource.FRAMEWORK)
 
 
 def pending_requests(
-    events: Iterable[WorkflowEvent[Any]], thread_id: str, keep: Callable[[Any], int] | None = None
+    events: Iterable[WorkflowEvent[Any]],
+    thread_id: str,
+    catalog: TypeCatalog,
+    keep: Callable[[Any], int] | None = None,
 ) -> list[PendingRequest]:
     """Describe pending request_info events as plain JSON.
 
     Args:
-        events: The events.
+        events: The events; they may come from a checkpoint.
         thread_id: Temporal workflow id.
+        catalog: A schema is that of a type the workflow declares.
         keep: Takes the readable data of a request that is too large for its description; returns its index. None
             where nobody does.
     """
@@ -254,8 +271,8 @@ def pending_requests(
             asked_at=_now(),
             request_type=type_name(event.request_type),
             response_type=type_name(event.response_type),
-            request_schema=json_schema(event.request_type),
-            response_schema=json_schema(event.response_type),
+            request_schema=_schema(event.request_type, catalog),
+            response_schema=_schema(event.response_type, catalog),
         )
         if found.size <= _ALWAYS_SHOWN or found.size <= min(_SHOWN_BYTES, left):
             request.request = found.data
@@ -266,6 +283,11 @@ def pending_requests(
             request.request_bytes = found.size
         pending.append(request)
     return pending
+
+
+def _schema(annotation: Any, catalog: TypeCatalog) -> dict[str, Any] | None:
+    declared = schema_type(annotation, catalog)
+    return None if declared is None else json_schema(declared)
 
 
 def _details(details: WorkflowErrorDetails) -> ErrorDetails:

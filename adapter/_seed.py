@@ -8,13 +8,13 @@ from temporalio.client import Client
 from ..workflows._messages import CheckpointFacts, CheckpointRef, RunInput
 from ._client import rpc_errors
 from ._converter import MAX_PAYLOAD_BYTES, stores_outside
+from ._encoding import dumps
 from ._errors import CheckpointNotFoundError, DurableWorkflowError, GraphChangedError, PayloadError
-from ._frames import Frame, digest, pack
-from ._graph import check_label, graph_changes, read_label
+from ._frames import Frame, digest, packed
+from ._graph import check_label, graph_changes, label_of
 from ._history import load_checkpoint
 from ._hosting import HostedWorkflow
 from ._lineage import Locator
-from ._pickling import dumps
 
 
 async def begin_from_history(
@@ -37,7 +37,7 @@ async def begin_from_history(
     try:
         with rpc_errors(client, f"read checkpoint {checkpoint_id!r}"):
             ref = await locator.locate(checkpoint_id)
-            label = read_label(await load_checkpoint(client, ref))
+            label = await label_of(await load_checkpoint(client, ref))
     except CheckpointNotFoundError:
         storage = hosted.checkpoint_storage if hosted is not None else None
         if hosted is None or storage is None:
@@ -78,7 +78,7 @@ async def seed_from_storage(
             f"{graph_changes(checkpoint.metadata, hosted)}. Begin from a checkpoint of this graph."
         )
     raw = dumps(checkpoint, hosted.catalog)
-    frame, _ = pack(Frame(checkpoint=raw, payloads=b""), None)
+    frame, _ = await packed(Frame(checkpoint=raw, payloads=b""), None)
     if len(frame) > MAX_PAYLOAD_BYTES and not stores_outside(client.data_converter):
         raise PayloadError(
             f"Checkpoint {checkpoint_id!r} takes {len(frame):,} bytes, over the {MAX_PAYLOAD_BYTES:,} that fit a "

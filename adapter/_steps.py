@@ -10,11 +10,11 @@ from pydantic_core import from_json
 from temporalio.client import Client
 
 from ..workflows._messages import MIRROR_RECORDS, CheckpointRef, SuperstepFailure, SuperstepResult
-from ._frames import Frame, unpack
+from ._decoding import decoded
+from ._frames import Frame, unpacked
 from ._framework import new_event
 from ._history import StoredFrame, load_checkpoint, restore
 from ._mirror import StreamMirror, ThreadSource
-from ._pickling import loads
 from ._position import set_position
 from ._records import ALWAYS_READABLE, readable_event
 from ._types import TypeCatalog
@@ -62,7 +62,7 @@ class StepDecoder:
         payloads: list[Any] | None = None
         if frame is not None and self._catalog is not None:
             if frame.payloads:
-                payloads = loads(frame.payloads, self._catalog)
+                payloads = await decoded(frame.payloads, self._catalog)
             if mirror is not None:
                 await self._mirror(frame, mirror)
         self._readable = _readable(frame) if payloads is None else []
@@ -71,14 +71,19 @@ class StepDecoder:
                 continue  # For people who read the log; the framework knows no such event.
             if payloads is None and record.data is None and record.type in ALWAYS_READABLE:
                 record.data = self._shown(record.readable, record.data_bytes)
-            event = readable_event(record, payloads)
+            event = readable_event(record, payloads, self._catalog)
             set_position(event, record, live=False)
             yield record.offset, event
 
-    def pending(self, result: SuperstepResult) -> list[WorkflowEvent[Any]]:
+    @property
+    def catalog(self) -> TypeCatalog | None:
+        """The types of the workflow; None for a client without its definition."""
+        return self._catalog
+
+    async def pending(self, result: SuperstepResult) -> list[WorkflowEvent[Any]]:
         """Return the pending requests of the checkpoint that was decoded last, of this result, as events."""
         if self._catalog is not None and self._raw:
-            checkpoint: WorkflowCheckpoint = loads(self._raw, self._catalog)
+            checkpoint: WorkflowCheckpoint = await decoded(self._raw, self._catalog)
             return list(checkpoint.pending_request_info_events.values())
         pending: list[WorkflowEvent[Any]] = []
         for request in result.pending:
@@ -118,7 +123,7 @@ class StepDecoder:
     async def _unpacked(self, outcome: SuperstepResult | SuperstepFailure) -> Frame:
         facts = outcome.checkpoint
         if facts is None:
-            return unpack(outcome.frame, None)
+            return await unpacked(outcome.frame, None)
         base: bytes | None = None
         if facts.base_checkpoint_id is not None:
             base = self._raw if self._raw_id == facts.base_checkpoint_id else None
@@ -127,7 +132,7 @@ class StepDecoder:
                     thread_id=self._thread_id, run_id=self._run_id, checkpoint_id=facts.base_checkpoint_id
                 )
                 base = await load_checkpoint(self._client, ref)
-        frame = restore(StoredFrame(facts, outcome.frame), base)
+        frame = await restore(StoredFrame(facts, outcome.frame), base)
         self._raw, self._raw_id = frame.checkpoint, facts.checkpoint_id
         return frame
 

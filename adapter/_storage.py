@@ -11,12 +11,12 @@ from temporalio.client import Client, WorkflowExecution
 
 from ..workflows._messages import WORKFLOW_TYPE, CheckpointRef
 from ._client import framed_client, rpc_errors
+from ._decoding import decoded
 from ._errors import CheckpointNotFoundError, HistoryReadOnlyError, PayloadError
-from ._graph import loads_checkpoint
+from ._graph import decoded_checkpoint
 from ._history import StoredFrame, load_checkpoint, restore, run_frames
 from ._hosting import HostedWorkflow, WorkflowEntry, build_now, define
 from ._lineage import CheckpointInfo, Locator, infos, thread_frames
-from ._pickling import loads
 from ._thread import MEMO_WORKFLOW_NAME, latest_run_id
 
 _LOGGER = logging.getLogger("agent_framework_temporal")
@@ -62,7 +62,7 @@ class HistoryCheckpointStorage:
         hosted = await self._definition()
         with rpc_errors(self.client, f"load checkpoint {checkpoint_id!r}"):
             raw = await self._raw(checkpoint_id, hosted)
-        return loads_checkpoint(raw, hosted)
+        return await decoded_checkpoint(raw, hosted)
 
     async def list_checkpoints(self, *, workflow_name: str) -> list[WorkflowCheckpoint]:
         """Load every checkpoint, oldest first; one that this process cannot decode is left out with a warning.
@@ -81,7 +81,7 @@ class HistoryCheckpointStorage:
             for (thread_id, run_id), frames in reversed(runs.items()):
                 async for raw in self._restored(thread_id, run_id, frames):
                     try:
-                        checkpoint: WorkflowCheckpoint = loads(raw, hosted.catalog)
+                        checkpoint: WorkflowCheckpoint = await decoded(raw, hosted.catalog)
                     except PayloadError as error:
                         _LOGGER.warning("A checkpoint of thread %r is left out of the list: %s", thread_id, error)
                     else:
@@ -204,7 +204,7 @@ class HistoryCheckpointStorage:
             if base_id is not None and base_id != raw_id:
                 ref = CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=base_id)
                 raw = await load_checkpoint(self.client, ref)
-            frame = restore(stored, raw)
+            frame = await restore(stored, raw)
             raw, raw_id = frame.checkpoint, stored.facts.checkpoint_id
             if frame.entry:
                 yield frame.entry

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+import builtins
 import collections
 import collections.abc
 import dataclasses
-import datetime
-import decimal
 import enum
-import fractions
 import sys
 import types
 import typing
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agent_framework import Executor, Workflow, WorkflowExecutor
+from agent_framework import Executor, Workflow, WorkflowEvent, WorkflowExecutor
 from pydantic import BaseModel
-from pydantic_core import TzInfo
 
+from . import _errors
 from ._errors import HostingError
 from ._framework import is_framework_data, is_framework_module, registered_type_keys, request_types
-
-
-def type_key(cls: type[Any]) -> str:
-    """Return `module:qualname`, the name of a class in checkpoints and on the wire."""
-    return f"{cls.__module__}:{cls.__qualname__}"
+from ._standard import STANDARD_CLASSES
+from ._static import ABSENT, class_attribute, has_base, is_class
+from ._static import loaded_class as loaded_class
+from ._static import type_key as type_key
 
 
 def type_name(annotation: Any) -> str:
@@ -34,38 +30,25 @@ def type_name(annotation: Any) -> str:
     return type_key(annotation) if isinstance(annotation, type) else str(annotation)
 
 
-CALLABLE_CLASSES: dict[str, type[Any]] = {
+RENAMED: dict[str, str] = {}
+"""Key of a class in checkpoints that were written before it moved -> its key today."""
+PLAIN_CLASSES: dict[str, type[Any]] = {
     type_key(cls): cls
     for cls in (
-        complex,
-        range,
-        slice,
-        collections.Counter,
-        collections.OrderedDict,
-        collections.defaultdict,
-        collections.deque,
-        datetime.date,
-        datetime.datetime,
-        datetime.time,
-        datetime.timedelta,
-        datetime.timezone,
-        decimal.Decimal,
-        fractions.Fraction,
-        uuid.UUID,
-        TzInfo,
+        *(object, bool, int, float, str, bytes, bytearray, complex, range, slice),
+        *(list, tuple, dict, set, frozenset, type),
+        *(collections.Counter, collections.OrderedDict, collections.defaultdict, collections.deque),
+        *map(collections.abc.__dict__.get, collections.abc.__all__),
+        *STANDARD_CLASSES,
     )
+    if cls is not None
 }
-"""Standard value classes that pickle restores by calling them; each only keeps its arguments. `TzInfo` is what pydantic
-puts into every datetime it reads from JSON."""
-PLAIN_CLASSES: dict[str, type[Any]] = {
-    **CALLABLE_CLASSES,
-    **{
-        type_key(cls): cls
-        for cls in (object, bool, int, float, str, bytes, bytearray, list, tuple, dict, set, frozenset, type)
-    },
-    **{type_key(cls): cls for cls in map(collections.abc.__dict__.get, collections.abc.__all__) if cls is not None},
-}
-"""All standard classes that may be named in a checkpoint, most of them only as a declared request or response type."""
+"""All standard classes that may be named in a checkpoint; the abstract ones only as a request or response type."""
+
+_FACTORIES: tuple[type[Any], ...] = (
+    *(list, dict, set, frozenset, tuple, str, int, float, bool, complex, bytes, bytearray),
+    *(collections.OrderedDict, collections.Counter, collections.deque),
+)
 
 
 def runtime_class(annotation: Any) -> type[Any] | None:
@@ -79,15 +62,17 @@ def runtime_class(annotation: Any) -> type[Any] | None:
 
 def generic_origin(cls: type[Any]) -> type[Any]:
     """Return `Box` for the pydantic model `Box[int]`, a class that is not to be found by name; other classes as is."""
-    return getattr(cls, "__pydantic_generic_metadata__", _NO_METADATA)["origin"] or cls
+    return _generic_metadata(cls)["origin"] or cls
 
 
 def generic_args(cls: type[Any]) -> tuple[Any, ...]:
     """Return `(int,)` for the pydantic model `Box[int]`."""
-    return tuple(getattr(cls, "__pydantic_generic_metadata__", _NO_METADATA)["args"])
+    return tuple(_generic_metadata(cls)["args"])
 
 
-_NO_METADATA: dict[str, Any] = {"origin": None, "args": ()}
+def _generic_metadata(cls: type[Any]) -> Any:
+    found = class_attribute(cls, "__pydantic_generic_metadata__")
+    return {"origin": None, "args": ()} if found is ABSENT else found
 
 
 def members(annotation: Any) -> tuple[Any, ...]:
@@ -111,8 +96,9 @@ class TypeCatalog:
     Taken from the input, output, request and response types of its executors (sub-workflows included), the response
     formats of its agents, the fields of those types, and the values in the executors' checkpoint state when it is
     built. Data classes (dataclasses, pydantic models, enums, named tuples) of the modules that define its executors
-    and those types count as well, as an executor may put them into state or events without declaring them; and so do
-    classes given to the framework's `register_checkpoint_type`, whenever they are registered.
+    and those types count as well, as an executor may put them into state or events without declaring them, the
+    exceptions and classes of events that those modules name; and so do classes given to the framework's
+    `register_checkpoint_type`, whenever they are registered.
 
     Args:
         workflow: The workflow, freshly built.
@@ -123,7 +109,12 @@ class TypeCatalog:
 
     def __init__(self, workflow: Workflow) -> None:
         self._classes: dict[str, type[Any]] = {}
+        self._generics: dict[int, type[Any]] = {}
+        self._errors: dict[str, type[Exception]] = {}
+        self._events: dict[str, type[WorkflowEvent[Any]]] = {}
         self._modules: set[str] = set()
+        self.annotations: list[Any] = []
+        """Every annotation that the workflow declares, and every part of one."""
         self.input_types: tuple[Any, ...] = tuple(workflow.input_types)
         for executor in executors_of(workflow):
             for annotation in (*executor.input_types, *executor.output_types, *executor.workflow_output_types):
@@ -154,16 +145,22 @@ class TypeCatalog:
 
     def is_allowed(self, cls: type[Any]) -> bool:
         """Tell whether an instance of `cls` may be part of a checkpoint."""
-        cls = generic_origin(cls)
         key = type_key(cls)
+        if generic_origin(cls) is not cls:
+            return id(cls) in self._generics or key in registered_type_keys()
         return (
             self._classes.get(key, PLAIN_CLASSES.get(key)) is cls
             or is_framework_data(cls)
             or key in registered_type_keys()
         )
 
+    def is_declared(self, cls: type[Any]) -> bool:
+        """Tell whether the workflow itself, not the framework, declares or registers a class."""
+        return self._classes.get(type_key(cls)) is cls or type_key(cls) in registered_type_keys()
+
     def resolve(self, key: str) -> type[Any] | None:
         """Return the class of a `module:qualname` key, if it may be part of a checkpoint; never imports anything."""
+        key = RENAMED.get(key, key)
         known = self._classes.get(key) or PLAIN_CLASSES.get(key)
         if known is not None:
             return known
@@ -173,11 +170,27 @@ class TypeCatalog:
         # A module also holds what it has imported from elsewhere: only what it defines itself counts.
         return found if found is not None and type_key(found) == key and self.is_allowed(found) else None
 
+    def error_class(self, key: str) -> type[Exception] | None:
+        """Return the class of a `module:qualname` key, if it is an exception that may be made again."""
+        key = RENAMED.get(key, key)
+        found = self._errors.get(key)
+        if found is None and key in registered_type_keys():
+            loaded = loaded_class(key)
+            found = loaded if loaded is not None and has_base(loaded, Exception) else None
+        return found or known_error(key)
+
+    def event_class(self, key: str) -> type[WorkflowEvent[Any]] | None:
+        """Return the class of a `module:qualname` key, if it is one of the workflow's classes of events."""
+        key = RENAMED.get(key, key)
+        return self._events.get(key) or known_event(key)
+
     def _add(self, annotation: Any, owner: str, *, strict: bool = True, field: bool = False) -> None:
+        self.annotations.append(annotation)
         for argument in typing.get_args(annotation):
             self._add(argument, owner, strict=strict, field=field)
         cls = runtime_class(annotation)
         if cls is not None and generic_origin(cls) is not cls:
+            self._generics[id(cls)] = cls
             for argument in (generic_origin(cls), *generic_args(cls)):
                 self._add(argument, owner, strict=strict, field=field)
             return
@@ -203,25 +216,63 @@ class TypeCatalog:
 
     def _add_data_classes(self, namespace: Mapping[str, Any], module: str, within: str = "") -> None:
         for name, cls in list(namespace.items()):
-            if isinstance(cls, type) and cls.__module__ == module and cls.__qualname__ == within + name:
+            if not isinstance(cls, type):
+                continue
+            if has_base(cls, Exception):
+                self._errors[type_key(cls)] = cls
+            elif has_base(cls, WorkflowEvent):
+                self._events[type_key(cls)] = cls
+            elif generic_origin(cls) is not cls:  # `IntBox = Box[int]`: the only way to name such a class.
+                self._add(cls, module, strict=False)
+            elif cls.__module__ == module and cls.__qualname__ == within + name:
                 self._add(cls, module, strict=False)
                 self._add_data_classes(vars(cls), module, f"{cls.__qualname__}.")
+
+
+def may_be_factory(factory: Any, catalog: TypeCatalog) -> bool:
+    """Tell whether a defaultdict may make instances of a class: later, but at the word of whoever wrote the data."""
+    return is_class(factory) and (any(factory is known for known in _FACTORIES) or catalog.is_declared(factory))
 
 
 def _is_data(cls: type[Any]) -> bool:
     return dataclasses.is_dataclass(cls) or issubclass(cls, BaseModel | enum.Enum | tuple)
 
 
-def loaded_class(key: str) -> type[Any] | None:
-    """Return the class named `module:qualname` from the modules this process has already imported.
+def known_error(key: str) -> type[Exception] | None:
+    """Return an exception of Python, the framework or this package by its key; never imports anything.
 
-    Looks into namespaces and not through attributes: a module's `__getattr__` would import.
+    Of the standard library those that say what they were made with, in contrast to what code of theirs makes of it.
     """
-    module, _, qualname = key.partition(":")
-    found: Any = sys.modules.get(module)
-    for part in qualname.split("."):
-        found = getattr(found, "__dict__", {}).get(part)
-    return found if isinstance(found, type) else None
+    module = key.partition(":")[0]
+    if module == "builtins":
+        return _BUILTIN_ERRORS.get(key)
+    if key in _OUR_ERRORS:
+        return _OUR_ERRORS[key]
+    if not is_framework_module(module) and module.partition(".")[0] not in sys.stdlib_module_names:
+        return None
+    found = loaded_class(key)
+    if found is None or type_key(found) != key or not has_base(found, Exception):
+        return None
+    silent = isinstance(class_attribute(found, "__str__"), types.WrapperDescriptorType)
+    return found if silent or is_framework_module(module) else None
+
+
+def known_event(key: str) -> type[WorkflowEvent[Any]] | None:
+    """Return a class of events of the framework by its key; never imports anything."""
+    found = loaded_class(key) if is_framework_module(key.partition(":")[0]) else None
+    return found if found is not None and type_key(found) == key and has_base(found, WorkflowEvent) else None
+
+
+_BUILTIN_ERRORS: dict[str, type[Exception]] = {
+    type_key(found): found
+    for found in vars(builtins).values()
+    if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, BaseExceptionGroup)
+}
+_OUR_ERRORS: dict[str, type[Exception]] = {
+    type_key(found): found
+    for found in vars(_errors).values()
+    if isinstance(found, type) and issubclass(found, Exception)
+}
 
 
 def _hints(cls: type[Any]) -> dict[str, Any]:
