@@ -49,7 +49,7 @@ class SuperstepError(Exception):
     """An inner run raised `error`."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
+        super().__init__(type(error).__name__)  # Its text is its own code.
         self.error = error
 
 
@@ -94,7 +94,9 @@ class FrameworkRun:
         if event.type == "executor_failed" and self.failed_executor is None:
             self.failed_executor = event.executor_id
         if self._live is not None:
-            self._live.add(self.writer.records[-1], event)
+            record = self.writer.records[-1]
+            readable = None if record.readable is None else self.writer.readable[record.readable]
+            self._live.add(record, event, readable)
 
     def add_timeout(self, error: TimeoutError) -> None:
         """Tell of a superstep that took too long as the framework tells of a failure."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic_core import to_json
 from temporalio.client import Client
 from temporalio.converter import StorageDriverSelectContext, StorageDriverStoreContext, StorageDriverWorkflowInfo
 
@@ -12,11 +13,14 @@ from ..adapter._decoding import loads
 from ..adapter._encoding import dumps
 from ..adapter._errors import PayloadError
 from ..adapter._hosting import HostedWorkflow
-from ..workflows._messages import EventRecord, PendingRequest, SuperstepFailure, SuperstepResult, json_bytes
+from ..adapter._records import ALWAYS_READABLE
+from ..workflows._limits import words_for
+from ..workflows._messages import EventRecord, SuperstepFailure, SuperstepResult, json_bytes
 from ._capture import Capture, parts
 
 MAX_PENDING_BYTES = 512 * 1024
-"""Pending requests as plain JSON: a query answers with them, and a run that continues as new hands them on."""
+"""Pending requests as plain JSON, without their schemas: a query answers with them, and a run that continues as new
+hands them on."""
 MAX_FAILURE_BYTES = 1_000_000
 """Of a failed attempt: the run's own failure repeats it, and the server terminates a run whose failure is too large."""
 MAX_STORED_FAILURE_BYTES = 16_000_000
@@ -25,10 +29,17 @@ _MAX_FAILED_EVENTS = 300_000
 _READABLE = 1024
 
 
+async def fits(result: SuperstepResult, client: Client) -> bool:
+    """Tell whether Temporal would take a result, or external storage is there to take it instead."""
+    if stores_outside(client.data_converter):
+        return True
+    return (await encoded_payload(client.data_converter, result)).ByteSize() <= MAX_PAYLOAD_BYTES
+
+
 async def guard_result(
     result: SuperstepResult, hosted: HostedWorkflow, capture: Capture, client: Client, target: StorageDriverWorkflowInfo
 ) -> None:
-    """Refuse a result that Temporal, or the external storage, would refuse.
+    """Refuse a result that Temporal, or the external storage, would refuse, or that no reader could read.
 
     Args:
         result: What is about to be returned.
@@ -40,8 +51,8 @@ async def guard_result(
     Raises:
         PayloadError: Naming the largest part.
     """
-    _guard_pending(result.pending, hosted)
-    size = len(result.frame) + json_bytes(result)
+    _guard_pending(result, hosted)
+    size = len(result.frame) + _read_back(result, hosted)
     if size <= MAX_PAYLOAD_BYTES and client.data_converter.payload_codec is None:
         return
     payload = await encoded_payload(client.data_converter, result)
@@ -72,7 +83,33 @@ async def guard_result(
         ) from error
 
 
-def _guard_pending(pending: list[PendingRequest], hosted: HostedWorkflow) -> None:
+def _read_back(result: SuperstepResult, hosted: HostedWorkflow) -> int:
+    """Read a result as its readers will: what they could not read would be in the thread for good.
+
+    Returns:
+        The size of its JSON.
+    """
+    try:
+        text = to_json(result)
+        SuperstepResult.model_validate_json(text)
+    except ValueError as error:
+        for record in result.events:
+            try:
+                EventRecord.model_validate_json(to_json(record))
+            except ValueError:
+                name = f"event {record.type!r} of executor {record.executor_id!r}"
+                break
+        else:
+            name = "its facts"
+        raise PayloadError(
+            f"The result of a superstep of workflow {hosted.name!r} could not be read back ({words_for(str(error))}), "
+            f"because of {name}. Names and ids have to be Unicode text."
+        ) from error
+    return len(text)
+
+
+def _guard_pending(result: SuperstepResult, hosted: HostedWorkflow) -> None:
+    pending = result.pending
     total = sum(map(json_bytes, pending))
     if total <= MAX_PENDING_BYTES:
         return
@@ -91,7 +128,12 @@ def _what(result: SuperstepResult, hosted: HostedWorkflow, size: int) -> str:
 
 def _largest(result: SuperstepResult, hosted: HostedWorkflow, capture: Capture) -> str:
     found = [
-        (json_bytes(record), f"event {record.type!r} of executor {record.executor_id!r}") for record in result.events
+        # Other events repeat messages, which are the messages' to answer for.
+        (
+            json_bytes(record) + (record.data_bytes or 0 if record.type in ALWAYS_READABLE else 0),
+            f"event {record.type!r} of executor {record.executor_id!r}",
+        )
+        for record in result.events
     ]
     if capture.last is not None:
         checkpoint = loads(capture.last.raw, hosted.catalog)
@@ -112,7 +154,7 @@ def smaller_failures(failure: SuperstepFailure) -> Iterator[tuple[bool, bool]]:
     yield True, True
     for record in failure.events:
         size = json_bytes(record)
-        record.payload = None
+        record.payload = record.readable = None
         if record.data is not None and size > _READABLE:
             record.data, record.data_bytes = None, size
     failure.events = _newest(failure.events)

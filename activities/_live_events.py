@@ -40,8 +40,18 @@ class LiveEvents:
         self.changed = False
         """Whether there are events that `window` has not returned yet."""
 
-    def add(self, record: EventRecord, event: WorkflowEvent[Any]) -> None:
-        """Add an event and its record."""
+    def add(self, record: EventRecord, event: WorkflowEvent[Any], readable: Any = None) -> None:
+        """Add an event and its record.
+
+        Args:
+            record: The record.
+            event: The event.
+            readable: The readable data that is too large for the record.
+        """
+        if (record.data_bytes or 0) > MAX_WINDOW_BYTES:
+            return
+        if record.readable is not None:
+            record = record.model_copy(update={"data": readable, "readable": None, "data_bytes": None})
         data: bytes | None = None
         if record.payload is not None:
             try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Literal, TypeVar
 
 from agent_framework import Workflow, WorkflowCheckpoint
+from pydantic_core import to_json
 from temporalio import activity
 
 from ..adapter._errors import PayloadError
 from ..adapter._frames import Frame, digest, packed, wants_keyframe
 from ..adapter._hosting import HostedWorkflow
-from ..adapter._records import RecordWriter, pending_requests
+from ..adapter._records import RecordWriter, fitting_text, pending_requests
 from ..workflows._messages import (
     CheckpointFacts,
     EntryFacts,
@@ -20,6 +21,7 @@ from ..workflows._messages import (
     SuperstepResult,
     json_bytes,
 )
+from ..workflows._pending import packed as packed_requests
 from ._capture import Capture, Captured, captured
 from ._framework_run import FrameworkRun
 from ._limits import MAX_FAILURE_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failures
@@ -27,7 +29,16 @@ from ._limits import MAX_FAILURE_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failur
 _Outcome = TypeVar("_Outcome", bound=SuperstepOutcome)
 
 
-def _payloads(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
+def _readable(writer: RecordWriter) -> bytes:
+    return to_json(writer.readable) if writer.readable else b""
+
+
+def payloads_of(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
+    """Return the typed data of a superstep's events as it is stored.
+
+    Raises:
+        PayloadError: When some of it cannot be.
+    """
     try:
         return writer.encoded(hosted.catalog)
     except PayloadError as error:
@@ -48,14 +59,18 @@ async def failure_of(
         answers=step.superstep_id,
         events=writer.records,
         attempt=activity.info().attempt,
-        rejected=run.rejected,
+        rejected={name: fitting_text(why) for name, why in run.rejected.items()},
         in_flight=run.in_flight,
     )
-    payloads = _payloads(writer, hosted)
+    payloads = payloads_of(writer, hosted)
     limit = MAX_FAILURE_BYTES if not stored_outside else MAX_STORED_FAILURE_BYTES
     for typed, stored in smaller_failures(failure):
         last = capture.last if stored else None
-        frame = Frame(checkpoint=last.raw if last else b"", payloads=payloads if typed else b"")
+        frame = Frame(
+            checkpoint=last.raw if last else b"",
+            payloads=payloads if typed else b"",
+            readable=_readable(writer) if typed else b"",
+        )
         failure.checkpoint = None
         await _with_frame(failure, frame, hosted, step, last, base_raw)
         if len(failure.frame) + json_bytes(failure) <= limit:
@@ -71,24 +86,45 @@ async def result_of(
     base_raw: bytes | None,
     executors: list[str],
     thread_id: str,
+    payloads: bytes,
+    *,
+    readable: bool = True,
 ) -> SuperstepResult:
+    """Return what a superstep reports.
+
+    Args:
+        hosted: The hosted workflow.
+        step: The superstep.
+        run: What the framework told of it.
+        capture: Holds its checkpoints.
+        base_raw: The checkpoint it began from.
+        executors: Whom its messages may reach.
+        thread_id: Temporal workflow id.
+        payloads: The events' typed data.
+        readable: Whether data too large for its record is in the frame as JSON too, for readers without types.
+    """
     writer = run.writer
+    if not readable:
+        writer.forget_readable()
     state: Literal["running", "waiting", "idle"] = "running"
     if run.rejected and capture.last is None:
         state = "waiting"
     elif run.finished:
         state = "waiting" if run.pending else "idle"
+    keep = writer.add_readable if readable else None
+    pending, schemas = packed_requests(pending_requests(run.pending, thread_id, hosted.catalog, keep))
     result = SuperstepResult(
         answers=step.superstep_id,
         state=state,
         events=writer.records,
         attempt=activity.info().attempt,
-        pending=pending_requests(run.pending, thread_id, hosted.catalog),
-        rejected=run.rejected,
+        pending=pending,
+        schemas=schemas,
+        rejected={name: fitting_text(why) for name, why in run.rejected.items()},
         next_executors=executors,
     )
     last = capture.last
-    if last is None:
+    if last is None and not (payloads or writer.readable):
         return result
     entry = capture.saved[-2] if len(capture.saved) > 1 else None
     if entry is not None:
@@ -100,7 +136,12 @@ async def result_of(
             size_bytes=len(entry.raw),
             timestamp=entry.timestamp,
         )
-    frame = Frame(checkpoint=last.raw, payloads=_payloads(writer, hosted), entry=entry.raw if entry else b"")
+    frame = Frame(
+        checkpoint=last.raw if last else b"",
+        payloads=payloads,
+        entry=entry.raw if entry else b"",
+        readable=_readable(writer),
+    )
     return await _with_frame(result, frame, hosted, step, last, base_raw)
 
 
@@ -140,13 +181,18 @@ async def stored_of(
     hosted: HostedWorkflow, step: SuperstepInput, checkpoint: WorkflowCheckpoint, raw: bytes, thread_id: str
 ) -> SuperstepResult:
     """Return the result of a step that runs nothing and stores its base whole."""
+    readable = RecordWriter(offset=0, attempt=1)
+    asked = checkpoint.pending_request_info_events.values()
+    pending, schemas = packed_requests(pending_requests(asked, thread_id, hosted.catalog, readable.add_readable))
     result = SuperstepResult(
         answers=step.superstep_id,
         state="waiting",
         attempt=activity.info().attempt,
-        pending=pending_requests(checkpoint.pending_request_info_events.values(), thread_id, hosted.catalog),
+        pending=pending,
+        schemas=schemas,
     )
-    return await _with_frame(result, Frame(checkpoint=raw, payloads=b""), hosted, step, captured(checkpoint, raw), None)
+    frame = Frame(checkpoint=raw, payloads=b"", readable=_readable(readable))
+    return await _with_frame(result, frame, hosted, step, captured(checkpoint, raw), None)
 
 
 def targets_of(workflow: Workflow, checkpoint: Captured | None) -> list[str]:

@@ -10,6 +10,8 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowHistoryEventFilterType
 from temporalio.service import RPCError, RPCStatusCode
 
+from ..adapter._decoding import loads
+from ..adapter._encoding import dumps
 from ..adapter._errors import CheckpointCorruptedError, CheckpointNotFoundError, StartRefusedError
 from ..adapter._executor_policy import check_executors
 from ..adapter._follower import Closed, is_close, read_close
@@ -18,8 +20,6 @@ from ..adapter._graph import label_of
 from ..adapter._history import load_checkpoint, start_input
 from ..adapter._hosting import HostedWorkflow
 from ..adapter._lineage import OUR_ID, Locator
-from ..adapter._decoding import loads
-from ..adapter._encoding import dumps
 from ..workflows._messages import CheckpointRef, SuperstepInput
 from ._mirrors import Mirror
 

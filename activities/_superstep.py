@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -51,13 +52,13 @@ from ._cache import CheckpointCache, CheckpointKey
 from ._capture import Capture
 from ._failures import cause_of, to_application_error
 from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
-from ._limits import guard_result
+from ._limits import fits, guard_result
 from ._live import LiveRun, LiveRuns
 from ._live_events import LiveEvents
 from ._metrics import count_restore, count_superstep
 from ._mirrors import Mirror, Mirrors, add_news
 from ._policy import retry_rule
-from ._report import failure_of, result_of, stored_of, targets_of
+from ._report import failure_of, payloads_of, result_of, stored_of, targets_of
 from ._start import check_graph, check_start, refuse_start
 from ._unsaved_state import UnsavedState
 
@@ -103,6 +104,8 @@ class SuperstepActivity:
         step = _step(given)
         async with beating(step.superstep_id) as beat:
             try:
+                if step.flaw is not None:
+                    raise PayloadError(f"The input of the superstep cannot be read: {step.flaw}.")
                 hosted = find(self._hosted, step.workflow_name)
                 client = self._client()
                 if step.mode == "upgrade":
@@ -157,7 +160,14 @@ class SuperstepActivity:
                 raise failed from cause_of(error.error)
             self._unsaved.compare(live.workflow, before)
             executors = targets_of(live.workflow, capture.last)
-            result = await result_of(hosted, step, run, capture, base_raw, executors, _thread_id(info))
+            report = functools.partial(
+                result_of,
+                *(hosted, step, run, capture, base_raw, executors, _thread_id(info)),
+                payloads_of(run.writer, hosted),
+            )
+            result = await report()
+            if run.writer.readable and not await fits(result, client):
+                result = await report(readable=False)
             add_news(result, mirrors, _thread_id(info), step.offset)
             await guard_result(result, hosted, capture, client, _target(info))
             self._keep(hosted, step, live, result)

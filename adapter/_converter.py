@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+from pydantic_core import from_json
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
 from temporalio.converter import CompositePayloadConverter, DataConverter, DefaultPayloadConverter
 
-from ..workflows._messages import Framed
+from ..workflows._limits import legible
+from ..workflows._messages import Framed, WireModel
 from ._errors import HostingError
+from ._read_around import read_around
 
 _FRAME_METADATA = "agent-framework-frame"
 MAX_PAYLOAD_BYTES = 1_900_000
@@ -29,10 +33,22 @@ class FramedJSONPayloadConverter(PydanticJSONPlainPayloadConverter):
 
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
         """See base class."""
-        value = super().from_payload(payload, type_hint)
+        try:
+            value = super().from_payload(payload, type_hint)
+        except ValidationError as error:
+            value = _read_around(payload, type_hint, error)
         if isinstance(value, Framed):
             value.with_frame(payload.metadata.get(_FRAME_METADATA, b""))
         return value
+
+
+def _read_around(payload: Payload, type_hint: type | None, error: ValidationError) -> Any:
+    """Read one of our own messages around what is wrong with it; what is not ours stays as unreadable as it was."""
+    if isinstance(type_hint, type) and issubclass(type_hint, WireModel):
+        return read_around(payload.data, type_hint, error)
+    if type_hint is None and _FRAME_METADATA in payload.metadata:  # The detail of an error, which comes without a type.
+        return from_json(legible(payload.data))
+    raise error
 
 
 _FRAMED = FramedJSONPayloadConverter()

@@ -9,22 +9,36 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
+from temporalio.converter import WorkflowSerializationContext
 from temporalio.service import RPCError
 
 from ..workflows._messages import RunFailure, RunResult, SuperstepFailure, SuperstepInput, SuperstepResult
 from ._client import has_worker, is_unreachable
 from ._errors import NotSealedError, NoWorkerError, ServerUnreachableError, WorkflowNotHostedError
-from ._history import decode, failure_text, of_superstep, of_thread, scheduled_by, superstep_outcome, warn_refused
+from ._history import (
+    UnreadableError,
+    decode,
+    failure_text,
+    of_superstep,
+    of_thread,
+    scheduled_by,
+    superstep_outcome,
+    warn_refused,
+)
 
 _LOGGER = logging.getLogger("agent_framework_temporal")
 _RETRY_SECONDS = 1.0
+
+_Known = TypeVar("_Known", RunResult, RunFailure)
 
 CloseState: TypeAlias = Literal["idle", "failed", "cancelled", "terminated", "timed_out", "continued"]
 
@@ -130,7 +144,7 @@ class RunFollower:
                 return SuperstepLost(await failure_text(self._client, failure, self._place))
             try:
                 step = await self._superstep(event)
-            except NotSealedError as error:
+            except (NotSealedError, UnreadableError) as error:
                 if error.waits_for_key:
                     raise
                 # The workflow does not take it either, and runs the superstep again.
@@ -239,11 +253,11 @@ async def _read_close(client: Client, thread_id: str, event: HistoryEvent, state
     place = of_thread(client, thread_id)
     if state == "idle":
         payloads = event.workflow_execution_completed_event_attributes.result.payloads
-        return Closed(state, result=await decode(client, payloads[0], RunResult, place))
+        return Closed(state, result=await _known(client, payloads, RunResult, place))
     if state == "failed":
         failure = event.workflow_execution_failed_event_attributes.failure
         details = failure.application_failure_info.details.payloads
-        decoded = await decode(client, details[0], RunFailure, place) if details else None
+        decoded = await _known(client, details, RunFailure, place)
         return Closed(state, failure=decoded, message=await failure_text(client, failure, place))
     if state == "continued":
         attributes = event.workflow_execution_continued_as_new_event_attributes
@@ -251,3 +265,13 @@ async def _read_close(client: Client, thread_id: str, event: HistoryEvent, state
     if state == "terminated":
         return Closed(state, message=event.workflow_execution_terminated_event_attributes.reason)
     return Closed(state)
+
+
+async def _known(
+    client: Client, payloads: Sequence[Payload], model: type[_Known], place: WorkflowSerializationContext
+) -> _Known | None:
+    """Return what a run has ended with; None where it is not ours, so that its supersteps have to be asked."""
+    try:
+        return await decode(client, payloads[0], model, place) if payloads else None
+    except UnreadableError:
+        return None

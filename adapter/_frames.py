@@ -22,12 +22,14 @@ _LEVEL = 6
 _FAST_LEVEL = 3
 """For patches of some size: half the time, and as small, since nearly all of a patch are a few long matches."""
 _LARGE = 512 * 1024
+_FAR = 1024 * 1024
+"""Size of a keyframe from which copies within it lie too far apart for zstd's own window."""
 _VERY_LARGE = 8 * 1024 * 1024
 """Sizes of dictionary and input together, from which the match tables have to grow and `_FAST_LEVEL` misses matches."""
 _MAX_LOG, _MAX_HASH_LOG = 27, 24
 """Window of 128 MB, match table of 64 MB while a frame is compressed."""
 _MAGIC = b"AFT2"
-_SIZES = struct.Struct("<QQQ")
+_SIZES = struct.Struct("<QQQQ")
 _SMALL_PATCH = 4 * 1024
 _SAMPLE = 64 * 1024
 KEYFRAME_EVERY = 100
@@ -46,6 +48,8 @@ class Frame:
     """List of the events' data as text; empty when there is none."""
     entry: bytes = b""
     """Checkpoint as text that a run entered with; only in its first superstep."""
+    readable: bytes = b""
+    """A JSON array of the events' and requests' data that is too large for their records; empty when there is none."""
 
 
 def digest(checkpoint: bytes) -> str:
@@ -71,7 +75,7 @@ def pack(frame: Frame, base: bytes | None) -> tuple[bytes, bool]:
     Raises:
         PayloadError: When the parts are larger than `unpack` would take back.
     """
-    parts = (frame.checkpoint, frame.entry, frame.payloads)
+    parts = (frame.checkpoint, frame.entry, frame.payloads, frame.readable)
     raw = b"".join((_MAGIC, _SIZES.pack(*map(len, parts)), *parts))
     limit = max_checkpoint_bytes()
     if len(raw) > limit:
@@ -120,7 +124,7 @@ def unpack(data: bytes, base: bytes | None) -> Frame:
         start += size
     if start != len(raw):
         raise CheckpointCorruptedError("The parts of a checkpoint frame do not add up to its size.")
-    return Frame(checkpoint=parts[0], entry=parts[1], payloads=parts[2])
+    return Frame(checkpoint=parts[0], entry=parts[1], payloads=parts[2], readable=parts[3])
 
 
 def raw_size(data: bytes) -> int:
@@ -134,7 +138,7 @@ def raw_size(data: bytes) -> int:
 
 async def packed(frame: Frame, base: bytes | None) -> tuple[bytes, bool]:
     """Do as `pack`, beside the event loop where it takes long."""
-    size = len(frame.checkpoint) + len(frame.entry) + len(frame.payloads)
+    size = len(frame.checkpoint) + len(frame.entry) + len(frame.payloads) + len(frame.readable)
     return await off_loop(size, lambda: pack(frame, base))
 
 
@@ -181,6 +185,10 @@ def _compress(raw: bytes, base: bytes | None) -> bytes:
 def _parameters(size: int, base_size: int) -> zstandard.ZstdCompressionParameters:
     common = {"source_size": size, "dict_size": base_size, "write_checksum": True}
     total = size + base_size
+    if not base_size and size > _FAR:
+        # Events hold copies of what the checkpoint holds, and readable ones of what they hold.
+        log = min(_MAX_LOG, (size - 1).bit_length())
+        return zstandard.ZstdCompressionParameters.from_level(_LEVEL, window_log=log, enable_ldm=True, **common)
     if not base_size or total < _LARGE:
         return zstandard.ZstdCompressionParameters.from_level(_LEVEL, **common)
     log = min(_MAX_LOG, (total - 1).bit_length())

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
@@ -120,6 +120,12 @@ def of_superstep(client: Client, thread_id: str) -> ActivitySerializationContext
     )
 
 
+class UnreadableError(CheckpointCorruptedError):
+    """What should be a message of ours is none: somebody else has written it."""
+
+    waits_for_key = False
+
+
 async def decode(
     client: Client, payload: Payload, model: type[BaseModel], place: SerializationContext | None = None
 ) -> Any:
@@ -133,9 +139,17 @@ async def decode(
 
     Raises:
         NotSealedError: When it is not sealed as this model, or not for this place.
+        UnreadableError: When it is not what it should be.
     """
     converter = client.data_converter if place is None else client.data_converter.with_context(place)
-    (value,) = await converter.decode([payload], [model])
+    try:
+        (value,) = await converter.decode([payload], [model])
+    except ValidationError as error:
+        where = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:3])
+        raise UnreadableError(
+            f"History holds what should be a {model.__name__.strip('_')} and is none ({where}). Something else than a "
+            "worker of this package has written it."
+        ) from error
     return value
 
 
@@ -413,7 +427,7 @@ async def _reverse(
             try:
                 place = of_superstep(client, thread_id)
                 step: _StoredStep = await _decode_stored(client, event, payloads[0], _StoredStep, place)
-            except NotSealedError as error:
+            except (NotSealedError, UnreadableError) as error:
                 if error.waits_for_key:
                     raise
                 warn_refused(thread_id, run_id, f"Event {event.event_id}", error)
@@ -437,7 +451,7 @@ async def _outcome(
     what = f"Event {event.event_id}"
     try:
         outcome = await _decode_stored(client, event, payload, model, of_superstep(client, thread_id))
-    except NotSealedError as error:
+    except (NotSealedError, UnreadableError) as error:
         if error.waits_for_key:
             raise
         warn_refused(thread_id, run_id, what, error)

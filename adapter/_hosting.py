@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeGuard
 
 from agent_framework import FunctionExecutor, Workflow
 
+from ..workflows._limits import clean_text
 from ._errors import HostingError, WorkflowNotHostedError
 from ._framework import built_storage
 from ._types import TypeCatalog, executors_of
@@ -244,7 +245,8 @@ def checked_name(workflow: Workflow) -> str:
     """Return the workflow's name.
 
     Raises:
-        HostingError: When it has none of its own: threads find their workflow by name, across processes.
+        HostingError: When it has none of its own: threads find their workflow by name, across processes. Or when it, or
+            an executor's id, is no text that can be written down.
     """
     name = workflow.name
     if not name or not isinstance(name, str) or name == workflow.id or _AUTO_NAME.match(name):
@@ -252,6 +254,9 @@ def checked_name(workflow: Workflow) -> str:
             f"The workflow's name {name!r} is auto-generated and differs in every process. Give it one of its own with "
             "`WorkflowBuilder(name=...)`."
         )
+    for what, text in (("The workflow's name", name), *(("Executor id", key) for key in workflow.executors)):
+        if text != clean_text(text):
+            raise HostingError(f"{what} {clean_text(text)!r} is no Unicode text, so nothing could tell of it.")
     return name
 
 

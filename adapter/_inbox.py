@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from ..workflows._attributes import PENDING_REQUESTS, STATE, WORKFLOW_NAME
 from ..workflows._messages import PENDING_REQUESTS_QUERY, WORKFLOW_TYPE, PendingRequest
+from ..workflows._pending import complete
 from ._client import framed_client, rpc_errors
 from ._search_attributes import use_search_attributes
 
@@ -81,4 +82,5 @@ async def _pending(client: Client, execution: WorkflowExecution) -> list[Pending
                 error,
             )
         return []
+    complete(pending)
     return pending

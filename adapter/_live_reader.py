@@ -17,9 +17,9 @@ from ._decoding import decoded
 from ._document import split
 from ._errors import NotSealedError
 from ._frames import unpacked
-from ._history import decode, of_superstep, warn_refused
+from ._history import UnreadableError, decode, of_superstep, warn_refused
 from ._position import set_position
-from ._records import to_event
+from ._records import readable_event
 from ._types import TypeCatalog
 
 _FAST = 0.03
@@ -96,7 +96,7 @@ class LiveReader:
     async def _window(self, run_id: str, payload: Payload) -> LiveWindow | None:
         try:
             window: LiveWindow = await decode(self._client, payload, LiveWindow, self._place)
-        except NotSealedError as error:
+        except (NotSealedError, UnreadableError) as error:
             if error.waits_for_key:
                 raise
             warn_refused(self._thread_id, run_id, "A heartbeat", error)
@@ -119,7 +119,7 @@ class LiveReader:
         found: list[tuple[int, WorkflowEvent[Any]]] = []
         for record in window.events:
             if record.offset > self._read:
-                event = to_event(record, payloads, self._catalog)
+                event = readable_event(record, payloads, self._catalog)
                 set_position(event, record, live=True)
                 found.append((record.offset, event))
         self._read = window.events[-1].offset

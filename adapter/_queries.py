@@ -17,6 +17,7 @@ from ..workflows._messages import (
     PendingRequest,
     RunStatus,
 )
+from ..workflows._pending import complete
 from ._client import rpc_errors
 from ._errors import (
     AlreadyRunningError,
@@ -50,6 +51,7 @@ class ThreadQueries:
         pending: list[PendingRequest] = await self._query(
             thread_id, None, PENDING_REQUESTS_QUERY, result_type=list[PendingRequest]
         )
+        complete(pending)
         return pending
 
     async def cancel(self, thread_id: str) -> None:

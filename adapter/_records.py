@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from agent_framework import WorkflowErrorDetails, WorkflowEvent, WorkflowEventSource, WorkflowRunState
 
+from ..workflows._limits import MAX_ID, clean_text
 from ..workflows._messages import ErrorDetails, EventRecord, PendingRequest
 from ._annotations import schema_type
 from ._encoding import dumps_all
+from ._errors import PayloadError
 from ._framework import event_types, new_event
 from ._types import TypeCatalog, known_event, type_key, type_name
-from ._values import json_schema, preview
+from ._values import Shown, json_schema, preview, shown
 
 _SCALARS = (str, int, float, bool)
-_ALWAYS_READABLE = frozenset({"output", "request_info", "warning", "error"})
+ALWAYS_READABLE = frozenset({"output", "request_info", "warning", "error"})
 """Event types whose data a client without Python types needs; others repeat messages and are kept small."""
 _PREVIEW_BYTES = 1024
 _UPDATES_BYTES = 64 * 1024
 """Readable data of agents' streamed updates in one superstep; the rest is in the frame, and in the final output."""
+_SHOWN_BYTES = 64 * 1024
+_SHOWN_IN_ALL = 256 * 1024
+_ALWAYS_SHOWN = 256
+"""Readable data in one record and in all of a superstep's; what is larger lies compressed in the frame, but for the
+smallest, which are hardly larger than what stands for them."""
+_DESCRIPTION_BYTES = 128
+"""What many requests need for themselves goes from what is shown of them."""
 _MAX_TEXT = 64 * 1024
 """Message and traceback of an error."""
 
@@ -37,9 +46,12 @@ class RecordWriter:
         self._offset = offset
         self._attempt = attempt
         self._updates_left = _UPDATES_BYTES
+        self._shown_left = _SHOWN_IN_ALL
         self._left_out: dict[int, EventRecord] = {}
         self.records: list[EventRecord] = []
         self.payloads: list[Any] = []
+        self.readable: list[Any] = []
+        """JSON data that is too large for its record; `EventRecord.readable` is an index into it."""
 
     def add(self, event: WorkflowEvent[Any], superstep: int | None) -> None:
         """Append the record of `event`."""
@@ -79,37 +91,65 @@ class RecordWriter:
 
     def _add_request(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
         request_type, response_type = event_types(event)
+        if len(event.request_id) > MAX_ID or event.request_id != clean_text(event.request_id):
+            raise PayloadError(
+                f"Executor {event.source_executor_id!r} asks under the id {clean_text(event.request_id[:100])!r}, with "
+                f"which nobody could answer: an id is Unicode text of at most {MAX_ID} characters. Give "
+                "`request_info(request_id=...)` another, or none."
+            )
         record.request_id = event.request_id
         record.source_executor_id = event.source_executor_id
         record.request_type = type_name(request_type)
         record.response_type = type_name(response_type)
-        record.data, _ = preview(event.data)
+        self._show(record, shown(event.data))
         record.data_type = type_key(type(event.data))
         record.payload = self._keep((event.data, request_type, response_type))
 
     def _add_data(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
         record.data_type = type_key(type(event.data))
-        if event.type not in _ALWAYS_READABLE and _is_longer(event.data, _PREVIEW_BYTES):
+        if event.type not in ALWAYS_READABLE and _is_longer(event.data, _PREVIEW_BYTES):
             # Making JSON of a conversation, to find it too long, takes longer than most of the rest.
             record.payload = self._keep(event.data, record)
             return
-        data, size = preview(event.data)
+        found = shown(event.data)
         if record.data_type.endswith(":AgentResponseUpdate"):
-            self._add_update(event.data, record, data, size)
+            self._add_update(event.data, record, found)
             return
-        scalar = type(event.data) in _SCALARS and data == event.data  # Not so NaN, nor text that JSON cannot hold.
-        readable = event.type in _ALWAYS_READABLE or size <= _PREVIEW_BYTES
-        if readable:
-            record.data = data
-        if not (scalar and readable):
-            record.payload = self._keep(event.data, None if readable else record)
-
-    def _add_update(self, update: Any, record: EventRecord, data: Any, size: int) -> None:
-        if size <= self._updates_left:
-            record.data = data
-            self._updates_left -= size
+        if event.type in ALWAYS_READABLE or found.size <= _PREVIEW_BYTES:
+            self._show(record, found)
+            scalar = type(event.data) in _SCALARS and record.data == event.data  # Not so what JSON cannot hold.
+            if not scalar:
+                record.payload = self._keep(event.data)
         else:
-            record.data_bytes = size
+            record.payload = self._keep(event.data, record)
+
+    def _show(self, record: EventRecord, found: Shown) -> None:
+        """Put what people are shown into the record, or where the record has no room for it, into the frame."""
+        if found.size <= _ALWAYS_SHOWN or found.size <= min(_SHOWN_BYTES, self._shown_left):
+            record.data = found.data
+            self._shown_left -= found.size
+        else:
+            record.readable = self.add_readable(found.data)
+        if record.readable is not None or not found.whole:
+            record.data_bytes = found.size
+
+    def add_readable(self, data: Any) -> int:
+        """Put JSON data into the frame; returns its index there."""
+        self.readable.append(data)
+        return len(self.readable) - 1
+
+    def forget_readable(self) -> None:
+        """Leave the readable data out of the frame; the typed values stay."""
+        self.readable.clear()
+        for record in self.records:
+            record.readable = None
+
+    def _add_update(self, update: Any, record: EventRecord, found: Shown) -> None:
+        if found.size <= self._updates_left:
+            record.data = found.data
+            self._updates_left -= found.size
+        if record.data is None or not found.whole:
+            record.data_bytes = found.size
         record.payload = self._keep(update)
 
     def _keep(self, payload: Any, left_out: EventRecord | None = None) -> int:
@@ -193,27 +233,56 @@ def to_event(
     return event
 
 
+def readable_event(
+    record: EventRecord, payloads: Sequence[Any] | None, catalog: TypeCatalog | None
+) -> WorkflowEvent[Any]:
+    """Rebuild an event as `to_event` does; one that cannot be rebuilt is a warning that says so."""
+    try:
+        return to_event(record, payloads, catalog)
+    except (ValueError, TypeError, LookupError) as error:
+        words = f"Event {record.offset} ({record.type!r}) cannot be read: {type(error).__name__}."
+        return new_event("warning", data=words, origin=WorkflowEventSource.FRAMEWORK)
+
+
 def pending_requests(
-    events: Iterable[WorkflowEvent[Any]], thread_id: str, catalog: TypeCatalog
+    events: Iterable[WorkflowEvent[Any]],
+    thread_id: str,
+    catalog: TypeCatalog,
+    keep: Callable[[Any], int] | None = None,
 ) -> list[PendingRequest]:
     """Describe pending request_info events as plain JSON.
 
-    A schema is that of a type the workflow declares; the events themselves may come from a checkpoint.
+    Args:
+        events: The events; they may come from a checkpoint.
+        thread_id: Temporal workflow id.
+        catalog: A schema is that of a type the workflow declares.
+        keep: Takes the readable data of a request that is too large for its description; returns its index. None
+            where nobody does.
     """
-    return [
-        PendingRequest(
+    events = list(events)
+    left = _SHOWN_IN_ALL - _DESCRIPTION_BYTES * len(events)
+    pending: list[PendingRequest] = []
+    for event in events:
+        found = shown(event.data)
+        request = PendingRequest(
             request_id=event.request_id,
             thread_id=thread_id,
             executor_id=event.source_executor_id,
             asked_at=_now(),
-            request=preview(event.data)[0],
             request_type=type_name(event.request_type),
             response_type=type_name(event.response_type),
             request_schema=_schema(event.request_type, catalog),
             response_schema=_schema(event.response_type, catalog),
         )
-        for event in events
-    ]
+        if found.size <= _ALWAYS_SHOWN or found.size <= min(_SHOWN_BYTES, left):
+            request.request = found.data
+            left -= found.size
+        elif keep is not None:
+            request.readable = keep(found.data)
+        if request.request is None or not found.whole:
+            request.request_bytes = found.size
+        pending.append(request)
+    return pending
 
 
 def _schema(annotation: Any, catalog: TypeCatalog) -> dict[str, Any] | None:
@@ -224,16 +293,16 @@ def _schema(annotation: Any, catalog: TypeCatalog) -> dict[str, Any] | None:
 def _details(details: WorkflowErrorDetails) -> ErrorDetails:
     return ErrorDetails(
         error_type=details.error_type,
-        message=_text(details.message),
-        traceback=_text(details.traceback) if details.traceback is not None else None,
+        message=fitting_text(details.message),
+        traceback=fitting_text(details.traceback) if details.traceback is not None else None,
         executor_id=details.executor_id,
         extra=preview(details.extra)[0] if details.extra else None,
     )
 
 
-def _text(text: str) -> str:
+def fitting_text(text: str) -> str:
     """Return text that fits a record: some clients put a whole response body into their errors."""
-    text = text.encode("utf-8", "replace").decode()  # A lone surrogate has no JSON.
+    text = clean_text(text)
     if len(text) <= _MAX_TEXT:
         return text
     # The end of a traceback says more than its beginning; of a message either may.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowEvent
+from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheckpointException, WorkflowEvent
+from pydantic_core import from_json
 from temporalio.client import Client
 
 from ..workflows._messages import MIRROR_RECORDS, CheckpointRef, SuperstepFailure, SuperstepResult
@@ -15,7 +16,7 @@ from ._framework import new_event
 from ._history import StoredFrame, load_checkpoint, restore
 from ._mirror import StreamMirror, ThreadSource
 from ._position import set_position
-from ._records import to_event
+from ._records import ALWAYS_READABLE, readable_event
 from ._types import TypeCatalog
 
 
@@ -37,6 +38,8 @@ class StepDecoder:
         self._raw: bytes | None = None
         self._raw_id: str | None = None
         self._mirrors: dict[int, StreamMirror] = {}
+        self._readable: list[Any] = []
+        """Readable data of the outcome that was decoded last."""
 
     def enter(self, run_id: str) -> None:
         """Go on with another run of the thread."""
@@ -62,10 +65,13 @@ class StepDecoder:
                 payloads = await decoded(frame.payloads, self._catalog)
             if mirror is not None:
                 await self._mirror(frame, mirror)
+        self._readable = _readable(frame) if payloads is None else []
         for record in outcome.events:
             if record.type in MIRROR_RECORDS:
                 continue  # For people who read the log; the framework knows no such event.
-            event = to_event(record, payloads, self._catalog)
+            if payloads is None and record.data is None and record.type in ALWAYS_READABLE:
+                record.data = self._shown(record.readable, record.data_bytes)
+            event = readable_event(record, payloads, self._catalog)
             set_position(event, record, live=False)
             yield record.offset, event
 
@@ -79,21 +85,42 @@ class StepDecoder:
         if self._catalog is not None and self._raw:
             checkpoint: WorkflowCheckpoint = await decoded(self._raw, self._catalog)
             return list(checkpoint.pending_request_info_events.values())
-        return [
-            new_event(
-                "request_info",
-                data=request.request,
-                request_id=request.request_id,
-                source_executor_id=request.executor_id,
-                request_type=type(request.request),
-                response_type=object,
+        pending: list[WorkflowEvent[Any]] = []
+        for request in result.pending:
+            data = request.request
+            if data is None:
+                data = self._shown(request.readable, request.request_bytes)
+            pending.append(
+                new_event(
+                    "request_info",
+                    data=data,
+                    request_id=request.request_id,
+                    source_executor_id=request.executor_id,
+                    request_type=type(data),
+                    response_type=object,
+                )
             )
-            for request in result.pending
-        ]
+        return pending
+
+    def _shown(self, index: int | None, size: int | None) -> Any:
+        """Return data that is too large for its record, or its size where it is not in the frame either."""
+        if index is not None and 0 <= index < len(self._readable):
+            return self._readable[index]
+        return None if size is None else f"({size:,} bytes, which only a reader with the workflow's types can read)"
 
     async def _frame(self, outcome: SuperstepResult | SuperstepFailure) -> Frame | None:
-        if self._catalog is None or not outcome.frame:
+        # A client without types needs a frame only for what is too large for the records.
+        shown = (*outcome.events, *(outcome.pending if isinstance(outcome, SuperstepResult) else ()))
+        if not outcome.frame or (self._catalog is None and all(record.readable is None for record in shown)):
             return None
+        try:
+            return await self._unpacked(outcome)
+        except WorkflowCheckpointException:
+            if self._catalog is not None:
+                raise
+            return None  # Its records say how large that was.
+
+    async def _unpacked(self, outcome: SuperstepResult | SuperstepFailure) -> Frame:
         facts = outcome.checkpoint
         if facts is None:
             return await unpacked(outcome.frame, None)
@@ -115,3 +142,11 @@ class StepDecoder:
         copies = self._mirrors.setdefault(id(mirror), StreamMirror(mirror))
         source = ThreadSource(self._client, self._thread_id, self._run_id, self._catalog)
         await copies.take(source, [raw for raw in (frame.entry, frame.checkpoint) if raw])
+
+
+def _readable(frame: Frame | None) -> list[Any]:
+    try:
+        found = from_json(frame.readable) if frame is not None and frame.readable else []
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []

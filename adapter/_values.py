@@ -8,12 +8,13 @@ import dataclasses
 import math
 from collections.abc import Callable, Set
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import from_json, to_json, to_jsonable_python
 
+from ..workflows._limits import MAX_DEPTH, TOO_DEEP, clean_text, flaw, legible, words_for
 from ._errors import PayloadError
 from ._framework import coerce_value, matches
 from ._types import PLAIN_CLASSES, TypeCatalog, members, runtime_class, type_key, type_name
@@ -42,12 +43,37 @@ def to_json_value(value: Any, what: str) -> Any:
         except ValueError:  # Most likely bytes that are no text: take the value apart to get at them.
             data = _marked(value)
         text = to_json(data, inf_nan_mode="constants")
-        return _marked(data) if b"NaN" in text or b"Infinity" in text else data
+        if b"NaN" in text or b"Infinity" in text:
+            data = _marked(data)
+            text = to_json(data)
     except Exception as error:  # Serializers are the value's own code, which may raise anything.
         raise PayloadError(
-            f"{what} ({type(value).__name__}) cannot travel as JSON: {error}. Make it a pydantic model, a dataclass or "
-            "plain JSON data."
+            f"{what} ({type(value).__name__}) cannot travel as JSON: {_reason(error)}. Make it a pydantic "
+            "model, a dataclass or plain JSON data."
         ) from error
+    problem = flaw(text)
+    if problem is not None:
+        raise PayloadError(
+            f"{what} ({type(value).__name__}) could not be read where it arrives: {problem}. Send plain data within "
+            "these limits, or a reference to it."
+        )
+    return data
+
+
+def _reason(error: Exception) -> str:
+    words = words_for(str(error))
+    return f"{words}, or contains itself" if words == TOO_DEEP else words
+
+
+class Shown(NamedTuple):
+    """What people, and programs without the workflow's types, are shown of a value."""
+
+    data: Any
+    """JSON that every reader takes."""
+    size: int
+    """Bytes of the value's JSON, as far as it has one."""
+    whole: bool
+    """Whether `data` says all of it; else it holds words for what no reader would take."""
 
 
 def preview(value: Any) -> tuple[Any, int]:
@@ -55,16 +81,29 @@ def preview(value: Any) -> tuple[Any, int]:
 
     Never raises: what is shown of an event must not decide whether a superstep succeeds.
     """
+    return shown(value)[:2]
+
+
+def shown(value: Any) -> Shown:
+    """Return `value` as readable JSON, best effort; see `preview`."""
+    data: Any = None
+    exact = False
     try:
         data = to_jsonable_python(value, fallback=_framework_dict_or_text, serialize_unknown=True)
         text = to_json(data, inf_nan_mode="strings")
+        exact = b"NaN" not in text and b"Infinity" not in text
     except Exception:
         try:
             text = to_json(_marked(value), inf_nan_mode="strings")
         except Exception:
             text = to_json(_text(value))
-        return from_json(text), len(text)
-    return (from_json(text) if b"NaN" in text or b"Infinity" in text else data), len(text)
+            return Shown(from_json(text), len(text), whole=False)
+    problem = flaw(text)
+    if problem is None:
+        return Shown(data if exact else from_json(text), len(text), whole=True)
+    if problem == TOO_DEEP:
+        return Shown(_too_deep(value, f" ({len(text):,} bytes)"), len(text), whole=False)
+    return Shown(from_json(legible(text)), len(text), whole=False)
 
 
 def wire_type(value: Any) -> str | None:
@@ -159,13 +198,22 @@ def validation_errors(data: Any, annotation: Any) -> list[str]:
 
 
 def json_schema(annotation: Any) -> dict[str, Any] | None:
-    """Return the JSON Schema of a type, or None for types pydantic does not know."""
-    adapter = _adapter(annotation)
+    """Return the JSON Schema of a type; None for types pydantic does not know, and where nobody could read it."""
+    try:
+        return _cached_schema(annotation)
+    except TypeError:  # An unhashable annotation, such as a Literal with a list.
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _cached_schema(annotation: Any) -> dict[str, Any] | None:
+    adapter = _cached_adapter(annotation)
     if adapter is None:
         return None
     try:
-        return adapter.json_schema()
-    except PydanticUserError:
+        schema = adapter.json_schema()
+        return schema if flaw(to_json(schema)) is None else None
+    except (PydanticUserError, ValueError, RecursionError):
         return None
 
 
@@ -214,10 +262,18 @@ def _framework_dict_or_text(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     try:
-        text = str(value)[:_PREVIEW_TEXT]
+        text = str(value)
+    except RecursionError:
+        return _too_deep(value, "")
     except Exception:
         text = "(no text)"
-    return f"{type(value).__name__}: {text}".encode("utf-8", "replace").decode()
+    if len(text) > _PREVIEW_TEXT:
+        text = f"{text[:_PREVIEW_TEXT]} ... ({len(text):,} characters)"
+    return clean_text(f"{type(value).__name__}: {text}")
+
+
+def _too_deep(value: Any, size: str) -> str:
+    return f"({type(value).__name__}, nested more than {MAX_DEPTH} levels deep{size})"
 
 
 def _marked(value: Any) -> Any:

@@ -19,6 +19,7 @@ from ._messages import (
     ResponseInput,
     json_bytes,
 )
+from ._pending import packed
 from ._signals import RejectedAnswerError
 
 MAX_EARLY = 1_000
@@ -383,7 +384,7 @@ class Answers:
 
     def hand_on(self, continued: ContinuedRun) -> None:
         """Put everything into what a run hands to the one it continues as."""
-        continued.pending = list(self.pending.values())
+        continued.pending, continued.schemas = packed(self.pending.values())
         continued.queued = [batch.answers() for batch in self._batches if batch.entries]
         continued.early = [answer for answers in self._early.values() for answer in answers]
         continued.answered = _newest(self._answered)

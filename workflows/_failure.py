@@ -119,6 +119,11 @@ def refuses_start(failure: SuperstepFailure | RunFailure) -> bool:
     return (failure.error_module, failure.error_type) == (_OUR_ERRORS, _START_REFUSED)
 
 
+def refusal_of(message: str) -> SuperstepFailure:
+    """Return the failure of a run whose input is refused."""
+    return _failed("agent_framework_temporal.adapter._errors", "PayloadError", message)
+
+
 def _failed(module: str, name: str, message: str) -> SuperstepFailure:
     details = ErrorDetails(error_type=name, message=message)
     return SuperstepFailure(

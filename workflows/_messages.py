@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic_core import to_json
 
+from ._limits import MAX_ID
+
 WORKFLOW_TYPE = "AgentFrameworkWorkflow"
 SUPERSTEP_ACTIVITY = "superstep"
 RESPOND_SIGNAL = "respond"
@@ -169,9 +171,12 @@ class EventRecord(WireModel):
     event_class: str | None = None
     """Set for an event of a subclass of the framework's `WorkflowEvent`."""
     data_bytes: int | None = None
-    """Set where `data` was left out: its size in the frame. The typed object is in the superstep's frame."""
+    """Set where `data` was left out, or holds words for what no reader of JSON takes: its size. The typed object is in
+    the superstep's frame."""
     payload: int | None = None
     """Index of the typed data in the superstep's frame."""
+    readable: int | None = None
+    """Index of `data` in the superstep's frame, where it is too large for the record."""
     responder: str | None = None
     call_id: str | None = None
     error: str | None = None
@@ -189,14 +194,23 @@ class PendingRequest(WireModel):
     """A request_info that waits for its response."""
 
     request_id: str
-    thread_id: str
+    thread_id: str = ""
+    """Left out where it goes without saying: in a superstep's result and a run's input."""
     executor_id: str
     asked_at: str
     request: Any = None
+    request_bytes: int | None = None
+    """Set where `request` was left out, or holds words for what no reader of JSON takes: its size."""
+    readable: int | None = None
+    """Index of a request that was left out in the frame of the superstep that tells of it."""
     request_type: str
     response_type: str
     request_schema: dict[str, Any] | None = None
     response_schema: dict[str, Any] | None = None
+    """Left out where the answer of a query has no room to repeat it: of the requests with the same `response_schema_id`
+    the first has it."""
+    request_schema_id: str | None = None
+    response_schema_id: str | None = None
     workflow_name: str | None = None
     errors: list[RefusedAnswer] | None = None
     """The last answers that were refused."""
@@ -223,10 +237,10 @@ class RespondSignal(WireModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    request_id: str = Field(min_length=1, max_length=512)
+    request_id: str = Field(min_length=1, max_length=MAX_ID)
     response: Any = None
-    responder: str | None = Field(default=None, max_length=512)
-    type: str | None = Field(default=None, max_length=512)
+    responder: str | None = Field(default=None, max_length=MAX_ID)
+    type: str | None = Field(default=None, max_length=MAX_ID)
     """Python type name of the response, set by the facade."""
     call_id: str | None = Field(default=None, max_length=128)
     """Set by the facade: names the call that is told of a rejection, and makes unknown ids an error, not an early
@@ -248,8 +262,8 @@ class CancelSignal(WireModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    request_ids: list[Annotated[str, Field(min_length=1, max_length=512)]] = Field(max_length=1_000)
-    responder: str | None = Field(default=None, max_length=512)
+    request_ids: list[Annotated[str, Field(min_length=1, max_length=MAX_ID)]] = Field(max_length=1_000)
+    responder: str | None = Field(default=None, max_length=MAX_ID)
     call_id: str | None = Field(default=None, max_length=128)
     """See `RespondSignal.call_id`."""
     function_invocation_kwargs: Value | None = None
@@ -329,6 +343,8 @@ class ContinuedRun(WireModel):
     answering: list[str] = Field(default_factory=list)
     """Request ids the current run of the framework workflow was given responses for."""
     pending: list[PendingRequest] = Field(default_factory=list)
+    schemas: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Of the pending requests, by the ids that these give."""
     queued: list[Annotated[list[RespondSignal], Field(fail_fast=True)]] = Field(default_factory=list)
     early: list[RespondSignal] = Field(default_factory=list)
     answered: list[str] = Field(default_factory=list)
@@ -361,6 +377,8 @@ class RunInput(Framed):
     client_kwargs: Value | None = None
     next_offset: int = Field(default=0, ge=0, le=2**53)
     options: RunOptions = Field(default_factory=RunOptions)
+    flaw: str | None = None
+    """Set where it is read: why it is not as it was sent, with words in place of what nobody can read."""
 
 
 class SuperstepInput(WireModel):
@@ -407,6 +425,8 @@ class SuperstepInput(WireModel):
     pending_status: bool = False
     """Whether this run has already emitted IN_PROGRESS_PENDING_REQUESTS."""
     mirror: str | None = None
+    flaw: str | None = None
+    """See `RunInput.flaw`."""
 
 
 class SuperstepOutcome(Framed):
@@ -446,6 +466,8 @@ class SuperstepResult(SuperstepOutcome):
     state: Literal["running", "waiting", "idle"]
     entry: EntryFacts | None = None
     pending: list[PendingRequest] = Field(default_factory=list)
+    schemas: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Of the pending requests, by the ids that these give."""
     next_executors: list[str] = Field(default_factory=list)
     upgrade: bool | None = None
     """Only of mode `upgrade`: whether the run may move."""

@@ -14,6 +14,7 @@ from ._audit import Audit
 from ._deadlines import DEADLINE_RESPONDER, Deadlines
 from ._log import EventLog
 from ._messages import (
+    ContinuedRun,
     PendingRequest,
     RequestRule,
     RespondReceipt,
@@ -23,6 +24,7 @@ from ._messages import (
     SuperstepResult,
     Value,
 )
+from ._pending import Schemas, shown, unpack
 from ._schema import check_schema, fits_schema
 from ._signals import RejectedAnswerError, read, refusal
 from ._unreadable import why_unreadable
@@ -51,6 +53,10 @@ class Requests:
     def pending(self) -> list[PendingRequest]:
         """The pending requests, in the order in which they were asked."""
         return list(self.answers.pending.values())
+
+    def shown(self) -> list[PendingRequest]:
+        """Return the pending requests as a query answers with them."""
+        return shown(self.answers.pending.values())
 
     def signal(self, name: str, arguments: Sequence[RawValue], *, busy: bool, at: str) -> None:
         """Take a signal; what is wrong with it goes to the trail and nowhere else."""
@@ -188,11 +194,10 @@ class Requests:
             RequestExpiredError: When a deadline's default response was refused: nobody else will answer.
         """
         before = self.answers.pending
+        self._unpack(result.pending, result.schemas)
         self._drop(self.answers.set_pending(result.pending, settled=result.state != "running"))
         now = workflow.now()
         for request in self.answers.pending.values():
-            if request.workflow_name is None:
-                request.workflow_name = self._workflow_name
             self._deadlines.set(request, now)
         told = {answer.request_id for answer in step.responses or []}
         for request_id, request in before.items():
@@ -227,6 +232,14 @@ class Requests:
     def flush(self) -> None:
         """Write what waited for the superstep's events, and how much was only counted."""
         self._audit.flush(counted=True)
+
+    def take_over(self, continued: ContinuedRun) -> None:
+        """Take what the run before has handed on."""
+        self._unpack(continued.pending, continued.schemas)
+        self.answers.take_over(continued)
+
+    def _unpack(self, pending: list[PendingRequest], schemas: Schemas) -> None:
+        unpack(pending, schemas, thread_id=workflow.info().workflow_id, workflow_name=self._workflow_name)
 
     def _drop(self, dropped: Dropped) -> None:
         for answer, reason in dropped:

@@ -10,6 +10,8 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from ._arrival import answer_flaw
+from ._limits import MAX_DEPTH, MAX_DIGITS
 from ._messages import CANCEL_SIGNAL, RESPOND_SIGNAL, CancelSignal, RespondSignal
 from ._unreadable import why_unreadable
 
@@ -95,6 +97,10 @@ def parse(name: str, arguments: Sequence[Any]) -> list[RespondSignal]:
     except RecursionError as error:
         raise RejectedAnswerError(f"`{name}` takes {_SHAPES[name]}: it is nested too deeply.") from error
     _check_count(name, len(batch))
+    for answer in batch:
+        problem = answer_flaw(answer)
+        if problem is not None:
+            raise RejectedAnswerError(problem)
     return batch
 
 
@@ -149,4 +155,7 @@ def _json(name: str, argument: RawValue) -> Any:
     try:
         return workflow.payload_converter().from_payload(argument.payload)
     except (ValueError, RuntimeError, RecursionError) as error:
-        raise RejectedAnswerError(f"`{name}` carries no JSON: {type(error).__name__}") from error
+        raise RejectedAnswerError(
+            f"`{name}` carries no JSON that can be read ({type(error).__name__}). It may be nested {MAX_DEPTH} "
+            f"levels deep, its integers may have {MAX_DIGITS:,} digits, and its text must be Unicode."
+        ) from error

@@ -132,16 +132,20 @@ def _mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
             yield "responses", f"`cancel` does not go with mode {start.mode!r}."
     if not 0 <= start.next_offset <= MAX_OFFSET:
         yield "next_offset", f"it must be 0 to {MAX_OFFSET:,}."
+    yield from _size_mistakes(start)
+    if start.options.search_attributes and info.typed_search_attributes.get(STATE) is None:
+        # A run that upserts what the namespace does not know is stuck, and a start that has it proves that it does.
+        yield "options.search_attributes", "the run was started without them, so the namespace may not know them."
+    yield from _base_mistakes(start)
+
+
+def _size_mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
     options = json_bytes(start.options)
     if options > MAX_OPTIONS_BYTES:
         yield "options", f"they take {options:,} bytes, over the {MAX_OPTIONS_BYTES:,} that travel with each run."
     answers = sum(map(json_bytes, start.responses or []))
     if answers > MAX_QUEUED_BYTES:
         yield "responses", f"they take {answers:,} bytes, over the {MAX_QUEUED_BYTES:,} that a run takes at once."
-    if start.options.search_attributes and info.typed_search_attributes.get(STATE) is None:
-        # A run that upserts what the namespace does not know is stuck, and a start that has it proves that it does.
-        yield "options.search_attributes", "the run was started without them, so the namespace may not know them."
-    yield from _base_mistakes(start)
 
 
 def _base_mistakes(start: RunInput) -> Iterator[tuple[str, str]]:

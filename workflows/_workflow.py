@@ -16,6 +16,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from ._arrival import input_flaw
     from ._arrivals import Arrivals, unpack
     from ._attributes import Attributes
     from ._details import current_details
@@ -24,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
         expiry_of,
         failure_of,
         heartbeat_timeout,
+        refusal_of,
         refuses_start,
         retry_policy,
         run_error,
@@ -105,6 +107,9 @@ class AgentFrameworkWorkflow:
         """
         if self._refusal is not None:
             raise self._refusal
+        problem = input_flaw(self._input)
+        if problem is not None:
+            self._end(refusal_of(problem))
         step = await self._first_step(self._input)
         while True:
             result = await self._superstep(step)
@@ -197,7 +202,7 @@ class AgentFrameworkWorkflow:
     def _take_over(self, continued: ContinuedRun) -> None:
         for record in continued.events:
             self._log.append(record)
-        self._answers.take_over(continued)
+        self._requests.take_over(continued)
         self._progress.take_over(continued)
         self._pending_status = continued.pending_status
         self._answering = continued.answering
@@ -284,13 +289,15 @@ class AgentFrameworkWorkflow:
 
     @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
     def pending_requests(self, *arguments: Any) -> list[PendingRequest]:
-        """Return every pending request with its data, JSON schemas, deadline and refused answers.
+        """Return every pending request with its data, JSON schemas, deadline and refused answers; about 1 MB at most.
+
+        Where there is no room to repeat a schema, the first request with the same `response_schema_id` has it.
 
         Raises:
             ApplicationError: When there are arguments.
         """
         integers(PENDING_REQUESTS_QUERY, arguments)
-        return self._requests.pending
+        return self._requests.shown()
 
     def _step(self, mode: str) -> SuperstepInput:
         return SuperstepInput.model_validate(
@@ -383,7 +390,7 @@ class AgentFrameworkWorkflow:
         self._requests.taken(step, result)
         for record in result.events:
             self._log.append(record)
-            if record.type == "output":
+            if record.type == "output" and (record.data is not None or record.data_bytes is None):
                 self._progress.add_output(record.data)
             if record.state == "IN_PROGRESS_PENDING_REQUESTS":
                 self._pending_status = True
@@ -447,7 +454,7 @@ class AgentFrameworkWorkflow:
         self._requests.flush()
         self._enter(state)
 
-    def _end(self, failure: SuperstepFailure, cause: Exception) -> NoReturn:
+    def _end(self, failure: SuperstepFailure, cause: Exception | None = None) -> NoReturn:
         self._tell(failure, "failed")
         raise run_error(failure, self._progress.checkpoint, self._progress.graph_hash, self._log.next_offset) from cause
 

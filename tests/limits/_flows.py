@@ -23,6 +23,7 @@ class Order:
     request: int = 0
     error: int = 0
     outputs: int = 1
+    requests: int = 1
     fail: bool = False
 
 
@@ -46,7 +47,9 @@ class Hoard(Executor):
         for number in range(order.outputs):
             await ctx.yield_output(noise(order.output, number) if order.output else f"order {self._kept['count']}")
         if order.request:
-            await ctx.request_info(noise(order.request, 2), str, request_id="large")
+            for number in range(order.requests):
+                name = "large" if order.requests == 1 else f"large {number}"
+                await ctx.request_info(noise(order.request, 2), str, request_id=name)
         if order.fail:
             raise ValueError(f"told to fail {noise(order.error, 3)}")
         await ctx.send_message(noise(order.message, 4))

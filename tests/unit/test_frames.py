@@ -87,8 +87,8 @@ def test_a_patch_against_another_base_is_noticed() -> None:
 
 
 def test_parts_that_do_not_add_up_are_noticed() -> None:
-    for sizes in ((1, 1, 1), (2**63, 0, 0), (0, 0, 6)):
-        raw = b"AFT1" + struct.pack("<QQQ", *sizes) + b"ab"
+    for sizes in ((1, 1, 1, 1), (2**63, 0, 0, 0), (0, 0, 6, 0)):
+        raw = b"AFT1" + struct.pack("<QQQQ", *sizes) + b"ab"
         with pytest.raises(CheckpointCorruptedError, match="do not add up"):
             unpack(zstandard.compress(raw), None)
 

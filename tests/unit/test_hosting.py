@@ -93,6 +93,12 @@ async def test_every_gallery_row_can_be_hosted(gallery_row: Row) -> None:
     assert not hosted.is_instance
 
 
+@pytest.mark.parametrize("build", [lambda: _workflow("a\ud800"), lambda: _workflow("a", First(id="f\udfff"))])
+async def test_names_that_nobody_could_write_down_are_refused(build: Callable[[], Workflow]) -> None:
+    with pytest.raises(HostingError, match="is no Unicode text"):
+        await host(build)
+
+
 async def test_a_factory_gives_each_superstep_its_own_instance() -> None:
     hosted = await host(_workflow)
     async with hosted.acquire() as first, hosted.acquire() as second:

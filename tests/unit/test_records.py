@@ -15,9 +15,16 @@ from agent_framework import (
     WorkflowEventSource,
     WorkflowRunState,
 )
+from agent_framework_temporal.adapter._errors import PayloadError
 from agent_framework_temporal.adapter._framework import new_event
 from agent_framework_temporal.adapter._pickling import dumps, loads
-from agent_framework_temporal.adapter._records import RecordWriter, _is_longer, pending_requests, to_event
+from agent_framework_temporal.adapter._records import (
+    RecordWriter,
+    _is_longer,
+    pending_requests,
+    readable_event,
+    to_event,
+)
 from agent_framework_temporal.adapter._types import TypeCatalog
 from agent_framework_temporal.workflows._messages import EventRecord
 from pydantic import BaseModel
@@ -173,6 +180,43 @@ def test_a_pending_request_is_described_for_people_and_other_languages() -> None
     assert "anyOf" in request.response_schema
     assert "Verdict | None" in request.response_type
     json.loads(request.model_dump_json())
+
+
+@pytest.mark.parametrize("request_id", ["\ud800", "x" * 513])
+def test_an_id_that_nobody_could_answer_is_refused(request_id: str) -> None:
+    event: WorkflowEvent[Any] = WorkflowEvent.request_info(request_id, "writer", "?", str)
+    with pytest.raises(PayloadError, match=r"Executor 'writer' asks under the id .*with which nobody could answer"):
+        _write(event)
+
+
+def test_large_data_lies_in_the_frame() -> None:
+    """Of one record and of many; what is left in the records is bounded."""
+    writer = _write(
+        *(new_event("output", data="x" * size, executor_id="e") for size in (200_000, *[60_000] * 6, *[2_000] * 100)),
+        WorkflowEvent.request_info("id-1", "writer", {"text": "y" * 70_000}, str),
+    )
+    records = _wire(writer)
+    assert sum(len(record.model_dump_json()) for record in records) < 300_000
+    left_out = [record for record in records if record.readable is not None]
+    assert [record.data_bytes for record in left_out if record.type == "request_info"] == [70_011]
+    payloads = _stored(writer)
+    for entry in left_out:
+        assert entry.data is None
+        assert writer.readable[entry.readable or 0] == to_event(entry, payloads).data
+    writer.forget_readable()
+    assert all(record.readable is None for record in writer.records)
+
+
+def test_what_cannot_be_rebuilt_is_a_warning() -> None:
+    for fields in (
+        {"type": "status", "state": "no state"},
+        {"type": "output", "origin": "no origin"},
+        {"type": "request_info", "payload": 7},
+        {"type": "output", "payload": 7},
+    ):
+        event = readable_event(EventRecord.model_validate({"offset": 3, **fields}), [])
+        assert event.type == "warning"
+        assert str(event.data).startswith(f"Event 3 ({fields['type']!r}) cannot be read: ")
 
 
 def test_a_failure_keeps_its_details() -> None:
