@@ -7,7 +7,6 @@ A run's history is bounded, so that reading it from its beginning is too.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,8 +21,9 @@ from ..workflows._messages import RunFailure, RunResult, SuperstepFailure, Super
 from ._client import has_worker, is_unreachable
 from ._errors import NoWorkerError, ServerUnreachableError, WorkflowNotHostedError
 from ._history import decode, failure_text, superstep_outcome
+from ._logging import data_logger
 
-_LOGGER = logging.getLogger("agent_framework_temporal")
+_LOGGER = data_logger("agent_framework_temporal")
 _RETRY_SECONDS = 1.0
 
 CloseState: TypeAlias = Literal["idle", "failed", "cancelled", "terminated", "timed_out", "continued"]
