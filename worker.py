@@ -25,6 +25,7 @@ from agent_framework_temporal.adapter._connection import ConnectionSettings, con
 from agent_framework_temporal.adapter._exit_codes import exit_code_of
 from agent_framework_temporal.adapter._health import Health
 from agent_framework_temporal.adapter._logging import log_to_terminal
+from agent_framework_temporal.adapter._parser import CommandParser
 from agent_framework_temporal.adapter._process_exit import exit_process
 from agent_framework_temporal.adapter._references import load_workflow
 from agent_framework_temporal.workflows._display import terminal_line, terminal_text
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="agent-framework-temporal-worker",
         usage="%(prog)s --workflow MODULE:ATTR [--workflow ...] --task-queue NAME [options]",
         description="Host Microsoft Agent Framework workflows on Temporal. Each flag can be the variable in [].",

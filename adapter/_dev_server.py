@@ -26,6 +26,7 @@ from temporalio.service import RPCError
 
 from ..workflows._display import terminal_line, terminal_text
 from ._errors import ServerUnreachableError
+from ._parser import CommandParser
 from ._process_exit import exit_process
 
 if sys.platform != "win32":
@@ -276,7 +277,7 @@ def command() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a dev server until SIGINT or SIGTERM; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="agent-framework-temporal-dev-server",
         description="Run a local Temporal server with its Web UI, for development.",
     )

@@ -5,7 +5,6 @@ python -m agent_framework_temporal.adapter._search_attributes [--address HOST:PO
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sys
@@ -25,6 +24,7 @@ from ._connection import ConnectionSettings, connect
 from ._errors import DurableWorkflowError, SearchAttributesError
 from ._exit_codes import UsageError
 from ._logging import data_logger
+from ._parser import CommandParser
 from ._process_exit import exit_process
 
 _LOGGER = data_logger("agent_framework_temporal")
@@ -142,7 +142,7 @@ async def use_search_attributes(client: Client, wanted: bool | None) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Register the search attributes; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m agent_framework_temporal.adapter._search_attributes",
         description=f"Register the search attributes of framework workflows: {describe()}.",
     )

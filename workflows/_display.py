@@ -76,8 +76,9 @@ def markdown_code(text: str) -> str:
     line = terminal_line(text) or " "
     fence = "`" * _longest(line, shortest=0)
     # Blanks at both ends are taken off by whoever renders it, and part a backtick from the fence.
-    padded = f" {line} " if line.startswith(("`", " ")) or line.endswith(("`", " ")) else line
-    return f"{fence}{padded}{fence}"
+    if line.strip(" ") and (line.startswith(("`", " ")) or line.endswith(("`", " "))):
+        line = f" {line} "
+    return f"{fence}{line}{fence}"
 
 
 def markdown_block(text: str) -> str:
@@ -154,8 +155,8 @@ def _quoted(word: str) -> str:
     if "\0" in word:
         raise ValueError("NUL")
     encoded = word.encode()
-    if _UNSEEN.search(word) is None:
+    if _UNSEEN.search(word) is None and "`" not in word:  # It is shown in Markdown, too.
         return shlex.quote(word)
     # Octal: of all escapes it alone has a fixed length in every shell that knows this quoting.
-    plain = (chr(byte) if 0x20 <= byte < 0x7F and byte not in b"'\\!" else f"\\{byte:03o}" for byte in encoded)
+    plain = (chr(byte) if 0x20 <= byte < 0x7F and byte not in b"'\\!`" else f"\\{byte:03o}" for byte in encoded)
     return f"$'{''.join(plain)}'"
