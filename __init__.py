@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         register_search_attributes,
         sealed,
         start_dev_server,
+        terminal_text,
     )
 
 __version__ = "0.1.0"
@@ -109,6 +110,7 @@ __all__ = [
     "register_search_attributes",
     "sealed",
     "start_dev_server",
+    "terminal_text",
 ]
 
 
