@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         register_search_attributes,
         sealed,
         start_dev_server,
+        terminal_text,
     )
 
 __version__ = "0.1.0"
@@ -111,6 +112,7 @@ __all__ = [
     "register_search_attributes",
     "sealed",
     "start_dev_server",
+    "terminal_text",
 ]
 
 

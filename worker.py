@@ -24,8 +24,11 @@ from agent_framework_temporal import AgentFrameworkPlugin
 from agent_framework_temporal.adapter._connection import ConnectionSettings, connect
 from agent_framework_temporal.adapter._exit_codes import exit_code_of
 from agent_framework_temporal.adapter._health import Health
+from agent_framework_temporal.adapter._logging import log_to_terminal
+from agent_framework_temporal.adapter._parser import CommandParser
 from agent_framework_temporal.adapter._process_exit import exit_process
 from agent_framework_temporal.adapter._references import load_workflow
+from agent_framework_temporal.workflows._display import terminal_line, terminal_text
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
@@ -48,18 +51,18 @@ def command() -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker until it is told to stop; returns the exit code."""
     options = _options(arguments)
-    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_terminal(options.log_level, "%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(_run(options))
     except Exception as error:
         logging.debug("The worker ended", exc_info=error)
-        print(f"agent-framework-temporal-worker: {error}", file=sys.stderr)
+        print(terminal_text(f"agent-framework-temporal-worker: {error}", margin="  "), file=sys.stderr)
         return exit_code_of(error)
     return 0
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="agent-framework-temporal-worker",
         usage="%(prog)s --workflow MODULE:ATTR [--workflow ...] --task-queue NAME [options]",
         description="Host Microsoft Agent Framework workflows on Temporal. Each flag can be the variable in [].",
@@ -126,7 +129,8 @@ async def _run(options: argparse.Namespace) -> None:
         deployment_config=_deployment(options),
     )
     where = f"namespace {client.namespace!r} at {client.service_client.config.target_host}"
-    print(f"Serving {', '.join(sorted(hosted))} on task queue {options.task_queue!r}, {where}", flush=True)
+    names = ", ".join(sorted(hosted))
+    print(terminal_line(f"Serving {names} on task queue {options.task_queue!r}, {where}"), flush=True)
     async with AsyncExitStack() as stack:
         if options.health_port is not None:
             health = Health(client, lambda: worker.is_running and not stopping.is_set())

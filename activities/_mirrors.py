@@ -7,7 +7,6 @@ was down or because too much waited for it, is read from history and copied in o
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,12 +17,13 @@ from temporalio.common import MetricMeter
 from ..adapter._decoding import decoded
 from ..adapter._errors import CheckpointNotFoundError, HostingError
 from ..adapter._hosting import HostedWorkflow
+from ..adapter._logging import data_logger
 from ..adapter._mirror import FIRST_PAUSE, LONGEST_PAUSE, MirrorEntry, MirrorStorage, ThreadSource, copy_missing
 from ..adapter._storage import HistoryCheckpointStorage
 from ..workflows._messages import EventRecord, SuperstepResult
 from ._capture import Captured
 
-_LOGGER = logging.getLogger("agent_framework_temporal.worker")
+_LOGGER = data_logger("agent_framework_temporal.worker")
 MAX_WAITING_BYTES = 32 * 1024 * 1024
 """Raw checkpoints that wait for one mirror; a thread that would exceed it is read from history instead."""
 MAX_THREADS = 10_000

@@ -7,14 +7,14 @@ again; silently, and in the worst case as an endless loop.
 from __future__ import annotations
 
 import hashlib
-import logging
 import pickle  # Only to compare a value with itself; never loaded.
 
 from agent_framework import Executor, Workflow
 
+from ..adapter._logging import data_logger
 from ..adapter._types import executors_of
 
-_LOGGER = logging.getLogger("agent_framework_temporal.worker")
+_LOGGER = data_logger("agent_framework_temporal.worker")
 _FRAMEWORK_ATTRIBUTES = frozenset(vars(Executor(id="probe", defer_discovery=True))) | {
     "_response_handlers",
     "_response_handler_specs",

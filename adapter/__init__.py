@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..workflows._display import terminal_text
 from ._checkpoint import Checkpoint, Response
 from ._codec_server import codec_app
 from ._converter import FramedPayloadConverter
@@ -93,4 +94,5 @@ __all__ = [
     "register_search_attributes",
     "sealed",
     "start_dev_server",
+    "terminal_text",
 ]

@@ -14,6 +14,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from ..workflows._attributes import first_attributes
+from ..workflows._display import markdown_summary
 from ..workflows._messages import CANCEL_SIGNAL, RESPOND_SIGNAL, WORKFLOW_TYPE, RespondSignal, RunInput, Value
 from ._arguments import cancel_signal, encode_cancellation, encode_message, encode_responses, unwrap_message
 from ._checkpoint import Checkpoint
@@ -288,7 +289,7 @@ class Caller:
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                     memo={MEMO_WORKFLOW_NAME: run_input.workflow_name},
-                    static_summary=run_input.workflow_name,
+                    static_summary=markdown_summary(run_input.workflow_name),
                     static_details=static_details(hosted),
                     search_attributes=first_attributes(run_input.workflow_name, handle.thread_id)
                     if attributes

@@ -7,7 +7,6 @@ is: it listens on this machine only unless told otherwise, and then wants a toke
 
 from __future__ import annotations
 
-import argparse
 import hmac
 import json
 import os
@@ -20,6 +19,7 @@ from google.protobuf import json_format
 from temporalio.api.common.v1 import Payloads
 from temporalio.converter import PayloadCodec
 
+from ._parser import CommandParser
 from ._process_exit import exit_process
 from ._sealing import KEYS_VARIABLE, SealingCodec, parse_keys
 
@@ -114,7 +114,7 @@ def command() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a codec server until SIGINT or SIGTERM; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="agent-framework-temporal-codec-server",
         description="Decode and encode sealed payloads for Temporal's Web UI and CLI (--codec-endpoint).",
         epilog=f"Callers must send what {_TOKEN_VARIABLE} holds as `Authorization: Bearer ...`, if it is set.",

@@ -8,7 +8,6 @@ graphs in its metadata when its first worker starts.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 
 from temporalio.api.common.v1 import Payload
@@ -22,7 +21,9 @@ from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
 from temporalio.service import RPCError
 
-_LOGGER = logging.getLogger("agent_framework_temporal.worker")
+from ._logging import data_logger
+
+_LOGGER = data_logger("agent_framework_temporal.worker")
 _KEY = "agent-framework-graph."
 """Prefix of the metadata entries; the workflow's name follows, and the value is its graph's hash."""
 _TRY_EVERY = 1.0

@@ -24,7 +24,9 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
 
+from ..workflows._display import terminal_line, terminal_text
 from ._errors import ServerUnreachableError
+from ._parser import CommandParser
 from ._process_exit import exit_process
 
 if sys.platform != "win32":
@@ -182,7 +184,7 @@ class _ServerProcess:
                 text = chunk.decode(errors="replace").strip()
                 self.last_words = text.splitlines()[-1] if text else self.last_words
                 if self.ready:
-                    print(text, file=sys.stderr, flush=True)
+                    print(terminal_text(text), file=sys.stderr, flush=True)
 
 
 async def _until_ready(process: _ServerProcess, address: str, namespace: str) -> None:
@@ -275,7 +277,7 @@ def command() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a dev server until SIGINT or SIGTERM; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="agent-framework-temporal-dev-server",
         description="Run a local Temporal server with its Web UI, for development.",
     )
@@ -289,7 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_serve(options))
     except ServerUnreachableError as error:
-        print(f"agent-framework-temporal-dev-server: {error}", file=sys.stderr)
+        print(terminal_text(f"agent-framework-temporal-dev-server: {error}", margin="  "), file=sys.stderr)
         return 1
     return 0
 
@@ -309,10 +311,8 @@ async def _serve(options: argparse.Namespace) -> None:
     )
     async with server:
         kept = f"threads are kept in {server.database}" if server.database else "threads end with it (no --database)"
-        print(
-            f"Temporal dev server at {server.address}, namespace {server.namespace!r}, Web UI {server.ui_url}; {kept}",
-            flush=True,
-        )
+        where = f"{server.address}, namespace {server.namespace!r}, Web UI {server.ui_url}"
+        print(terminal_line(f"Temporal dev server at {where}; {kept}"), flush=True)
         ended, asked = asyncio.ensure_future(server.wait()), asyncio.ensure_future(stopping.wait())
         await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()

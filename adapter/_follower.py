@@ -7,7 +7,6 @@ A run's history is bounded, so that reading it from its beginning is too.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,8 +33,9 @@ from ._history import (
     superstep_outcome,
     warn_refused,
 )
+from ._logging import data_logger
 
-_LOGGER = logging.getLogger("agent_framework_temporal")
+_LOGGER = data_logger("agent_framework_temporal")
 _RETRY_SECONDS = 1.0
 
 _Known = TypeVar("_Known", RunResult, RunFailure)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
@@ -14,9 +13,10 @@ from ..workflows._attributes import PENDING_REQUESTS, STATE, WORKFLOW_NAME
 from ..workflows._messages import PENDING_REQUESTS_QUERY, WORKFLOW_TYPE, PendingRequest
 from ..workflows._pending import complete
 from ._client import framed_client, rpc_errors
+from ._logging import data_logger
 from ._search_attributes import use_search_attributes
 
-_LOGGER = logging.getLogger("agent_framework_temporal")
+_LOGGER = data_logger("agent_framework_temporal")
 _QUERY_TIMEOUT = timedelta(seconds=10)
 _AT_ONCE = 20
 
@@ -83,4 +83,5 @@ async def _pending(client: Client, execution: WorkflowExecution) -> list[Pending
             )
         return []
     complete(pending)
-    return pending
+    # Whoever answers the query may name any thread, and the answer to the request would go there.
+    return [request.model_copy(update={"thread_id": execution.id}) for request in pending]

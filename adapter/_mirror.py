@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -17,6 +16,7 @@ from ._decoding import decoded
 from ._errors import HostingError, PayloadError
 from ._history import StoredFrame, load_checkpoint, restore, run_frames
 from ._lineage import infos, thread_frames
+from ._logging import data_logger
 from ._types import TypeCatalog
 
 MirrorEntry: TypeAlias = CheckpointStorage | Callable[[], CheckpointStorage | Awaitable[CheckpointStorage]]
@@ -27,7 +27,7 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 60.0
 """Between two tries of a storage that is down, in seconds."""
 
-_LOGGER = logging.getLogger("agent_framework_temporal")
+_LOGGER = data_logger("agent_framework_temporal")
 _ABSENT = (WorkflowCheckpointException, LookupError, FileNotFoundError)
 """What storages raise for a checkpoint they do not have; the framework's own raise the first."""
 _T = TypeVar("_T")

@@ -16,6 +16,7 @@ from temporalio.client import (
     ScheduleSpec,
 )
 
+from ..workflows._display import markdown_summary
 from ..workflows._messages import WORKFLOW_TYPE, RunInput
 from ._client import rpc_errors
 from ._errors import ThreadExistsError
@@ -56,7 +57,7 @@ async def create_schedule(
         id=schedule_id,  # Temporal adds the time of the action, so that each is a thread of its own.
         task_queue=task_queue,
         memo={MEMO_WORKFLOW_NAME: name},
-        static_summary=run_input.workflow_name,
+        static_summary=markdown_summary(run_input.workflow_name),
         static_details=details,
     )
     schedule = Schedule(

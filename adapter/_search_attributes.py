@@ -5,9 +5,7 @@ python -m agent_framework_temporal.adapter._search_attributes [--address HOST:PO
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import logging
 import os
 import sys
 import weakref
@@ -20,13 +18,16 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from ..workflows._attributes import ALL_KEYS
+from ..workflows._display import terminal_text
 from ._client import rpc_errors
 from ._connection import ConnectionSettings, connect
 from ._errors import DurableWorkflowError, SearchAttributesError
 from ._exit_codes import UsageError
+from ._logging import data_logger
+from ._parser import CommandParser
 from ._process_exit import exit_process
 
-_LOGGER = logging.getLogger("agent_framework_temporal")
+_LOGGER = data_logger("agent_framework_temporal")
 _TYPES = {
     IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD: "Keyword",
     IndexedValueType.INDEXED_VALUE_TYPE_INT: "Int",
@@ -141,7 +142,7 @@ async def use_search_attributes(client: Client, wanted: bool | None) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Register the search attributes; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m agent_framework_temporal.adapter._search_attributes",
         description=f"Register the search attributes of framework workflows: {describe()}.",
     )
@@ -155,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         added = asyncio.run(_register(settings))
     except (UsageError, DurableWorkflowError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(terminal_text(str(error), margin="  "), file=sys.stderr)  # noqa: T201
         return 1
     print(f"Added: {', '.join(added)}" if added else "All search attributes are registered already")  # noqa: T201
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 
 from agent_framework import CheckpointStorage, WorkflowCheckpoint
@@ -17,9 +16,10 @@ from ._graph import decoded_checkpoint
 from ._history import StoredFrame, load_checkpoint, restore, run_frames
 from ._hosting import HostedWorkflow, WorkflowEntry, build_now, define
 from ._lineage import CheckpointInfo, Locator, infos, thread_frames
+from ._logging import data_logger
 from ._thread import MEMO_WORKFLOW_NAME, latest_run_id
 
-_LOGGER = logging.getLogger("agent_framework_temporal")
+_LOGGER = data_logger("agent_framework_temporal")
 
 
 class HistoryCheckpointStorage:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..workflows._display import markdown_code, one_line
 from ._hosting import HostedWorkflow
 
 _MAX_TEXT = 2_000
+_MAX_NAME = 100
 
 
 def static_details(hosted: HostedWorkflow | None) -> str | None:
@@ -33,4 +35,4 @@ def static_details(hosted: HostedWorkflow | None) -> str | None:
 
 
 def _code(text: str) -> str:
-    return "`" + " ".join(text[:100].split()).replace("`", "'") + "`"
+    return markdown_code(one_line(text, _MAX_NAME))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from ._display import markdown_summary
 from ._messages import PendingRequest, RequestRule
 
 OTHERS = "*"
@@ -46,7 +47,7 @@ class Deadlines:
     def next_due(requests: list[PendingRequest]) -> tuple[datetime, str] | None:
         """Return when something is due next, and a summary of what."""
         times = [
-            (datetime.fromisoformat(time), f"{what} {request.request_id}"[:200])
+            (datetime.fromisoformat(time), markdown_summary(f"{what} {request.request_id}"[:200]))
             for request in requests
             for what, time, done in _times(request)
             if time is not None and done is None

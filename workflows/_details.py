@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Sequence
 
+from ._display import json_text, markdown, markdown_block, markdown_code, one_line, shell_command
 from ._messages import ErrorDetails, PendingRequest, RunState
 
 COMMAND = "agent-framework-temporal"
@@ -34,7 +33,7 @@ def current_details(
         failure: What the run is paused for.
 
     Returns:
-        Markdown; what comes from people or models is in code spans, so that it cannot format itself.
+        Markdown; what comes from people or models cannot format itself, nor end the block of a command.
     """
     lines = [f"**{state}**, {superstep} supersteps committed"]
     if state == "running" and executors:
@@ -43,7 +42,7 @@ def current_details(
         lines.append(f"Superstep {superstep + 1} runs {names}{more}.")
     if failure is not None:
         lines.append(f"Paused for {_code(f'{failure.error_type}: {failure.message}')}. Try again:")
-        lines.append(_block(f"{COMMAND} retry {shlex.quote(thread_id)}"))
+        lines.append(markdown_block(shell_command([COMMAND, "retry"], [thread_id])))
     if pending:
         lines.append(f"### {len(pending)} pending request{'s' if len(pending) > 1 else ''}")
     for request in pending[:_MAX_REQUESTS]:
@@ -54,20 +53,15 @@ def current_details(
 
 
 def _request(thread_id: str, request: PendingRequest) -> list[str]:
-    deadline = f", by {request.deadline[:16]}, then {request.on_deadline}" if request.deadline else ""
-    text = request.request if isinstance(request.request, str) else json.dumps(request.request, ensure_ascii=False)
+    asked = markdown(request.asked_at[:16])
+    deadline = f", by {markdown(request.deadline[:16])}, then {request.on_deadline}" if request.deadline else ""
+    text = request.request if isinstance(request.request, str) else json_text(request.request)
     return [
-        f"{_code(request.executor_id)} asks {_code(request.request_id)} since {request.asked_at[:16]}{deadline}:",
+        f"{_code(request.executor_id)} asks {_code(request.request_id)} since {asked}{deadline}:",
         _code(text),
-        _block(f"{COMMAND} respond {shlex.quote(thread_id)} {shlex.quote(request.request_id)}"),
+        markdown_block(shell_command([COMMAND, "respond"], [thread_id, request.request_id])),
     ]
 
 
 def _code(text: str) -> str:
-    """Return text as a code span of one line; a backtick would end it."""
-    line = " ".join(text[: 2 * _MAX_TEXT].split()).replace("`", "'")
-    return f"`{line if len(line) <= _MAX_TEXT else line[: _MAX_TEXT - 1] + '…'}`"
-
-
-def _block(command: str) -> str:
-    return "```\n" + " ".join(command.split()).replace("`", "'") + "\n```"
+    return markdown_code(one_line(text, _MAX_TEXT))

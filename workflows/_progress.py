@@ -7,6 +7,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
+from ._display import markdown_summary
 from ._messages import (
     CheckpointFacts,
     CheckpointRef,
@@ -106,9 +107,9 @@ class Progress:
         if step.mode == "store":
             return f"store the checkpoint of superstep {self.superstep}"
         if step.mode == "upgrade":
-            return f"may the run move to the current version of {step.deployment}?"
+            return markdown_summary(f"may the run move to the current version of {step.deployment}?")
         names = ", ".join(self.executors) if step.mode == "continue" else step.mode
-        return f"superstep {self.superstep + 1}: {names}"[:200]
+        return markdown_summary(f"superstep {self.superstep + 1}: {names}"[:200])
 
     def result(self, next_offset: int) -> RunResult:
         """Return the result of a run that has come to its end.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+import sys
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 from agent_framework_temporal import __version__
 
+from ...workflows._display import terminal_text
 from .._exit_codes import FAILED
 from . import _dev, _doctor, _graph, _namespace, _respond, _run, _threads
 from ._command import PROGRAM, register
@@ -51,6 +54,7 @@ register(app, _dev.dev)
 )
 def worker(context: typer.Context) -> None:
     """Run the worker with its own flags."""
+    sys.stderr = sys.__stderr__ or sys.stderr  # What executors write is theirs.
     from agent_framework_temporal.worker import main as run_worker
 
     raise typer.Exit(run_worker(context.args))
@@ -77,8 +81,27 @@ app.add_typer(_attributes, name="attributes")
 register(_attributes, _namespace.register)
 
 
+class _Visible:
+    """Standard error: what a parser's message repeats of the command line, or a library says, moves no cursor."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._styles = stream.isatty()
+
+    def write(self, text: str) -> int:
+        parts = _STYLE.split(text) if self._styles else [text]
+        return self._stream.write("".join(part if _STYLE.fullmatch(part) else terminal_text(part) for part in parts))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+_STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
+
+
 def main() -> int:
     """Run the command line; returns the exit code."""
+    sys.stderr = cast(TextIO, _Visible(sys.stderr))
     try:
         app(prog_name=PROGRAM)
     except SystemExit as ended:

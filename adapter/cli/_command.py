@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import json
-import logging
 import os
-import shlex
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 from temporalio.client import Client
 
+from ...workflows._display import json_text, shell_command, terminal_text
 from .._client import framed_client
 from .._connection import ConnectionSettings, connect
 from .._exit_codes import EXPECTED, INTERRUPTED, UsageError, exit_code_of
+from .._logging import log_to_terminal
 from ._output import Output, silence
 
 PROGRAM = "agent-framework-temporal"
@@ -104,7 +103,7 @@ class Session:
         self.output = output
         self._client: Client | None = None
 
-    def again(self, *words: str) -> str:
+    def again(self, command: str, *arguments: str, options: Sequence[str] = ()) -> str:
         """Return the command line of another command that connects as this one has."""
         flags: list[str] = []
         for flag, variable, value in (
@@ -115,7 +114,7 @@ class Session:
         ):
             if value is not None and os.environ.get(variable) != value:
                 flags += [flag, value]
-        return shlex.join([PROGRAM, *words, *flags])
+        return shell_command([PROGRAM, command], arguments, [*options, *flags])
 
     async def client(self) -> Client:
         """Return a connected client, always the same.
@@ -168,7 +167,7 @@ def register(app: typer.Typer, function: Callable[..., Awaitable[int | None]], *
 
 def _carry_out(session: Session, begin: Callable[[], Any]) -> int:
     # What it warns of are runs, which are told by their events.
-    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    log_to_terminal("ERROR", "%(message)s")
     try:
         config_file = session.settings.config_file
         if config_file and not os.path.isfile(config_file):
@@ -181,12 +180,13 @@ def _carry_out(session: Session, begin: Callable[[], Any]) -> int:
         return 0
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
-            traceback.print_exc()
+            sys.stderr.write(terminal_text(traceback.format_exc()))
         code = exit_code_of(error)
         message = str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
         if session.output.as_json:
-            said = json.dumps({"error": type(error).__name__, "message": str(error), "exit_code": code})
+            said = json_text({"error": type(error).__name__, "message": str(error), "exit_code": code}, ascii_only=True)
         else:
-            said = f"{PROGRAM}: {message}"
+            # The further lines of a text that an executor has chosen cannot pass for this command's.
+            said = terminal_text(f"{PROGRAM}: {message}", margin="  ")
         sys.stderr.write(f"{said}\n")
         return code

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from watchfiles import PythonFilter, awatch
 
+from ...workflows._display import shell_command
 from .._dev_server import start_dev_server
 from .._exit_codes import UsageError
 from .._hosting import host
@@ -56,8 +57,8 @@ async def dev(
     async with await start_dev_server(
         database=database, port=port or None, ui_port=ui_port or None, namespace=namespace
     ) as server:
-        address = "" if port == 7233 else f" --address {server.address}"
-        queue_flag = "" if queue == DEFAULT_TASK_QUEUE else f" --task-queue {queue}"
+        flags = [] if queue == DEFAULT_TASK_QUEUE else ["--task-queue", queue]
+        flags += [] if port == 7233 else ["--address", server.address]
         output = session.output
         output.json(
             {
@@ -75,7 +76,7 @@ async def dev(
                 ("Web UI", server.ui_url),
                 ("threads", f"kept in {server.database}" if server.database else "end with the server (no --database)"),
                 ("workflows", f"{', '.join(names)} on task queue {queue}"),
-                ("try", f"{PROGRAM} run --workflow {names[0]}{queue_flag}{address} 'a message'"),
+                ("try", shell_command([PROGRAM, "run", "--workflow", names[0], *flags, "a message"])),
                 ("stop", "ctrl-C"),
             ]
         )

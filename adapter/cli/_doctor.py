@@ -19,6 +19,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 
 from ...workflows._attributes import ALL_KEYS
+from ...workflows._display import shell_command
 from .._dev_server import find_binary
 from .._errors import DurableWorkflowError
 from .._exit_codes import FAILED, exit_code_of
@@ -155,7 +156,7 @@ def _polled(what: str, task_queue: str, found: Any) -> Finding:
             f"workers, {what}",
             "bad",
             f"none polls task queue {task_queue!r}{waiting}",
-            f"{PROGRAM} worker --workflow MODULE:ATTR --task-queue {task_queue}",
+            shell_command([PROGRAM, "worker", "--workflow", "MODULE:ATTR", "--task-queue", task_queue]),
         )
     last = max(poller.last_access_time.ToDatetime(tzinfo=UTC) for poller in found.pollers)
     ago = duration(datetime.now(UTC) - last)

@@ -46,7 +46,7 @@ async def follow(
                 result = await stream.get_final_response()
         except asyncio.CancelledError:
             if checkpoint.run_id is not None:
-                again = session.again("stream", checkpoint.thread_id, "--after", str(checkpoint.offset))
+                again = session.again("stream", checkpoint.thread_id, options=["--after", str(checkpoint.offset)])
                 sys.stderr.write(f"{PROGRAM}: left; the run goes on. Follow it: {again}\n")
             raise
         if not (interactive and output.is_terminal and checkpoint.requests):
@@ -70,7 +70,7 @@ def _report(session: Session, result: WorkflowRunResult, checkpoint: Checkpoint)
     output.json(result_json(result, checkpoint), line=True)
     for value in result.get_outputs():
         output.heading("output")
-        output.wrapped(text_of(value) or short(value, 4000))
+        output.quoted(text_of(value) or short(value, 4000))
     output.console.print()
     output.facts([("thread", checkpoint.thread_id), ("checkpoint", checkpoint.checkpoint_id or "")])
     for request_id in checkpoint.requests:

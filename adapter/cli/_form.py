@@ -9,9 +9,10 @@ from typing import Any
 
 from rich.text import Text
 
+from ...workflows._display import json_text, one_line, terminal_line
 from ...workflows._messages import PendingRequest
 from ._output import Output
-from ._text import one_line, plain, text_of
+from ._text import text_of
 
 _MAX_DEPTH = 4
 _SKIP = object()
@@ -31,23 +32,23 @@ async def ask_all(output: Output, requests: Sequence[PendingRequest]) -> dict[st
 
 
 def show_request(output: Output, request: PendingRequest) -> None:
-    """Write what is asked, in full."""
+    """Write what is asked, in full, behind a gutter."""
     output.heading(f"{request.executor_id} asks, request {request.request_id}")
     data = request.request
     text = text_of(data)
     if text is not None or not isinstance(data, dict):
-        output.wrapped(text if text is not None else json.dumps(data, ensure_ascii=False, indent=2))
+        output.quoted(text if text is not None else json_text(data, indent=2))
     else:
         for name, value in data.items():
-            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            shown = value if isinstance(value, str) else json_text(value)
             if len(shown) > 60 or "\n" in shown:
-                output.line(f"{name}:", style="dim")
-                output.wrapped(shown)
+                output.quoted(f"{terminal_line(name)}:", style="dim")
+                output.quoted(shown)
             else:
-                output.facts([(name, shown)])
+                output.quoted(f"{terminal_line(name):14} {shown}")
     for refused in request.errors or ():
         who = f" by {refused.responder}" if refused.responder else ""
-        output.wrapped(f"refused answer{who}: {refused.error}", style="red")
+        output.quoted(f"refused answer{who}: {refused.error}", style="red")
 
 
 async def ask(output: Output, request: PendingRequest) -> Any:
@@ -77,7 +78,7 @@ class Form:
         return self._value(self._schema, "", depth=0, required=True, default=_SKIP)
 
     def _input(self, prompt: str) -> str:
-        return self._output.console.input(Text(prompt, style="bold"))
+        return self._output.console.input(Text(terminal_line(prompt), style="bold"))
 
     def _value(self, schema: Mapping[str, Any], name: str, *, depth: int, required: bool, default: Any) -> Any:
         schema = self._resolved(schema)
@@ -116,11 +117,11 @@ class Form:
     def _field(self, schema: Mapping[str, Any], label: str, *, required: bool, default: Any) -> Any:
         hint = _hint(schema)
         if schema.get("description"):
-            self._output.line(f"  {one_line(str(schema['description']), 200)}", style="dim")
-        shown = "" if default is _SKIP else f" [{json.dumps(default, ensure_ascii=False)}]"
+            self._output.quoted(one_line(str(schema["description"]), 200), style="dim")
+        shown = "" if default is _SKIP else f" [{json_text(default)}]"
         optional = "" if required or default is not _SKIP else ", optional"
         while True:
-            text = self._read(f"  {plain(label)} ({hint}{optional}){shown}: ").strip()
+            text = self._read(f"  {one_line(label, 200)} ({one_line(hint, 200)}{optional}){shown}: ").strip()
             if not text and (default is not _SKIP or not required):
                 return default
             try:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from agent_framework import WorkflowViz
 
 from .._exit_codes import NotFoundError, UsageError
 from .._hosting import build
 from .._references import load_workflow
 from ._command import Session
-from ._graph_text import draw, edges_from, graph_order
+from ._graph_text import draw, edges_from, graph_order, to_dot, to_mermaid
 
 
 class GraphFormat(StrEnum):
@@ -43,7 +42,6 @@ async def graph(
     if ":" not in workflow:
         raise UsageError(f"{workflow!r} is not of the form package.module:attr; a name alone does not tell the graph")
     built = await build(load_workflow(workflow))
-    viz = WorkflowViz(built)
     if session.output.as_json:
         session.output.json(
             {
@@ -63,10 +61,10 @@ async def graph(
     if form in (GraphFormat.svg, GraphFormat.png):
         if output is None and sys.stdout.isatty():
             raise UsageError(f"a {form} is for a file: say which with --output")
-        data = await _dot(viz.to_digraph(), form)
+        data = await _dot(to_dot(built), form)
     else:
-        texts = {GraphFormat.mermaid: viz.to_mermaid, GraphFormat.dot: viz.to_digraph}
-        text = texts[form]() if form in texts else "\n".join(draw(built))
+        texts = {GraphFormat.mermaid: to_mermaid, GraphFormat.dot: to_dot}
+        text = texts[form](built) if form in texts else "\n".join(draw(built))
         data = f"{text}\n".encode()
     if output is None:
         sys.stdout.buffer.write(data)

@@ -116,7 +116,7 @@ async def facade(
 
     Args:
         session: The call.
-        workflow: A name or `module:attr`; by default the thread's.
+        workflow: A name or `module:attr`; by default the thread's name.
         task_queue: By default the thread's.
         thread: The thread, if there is one.
 
@@ -130,7 +130,8 @@ async def facade(
     if name is None:
         raise UsageError("say which workflow: --workflow NAME, or --workflow package.module:attr")
     client = await session.client()
-    if ":" not in name:
+    # A module is imported for the person who names it, never for a thread: who started that chose its name.
+    if workflow is None or ":" not in workflow:
         return Target(DurableWorkflow(name, client=client, task_queue=queue))
     built = await build(load_workflow(name))
     return Target(DurableWorkflow(built, client=client, task_queue=queue), built)

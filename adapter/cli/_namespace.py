@@ -11,7 +11,7 @@ import typer
 from .._inbox import inbox as waiting_requests
 from .._search_attributes import describe, register_search_attributes
 from ._command import Session
-from ._text import elapsed, short
+from ._text import elapsed, moment, short
 
 
 async def inbox(
@@ -29,13 +29,12 @@ async def inbox(
     output, now = session.output, datetime.now(UTC)
     output.json([request.model_dump() for request in found])
     for request in found:
-        asked = elapsed(datetime.fromisoformat(request.asked_at), now)
+        asked = elapsed(moment(request.asked_at), now)
         output.line(f"{request.workflow_name or ''} · {request.executor_id} asks, since {asked}", style="bold")
-        output.wrapped(f"  {short(request.request, 240)}")
-        if request.deadline is not None:
-            output.line(
-                f"  by {datetime.fromisoformat(request.deadline):%Y-%m-%d %H:%M} UTC, then {request.on_deadline}"
-            )
+        output.quoted(short(request.request, 240))
+        deadline = moment(request.deadline)
+        if deadline is not None:
+            output.line(f"  by {deadline:%Y-%m-%d %H:%M} UTC, then {request.on_deadline}")
         output.line(f"  {session.again('respond', request.thread_id, request.request_id)}", style="dim")
     if not found:
         output.line("Nothing waits.")

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from ._text import plain
+from ...workflows._display import json_text, terminal_line, terminal_text
 
+GUTTER = "│ "
+"""Begins each line of what people and models have written: none of them can pass for a line of the command."""
 _LABEL_WIDTH = 14
 _WIDE = 400
 
 
 class _Console(Console):
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """See base class. Whoever forgets to make data visible prints it harmless all the same."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(terminal_text(segment.text), segment.style)
+
     def on_broken_pipe(self) -> NoReturn:
         """See base class, which would end the process in the middle of a call.
 
@@ -62,7 +69,8 @@ class Output:
         if not self.as_json:
             return
         try:
-            sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=None if line else 2, default=str) + "\n")
+            ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
+            sys.stdout.write(json_text(value, indent=None if line else 2, ascii_only=ascii_only) + "\n")
             sys.stdout.flush()
         except BrokenPipeError:
             silence()
@@ -70,11 +78,18 @@ class Output:
 
     def line(self, text: str = "", *, style: str = "") -> None:
         """Write a line for a person; a long one stays whole, so that it can be copied."""
-        self.console.print(Text(plain(text), style=style), soft_wrap=True)
+        self.console.print(Text(terminal_line(text), style=style), soft_wrap=True)
 
     def wrapped(self, text: str, *, style: str = "") -> None:
-        """Write prose for a person, wrapped to the terminal."""
-        self.console.print(Text(plain(text), style=style))
+        """Write prose of the command's own for a person, wrapped to the terminal."""
+        self.console.print(Text(terminal_line(text), style=style))
+
+    def quoted(self, text: str, *, style: str = "") -> None:
+        """Write what a person, a model or a program has written, behind a gutter, wrapped to the terminal."""
+        width = max(20, self.console.width - len(GUTTER))
+        for line in Text(terminal_text(text), style=style).wrap(self.console, width):
+            line.rstrip()
+            self.console.print(Text.assemble((GUTTER, "dim"), line), soft_wrap=True)
 
     def heading(self, text: str) -> None:
         """Begin a section."""
@@ -86,7 +101,7 @@ class Output:
         for label, fact in facts:
             if fact:
                 text = Text(f"{label.ljust(_LABEL_WIDTH)} ", style="dim")
-                text.append(plain(fact), style="default")
+                text.append(terminal_line(fact), style="default")
                 self.console.print(text, soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, keep: bool = False) -> None:
@@ -102,5 +117,5 @@ class Output:
             # A cell for copying may reach over the edge; the terminal wraps it, and rich would cut it.
             table.add_column(Text(column, style="dim"), no_wrap=bool(keep), overflow="ignore" if keep else "fold")
         for row in rows:
-            table.add_row(*(Text(plain(cell)) for cell in row))
+            table.add_row(*(Text(terminal_line(cell)) for cell in row))
         self.console.print(table, width=_WIDE if keep else None, soft_wrap=bool(keep), crop=False)

@@ -9,6 +9,7 @@ import typer
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from ...workflows._display import shell_command
 from ...workflows._messages import CANCEL_SIGNAL, RESPOND_SIGNAL, PendingRequest, RespondReceipt
 from .._client import has_worker, rpc_errors
 from .._errors import NoWorkerError
@@ -49,7 +50,7 @@ async def respond(
     if not await has_worker(client, facts.task_queue):
         raise NoWorkerError(
             f"No worker polls task queue {facts.task_queue!r}, and one has to take the answer. Start it: "
-            f"{PROGRAM} worker --workflow ... --task-queue {facts.task_queue}"
+            + shell_command([PROGRAM, "worker", "--workflow", "...", "--task-queue", facts.task_queue])
         )
     pending = {request.request_id: request for request in await target.durable.pending_requests(checkpoint)}
     request_id = request_id or _only(pending, thread)

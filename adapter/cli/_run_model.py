@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from agent_framework import WorkflowEvent
 
+from ...workflows._display import one_line, terminal_text
 from .._position import LiveEventsVoid, position_of
-from ._text import plain, short, text_of
+from ._text import MAX_LINE, short, text_of
 
 ExecutorState = Literal["idle", "running", "done", "failed", "asking"]
 
@@ -89,7 +90,7 @@ class RunModel:
         elif event.type in ("intermediate", "output", "data"):
             text = text_of(event.data)
             if text is not None and is_update(event.data):
-                view.text += plain(text)
+                view.text += terminal_text(text)
                 self.speaking = name
 
     def _ask(self, event: WorkflowEvent[Any]) -> None:
@@ -137,7 +138,7 @@ def describe(event: WorkflowEvent[Any]) -> str | None:
             return f"  {who} is done"
         case "executor_failed" | "failed":
             message = event.details.message if event.details is not None else ""
-            return f"  {who or 'the run'} failed: {message}"
+            return f"  {who or 'the run'} failed: {one_line(message, MAX_LINE)}"
         case "request_info":
             return f"  {event.source_executor_id} asks, request {event.request_id}: {short(event.data)}"
         case "status":

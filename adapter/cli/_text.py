@@ -1,33 +1,22 @@
-"""Text of people and models as a terminal may show it, and values in short."""
+"""The text of messages and responses, and values in short."""
 
 from __future__ import annotations
 
-import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ...workflows._display import json_text, one_line
 from .._values import preview
 
-_MAX_LINE = 400
+MAX_LINE = 400
+"""Of a value shown on a line, in characters."""
 
 
-def plain(text: str) -> str:
-    """Return text that cannot move the cursor or change colours: no control characters but newlines."""
-    kept = "".join(character if character.isprintable() or character == "\n" else " " for character in text)
-    return kept.encode("utf-8", "replace").decode()
-
-
-def one_line(text: str, limit: int = _MAX_LINE) -> str:
-    """Return text as one line of at most `limit` characters."""
-    line = " ".join(plain(text).split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
-
-
-def short(value: Any, limit: int = _MAX_LINE) -> str:
+def short(value: Any, limit: int = MAX_LINE) -> str:
     """Return a value as one line: its text, if it has some, else JSON."""
     text = text_of(value)
     if text is None:
-        text = json.dumps(preview(value)[0], ensure_ascii=False)
+        text = json_text(preview(value)[0])
     return one_line(text, limit)
 
 
@@ -59,9 +48,18 @@ def _text_of_json(value: dict[str, Any]) -> str | None:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def elapsed(since: datetime, until: datetime) -> str:
-    """Return the time between as `0:07`, `1:02:03` or `3 d 4 h`."""
-    return duration(until - since)
+def moment(text: str | None) -> datetime | None:
+    """Return the time that a text of another process says; None where it says none."""
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def elapsed(since: datetime | None, until: datetime) -> str:
+    """Return the time between as `0:07`, `1:02:03` or `3 d 4 h`; `?` where its begin is not known."""
+    return "?" if since is None else duration(until - since)
 
 
 def duration(time: timedelta) -> str:

@@ -17,7 +17,7 @@ from .._thread import read_tip
 from ._command import Session, Thread
 from ._lookup import ThreadFacts, existing_thread, facade
 from ._respond import cancel_requests, rejection
-from ._text import elapsed, short, size
+from ._text import elapsed, moment, short, size
 
 _WORKER_TIMEOUT = timedelta(seconds=10)
 
@@ -89,9 +89,8 @@ def _show(session: Session, facts: ThreadFacts, found: dict[str, Any], requests:
     )
     for request in requests:
         output.heading(f"{request.executor_id} asks, request {request.request_id}")
-        output.wrapped(short(request.request))
-        asked = datetime.fromisoformat(request.asked_at)
-        deadline = datetime.fromisoformat(request.deadline) if request.deadline else None
+        output.quoted(short(request.request))
+        asked, deadline = moment(request.asked_at), moment(request.deadline)
         output.facts(
             [
                 ("asked", f"{elapsed(asked, now)} ago"),

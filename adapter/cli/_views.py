@@ -16,11 +16,12 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from ...workflows._display import one_line, terminal_line
 from .._checkpoint import Checkpoint
 from ._event_json import event_json
 from ._output import Output
 from ._run_model import ExecutorView, RunModel, describe
-from ._text import duration, one_line, plain, short
+from ._text import duration, short
 
 _MARKS = {"idle": ("○", "dim"), "done": ("✔", "green"), "failed": ("✘", "bold red"), "asking": ("?", "yellow")}
 _SPOKEN_LINES = 6
@@ -73,7 +74,7 @@ class RunView:
                 self._output.line(line)
         elif event.type in ("output", "failed", "warning", "error", "live_events_void") and line is not None:
             # What must not be overwritten scrolls up above the view.
-            self._live.console.print(Text(plain(line).strip()))
+            self._live.console.print(Text(terminal_line(line).strip()))
 
     def _render(self) -> RenderableType:
         parts: list[RenderableType] = [self._header(), self._executors()]
@@ -99,7 +100,7 @@ class RunView:
     def _executors(self) -> Table:
         table = Table.grid(padding=(0, 1))
         for name, view in self.model.executors.items():
-            table.add_row("", self._mark(view), Text(plain(name)), self._remark(view))
+            table.add_row("", self._mark(view), Text(terminal_line(name)), self._remark(view))
         return table
 
     def _mark(self, view: ExecutorView) -> RenderableType:
@@ -124,7 +125,7 @@ class RunView:
         width = max(20, self._output.console.width - 4)
         lines = Text(view.text).wrap(self._output.console, width)
         shown = min(_SPOKEN_LINES, max(2, shutil.get_terminal_size().lines // 3))
-        text = Text(f"  {plain(name)} says\n", style="dim")
+        text = Text(f"  {terminal_line(name)} says\n", style="dim")
         for line in lines[-shown:]:
             text.append(f"    {line.plain.rstrip()}\n", style="default")
         text.right_crop(1)
@@ -135,7 +136,10 @@ class RunView:
         requests = list(self.model.requests.values())
         for request in requests[:_REQUESTS]:
             width = max(20, self._output.console.width - 6)
-            text.append(f"    {plain(request.executor_id)}, request {plain(request.request_id)}\n", style="default")
+            text.append(
+                f"    {terminal_line(request.executor_id)}, request {terminal_line(request.request_id)}\n",
+                style="default",
+            )
             text.append(f"      {short(request.data, width)}\n", style="dim")
         if len(requests) > _REQUESTS:
             text.append(f"    and {len(requests) - _REQUESTS} more\n", style="dim")

@@ -15,7 +15,9 @@ async def main(thread_id: str, request_id: str) -> None:
     client = await Client.connect(os.environ.get("TEMPORAL_ADDRESS", "localhost:7233"))
     thread = client.get_workflow_handle(thread_id)
     for request in await thread.query("pending_requests"):
-        print(request["request_id"], request["request"], list(request["response_schema"]["properties"]))
+        # Others have chosen the id: what it may do to a terminal is shown instead.
+        request_name = request["request_id"].encode("unicode_escape").decode()
+        print(request_name, request["request"], list(request["response_schema"]["properties"]))
     try:
         await thread.execute_update("respond", {"request_id": request_id, "response": {"approved": "perhaps"}})
     except WorkflowUpdateFailedError as error:

@@ -32,6 +32,7 @@ from agent_framework_temporal import (
     Response,
     ServerUnreachableError,
     start_dev_server,
+    terminal_text,
 )
 
 from . import crash, ledger, reviewer, supersteps
@@ -326,13 +327,14 @@ async def _run(options: argparse.Namespace, brief: Brief, view: View) -> int:
         await running
     except asyncio.CancelledError:
         view.now("")
-        print(f"\ndemo: stopped by {stopped_by[0].name}." + (f" {kept}" if demo.begun else ""), file=sys.stderr)
+        said = f"\ndemo: stopped by {stopped_by[0].name}." + (f" {kept}" if demo.begun else "")
+        print(terminal_text(said), file=sys.stderr)
         return 128 + stopped_by[0]
     except Exception as error:
         view.now("")
         ours = isinstance(error, DemoError | DurableWorkflowError | BrokenPipeError)
         said = str(error) if ours else f"{type(error).__name__}: {error}"
-        print(f"\ndemo: {said}" + (f"\n{kept}" if demo.begun else ""), file=sys.stderr)
+        print(terminal_text(f"\ndemo: {said}" + (f"\n{kept}" if demo.begun else "")), file=sys.stderr)
         return 1
     return 0
 

@@ -6,6 +6,7 @@ import asyncio
 
 from agent_framework import AgentExecutorResponse, AgentResponse, Message
 from agent_framework.orchestrations import AgentRequestInfoResponse
+from agent_framework_temporal import terminal_text
 
 from examples._local import hosted
 
@@ -22,7 +23,7 @@ async def main() -> None:
             responses = {}
             for event in requests:
                 review: AgentExecutorResponse = event.data
-                print(f"{review.executor_id} says: {review.agent_response.text}")
+                print(terminal_text(f"{review.executor_id} says: {review.agent_response.text}", margin="  "))
                 if wishes:
                     print(f"you say: {wishes[0]}")
                     responses[event.request_id] = AgentRequestInfoResponse.from_strings([wishes.pop()])
@@ -33,7 +34,7 @@ async def main() -> None:
             result = await durable.run(responses=responses, checkpoint=checkpoint)
         for output in result.get_outputs():
             messages: list[Message] = output.messages if isinstance(output, AgentResponse) else output
-            print(f"outcome: {messages[-1].text}")
+            print(terminal_text(f"outcome: {messages[-1].text}", margin="  "))
 
 
 if __name__ == "__main__":

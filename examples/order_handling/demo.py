@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from agent_framework_temporal import DurableWorkflow, RequestPolicy
+from agent_framework_temporal import DurableWorkflow, RequestPolicy, terminal_text
 
 from examples._local import hosted
 
@@ -27,7 +27,7 @@ async def handle(durable: DurableWorkflow, order: Order) -> Shipment:
     checkpoint = durable.checkpoint()
     result = await durable.run(order, checkpoint=checkpoint)
     for event in result.get_request_info_events():
-        print(f"order {order.number}: waits for approval, request {event.request_id}")
+        print(terminal_text(f"order {order.number}: waits for approval, request {event.request_id}"))
         if order.item == "piano":
             answer = {event.request_id: Approval(approved=True, by="Ann")}
             result = await durable.run(responses=answer, checkpoint=checkpoint)
@@ -38,7 +38,8 @@ async def handle(durable: DurableWorkflow, order: Order) -> Shipment:
                 result = await durable.run(checkpoint=checkpoint)
     (shipment,) = result.get_outputs()
     assert isinstance(shipment, Shipment)  # noqa: S101 - for the type checker
-    print(f"order {order.number}: {'shipped' if shipment.shipped else 'not shipped'}, {shipment.reason}")
+    verdict = "shipped" if shipment.shipped else "not shipped"
+    print(terminal_text(f"order {order.number}: {verdict}, {shipment.reason}", margin="  "))
     return shipment
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from agent_framework_temporal import terminal_text
+
 from examples._local import hosted
 
 from .workflow import Plan, Report, build
@@ -22,7 +24,7 @@ async def main(questions: int) -> None:
                 supersteps += 1
                 runs.add(checkpoint.run_id or "")
             elif event.type == "output" and isinstance(event.data, Report):
-                print(f"{event.data.findings} findings; the last: {event.data.last}")
+                print(terminal_text(f"{event.data.findings} findings; the last: {event.data.last}", margin="  "))
         checkpoints = await durable.checkpoints(checkpoint)
         print(f"{supersteps} supersteps in {len(runs)} runs of one thread, {len(checkpoints)} checkpoints")
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from agent_framework import Workflow, WorkflowBuilder
-from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflow, start_dev_server
+from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflow, start_dev_server, terminal_text
 from agent_framework_temporal.testing import Prompt, Reply, scripted_agent
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -53,9 +53,9 @@ async def main() -> None:
     finished = spans.get_finished_spans()
     (root,) = [span for span in finished if span.name == "my request"]
     for line in tree(finished, root):
-        print(line)
+        print(terminal_text(line))
     for metric in metrics(reader):
-        print(metric)
+        print(terminal_text(metric))
 
 
 def tree(spans: Sequence[ReadableSpan], root: ReadableSpan, indent: str = "") -> list[str]:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
+import pytest
+from agent_framework import WorkflowBuilder
 from agent_framework_temporal import DurableWorkflow
-from agent_framework_temporal.workflows._details import current_details
+from agent_framework_temporal.adapter._hosting import HostedWorkflow
+from agent_framework_temporal.adapter._web_ui import static_details
+from agent_framework_temporal.workflows._details import COMMAND, current_details
 from agent_framework_temporal.workflows._messages import ErrorDetails, PendingRequest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client
 
-from tests.flows import Decision, Order, shop
+from tests.flows import Decision, Echo, Order, shop
+from tests.hostile.corpus import ALL, EVIL, unseen
 from tests.support import worker
+
+pytestmark = pytest.mark.hostile("E")
 
 
 async def _details(client: Client, thread_id: str) -> str:
@@ -41,11 +53,11 @@ async def test_a_run_says_what_it_is_and_where_it_stands(client: Client) -> None
         assert before + 10 <= described.history_length <= before + 11
 
 
-def _request(request_id: str, data: object) -> PendingRequest:
+def _request(request_id: str, data: object, executor_id: str = "e`vil\n# heading") -> PendingRequest:
     return PendingRequest(
         request_id=request_id,
         thread_id="t",
-        executor_id="e`vil\n# heading",
+        executor_id=executor_id,
         asked_at="2026-11-25T10:00:00+00:00",
         request=data,
         request_type="a:B",
@@ -53,13 +65,57 @@ def _request(request_id: str, data: object) -> PendingRequest:
     )
 
 
-def test_what_people_write_cannot_format_itself() -> None:
-    pending = [_request("a\n```\n# b", "x`y\n\n# z" + "w" * 1000)]
-    text = current_details(thread_id="t t", state="waiting", superstep=1, executors=[], pending=pending)
-    assert not [line for line in text.splitlines() if line.startswith("# ")]
-    assert text.count("```") == 2
-    assert "respond 't t' 'a ''' # b'" in text
-    assert len(text) < 700
+def _tokens(text: str) -> list[Token]:
+    """Return what a reader of Markdown makes of a text, as Temporal's Web UI does."""
+    parsed = MarkdownIt("gfm-like", {"html": True, "linkify": False}).parse(text)
+    return [inner for token in parsed for inner in (token, *(token.children or ()))]
+
+
+def _words(command: str, tmp_path: Path) -> list[str]:
+    """Return the arguments that bash gives to a command which is pasted there."""
+    script = f"{COMMAND}() {{ printf '%s\\0' \"$@\"; }}\n{command}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, check=True, timeout=60, cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    return done.stdout.decode().split("\0")[:-1]
+
+
+@pytest.mark.parametrize("evil", [*ALL.values(), EVIL, "a\n```\n# b"], ids=[*ALL, "all", "a fence"])
+def test_what_people_write_cannot_format_itself(evil: str, tmp_path: Path) -> None:
+    pending = [_request(evil, {evil: evil}, evil), _request("q2", evil + "w" * 1000)]
+    failure = ErrorDetails(error_type=evil, message=evil)
+    text = current_details(
+        thread_id=evil, state="paused", superstep=1, executors=[evil], pending=pending, failure=failure
+    )
+    assert unseen(text) == set()
+    tokens = _tokens(text)
+    assert {token.type.partition("_")[0] for token in tokens} <= {
+        *("paragraph", "inline", "text", "strong", "heading", "fence", "code", "softbreak")
+    }
+    assert [token.content for token in tokens if token.type == "inline" and token.content.startswith("2 pend")] != []
+    assert len([token for token in tokens if token.type == "heading_open"]) == 1
+    retry, respond, second = [token.content for token in tokens if token.type == "fence"]
+    assert _words(retry, tmp_path) in (["retry", evil], ["retry", "--", evil])
+    assert _words(respond, tmp_path) in (["respond", evil, evil], ["respond", "--", evil, evil])
+    assert _words(second, tmp_path)[-1] == "q2"
+
+
+@pytest.mark.parametrize("evil", [*filter(None, ALL.values()), EVIL])
+def test_names_of_a_graph_cannot_format_themselves(evil: str) -> None:
+    first, second = Echo(id=evil), Echo(id=f"{evil}2")
+    built = WorkflowBuilder(name=evil, start_executor=first).add_edge(first, second).build()
+    text = static_details(HostedWorkflow(lambda: built, built)) or ""
+    assert unseen(text) == set()
+    tokens = _tokens(text)
+    assert {token.type for token in tokens} <= {
+        *("paragraph_open", "paragraph_close", "inline", "text", "code_inline", "list_item_open", "list_item_close"),
+        *("bullet_list_open", "bullet_list_close"),
+    }
+    assert len([token for token in tokens if token.type == "code_inline"]) == 4
+
+
+def test_a_run_that_cannot_be_named_in_a_shell_says_so() -> None:
+    text = current_details(thread_id="a\0b", state="waiting", superstep=1, executors=[], pending=[_request("q", 1)])
+    assert "no shell passes on" in text
 
 
 def test_it_is_bounded() -> None:
