@@ -15,10 +15,13 @@ from agent_framework import WorkflowInvocationKwargs
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.converter import StorageDriverWorkflowInfo
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from ..adapter._client import framed_client
 from ..adapter._converter import stores_outside
 from ..adapter._deployment import takes_over
+from ..adapter._error_data import is_readable
 from ..adapter._errors import DurableWorkflowError, PayloadError
 from ..adapter._framework import matches, pending_events
 from ..adapter._history import load_checkpoint, start_input
@@ -39,6 +42,7 @@ from ..workflows._messages import (
 from ._beat import Beat, beating
 from ._cache import CheckpointCache
 from ._capture import Capture, loads_checkpoint
+from ._containment import Scope, containing, escaped, is_leaving
 from ._failures import cause_of, to_application_error
 from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
 from ._limits import guard_result
@@ -70,6 +74,8 @@ class SuperstepActivity:
         self._mirrors = mirrors
         self._unsaved = UnsavedState()
         self._clients: tuple[Client, Client] | None = None
+        self.refused: BaseException | None = None
+        """Why this worker cannot host its workflows; it stops, and what it has been given yet is left to others."""
 
     @activity.defn(name=SUPERSTEP_ACTIVITY)
     async def superstep(self, step: SuperstepInput) -> SuperstepResult:
@@ -78,21 +84,46 @@ class SuperstepActivity:
         Raises:
             ApplicationError: With a `SuperstepFailure` as its detail; not retryable where that could not help.
         """
+        if self.refused is not None:
+            raise ApplicationError(f"This worker cannot host its workflows: {self.refused}", type="HostingError")
         async with beating() as beat:
             try:
-                hosted = find(self._hosted, step.workflow_name)
-                client = self._client()
-                if step.mode == "upgrade":
-                    taken = await takes_over(client, step.deployment or "", hosted.name, step.graph_hash or "")
-                    return SuperstepResult(state="running", upgrade=taken)
-                if step.mode == "store":
-                    return await self._store(client, hosted, step)
-                return await self._run(client, hosted, step, beat)
+                return await self._step(step, beat)
+            except (ApplicationError, RPCError):
+                raise  # Told already; or the server's, which is no failure of the superstep.
             except DurableWorkflowError as error:
-                failure = SuperstepFailure(attempt=activity.info().attempt)
-                rule = retry_rule(step, None)
-                failed = to_application_error(error, failure, executor_failed=False, failures=1, rule=rule)
+                failed = self._failed(step, error, beat, in_user_code=False)
                 raise failed from cause_of(error)
+            except BaseException as error:  # Of the factory, of hooks: user code outside of the framework's run.
+                if is_leaving(error, is_cancelled=activity.is_cancelled()):
+                    raise
+                readable = error if isinstance(error, Exception) and is_readable(error) else escaped(error)
+                failed = self._failed(step, readable, beat, in_user_code=True)
+                raise failed from cause_of(readable)
+
+    @staticmethod
+    def _failed(step: SuperstepInput, error: Exception, beat: Beat, *, in_user_code: bool) -> ApplicationError:
+        failure = SuperstepFailure(attempt=activity.info().attempt)
+        failed = to_application_error(
+            error,
+            failure,
+            executor_failed=in_user_code,
+            failures=beat.failures + 1,
+            rule=retry_rule(step, None),
+        )
+        if not failed.non_retryable:
+            beat.failed()
+        return failed
+
+    async def _step(self, step: SuperstepInput, beat: Beat) -> SuperstepResult:
+        hosted = find(self._hosted, step.workflow_name)
+        client = self._client()
+        if step.mode == "upgrade":
+            taken = await takes_over(client, step.deployment or "", hosted.name, step.graph_hash or "")
+            return SuperstepResult(state="running", upgrade=taken)
+        if step.mode == "store":
+            return await self._store(client, hosted, step)
+        return await self._run(client, hosted, step, beat)
 
     def _client(self) -> Client:
         """Return the worker's client; the SDK hands it out as it was given, perhaps without our payload converter."""
@@ -116,7 +147,7 @@ class SuperstepActivity:
             run = FrameworkRun(RecordWriter(offset=step.offset, attempt=info.attempt), told)
             place = Superstep(hosted.name, _thread_id(info), capture.turn, superstep=0, attempt=info.attempt)
             try:
-                with running(live.workflow, place):
+                with running(live.workflow, place), containing(live.workflow, Scope(hosted.name)):
                     await run_superstep(hosted, live, step, arguments, run)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)

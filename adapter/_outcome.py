@@ -17,11 +17,11 @@ from agent_framework import (
 
 from ..workflows._messages import CheckpointRef, RunFailure, SuperstepFailure, SuperstepInput, SuperstepResult
 from ._checkpoint import Checkpoint
+from ._error_data import rebuilt
 from ._errors import DurableWorkflowError, RunCancelledError, RunFailedError, RunTerminatedError, RunTimedOutError
 from ._follower import Closed, RunFollower, RunStep, Settled, SuperstepLost
 from ._framework import new_event
 from ._live_reader import LiveEventsRead, LiveReader
-from ._pickling import new_exception
 from ._position import LiveEventsVoid, position_of
 from ._steps import StepDecoder
 
@@ -271,9 +271,7 @@ class CallReader:
 
 
 def _exception(failure: RunFailure | SuperstepFailure) -> Exception:
-    arguments = failure.error_args if failure.error_args is not None else [failure.message]
-    error = new_exception(failure.error_module, failure.error_type, arguments, failure.message)
-    return error or RunFailedError(f"{failure.error_type}: {failure.message}")
+    return rebuilt(failure.error_module, failure.error_type, failure.error_args, failure.message, failure.error_data)
 
 
 def _details(error: Exception) -> WorkflowErrorDetails:
