@@ -2,9 +2,8 @@
 
 asyncio takes a `SystemExit` or `KeyboardInterrupt` that a task lets out for the program's own and ends its loop, and
 with it all other runs of the worker. A `CancelledError` looks, further up, like the cancellation of the run, and
-anything else that is no `Exception` passes by the framework without the events of a failure. So each handler runs in a
-task of its own, which tells an executor that was cancelled from one that cancelled itself; and every task that is made
-inside it lets nothing out that ends a loop.
+anything else that is no `Exception` passes by the framework without the events of a failure. So each handler is wrapped
+inside the framework's own events, and every task that is made in a superstep lets nothing out that ends a loop.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from ..adapter._error_data import (
     StandIn,
     class_names,
     is_from_signal,
+    is_raised,
     is_readable,
     native,
     original_of,
@@ -33,18 +33,30 @@ from ..adapter._types import executors_of
 BeforeHandler = Callable[[Executor], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scope:
-    """The superstep that contains what runs in its context."""
+    """The superstep that contains what runs in its context.
+
+    Args:
+        workflow_name: Name of the framework workflow.
+        before_handler: Awaited before an executor's handler, in its task.
+    """
 
     workflow_name: str
     before_handler: BeforeHandler | None = None
-    """Awaited before an executor's handler, in its task."""
+    cancelled: str | None = None
+    """The first executor whose handler was cancelled, not necessarily by us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What runs: a superstep, and in it an executor's handler where it is one."""
+
+    scope: Scope
     executor_id: str | None = None
-    """Whose handler it is."""
 
 
-_scope: ContextVar[Scope | None] = ContextVar("agent_framework_temporal_scope", default=None)
+_place: ContextVar[Place | None] = ContextVar("agent_framework_temporal_place", default=None)
 
 
 class EscapedError(StandIn, Exception):
@@ -81,7 +93,8 @@ def is_leaving(error: BaseException, *, is_cancelled: bool) -> bool:
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return is_cancelled or (task is not None and task.cancelling() > 0)
-    return isinstance(error, GeneratorExit) or is_from_signal(error)
+    # A coroutine that is closed gets a GeneratorExit, which nothing has raised.
+    return is_from_signal(error) or (isinstance(error, GeneratorExit) and not is_raised(error))
 
 
 @contextlib.contextmanager
@@ -89,64 +102,68 @@ def containing(workflow: Workflow, scope: Scope) -> Iterator[None]:
     """Contain what the executors of a workflow let out while the body runs them."""
     for executor in executors_of(workflow):
         wrap_handlers(executor, _contained_handler)
-    token = _scope.set(scope)
+    token = _place.set(Place(scope))
     try:
         yield
     finally:
-        _scope.reset(token)
+        _place.reset(token)
 
 
 def _contained_handler(executor: Executor, handler: Handler) -> Handler:
-    scope = _scope.get()
-    if scope is None:  # The same executor, run in process.
+    place = _place.get()
+    if place is None:  # The same executor, run in process.
         return handler
-    own = Scope(scope.workflow_name, scope.before_handler, executor.id)
+    scope = place.scope
 
     async def contained(message: Any, context: WorkflowContext[Any, Any]) -> None:
-        token = _scope.set(own)
-        try:
-            task = asyncio.get_running_loop().create_task(_run(own, executor, handler, message, context))
-        finally:
-            _scope.reset(token)
-        try:
-            error = await task
-        except asyncio.CancelledError as cancelled:
-            # The framework cancels us, and with us the handler's task; whatever else cancels the handler only meets
-            # that: a scope of anyio, a task it waits for, itself.
-            this = asyncio.current_task()
-            if this is None or this.cancelling():
-                raise
-            error = escaped(cancelled)
-        if error is not None:
-            raise error
+        with _running(Place(scope, executor.id)):
+            try:
+                if scope.before_handler is not None:
+                    await scope.before_handler(executor)
+                await handler(message, context)
+            except asyncio.CancelledError as error:
+                # Without a request to cancel this task it is the handler's own, or that of something it waits for.
+                # Else the framework has cancelled it, as it does when a sibling fails and when a superstep is given
+                # up, or the handler has: who awaits the superstep can tell.
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    scope.cancelled = scope.cancelled or executor.id
+                    raise
+                raise escaped(error) from None
+            except Exception as error:
+                if is_readable(error):
+                    raise
+                raise escaped(error) from None
+            except BaseException as error:
+                if is_from_signal(error) or (isinstance(error, GeneratorExit) and not is_raised(error)):
+                    raise
+                raise escaped(error) from None
 
     return contained
 
 
-async def _run(
-    scope: Scope, executor: Executor, handler: Handler, message: Any, context: WorkflowContext[Any, Any]
-) -> Exception | None:
-    """Run a handler; returns what it raised, as a task must not raise what ends its loop."""
+@contextlib.contextmanager
+def _running(place: Place) -> Iterator[None]:
+    """Note who runs, for tasks that are made meanwhile and for whoever finds the loop blocked."""
+    task = asyncio.current_task()
+    coroutine = task.get_coro() if task is not None else None
+    token = _place.set(place)
+    outer = coroutine.place if isinstance(coroutine, _ContainedCoroutine) else place
+    if isinstance(coroutine, _ContainedCoroutine):
+        coroutine.place = place
     try:
-        if scope.before_handler is not None:
-            await scope.before_handler(executor)
-        await handler(message, context)
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:
-        return error if is_readable(error) else escaped(error)
-    except BaseException as error:
-        if is_from_signal(error):
-            raise
-        return escaped(error)
-    return None
+        yield
+    finally:
+        _place.reset(token)
+        if isinstance(coroutine, _ContainedCoroutine):
+            coroutine.place = outer
 
 
 class _ContainedCoroutine(Coroutine[Any, Any, Any]):
     """A coroutine of a contained task. An object, as a coroutine around another would leave that one unawaited."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], scope: Scope) -> None:
-        self.scope = scope
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], place: Place) -> None:
+        self.place = place
         self._coroutine = coroutine
 
     def send(self, value: Any) -> Any:
@@ -189,9 +206,9 @@ class _TaskFactory:
 
     def __call__(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Future[Any]:
         context: Context | None = options.get("context")
-        scope = _scope.get() if context is None else context.get(_scope)
-        if scope is not None and isinstance(coroutine, Coroutine):
-            coroutine = _ContainedCoroutine(coroutine, scope)
+        place = _place.get() if context is None else context.get(_place)
+        if place is not None and isinstance(coroutine, Coroutine):
+            coroutine = _ContainedCoroutine(coroutine, place)
         if self.previous is not None:
             return self.previous(loop, coroutine, **options)
         return asyncio.Task(coroutine, loop=loop, **options)
@@ -213,8 +230,8 @@ def tasks_contained() -> Iterator[None]:
             loop.set_task_factory(factory.previous)
 
 
-def scope_running_in(loop: asyncio.AbstractEventLoop) -> Scope | None:
-    """Return the scope of the task that a loop is running, asked from another thread; None for any other task."""
+def place_running_in(loop: asyncio.AbstractEventLoop) -> Place | None:
+    """Return the place of the task that a loop is running, asked from another thread; None for any other task."""
     task = asyncio.current_task(loop)
     coroutine = task.get_coro() if task is not None else None
-    return coroutine.scope if isinstance(coroutine, _ContainedCoroutine) else None
+    return coroutine.place if isinstance(coroutine, _ContainedCoroutine) else None

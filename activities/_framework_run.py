@@ -7,6 +7,7 @@ inner run has a beginning of its own.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ from ..adapter._records import RecordWriter
 from ..adapter._values import validation_errors
 from ..workflows._messages import SuperstepInput
 from ._capture import Capture
-from ._containment import escaped, is_leaving
+from ._containment import Scope, containing, escaped, is_leaving
 from ._live import LiveRun, Stream
 from ._live_events import LiveEvents
 from ._policy import ExecutorTimeouts
@@ -104,12 +105,22 @@ class FrameworkRun:
         self._failed_untold = True
         self._add_failed(WorkflowErrorDetails(error_type=type(error).__name__, message=str(error)))
 
-    def add_failure(self, error: Exception) -> None:
-        """Tell of what the framework let through, of user code outside of a handler, as it tells of a failure."""
+    def add_failure(self, error: Exception, executor_id: str | None) -> None:
+        """Tell of what the framework let through as it tells of a failure.
+
+        Args:
+            error: What user code let out.
+            executor_id: Whose handler it was; None for user code outside of one.
+        """
         self._failed_untold = True
+        sensitive = OBSERVABILITY_SETTINGS.SENSITIVE_DATA_ENABLED
+        details = WorkflowErrorDetails.from_exception(error, include_sensitive_data=sensitive)
+        if executor_id is not None and self.failed_executor is None:
+            origin = WorkflowEventSource.FRAMEWORK
+            failed = new_event("executor_failed", executor_id=executor_id, details=details, origin=origin)
+            self.add(failed, self._superstep)
         if not self.failed:
-            sensitive = OBSERVABILITY_SETTINGS.SENSITIVE_DATA_ENABLED
-            self._add_failed(WorkflowErrorDetails.from_exception(error, include_sensitive_data=sensitive))
+            self._add_failed(details)
 
     def _add_failed(self, details: WorkflowErrorDetails) -> None:
         self.add(new_event("failed", details=details, origin=WorkflowEventSource.FRAMEWORK), self._superstep)
@@ -128,7 +139,12 @@ class RunArguments:
 
 
 async def run_superstep(
-    hosted: HostedWorkflow, live: LiveRun, step: SuperstepInput, arguments: RunArguments, run: FrameworkRun
+    hosted: HostedWorkflow,
+    live: LiveRun,
+    step: SuperstepInput,
+    arguments: RunArguments,
+    run: FrameworkRun,
+    scope: Scope,
 ) -> None:
     """Run one superstep and collect its events in `run`; the checkpoints go to `live.capture`.
 
@@ -141,12 +157,13 @@ async def run_superstep(
         step: What to run.
         arguments: The caller's message or responses.
         run: Takes the events, also those before an error.
+        scope: Contains what the executors let out.
 
     Raises:
         SuperstepError: When the framework or an executor raises, or an attempt or an invocation takes too long.
     """
     timeouts = ExecutorTimeouts(step)
-    with without_pending_warning():
+    with without_pending_warning(), containing(live.workflow, scope):
         try:
             async with timeouts.running():
                 if live.stream is None:
@@ -171,7 +188,7 @@ async def run_superstep(
             if is_leaving(error, is_cancelled=activity.is_cancelled()):
                 raise
             failure = escaped(error)
-            run.add_failure(failure)
+            run.add_failure(failure, scope.cancelled if isinstance(error, asyncio.CancelledError) else None)
             run.in_flight = await has_messages(live.workflow)
             raise SuperstepError(failure) from error
         if run.finished:

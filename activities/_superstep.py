@@ -42,7 +42,7 @@ from ..workflows._messages import (
 from ._beat import Beat, beating
 from ._cache import CheckpointCache
 from ._capture import Capture, loads_checkpoint
-from ._containment import Scope, containing, escaped, is_leaving
+from ._containment import Scope, escaped, is_leaving
 from ._failures import cause_of, to_application_error
 from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
 from ._limits import guard_result
@@ -147,8 +147,8 @@ class SuperstepActivity:
             run = FrameworkRun(RecordWriter(offset=step.offset, attempt=info.attempt), told)
             place = Superstep(hosted.name, _thread_id(info), capture.turn, superstep=0, attempt=info.attempt)
             try:
-                with running(live.workflow, place), containing(live.workflow, Scope(hosted.name)):
-                    await run_superstep(hosted, live, step, arguments, run)
+                with running(live.workflow, place):
+                    await run_superstep(hosted, live, step, arguments, run, Scope(hosted.name))
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(

@@ -25,6 +25,7 @@ import itertools
 import json
 import math
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, TracebackType
 from typing import Any, TypeVar, get_args
@@ -132,16 +133,24 @@ def is_from_signal(error: BaseException) -> bool:
     if not isinstance(error, SystemExit | KeyboardInterrupt):
         return False
     handlers = {_code(handler) for handler in map(signal.getsignal, signal.valid_signals()) if callable(handler)}
-    trace: TracebackType | None = native(error, "__traceback__")
-    last = None
-    while trace is not None:
-        if trace.tb_frame.f_code in handlers:
-            return True
-        last, trace = trace, trace.tb_next
-    # Python's own handler of SIGINT leaves no frame: the innermost one was interrupted and did not raise.
-    interrupted = last is not None and last.tb_frame.f_code.co_code[last.tb_lasti] != _RAISE
+    if any(frame.tb_frame.f_code in handlers for frame in _trace(error)):
+        return True
+    # Python's own handler of SIGINT leaves no frame.
     default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    return isinstance(error, KeyboardInterrupt) and default and interrupted
+    return isinstance(error, KeyboardInterrupt) and default and not is_raised(error)
+
+
+def is_raised(error: BaseException) -> bool:
+    """Tell whether a `raise` has raised `error`, in contrast to something that interrupted what was running."""
+    last = next(iter(deque(_trace(error), maxlen=1)), None)
+    return last is None or last.tb_frame.f_code.co_code[last.tb_lasti] == _RAISE
+
+
+def _trace(error: BaseException) -> Iterator[TracebackType]:
+    trace: TracebackType | None = native(error, "__traceback__")
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
 
 
 def _code(handler: Any) -> CodeType | None:

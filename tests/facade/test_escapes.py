@@ -101,6 +101,15 @@ async def test_out_of_a_thread_too(way: str, client: Client, ledger: Path) -> No
         assert len(_lines(ledger)) == 2
 
 
+async def test_the_same_executor_in_process_is_left_as_it_is(client: Client, ledger: Path) -> None:
+    """A function executor is one object in the workflows of the worker and in those of its process."""
+    async with worker(client, escaping_in_a_thread) as task_queue:
+        durable = DurableWorkflow(escaping_in_a_thread, client=client, task_queue=task_queue, max_attempts=1)
+        await _fails(durable, "halt")
+        with pytest.raises(Halt):
+            await escaping_in_a_thread().run("halt")
+
+
 @pytest.mark.parametrize("hook", [escaping_when_saved, escaping_when_restored])
 @pytest.mark.parametrize("way", ["exit", "interrupt", "halt", "cancelled"])
 async def test_out_of_a_hook_too(way: str, hook: Any, client: Client, ledger: Path) -> None:
@@ -172,7 +181,3 @@ async def test_a_worker_process_and_its_other_runs_live_on(client: Client, ledge
     runs = [line for line in _lines(ledger) if " run " in line]
     assert {line.split()[0] for line in _lines(ledger)} == {str(process.pid)}
     assert {way: sum(line.endswith(f"run {way}") for line in runs) for way in WAYS} == dict.fromkeys(WAYS, 2)
-
-
-def test_the_ways_are_what_they_are_called() -> None:
-    assert not issubclass(Halt, Exception)
