@@ -10,27 +10,32 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from itertools import pairwise
 from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
+from ..adapter._error_data import (
+    MAX_CAUSES,
+    causes_of,
+    class_names,
+    is_told_as_it_is,
+    native,
+    parts_of,
+    read,
+    text_of,
+)
 from ..adapter._errors import DurableWorkflowError
-from ..adapter._exceptions import exception_args, says
 from ..workflows._messages import SuperstepFailure
 from ._policy import RetryRule
 
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
 _MAX_RETRY_AFTER = timedelta(minutes=10)
 _MAX_CAUSES_BYTES = 128 * 1024
-_MAX_CAUSES = 20
-_MAX_TEXT = 64 * 1024
-"""A failure has to fit a gRPC message, some clients put a whole response body into their errors, and it is written
-into history three times: as message, in the arguments and in the events."""
 
 
 def to_application_error(
@@ -45,11 +50,9 @@ def to_application_error(
         failures: Attempts in which an executor failed, with this one.
         rule: What holds for the executor.
     """
-    cls = type(error)
-    failure.error_module = cls.__module__
-    failure.error_type = cls.__qualname__
-    failure.message = _text(error)
-    failure.error_args = _arguments(error, failure.message)
+    failure.error_module, failure.error_type = class_names(type(error))
+    failure.message = text_of(error)
+    failure.error_args, failure.error_data = parts_of(error)
     final = not executor_failed or failures >= rule.max_attempts or not is_retryable(error)
     wait = retry_after(error)
     if wait is None:
@@ -57,35 +60,45 @@ def to_application_error(
     return ApplicationError(
         failure.message,
         failure,
-        type=cls.__name__,
+        type=failure.error_type.rpartition(".")[2],
         non_retryable=final,
         next_retry_delay=None if final else wait,
     )
 
 
 def cause_of(error: Exception) -> Exception | None:
-    """Return an error as the cause of what is reported; None where its texts would not fit, or could not travel.
+    """Return an error as the cause of what is reported; None where its texts would not fit.
 
-    Temporal writes a cause with all its causes, whatever their size. A report that it refuses would leave the superstep
-    running until its timeout.
+    Temporal writes a cause with all its causes, whatever their size: a report that it refuses would leave the superstep
+    running until its timeout. And it reads them, as the worker's log does, by their own code: one that has any there is
+    replaced by a copy that says the same.
     """
-    left = _MAX_CAUSES_BYTES
-    seen: set[int] = set()
-    for cause in _causes(error):
-        seen.add(id(cause))
-        try:
-            left -= len(str(cause).encode()) + len(repr(getattr(cause, "details", "")).encode())
-        except Exception:  # An exception's text is its own code; and a lone surrogate has no bytes.
-            return None
-        following = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-        if left < 0 or len(seen) > _MAX_CAUSES or id(following) in seen:
-            return None
-    return error
+    causes = list(causes_of(error))
+    following = read(causes[-1], "__cause__") or (
+        None if read(causes[-1], "__suppress_context__") else read(causes[-1], "__context__")
+    )
+    texts = [text_of(cause) for cause in causes]
+    size = sum(len(text.encode()) for text in texts)
+    if following is not None or len(causes) > MAX_CAUSES or size > _MAX_CAUSES_BYTES:
+        return None
+    if all(map(is_told_as_it_is, causes)):
+        return error
+    copies = [_copy(cause, text) for cause, text in zip(causes, texts, strict=True)]
+    for copy, cause in pairwise(copies):
+        copy.__cause__ = cause
+    return copies[0]
+
+
+def _copy(error: BaseException, text: str) -> Exception:
+    module, name = class_names(type(error))
+    cls = type(name.rpartition(".")[2], (Exception,), {"__module__": module, "__qualname__": name})
+    copy: Exception = cls(text)
+    return copy.with_traceback(native(error, "__traceback__"))
 
 
 def is_retryable(error: BaseException) -> bool:
     """Tell whether another attempt could succeed where an executor raised `error`."""
-    for cause in _causes(error):
+    for cause in causes_of(error):
         if isinstance(cause, DurableWorkflowError):
             return False
         status = _status(cause)
@@ -96,20 +109,17 @@ def is_retryable(error: BaseException) -> bool:
 
 def retry_after(error: BaseException) -> timedelta | None:
     """Return the wait a model's server asked for (`Retry-After`, in seconds or as a date), at most 10 minutes."""
-    for cause in _causes(error):
-        for holder in (getattr(cause, "response", None), cause):
-            seconds = _seconds(getattr(holder, "headers", None))
+    for cause in causes_of(error):
+        for holder in (read(cause, "response"), cause):
+            seconds = _seconds(read(holder, "headers"))
             if seconds is not None:
                 return timedelta(seconds=min(max(seconds, 0.0), _MAX_RETRY_AFTER.total_seconds()))
     return None
 
 
 def _seconds(headers: Any) -> float | None:
-    if not isinstance(headers, Mapping):
-        return None
-    values = {str(name).lower(): str(value) for name, value in headers.items()}
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = values.get(name, "")
+        value = _header(headers, name)
         try:
             seconds = float(value) * unit
         except ValueError:
@@ -124,44 +134,19 @@ def _seconds(headers: Any) -> float | None:
     return None
 
 
+def _header(headers: Any, wanted: str) -> str:
+    try:
+        if isinstance(headers, Mapping):
+            return next((str(value) for name, value in headers.items() if str(name).lower() == wanted), "")
+    except BaseException:  # noqa: S110 - the mapping is anybody's code, and may raise what ends a program.
+        pass
+    return ""
+
+
 def _status(error: BaseException) -> int | None:
     """Return the HTTP status in an error, under the names that model and HTTP clients give it."""
-    holders = (error, getattr(error, "response", None))
-    for value in (getattr(holder, name, None) for holder in holders for name in ("status_code", "status")):
+    holders = (error, read(error, "response"))
+    for value in (read(holder, name) for holder in holders for name in ("status_code", "status")):
         if isinstance(value, int) and not isinstance(value, bool):
-            return value
+            return int(value)
     return None
-
-
-def _text(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception:  # An exception's text is its own code.
-        text = f"{type(error).__name__} (its text cannot be read)"
-    text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} ... ({len(text):,} characters)"
-
-
-def _arguments(error: Exception, message: str) -> list[Any] | None:
-    """Return what rebuilds the error at the caller; None where that would not fit or could not travel as JSON."""
-    arguments = exception_args(error)
-    if arguments is None or not says(type(error), arguments, message):
-        return None  # It says what it does by code of its own, which a caller does not run.
-    try:
-        fits = arguments is not None and len(json.dumps(arguments, allow_nan=False).encode()) <= _MAX_TEXT
-    except ValueError:
-        return None
-    return arguments if fits and not any(_has_surrogates(argument) for argument in arguments or ()) else None
-
-
-def _has_surrogates(value: Any) -> bool:
-    return isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)

@@ -7,6 +7,7 @@ inner run has a beginning of its own.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from agent_framework import (
     WorkflowEventSource,
     WorkflowRunState,
 )
+from agent_framework.observability import OBSERVABILITY_SETTINGS
+from temporalio import activity
 
 from ..adapter._framework import (
     cancellation,
@@ -40,6 +43,7 @@ from ..adapter._records import RecordWriter
 from ..adapter._values import validation_errors
 from ..workflows._messages import SuperstepInput
 from ._capture import Capture
+from ._containment import Scope, containing, escaped, is_leaving
 from ._live import LiveRun, Stream
 from ._live_events import LiveEvents
 from ._policy import ExecutorTimeouts
@@ -49,7 +53,7 @@ class SuperstepError(Exception):
     """An inner run raised `error`."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(type(error).__name__)  # Its text is its own code.
+        super().__init__()  # Without its text, which is the error's own code.
         self.error = error
 
 
@@ -66,7 +70,7 @@ class FrameworkRun:
         self._live = live
         self._types: set[str] = set()
         self._superstep = 0
-        self._timed_out = False
+        self._failed_untold = False
         self.failed_executor: str | None = None
         """Who raised or took too long, the first if there were several."""
         self.rejected: dict[str, str] = {}
@@ -83,8 +87,8 @@ class FrameworkRun:
 
     @property
     def executor_failed(self) -> bool:
-        """Whether an executor raised or took too long, in contrast to the framework refusing to run."""
-        return self._timed_out or "executor_failed" in self._types
+        """Whether user code raised or took too long, in contrast to the framework refusing to run."""
+        return self._failed_untold or "executor_failed" in self._types
 
     def add(self, event: WorkflowEvent[Any], superstep: int) -> None:
         """Take an event of a superstep; 0 before the first."""
@@ -100,8 +104,27 @@ class FrameworkRun:
 
     def add_timeout(self, error: TimeoutError) -> None:
         """Tell of a superstep that took too long as the framework tells of a failure."""
-        self._timed_out = True
-        details = WorkflowErrorDetails(error_type=type(error).__name__, message=str(error))
+        self._failed_untold = True
+        self._add_failed(WorkflowErrorDetails(error_type=type(error).__name__, message=str(error)))
+
+    def add_failure(self, error: Exception, executor_id: str | None) -> None:
+        """Tell of what the framework let through as it tells of a failure.
+
+        Args:
+            error: What user code let out.
+            executor_id: Whose handler it was; None for user code outside of one.
+        """
+        self._failed_untold = True
+        sensitive = OBSERVABILITY_SETTINGS.SENSITIVE_DATA_ENABLED
+        details = WorkflowErrorDetails.from_exception(error, include_sensitive_data=sensitive)
+        if executor_id is not None and self.failed_executor is None:
+            origin = WorkflowEventSource.FRAMEWORK
+            failed = new_event("executor_failed", executor_id=executor_id, details=details, origin=origin)
+            self.add(failed, self._superstep)
+        if not self.failed:
+            self._add_failed(details)
+
+    def _add_failed(self, details: WorkflowErrorDetails) -> None:
         self.add(new_event("failed", details=details, origin=WorkflowEventSource.FRAMEWORK), self._superstep)
         status = new_event("status", state=WorkflowRunState.FAILED, origin=WorkflowEventSource.FRAMEWORK)
         self.add(status, self._superstep)
@@ -118,7 +141,12 @@ class RunArguments:
 
 
 async def run_superstep(
-    hosted: HostedWorkflow, live: LiveRun, step: SuperstepInput, arguments: RunArguments, run: FrameworkRun
+    hosted: HostedWorkflow,
+    live: LiveRun,
+    step: SuperstepInput,
+    arguments: RunArguments,
+    run: FrameworkRun,
+    scope: Scope,
 ) -> None:
     """Run one superstep and collect its events in `run`; the checkpoints go to `live.capture`.
 
@@ -131,12 +159,13 @@ async def run_superstep(
         step: What to run.
         arguments: The caller's message or responses.
         run: Takes the events, also those before an error.
+        scope: Contains what the executors let out.
 
     Raises:
         SuperstepError: When the framework or an executor raises, or an attempt or an invocation takes too long.
     """
     timeouts = ExecutorTimeouts(step)
-    with without_pending_warning():
+    with without_pending_warning(), containing(live.workflow, scope):
         try:
             async with timeouts.running():
                 if live.stream is None:
@@ -155,9 +184,15 @@ async def run_superstep(
                 run.add_timeout(error)
             run.in_flight = await has_messages(live.workflow)
             raise SuperstepError(error) from error
-        except BaseException:  # A cancellation: the executors hear of it before the activity reports it.
+        except BaseException as error:
+            # A cancellation: the executors hear of it before the activity reports it.
             await live.close()
-            raise
+            if is_leaving(error, is_cancelled=activity.is_cancelled()):
+                raise
+            failure = escaped(error)
+            run.add_failure(failure, scope.cancelled if isinstance(error, asyncio.CancelledError) else None)
+            run.in_flight = await has_messages(live.workflow)
+            raise SuperstepError(failure) from error
         if run.finished:
             await live.close()
         run.pending = list((await pending_events(live.workflow)).values())

@@ -18,10 +18,12 @@ from temporalio.client import Client
 from temporalio.common import RawValue
 from temporalio.converter import StorageDriverWorkflowInfo
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from ..adapter._client import framed_client
 from ..adapter._converter import stores_outside
 from ..adapter._deployment import takes_over
+from ..adapter._error_data import is_readable
 from ..adapter._errors import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
@@ -50,6 +52,7 @@ from ..workflows._messages import (
 from ._beat import Beat, beating
 from ._cache import CheckpointCache, CheckpointKey
 from ._capture import Capture
+from ._containment import Scope, escaped, is_leaving
 from ._failures import cause_of, to_application_error
 from ._framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
 from ._limits import fits, guard_result
@@ -90,6 +93,8 @@ class SuperstepActivity:
         self._caller_checkpoints = caller_checkpoints
         self._unsaved = UnsavedState()
         self._clients: tuple[Client, Client] | None = None
+        self.refused: BaseException | None = None
+        """Why this worker cannot host its workflows; it stops, and what it has been given yet is left to others."""
 
     @activity.defn(name=SUPERSTEP_ACTIVITY)
     async def superstep(self, given: RawValue) -> SuperstepResult:
@@ -101,21 +106,44 @@ class SuperstepActivity:
         Raises:
             ApplicationError: With a `SuperstepFailure` as its detail; not retryable where that could not help.
         """
+        if self.refused is not None:
+            raise ApplicationError(f"This worker cannot host its workflows: {self.refused}", type="HostingError")
         step = _step(given)
         async with beating(step.superstep_id) as beat:
             try:
-                if step.flaw is not None:
-                    raise PayloadError(f"The input of the superstep cannot be read: {step.flaw}.")
-                hosted = find(self._hosted, step.workflow_name)
-                client = self._client()
-                if step.mode == "upgrade":
-                    taken = await takes_over(client, step.deployment or "", hosted.name, step.graph_hash or "")
-                    return SuperstepResult(answers=step.superstep_id, state="running", upgrade=taken)
-                if step.mode == "store":
-                    return await self._store(client, hosted, step)
-                return await self._run(client, hosted, step, beat)
+                return await self._step(step, beat)
+            except (ApplicationError, RPCError):
+                raise  # Told already; or the server's, which is no failure of the superstep.
             except DurableWorkflowError as error:
                 raise _reported(error, step) from cause_of(error)
+            except BaseException as error:  # Of the factory, of hooks: user code outside of the framework's run.
+                if is_leaving(error, is_cancelled=activity.is_cancelled()):
+                    raise
+                readable = error if isinstance(error, Exception) and is_readable(error) else escaped(error)
+                failed = self._failed(step, readable, beat)
+                raise failed from cause_of(readable)
+
+    @staticmethod
+    def _failed(step: SuperstepInput, error: Exception, beat: Beat) -> ApplicationError:
+        failure = SuperstepFailure(answers=step.superstep_id, attempt=activity.info().attempt)
+        failed = to_application_error(
+            error, failure, executor_failed=True, failures=beat.failures + 1, rule=retry_rule(step, None)
+        )
+        if not failed.non_retryable:
+            beat.failed()
+        return failed
+
+    async def _step(self, step: SuperstepInput, beat: Beat) -> SuperstepResult:
+        if step.flaw is not None:
+            raise PayloadError(f"The input of the superstep cannot be read: {step.flaw}.")
+        hosted = find(self._hosted, step.workflow_name)
+        client = self._client()
+        if step.mode == "upgrade":
+            taken = await takes_over(client, step.deployment or "", hosted.name, step.graph_hash or "")
+            return SuperstepResult(answers=step.superstep_id, state="running", upgrade=taken)
+        if step.mode == "store":
+            return await self._store(client, hosted, step)
+        return await self._run(client, hosted, step, beat)
 
     def _client(self) -> Client:
         """Return the worker's client; the SDK hands it out as it was given, perhaps without our payload converter."""
@@ -143,7 +171,7 @@ class SuperstepActivity:
             place = Superstep(hosted.name, _thread_id(info), capture.turn, superstep=0, attempt=info.attempt)
             try:
                 with running(live.workflow, place):
-                    await run_superstep(hosted, live, step, arguments, run)
+                    await run_superstep(hosted, live, step, arguments, run, Scope(hosted.name))
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(

@@ -31,6 +31,10 @@ The errors about a single checkpoint are WorkflowCheckpointException too, which 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
 from agent_framework import WorkflowCheckpointException, WorkflowException
 
 
@@ -110,7 +114,16 @@ class SearchAttributesError(DurableWorkflowError):
 
 
 class RunFailedError(DurableWorkflowError):
-    """The run failed with an error whose type is not known in this process."""
+    """The run failed with an error that is not rebuilt in this process, for instance as its type is not known here."""
+
+    error_type: str | None = None
+    """Qualified name of its class, where an executor raised it."""
+    error_module: str | None = None
+    """Module of its class."""
+    data: Mapping[str, Any] = MappingProxyType({})
+    """Its attributes, those that are plain JSON."""
+    errors: Sequence[Any] = ()
+    """Of a group its members, as exceptions; of a `pydantic.ValidationError` what its `errors()` says."""
 
 
 class RequestExpiredError(RunFailedError):

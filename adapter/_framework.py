@@ -10,10 +10,10 @@ import enum
 import logging
 import types
 import typing
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from agent_framework import (
     AgentResponse,
@@ -23,6 +23,7 @@ from agent_framework import (
     ChatResponseUpdate,
     CheckpointStorage,
     Content,
+    Executor,
     Message,
     ResponseStream,
     Workflow,
@@ -46,11 +47,14 @@ _DATA_CLASSES = (
     ChatResponse,
     ChatResponseUpdate,
     Content,
+    Executor,
     Message,
     WorkflowEvent,
     WorkflowRunResult,
 )
 """The framework's data that is neither a dataclass nor an enum nor a pydantic model."""
+
+Handler: TypeAlias = Callable[[Any, WorkflowContext[Any, Any]], Awaitable[None]]
 
 _WORKFLOW_LOGGER = logging.getLogger("agent_framework._workflows._workflow")
 
@@ -221,6 +225,21 @@ def invocation_path(workflow: Workflow, ctx: WorkflowContext[Any, Any]) -> tuple
             if path:
                 return (executor.id, executor.workflow._runner._iteration, *path)
     return ()
+
+
+def wrap_handlers(executor: Executor, wrap: Callable[[Executor, Handler], Handler]) -> None:
+    """Let `wrap` replace each handler that an executor looks up for a message; done once for an executor.
+
+    Unlike a wrapper of `execute` it is inside the events: the framework tells of what the wrapper raises.
+    """
+    if "_find_handler" in vars(executor):
+        return
+    find = executor._find_handler
+
+    def find_wrapped(message: Any) -> Handler:
+        return wrap(executor, find(message))
+
+    executor._find_handler = find_wrapped  # type: ignore[method-assign]
 
 
 def is_generic_annotation(value: Any) -> bool:

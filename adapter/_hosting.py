@@ -8,11 +8,13 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
 
 from agent_framework import FunctionExecutor, Workflow
 
 from ..workflows._limits import clean_text
+from ._error_data import class_names, is_from_signal, text_of, told_of
 from ._errors import HostingError, WorkflowNotHostedError
 from ._framework import built_storage
 from ._types import TypeCatalog, executors_of
@@ -43,7 +45,7 @@ class HostedWorkflow:
     """
 
     def __init__(self, entry: WorkflowEntry, first: Workflow) -> None:
-        self.name = checked_name(first)
+        self.name = checked_name(first, entry)
         self.graph_hash = first.graph_signature_hash
         self.graph_signature: dict[str, Any] = first.graph_signature
         self.max_iterations = first.max_iterations
@@ -104,7 +106,10 @@ async def build(entry: WorkflowEntry) -> Workflow:
     if inspect.isawaitable(built):
         try:
             built = await built
-        except Exception as error:
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
             raise _raised(entry, error) from error
     return _checked(built, entry)
 
@@ -114,12 +119,15 @@ def _call(entry: WorkflowEntry) -> Any:
         raise HostingError(f"{entry!r} is neither a workflow nor a factory `() -> Workflow`.")
     try:
         return entry()
-    except Exception as error:
+    except BaseException as error:  # A module that parses the command line, perhaps: it must not end the worker.
         raise _raised(entry, error) from error
 
 
-def _raised(entry: WorkflowEntry, error: Exception) -> HostingError:
-    return HostingError(f"Factory {_factory_name(entry)!r} raised {type(error).__name__}: {error}")
+def _raised(entry: WorkflowEntry, error: BaseException) -> HostingError:
+    if is_from_signal(error):
+        raise error
+    text = text_of(error) if isinstance(error, Exception) else told_of(error)
+    return HostingError(f"Factory {_factory_name(entry)!r} raised {class_names(type(error))[1]}: {text}")
 
 
 def _checked(built: Any, entry: WorkflowEntry) -> Workflow:
@@ -129,7 +137,7 @@ def _checked(built: Any, entry: WorkflowEntry) -> Workflow:
     raise HostingError(f"Factory {_factory_name(entry)!r} returned {type(built).__name__!r}, not a Workflow.{hint}")
 
 
-def _factory_name(entry: WorkflowEntry) -> str:
+def _factory_name(entry: object) -> str:
     return getattr(entry, "__qualname__", repr(entry))
 
 
@@ -150,7 +158,7 @@ def build_now(entry: WorkflowEntry) -> tuple[WorkflowEntry, str | None]:
             first.close()
         return entry, None
     workflow = _checked(first, entry)
-    return workflow, checked_name(workflow)
+    return workflow, checked_name(workflow, entry)
 
 
 async def define(entry: WorkflowEntry) -> HostedWorkflow:
@@ -165,6 +173,55 @@ async def define(entry: WorkflowEntry) -> HostedWorkflow:
     return hosted
 
 
+@dataclass(frozen=True, slots=True)
+class Buildable:
+    """An entry that has been built and checked, but for what its executors say of their state."""
+
+    hosted: HostedWorkflow
+    first: Workflow
+
+    async def prepared(self) -> HostedWorkflow:
+        """Return the hosted workflow.
+
+        Raises:
+            HostingError: When an executor cannot tell its state.
+        """
+        await self.hosted.prepare(self.first)
+        return self.hosted
+
+
+def host_now(entry: WorkflowEntry) -> Buildable | None:
+    """Build and check an entry where it is given, as `host` does; None where only a running loop can.
+
+    That is an async factory, and one that asks for the loop where none runs.
+
+    Raises:
+        HostingError: When it cannot be hosted.
+    """
+    if inspect.iscoroutinefunction(entry):
+        return None
+    try:
+        first: Any = entry if is_workflow(entry) else _call(entry)
+        if inspect.isawaitable(first):
+            if inspect.iscoroutine(first):
+                first.close()
+            return None
+        second: Any = None if is_workflow(entry) else _call(entry)
+    except HostingError as error:
+        if isinstance(error.__cause__, RuntimeError) and "event loop" in str(error.__cause__) and not _in_loop():
+            return None
+        raise
+    return _buildable(entry, _checked(first, entry), None if second is None else _checked(second, entry))
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 async def host(entry: WorkflowEntry) -> HostedWorkflow:
     """Build an entry, twice if it is a factory, and check that it can be hosted.
 
@@ -172,9 +229,12 @@ async def host(entry: WorkflowEntry) -> HostedWorkflow:
         HostingError: When the factory builds another graph, or another name, each time; it says what differs.
     """
     first = await build(entry)
+    return await _buildable(entry, first, None if is_workflow(entry) else await build(entry)).prepared()
+
+
+def _buildable(entry: WorkflowEntry, first: Workflow, second: Workflow | None) -> Buildable:
     hosted = HostedWorkflow(entry, first)
-    if not is_workflow(entry):
-        second = await build(entry)
+    if second is not None:
         name = _factory_name(entry)
         if second is first:
             raise HostingError(
@@ -195,8 +255,7 @@ async def host(entry: WorkflowEntry) -> HostedWorkflow:
                 f"Factory {name!r} builds a different graph each time: {'; '.join(differences)}. Give every executor "
                 "and every agent an explicit id or name: an unnamed agent gets a random one."
             )
-    await hosted.prepare(first)
-    return hosted
+    return Buildable(hosted, first)
 
 
 def _shared_executors(first: Workflow, second: Workflow) -> list[str]:
@@ -209,22 +268,31 @@ def _shared_executors(first: Workflow, second: Workflow) -> list[str]:
     )
 
 
-async def host_all(entries: Sequence[WorkflowEntry]) -> dict[str, HostedWorkflow]:
+async def host_all(entries: Sequence[WorkflowEntry | Buildable]) -> dict[str, HostedWorkflow]:
     """Host every entry, by name.
 
     Raises:
         HostingError: For the first entry that cannot be hosted, or a name that is taken.
     """
-    hosted: dict[str, HostedWorkflow] = {}
-    for entry in entries:
-        workflow = await host(entry)
-        if workflow.name in hosted:
+    hosted = [await entry.prepared() if isinstance(entry, Buildable) else await host(entry) for entry in entries]
+    check_names(workflow.name for workflow in hosted)
+    return {workflow.name: workflow for workflow in hosted}
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse two workflows of one name.
+
+    Raises:
+        HostingError: Naming them.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
             raise HostingError(
-                f"Two workflows are named {workflow.name!r}; a run finds its workflow by name. Name them apart with "
+                f"Two workflows are named {name!r}; a run finds its workflow by name. Name them apart with "
                 "`name=...` of their builders; an orchestration builder without it names all its workflows alike."
             )
-        hosted[workflow.name] = workflow
-    return hosted
+        seen.add(name)
 
 
 def find(hosted: dict[str, HostedWorkflow], name: str) -> HostedWorkflow:
@@ -241,8 +309,12 @@ def find(hosted: dict[str, HostedWorkflow], name: str) -> HostedWorkflow:
     return hosted[name]
 
 
-def checked_name(workflow: Workflow) -> str:
+def checked_name(workflow: Workflow, entry: WorkflowEntry | None = None) -> str:
     """Return the workflow's name.
+
+    Args:
+        workflow: The workflow.
+        entry: What built it, to say where the name is to be written.
 
     Raises:
         HostingError: When it has none of its own: threads find their workflow by name, across processes. Or when it, or
@@ -250,14 +322,33 @@ def checked_name(workflow: Workflow) -> str:
     """
     name = workflow.name
     if not name or not isinstance(name, str) or name == workflow.id or _AUTO_NAME.match(name):
+        where, suggested = _place(entry, workflow)
         raise HostingError(
-            f"The workflow's name {name!r} is auto-generated and differs in every process. Give it one of its own with "
-            "`WorkflowBuilder(name=...)`."
+            f"The workflow's name {name!r} is auto-generated and differs in every process, but threads find their "
+            "workflow by its name. Give it one of its own with `WorkflowBuilder(name=...)`: type "
+            f'`WorkflowBuilder(name="{suggested}", start_executor=...)` {where}.'
         )
     for what, text in (("The workflow's name", name), *(("Executor id", key) for key in workflow.executors)):
         if text != clean_text(text):
             raise HostingError(f"{what} {clean_text(text)!r} is no Unicode text, so nothing could tell of it.")
     return name
+
+
+def _place(entry: WorkflowEntry | None, workflow: Workflow) -> tuple[str, str]:
+    """Return where a workflow is built, and a name that suits it."""
+    code = getattr(inspect.unwrap(entry), "__code__", None) if callable(entry) else None
+    if code is None:
+        return "where it is built", _suggestion(workflow.start_executor_id)
+    factory = str(getattr(entry, "__name__", ""))
+    generic = factory in ("<lambda>", "build", "factory", "main", "create", "make", "workflow", "create_workflow")
+    suggested = workflow.start_executor_id if generic else factory
+    where = f"in factory {_factory_name(entry)!r}" if entry is not None else ""
+    return f"{where} ({code.co_filename}:{code.co_firstlineno})", _suggestion(suggested)
+
+
+def _suggestion(name: str) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "-", re.sub(r"^(build|create|make)_", "", name.lower())).strip("-")
+    return plain or "my-workflow"
 
 
 def graph_differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

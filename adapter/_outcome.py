@@ -17,8 +17,8 @@ from agent_framework import (
 
 from ..workflows._messages import CheckpointRef, RunFailure, SuperstepFailure, SuperstepInput, SuperstepResult
 from ._checkpoint import Checkpoint
+from ._error_data import rebuilt
 from ._errors import DurableWorkflowError, RunCancelledError, RunFailedError, RunTerminatedError, RunTimedOutError
-from ._exceptions import new_exception
 from ._follower import Closed, RunFollower, RunStep, Settled, SuperstepLost
 from ._framework import new_event
 from ._live_reader import LiveEventsRead, LiveReader
@@ -272,9 +272,14 @@ class CallReader:
 
 
 def _exception(failure: RunFailure | SuperstepFailure, catalog: TypeCatalog | None) -> Exception:
-    args = failure.error_args
-    error = new_exception(failure.error_module, failure.error_type, args, failure.message, catalog=catalog)
-    return error or RunFailedError(f"{failure.error_type}: {failure.message}")
+    return rebuilt(
+        failure.error_module,
+        failure.error_type,
+        failure.error_args,
+        failure.message,
+        failure.error_data,
+        catalog=catalog,
+    )
 
 
 def _details(error: Exception) -> WorkflowErrorDetails:

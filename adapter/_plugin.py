@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
 from temporalio.plugin import SimplePlugin
-from temporalio.worker import ReplayerConfig, WorkerConfig, WorkflowRunner
+from temporalio.worker import ReplayerConfig, Worker, WorkerConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from ..activities._cache import DEFAULT_BYTES, CheckpointCache
+from ..activities._containment import tasks_contained
 from ..activities._live import LiveRuns
 from ..activities._mirrors import Mirrors
 from ..activities._superstep import SuperstepActivity
@@ -24,7 +26,7 @@ from ._client import framed_client
 from ._converter import with_frames
 from ._deployment import publish_graphs
 from ._errors import HostingError
-from ._hosting import HostedWorkflow, WorkflowEntry, host_all, is_workflow
+from ._hosting import Buildable, HostedWorkflow, WorkflowEntry, check_names, host_all, host_now, is_workflow
 from ._mirror import MirrorEntry
 from ._packing import packing
 from ._reading import reading, reading_client
@@ -67,8 +69,9 @@ class AgentFrameworkPlugin(SimplePlugin):
 
     Raises:
         HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a
-            different graph each time, a message type local to a function. Factories are called twice when the worker
-            starts, before it polls; what can be seen without calling them is refused here.
+            different graph each time, a message type local to a function. Factories are called twice, here; those
+            that need a running loop, and async ones, when the worker starts, before it polls: the error comes out of
+            `async with Worker(...)`, or `worker.run()`.
     """
 
     def __init__(
@@ -81,10 +84,8 @@ class AgentFrameworkPlugin(SimplePlugin):
     ) -> None:
         if is_workflow(workflows) or callable(workflows):
             raise HostingError("`workflows` takes a list: `AgentFrameworkPlugin(workflows=[build])`.")
-        self._entries = list(workflows)
-        for entry in self._entries:
-            if not is_workflow(entry) and not callable(entry):
-                raise HostingError(f"{entry!r} is neither a workflow nor a factory `() -> Workflow`.")
+        self._entries = [host_now(entry) or entry for entry in workflows]
+        check_names(entry.hosted.name for entry in self._entries if isinstance(entry, Buildable))
         self.hosted: dict[str, HostedWorkflow] = {}
         self._deployment: tuple[Client, WorkerDeploymentVersion] | None = None
         self._live = LiveRuns(cache_bytes // 2)
@@ -102,8 +103,8 @@ class AgentFrameworkPlugin(SimplePlugin):
             activities=[superstep.superstep] if self._entries else None,
             workflows=[AgentFrameworkWorkflow],
             workflow_runner=_with_passthrough,
-            run_context=self._run_context,
         )
+        self._superstep = superstep
 
     async def prepare(self) -> dict[str, HostedWorkflow]:
         """Build and check every workflow; the worker does this before it polls.
@@ -150,22 +151,47 @@ class AgentFrameworkPlugin(SimplePlugin):
         config["data_converter"] = reading(with_frames(config.get("data_converter")))
         return config
 
+    async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:
+        """See base class.
+
+        Raises:
+            HostingError: For the first workflow that cannot be hosted.
+        """
+        try:
+            await self.prepare()
+        except BaseException as error:
+            self._superstep.refused = error
+            await _start_and_stop(worker, next)
+            raise
+        async with self._running():
+            await next(worker)
+
     @asynccontextmanager
-    async def _run_context(self) -> AsyncIterator[None]:
-        await self.prepare()
+    async def _running(self) -> AsyncIterator[None]:
         publishing = None
         if self._deployment is not None:
             client, version = self._deployment
             graphs = {name: hosted.graph_hash for name, hosted in self.hosted.items()}
             publishing = asyncio.create_task(publish_graphs(client, version, graphs))
         try:
-            yield
+            with tasks_contained():
+                yield
         finally:
             if publishing is not None:
                 publishing.cancel()
                 await asyncio.gather(publishing, return_exceptions=True)
             await self._live.close()
             await self._mirrors.close()
+
+
+async def _start_and_stop(worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:
+    """Run a worker that is told to stop already: who leaves `async with Worker(...)` waits until it has stopped."""
+    stopping = asyncio.create_task(worker.shutdown())
+    try:
+        with contextlib.suppress(Exception):
+            await next(worker)
+    finally:
+        stopping.cancel()
 
 
 def _with_passthrough(runner: WorkflowRunner | None) -> WorkflowRunner:

@@ -97,6 +97,7 @@ def run_error(
             error_module=failure.error_module,
             error_type=failure.error_type,
             error_args=failure.error_args,
+            error_data=failure.error_data,
             message=failure.message,
         ),
         type=failure.error_type,

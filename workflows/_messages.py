@@ -483,6 +483,8 @@ class SuperstepFailure(SuperstepOutcome):
     error_module: str = "builtins"
     error_type: str = "Exception"
     error_args: list[Any] | None = None
+    error_data: dict[str, Any] | None = None
+    """What rebuilds the error beside its arguments: attributes, members of a group, errors of a validation."""
     message: str = ""
 
 
@@ -507,6 +509,8 @@ class RunFailure(WireModel):
     error_module: str = "builtins"
     error_type: str = "Exception"
     error_args: list[Any] | None = None
+    error_data: dict[str, Any] | None = None
+    """What rebuilds the error beside its arguments: attributes, members of a group, errors of a validation."""
     message: str = ""
 
 

@@ -58,10 +58,12 @@ class DurableTestEnvironment:
         cold: dict[str, Any] = {"max_cached_workflows": 0} if replay_each_task else {}
         if replay_each_task:
             plugin["cache_bytes"] = 0
+        hosting = AgentFrameworkPlugin(workflows, **plugin)
+        await hosting.prepare()  # What cannot be hosted is refused before anything starts.
         async with await start_dev_server(extra_args=_SERVER_FLAGS) as server:
             client = await server.connect()
             queue = f"test-{uuid.uuid4().hex[:8]}"
-            async with Worker(client, task_queue=queue, plugins=[AgentFrameworkPlugin(workflows, **plugin)], **cold):
+            async with Worker(client, task_queue=queue, plugins=[hosting], **cold):
                 # Off until a test skips time: else a run that waits for a person would meet its deadline at once.
                 yield cls(client, queue, TimeSkipper(client, config=TimeSkippingConfig(enabled=False)))
 

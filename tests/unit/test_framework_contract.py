@@ -43,6 +43,7 @@ from agent_framework_temporal.adapter._framework import (
     registered_type_keys,
     request_types,
     validate_run_params,
+    wrap_handlers,
 )
 from pydantic import BaseModel
 
@@ -249,6 +250,28 @@ async def test_events_a_stream_keeps() -> None:
     rest = [event async for event in stream]
     assert list(stream.updates) == rest
     assert (await stream.get_final_response()).get_outputs() == []
+
+
+async def test_a_wrapped_handler_is_inside_the_executors_events() -> None:
+    start = Append(id="append")
+    workflow = WorkflowBuilder(name="wrapped", start_executor=start).build()
+    times: list[Any] = []
+
+    def failing(executor: Executor, handle: Any) -> Any:
+        async def fail(message: Any, ctx: Any) -> None:
+            times.append((executor, message))
+            raise LookupError("wrapped")
+
+        return fail
+
+    wrap_handlers(start, failing)
+    wrap_handlers(start, lambda executor, handle: handle)  # Only the first counts.
+    events: list[str] = []
+    with pytest.raises(LookupError, match="wrapped"):
+        async for event in workflow.run("a", stream=True):
+            events.append(event.type)
+    assert times == [(start, "a")], _changed("Executor._find_handler")
+    assert events[-4:] == ["executor_invoked", "executor_failed", "failed", "status"], _changed("Executor.execute")
 
 
 def test_storage_a_workflow_was_built_with() -> None:
