@@ -22,6 +22,8 @@ STATUS_QUERY = "status"
 PENDING_REQUESTS_QUERY = "pending_requests"
 REFUSED_FAILURE = "agent_framework_temporal.NotSealed"
 """Type of a failure that somebody has reported who has no key; its text says so."""
+REFUSED_SUMMARY = "refused outcome of superstep "
+"""How the summary of the timer begins that a run waits for before a superstep runs again; its id follows."""
 MIRROR_RECORDS = frozenset({"mirror_behind", "mirror_caught_up"})
 """Event records of ours that tell of a mirror; `data` is its name, `error` why it does not take checkpoints."""
 
