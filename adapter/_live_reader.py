@@ -95,9 +95,7 @@ class LiveReader:
     async def _window(self, run_id: str, payload: Payload) -> LiveWindow | None:
         try:
             window: LiveWindow = await decode(self._client, payload, LiveWindow, self._place)
-        except NotSealedError as error:
-            if error.waits_for_key:
-                raise
+        except NotSealedError as error:  # The durable events come in any case, or the error about them.
             warn_refused(self._thread_id, run_id, "A heartbeat", error)
             return None
         return window
