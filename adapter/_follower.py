@@ -29,6 +29,7 @@ from ._history import (
     failure_text,
     of_superstep,
     of_thread,
+    refused_before,
     scheduled_by,
     superstep_outcome,
     warn_refused,
@@ -79,6 +80,9 @@ _CLOSED: dict[int, CloseState] = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: "timed_out",
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: "continued",
 }
+_GONE_ON = frozenset(
+    {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW}
+)
 
 
 class RunFollower:
@@ -117,6 +121,8 @@ class RunFollower:
         self.run_id = run_id
         self._scheduled: dict[int, str | None] = {}
         """What the outcome of a superstep has to answer, by the event that has scheduled it."""
+        self._unopened: tuple[str | None, NotSealedError] | None = None
+        """The last superstep, where its outcome needs a key that this process lacks: perhaps nobody has it."""
         self._events = self._client.get_workflow_handle(self.thread_id, run_id=run_id).fetch_history_events(
             wait_new_event=True
         )
@@ -132,10 +138,13 @@ class RunFollower:
         while True:
             event = await self._next_event()
             if event.event_type in _CLOSED:
+                if event.event_type in _GONE_ON:
+                    self._check_opened(None)
                 return await read_close(self._client, self.thread_id, event)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
                 self._worker_seen = True
                 if not self._goes_on():
+                    self._check_opened(await self._refused_now())
                     return Settled(event.event_id)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 await self._task_failed(event)
@@ -145,11 +154,11 @@ class RunFollower:
             try:
                 step = await self._superstep(event)
             except (NotSealedError, UnreadableError) as error:
-                if error.waits_for_key:
-                    raise
                 # The workflow does not take it either, and runs the superstep again.
                 warn_refused(self.thread_id, self.run_id, f"Event {event.event_id}", error)
                 continue
+            if isinstance(step, SuperstepInput):
+                self._check_opened(step.refused)
             if step is not None:
                 return step
 
@@ -166,7 +175,12 @@ class RunFollower:
             step: SuperstepInput = await decode(self._client, payloads[0], SuperstepInput, self._place)
             self._scheduled[event.event_id] = step.superstep_id
             return step
-        outcome = await superstep_outcome(self._client, event, self._place)
+        try:
+            outcome = await superstep_outcome(self._client, event, self._place)
+        except NotSealedError as error:
+            if error.waits_for_key:
+                self._unopened = (self._scheduled.get(scheduled_by(event)), error)
+            raise
         if outcome is not None:
             superstep_id = self._scheduled.pop(scheduled_by(event), None)
             if outcome.answers != superstep_id:
@@ -176,6 +190,16 @@ class RunFollower:
             failure = event.activity_task_failed_event_attributes.failure
             return SuperstepLost(await failure_text(self._client, failure, self._place))
         return None
+
+    def _check_opened(self, refused: str | None) -> None:
+        """Look, when the run goes on, whether the workflow has taken what this process has no key for.
+
+        Raises:
+            NotSealedError: When it has.
+        """
+        unopened, self._unopened = self._unopened, None
+        if unopened is not None and (refused is None or unopened[0] != refused):
+            raise unopened[1]
 
     def _goes_on(self) -> bool:
         """Tell whether the workflow task just read goes on to a superstep or to the run's end.
@@ -189,6 +213,16 @@ class RunFollower:
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
                 return False
         return False
+
+    async def _refused_now(self) -> str | None:
+        """Return the superstep whose outcome the workflow task just read has refused, to run it again in a while."""
+        page = self._events.current_page or ()
+        for event in page[self._events.current_page_index :]:
+            if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED and self._unopened is not None:
+                return await refused_before(self._client, self.thread_id, event)
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+                break
+        return None
 
     async def _next_event(self) -> HistoryEvent:
         lost_at: float | None = None

@@ -25,6 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from ..workflows._messages import (
     REFUSED_FAILURE,
+    REFUSED_SUMMARY,
     SUPERSTEP_ACTIVITY,
     WORKFLOW_TYPE,
     CheckpointFacts,
@@ -91,6 +92,15 @@ class _StoredStep(WireModel):
     sealed_as: ClassVar[frozenset[str]] = frozenset({"SuperstepInput"})
     superstep_id: str | None = None
     refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What the outcome of a superstep has to answer."""
+
+    superstep_id: str | None
+    taken: bool
+    """Whether the workflow has gone on after it, and did not refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +207,14 @@ async def start_input(client: Client, thread_id: str, run_id: str) -> RunInput:
             )
         return await _run_input(client, event, thread_id)
     raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history.")
+
+
+async def has_begun(client: Client, thread_id: str, run_id: str) -> bool:
+    """Tell whether a worker has ever taken a run up, which takes the key that had sealed its start."""
+    async for event in client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events():
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+            return True
+    return False
 
 
 async def runs_after(client: Client, thread_id: str, run_id: str, after: int) -> list[str]:
@@ -410,18 +428,18 @@ async def superstep_outcome(
     return outcome
 
 
-async def _reverse(
-    client: Client, thread_id: str, run_id: str
-) -> AsyncIterator[tuple[HistoryEvent, _StoredStep | None]]:
+async def _reverse(client: Client, thread_id: str, run_id: str) -> AsyncIterator[tuple[HistoryEvent, _Answered | None]]:
     """Yield the history of a run, newest event first; an outcome of a superstep comes with what it has to answer.
 
     The event that has scheduled a superstep comes after its outcome here, which waits for it.
     """
-    outcomes: dict[int, HistoryEvent] = {}
+    outcomes: dict[int, tuple[HistoryEvent, bool]] = {}
     refused: set[str | None] = set()
+    goes_on = False
     async for event in reverse_events(client, thread_id, run_id):
+        goes_on = goes_on or event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
         if _outcome_payload(event) is not None:
-            outcomes[scheduled_by(event)] = event
+            outcomes[scheduled_by(event)] = (event, goes_on)
         elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             payloads = event.activity_task_scheduled_event_attributes.input.payloads
             try:
@@ -434,15 +452,33 @@ async def _reverse(
                 continue
             if step.refused is not None:
                 refused.add(step.refused)
-            outcome = outcomes.pop(event.event_id, None)
-            if outcome is not None and (step.superstep_id is None or step.superstep_id not in refused):
-                yield outcome, step
+            outcome, taken = outcomes.pop(event.event_id, (None, False))
+            if outcome is None:
+                continue
+            if step.superstep_id is not None and step.superstep_id in refused:
+                warn_refused(thread_id, run_id, f"Event {outcome.event_id}", "the workflow has refused it.")
+            else:
+                yield outcome, _Answered(step.superstep_id, taken)
+        elif event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
+            refused.add(await refused_before(client, thread_id, event))
         else:
             yield event, None
 
 
+async def refused_before(client: Client, thread_id: str, event: HistoryEvent) -> str | None:
+    """Return the superstep that a timer waits to run again."""
+    if not event.user_metadata.HasField("summary"):
+        return None
+    converter = client.data_converter.with_context(of_thread(client, thread_id))
+    try:
+        (summary,) = await converter.decode([event.user_metadata.summary], [str])
+    except (NotSealedError, ValueError):
+        return None
+    return str(summary).removeprefix(REFUSED_SUMMARY) if str(summary).startswith(REFUSED_SUMMARY) else None
+
+
 async def _outcome(
-    client: Client, thread_id: str, run_id: str, event: HistoryEvent, step: _StoredStep, model: type[BaseModel]
+    client: Client, thread_id: str, run_id: str, event: HistoryEvent, answered: _Answered, model: type[BaseModel]
 ) -> Any:
     """Decode the outcome of a superstep; None where it is refused."""
     payload = _outcome_payload(event)
@@ -452,12 +488,13 @@ async def _outcome(
     try:
         outcome = await _decode_stored(client, event, payload, model, of_superstep(client, thread_id))
     except (NotSealedError, UnreadableError) as error:
-        if error.waits_for_key:
+        if error.waits_for_key and answered.taken:
             raise
         warn_refused(thread_id, run_id, what, error)
         return None
-    if outcome.answers != step.superstep_id:
-        warn_refused(thread_id, run_id, what, f"it answers superstep {outcome.answers!r}, not {step.superstep_id!r}.")
+    if outcome.answers != answered.superstep_id:
+        reason = f"it answers superstep {outcome.answers!r}, not {answered.superstep_id!r}."
+        warn_refused(thread_id, run_id, what, reason)
         return None
     return outcome
 

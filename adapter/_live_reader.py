@@ -96,9 +96,7 @@ class LiveReader:
     async def _window(self, run_id: str, payload: Payload) -> LiveWindow | None:
         try:
             window: LiveWindow = await decode(self._client, payload, LiveWindow, self._place)
-        except (NotSealedError, UnreadableError) as error:
-            if error.waits_for_key:
-                raise
+        except (NotSealedError, UnreadableError) as error:  # The durable events come in any case, or the error.
             warn_refused(self._thread_id, run_id, "A heartbeat", error)
             return None
         return window

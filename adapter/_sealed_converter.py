@@ -110,11 +110,7 @@ class SealedFailureConverter(DefaultFailureConverterWithEncodedAttributes):
         failure.encoded_attributes.metadata[KIND_METADATA] = _FAILURE_KIND
 
     def from_failure(self, failure: Failure, payload_converter: PayloadConverter) -> BaseException:
-        """See base class. One that an activity or workflow without keys has reported has type `REFUSED_FAILURE`.
-
-        Raises:
-            NotSealedError: When this process lacks the key that has sealed it.
-        """
+        """See base class. One that nobody with a key of this process has reported has type `REFUSED_FAILURE`."""
         copy = Failure()
         copy.CopyFrom(failure)
         self._strip(copy)
@@ -123,22 +119,16 @@ class SealedFailureConverter(DefaultFailureConverterWithEncodedAttributes):
     def _strip(self, failure: Failure) -> None:
         """Take from one failure, not from its causes, what nobody with a key has written."""
         attributes = failure.encoded_attributes
-        if failure.HasField("encoded_attributes") and _lacks_key(attributes):
-            raise _not_opened(attributes)
         sealed = SEALED_BY in attributes.metadata and attributes.metadata.get(KIND_METADATA) == _FAILURE_KIND
         kind = failure.WhichOneof("failure_info")
         if kind == "application_failure_info":
             details = failure.application_failure_info.details.payloads
-            for detail in details:
-                if _lacks_key(detail):
-                    raise _not_opened(detail)
-            opened = [payload.metadata.get("encoding") != ENCODING for payload in details]
-            if all(opened) and (self.accepts_unsealed or (sealed and all(map(_is_sealed, details)))):
+            closed = [payload for payload in (*details, attributes) if payload.metadata.get("encoding") == ENCODING]
+            if not closed and (self.accepts_unsealed or (sealed and all(map(_is_sealed, details)))):
                 return
             failure.application_failure_info.Clear()
             failure.application_failure_info.type = REFUSED_FAILURE
-            reasons = [detail.metadata[REFUSED].decode() for detail in details if REFUSED in detail.metadata]
-            _say(failure, reasons[0] if reasons else str(_not_sealed(None)))
+            _say(failure, str(_not_opened(closed[0]) if closed else _not_sealed(None)))
             return
         for holder in ("timeout_failure_info", "canceled_failure_info"):
             # A heartbeat that cannot be opened would raise, and nothing of ours reads these.
@@ -174,10 +164,6 @@ def _text_of(failure: Failure, kind: str | None) -> str:
 
 def _is_sealed(payload: Payload) -> bool:
     return SEALED_BY in payload.metadata
-
-
-def _lacks_key(payload: Payload) -> bool:
-    return payload.metadata.get("encoding") == ENCODING and REFUSED not in payload.metadata
 
 
 def _kind(value: Any) -> str | None:

@@ -18,7 +18,7 @@ from ..workflows._messages import WORKFLOW_TYPE, CheckpointRef
 from ._client import rpc_errors
 from ._errors import CheckpointNotFoundError, NotSealedError, StaleCheckpointError, ThreadNotFoundError
 from ._follower import Closed, CloseState, read_close
-from ._history import last_commit, start_input, warn_refused
+from ._history import has_begun, last_commit, start_input, warn_refused
 
 MEMO_WORKFLOW_NAME = "agent_framework_workflow"
 
@@ -157,7 +157,7 @@ async def _is_foreign(client: Client, thread_id: str, run_id: str, closed: Close
     try:
         await start_input(client, thread_id, run_id)
     except NotSealedError as error:
-        if error.waits_for_key:
+        if error.waits_for_key and await has_begun(client, thread_id, run_id):
             raise
         warn_refused(thread_id, run_id, "The run", error)
         return True

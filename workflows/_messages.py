@@ -37,6 +37,8 @@ MAX_SECONDS = 10 * 366 * 24 * 3600.0
 MAX_ATTEMPTS = 1_000_000
 MAX_NAME = 1_000
 """Characters of a name, a workflow id, a key: what runs carry in each step."""
+REFUSED_SUMMARY = "refused outcome of superstep "
+"""How the summary of the timer begins that a run waits for before a superstep runs again; its id follows."""
 MIRROR_RECORDS = frozenset({"mirror_behind", "mirror_caught_up"})
 """Event records of ours that tell of a mirror; `data` is its name, `error` why it does not take checkpoints."""
 

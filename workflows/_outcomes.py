@@ -23,7 +23,6 @@ MAX_REFUSED = 10
 _AT_ONCE = 3
 _LONGEST_PAUSE = 30.0
 _MAX_TEXT = 1_000
-_ENCRYPTED = b"binary/encrypted"
 
 
 class RefusedOutcomeError(Exception):
@@ -44,7 +43,6 @@ def read_result(given: Any, step: SuperstepInput) -> SuperstepResult:
 
     Raises:
         RefusedOutcomeError: When it is not taken.
-        Exception: When this worker lacks the key: the workflow task is tried again, until one takes it that has it.
     """
     if not isinstance(given, RawValue):
         raise RefusedOutcomeError("It was reported as done, without a result.")
@@ -52,9 +50,7 @@ def read_result(given: Any, step: SuperstepInput) -> SuperstepResult:
         result = workflow.payload_converter().from_payload(given.payload, SuperstepResult)
     except ValidationError as error:
         raise RefusedOutcomeError(f"Its result cannot be read: {error}", again=False) from error
-    except Exception as error:  # The bytes may be anybody's.
-        if _waits_for_key(error, given):
-            raise
+    except Exception as error:  # The bytes may be anybody's, and so may the key's name on them.
         raise RefusedOutcomeError(str(error)) from error
     if not isinstance(result, SuperstepResult):
         raise RefusedOutcomeError("Its result is none of a superstep.")
@@ -109,12 +105,6 @@ def note_refused(number: int, error: RefusedOutcomeError) -> float | None:
     if not again:
         return None
     return 0.0 if number <= _AT_ONCE else min(2.0 ** (number - _AT_ONCE - 1), _LONGEST_PAUSE)
-
-
-def _waits_for_key(error: Exception, given: RawValue) -> bool:
-    # A worker without any keys does not know the encoding, which is a KeyError.
-    unknown = isinstance(error, KeyError) and given.payload.metadata.get("encoding") == _ENCRYPTED
-    return unknown or bool(getattr(error, "waits_for_key", False))
 
 
 def _check_answers(answers: str | None, step: SuperstepInput) -> None:

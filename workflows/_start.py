@@ -48,6 +48,7 @@ MAX_OFFSET = 10**12
 """A thread that writes a thousand events a second gets there in thirty years."""
 MAX_OPTIONS_BYTES = 64 * 1024
 """Options travel with each run of a thread, beside what that run hands on."""
+_ENCRYPTED = b"binary/encrypted"
 _MAX_TEXT = 512
 _OF_MODE = {
     "message": {"message"},
@@ -99,7 +100,7 @@ def _read(start: RawValue) -> RunInput:
         wrong = places(error)
         raise _Refusal(wrong[0].partition(":")[0], "; ".join(wrong)) from error
     except Exception as error:  # What the bytes of a stranger raise is any type.
-        if workflow.info().continued_run_id is not None:
+        if workflow.info().continued_run_id is not None and _waits_for_key(error, start):
             raise
         text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise _Refusal("input", text) from error
@@ -108,6 +109,13 @@ def _read(start: RawValue) -> RunInput:
     for field, text in _mistakes(run_input):
         raise _Refusal(field, text)
     return run_input
+
+
+def _waits_for_key(error: Exception, start: RawValue) -> bool:
+    """Tell whether a worker with another key could open what this one cannot."""
+    # One without any keys does not know the encoding, which is a KeyError.
+    unknown = isinstance(error, KeyError) and start.payload.metadata.get("encoding") == _ENCRYPTED
+    return unknown or bool(getattr(error, "waits_for_key", False))
 
 
 def _mistakes(start: RunInput) -> Iterator[tuple[str, str]]:

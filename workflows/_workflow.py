@@ -35,6 +35,7 @@ with workflow.unsafe.imports_passed_through():
     from ._messages import (
         EVENTS_QUERY,
         PENDING_REQUESTS_QUERY,
+        REFUSED_SUMMARY,
         STATUS_QUERY,
         SUPERSTEP_ACTIVITY,
         WORKFLOW_TYPE,
@@ -362,7 +363,7 @@ class AgentFrameworkWorkflow:
                     raise
                 step.refused = step.superstep_id
                 if pause:
-                    await workflow.sleep(pause)
+                    await workflow.sleep(pause, summary=f"{REFUSED_SUMMARY}{step.refused}")
 
     async def _schedule(self, step: SuperstepInput) -> SuperstepResult:
         options = self._input.options
