@@ -16,10 +16,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from ..workflows._messages import WORKFLOW_TYPE, CheckpointRef
 from ._client import rpc_errors
 from ._errors import CheckpointNotFoundError, StaleCheckpointError, ThreadNotFoundError
-from ._follower import CloseState, read_close
+from ._follower import Closed, CloseState, read_close
 from ._history import last_commit
 
 MEMO_WORKFLOW_NAME = "agent_framework_workflow"
+MEMO_REVIVED = "agent_framework_revived"
+"""The first runs of those that the server had ended under a flood, which this one goes on from without a caller."""
 
 ThreadState: TypeAlias = Literal["new", "open"] | CloseState
 
@@ -86,7 +88,7 @@ async def read_tip(
 
 async def _is_same_run(client: Client, seen_run_id: str, latest: WorkflowExecutionDescription) -> bool:
     """Tell whether the latest run is the one that was seen, or what that continued as; mostly no round trip."""
-    first = latest.raw_description.workflow_execution_info.first_run_id
+    first = first_run_id(latest)
     if seen_run_id in (latest.run_id, first):
         return True
     try:
@@ -95,7 +97,16 @@ async def _is_same_run(client: Client, seen_run_id: str, latest: WorkflowExecuti
         if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
             raise
         return False
-    return bool(seen.raw_description.workflow_execution_info.first_run_id == first)
+    if first_run_id(seen) == first:
+        return True
+    memo = await latest.memo()
+    return first_run_id(seen) in memo.get(MEMO_REVIVED, ())
+
+
+def first_run_id(description: WorkflowExecutionDescription) -> str:
+    """Return the run that a run has continued from as new, in one step or more; its own id if it has not."""
+    found: str = description.raw_description.workflow_execution_info.first_run_id
+    return found
 
 
 async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> str:
@@ -131,29 +142,38 @@ async def _describe(client: Client, thread_id: str, workflow_name: str) -> Workf
 
 
 async def _closed_tip(client: Client, thread_id: str, run_id: str, history_length: int) -> ThreadTip:
-    events = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(
-        event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT
-    )
-    async for event in events:
-        closed = await read_close(client, event)
-        known = closed.result or closed.failure
-        if known is not None:
-            return ThreadTip(
-                closed.state,
-                run_id,
-                history_length,
-                checkpoint=known.checkpoint,
-                graph_hash=known.graph_hash,
-                next_offset=known.next_offset,
-                in_flight=closed.failure is not None and closed.failure.in_flight,
-            )
-        commit = await last_commit(client, thread_id, run_id)
+    closed = await closed_run(client, thread_id, run_id)
+    known = closed.result or closed.failure
+    if known is not None:
         return ThreadTip(
             closed.state,
             run_id,
             history_length,
-            checkpoint=commit.checkpoint,
-            graph_hash=commit.graph_hash,
-            next_offset=commit.next_offset,
+            checkpoint=known.checkpoint,
+            graph_hash=known.graph_hash,
+            next_offset=known.next_offset,
+            in_flight=closed.failure is not None and closed.failure.in_flight,
         )
+    commit = await last_commit(client, thread_id, run_id)
+    return ThreadTip(
+        closed.state,
+        run_id,
+        history_length,
+        checkpoint=commit.checkpoint,
+        graph_hash=commit.graph_hash,
+        next_offset=commit.next_offset,
+    )
+
+
+async def closed_run(client: Client, thread_id: str, run_id: str) -> Closed:
+    """Return how a run has ended, which is over; one round trip.
+
+    Raises:
+        CheckpointNotFoundError: When its history is not there (any more).
+    """
+    events = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(
+        event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT
+    )
+    async for event in events:
+        return await read_close(client, event)
     raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history (any more).")
