@@ -7,6 +7,7 @@ the same two seconds.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
@@ -20,20 +21,32 @@ from ..workflows._arrivals import PACKED_SIGNAL, pack
 from ..workflows._messages import WORKFLOW_TYPE
 from ..workflows._unreadable import unreadable
 
+FLOOD_SIGNALS = 20
+"""More signals in one workflow task are many."""
 
+
+def _ignore() -> None:
+    """Do nothing about a flood."""
+
+
+@dataclasses.dataclass(frozen=True)
 class PackingSandboxedRunner(SandboxedWorkflowRunner):
     """The SDK's sandbox, whose instances of our workflow are `PackingInstance`s."""
 
+    flooded: Callable[[], None] = _ignore
+    """Told when a workflow task brings many signals."""
+
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """See base class."""
-        return _packing(super().create_instance(det), det)
+        return _packing(super().create_instance(det), det, self.flooded)
 
 
 class PackingRunner(WorkflowRunner):
     """The same around any other runner."""
 
-    def __init__(self, runner: WorkflowRunner) -> None:
+    def __init__(self, runner: WorkflowRunner, flooded: Callable[[], None]) -> None:
         self._runner = runner
+        self._flooded = flooded
 
     def prepare_workflow(self, defn: Any) -> None:
         """See base class."""
@@ -41,7 +54,7 @@ class PackingRunner(WorkflowRunner):
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """See base class."""
-        return _packing(self._runner.create_instance(det), det)
+        return _packing(self._runner.create_instance(det), det, self._flooded)
 
     def set_worker_level_failure_exception_types(self, types: Any) -> None:
         """See base class."""
@@ -53,15 +66,18 @@ class PackingInstance(WorkflowInstance):
 
     Args:
         instance: The SDK's.
+        flooded: See `PackingSandboxedRunner`.
     """
 
-    def __init__(self, instance: WorkflowInstance) -> None:
+    def __init__(self, instance: WorkflowInstance, flooded: Callable[[], None]) -> None:
         self._instance = instance
+        self._flooded = flooded
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         """See base class."""
         _check_start(act)
-        _pack_signals(act)
+        if _pack_signals(act) > FLOOD_SIGNALS:
+            self._flooded()
         return self._instance.activate(act)
 
     def get_serialization_context(self, command_info: Any) -> SerializationContext | None:
@@ -81,18 +97,25 @@ class PackingInstance(WorkflowInstance):
         return self._instance.get_thread_id()
 
 
-def packing(runner: WorkflowRunner) -> WorkflowRunner:
-    """Return a runner that packs; what it runs other workflows by stays."""
+def packing(runner: WorkflowRunner, flooded: Callable[[], None] = _ignore) -> WorkflowRunner:
+    """Return a runner that packs; what it runs other workflows by stays.
+
+    Args:
+        runner: What the worker was given.
+        flooded: See `PackingSandboxedRunner`.
+    """
     if isinstance(runner, PackingSandboxedRunner | PackingRunner):
         return runner
     if type(runner) is SandboxedWorkflowRunner:
         values = {field.name: getattr(runner, field.name) for field in dataclasses.fields(runner) if field.init}
-        return PackingSandboxedRunner(**values)
-    return PackingRunner(runner)
+        return PackingSandboxedRunner(**values, flooded=flooded)
+    return PackingRunner(runner, flooded)
 
 
-def _packing(instance: WorkflowInstance, details: WorkflowInstanceDetails) -> WorkflowInstance:
-    return PackingInstance(instance) if details.defn.name == WORKFLOW_TYPE else instance
+def _packing(
+    instance: WorkflowInstance, details: WorkflowInstanceDetails, flooded: Callable[[], None]
+) -> WorkflowInstance:
+    return PackingInstance(instance, flooded) if details.defn.name == WORKFLOW_TYPE else instance
 
 
 def _check_start(act: WorkflowActivation) -> None:
@@ -106,14 +129,18 @@ def _check_start(act: WorkflowActivation) -> None:
                 arguments.append(unreadable(reason, lasting=True))
 
 
-def _pack_signals(act: WorkflowActivation) -> None:
-    """Put signals that come one after the other together: always, so that nobody can send what is put together."""
-    end = len(act.jobs)
+def _pack_signals(act: WorkflowActivation) -> int:
+    """Put signals that come one after the other together; returns how many there are.
+
+    Always, so that nobody can send what is put together.
+    """
+    count, end = 0, len(act.jobs)
     while end:
         begin = end - 1
         if act.jobs[begin].HasField("signal_workflow"):
             while begin and act.jobs[begin - 1].HasField("signal_workflow"):
                 begin -= 1
+            count += end - begin
             signals = [job.signal_workflow for job in act.jobs[begin:end]]
             packed = pack([(signal.signal_name, signal.input) for signal in signals])
             # Into the first of them, as what is large should not be copied twice.
@@ -124,3 +151,4 @@ def _pack_signals(act: WorkflowActivation) -> None:
             del first.input[:own]
             del act.jobs[begin + 1 : end]
         end = begin
+    return count

@@ -19,6 +19,7 @@ from ..activities._cache import DEFAULT_BYTES, CheckpointCache
 from ..activities._containment import tasks_contained
 from ..activities._live import LiveRuns
 from ..activities._mirrors import Mirrors
+from ..activities._revival import Revival
 from ..activities._superstep import SuperstepActivity
 from ..workflows._messages import SUPERSTEP_ACTIVITY
 from ..workflows._workflow import AgentFrameworkWorkflow
@@ -90,6 +91,8 @@ class AgentFrameworkPlugin(SimplePlugin):
         self._deployment: tuple[Client, WorkerDeploymentVersion] | None = None
         self._live = LiveRuns(cache_bytes // 2)
         self._mirrors = Mirrors(mirrors or {})
+        self._revival = Revival(self.hosted)
+        self._client: tuple[Client, str] | None = None
         superstep = SuperstepActivity(
             self.hosted,
             CheckpointCache(cache_bytes // 2),
@@ -102,7 +105,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             data_converter=with_frames,
             activities=[superstep.superstep] if self._entries else None,
             workflows=[AgentFrameworkWorkflow],
-            workflow_runner=_with_passthrough,
+            workflow_runner=self._runner,
         )
         self._superstep = superstep
 
@@ -139,6 +142,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         if config.get("max_heartbeat_throttle_interval") == _SDK_HEARTBEAT_THROTTLE:
             config["max_heartbeat_throttle_interval"] = _HEARTBEAT_THROTTLE
         config["client"] = reading_client(framed_client(config["client"]))
+        self._client = (config["client"], config["task_queue"]) if self._entries else None
         self._deployment = None
         deployment = config.get("deployment_config")
         if self._entries and deployment is not None and deployment.use_worker_versioning:
@@ -168,20 +172,30 @@ class AgentFrameworkPlugin(SimplePlugin):
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        publishing = None
+        beside: list[asyncio.Task[None]] = []
         if self._deployment is not None:
             client, version = self._deployment
             graphs = {name: hosted.graph_hash for name, hosted in self.hosted.items()}
-            publishing = asyncio.create_task(publish_graphs(client, version, graphs))
+            beside.append(asyncio.create_task(publish_graphs(client, version, graphs)))
+        if self._client is not None:
+            beside.append(asyncio.create_task(self._revival.run(*self._client)))
         try:
             with tasks_contained():
                 yield
         finally:
-            if publishing is not None:
-                publishing.cancel()
-                await asyncio.gather(publishing, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await self._live.close()
             await self._mirrors.close()
+
+    def _runner(self, runner: WorkflowRunner | None) -> WorkflowRunner:
+        if runner is None:
+            runner = SandboxedWorkflowRunner()
+        if isinstance(runner, SandboxedWorkflowRunner):
+            restrictions = runner.restrictions.with_passthrough_modules(*_PASSED_THROUGH)
+            runner = dataclasses.replace(runner, restrictions=restrictions)
+        return packing(runner, self._revival.notice)
 
 
 async def _start_and_stop(worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:
@@ -192,12 +206,3 @@ async def _start_and_stop(worker: Worker, next: Callable[[Worker], Awaitable[Non
             await next(worker)
     finally:
         stopping.cancel()
-
-
-def _with_passthrough(runner: WorkflowRunner | None) -> WorkflowRunner:
-    if runner is None:
-        runner = SandboxedWorkflowRunner()
-    if isinstance(runner, SandboxedWorkflowRunner):
-        restrictions = runner.restrictions.with_passthrough_modules(*_PASSED_THROUGH)
-        runner = dataclasses.replace(runner, restrictions=restrictions)
-    return packing(runner)

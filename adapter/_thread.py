@@ -21,6 +21,8 @@ from ._follower import Closed, CloseState, read_close
 from ._history import has_begun, last_commit, start_input, warn_refused
 
 MEMO_WORKFLOW_NAME = "agent_framework_workflow"
+MEMO_REVIVED = "agent_framework_revived"
+"""The first runs of those that the server had ended under a flood, which this one goes on from without a caller."""
 
 ThreadState: TypeAlias = Literal["new", "open"] | CloseState
 
@@ -90,7 +92,7 @@ async def read_tip(
 
 async def _is_same_run(client: Client, seen_run_id: str, latest: WorkflowExecutionDescription) -> bool:
     """Tell whether the latest run is the one that was seen, or what that continued as; mostly no round trip."""
-    first = latest.raw_description.workflow_execution_info.first_run_id
+    first = first_run_id(latest)
     if seen_run_id in (latest.run_id, first):
         return True
     try:
@@ -99,7 +101,16 @@ async def _is_same_run(client: Client, seen_run_id: str, latest: WorkflowExecuti
         if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
             raise
         return False
-    return bool(seen.raw_description.workflow_execution_info.first_run_id == first)
+    if first_run_id(seen) == first:
+        return True
+    memo = await latest.memo()
+    return first_run_id(seen) in memo.get(MEMO_REVIVED, ())
+
+
+def first_run_id(description: WorkflowExecutionDescription) -> str:
+    """Return the run that a run has continued from as new, in one step or more; its own id if it has not."""
+    found: str = description.raw_description.workflow_execution_info.first_run_id
+    return found
 
 
 async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> str:
@@ -129,7 +140,7 @@ async def _latest(
     while True:
         closed = None
         if description.status != WorkflowExecutionStatus.RUNNING and description.workflow_type == WORKFLOW_TYPE:
-            closed = await _read_end(client, thread_id, description.run_id)
+            closed = await closed_run(client, thread_id, description.run_id)
             if await _is_foreign(client, thread_id, description.run_id, closed):
                 passed.add(description.run_id)
                 earlier = await _earlier(client, thread_id, passed)
@@ -181,7 +192,12 @@ async def _describe(client: Client, thread_id: str, run_id: str | None) -> Workf
         return None
 
 
-async def _read_end(client: Client, thread_id: str, run_id: str) -> Closed:
+async def closed_run(client: Client, thread_id: str, run_id: str) -> Closed:
+    """Return how a run has ended, which is over; one round trip.
+
+    Raises:
+        CheckpointNotFoundError: When its history is not there (any more).
+    """
     events = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(
         event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT
     )
