@@ -24,7 +24,6 @@ from agent_framework_temporal import AgentFrameworkPlugin
 from agent_framework_temporal.adapter._connection import ConnectionSettings, connect
 from agent_framework_temporal.adapter._exit_codes import exit_code_of
 from agent_framework_temporal.adapter._health import Health
-from agent_framework_temporal.adapter._process_exit import exit_process
 from agent_framework_temporal.adapter._references import load_workflow
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
@@ -42,7 +41,7 @@ exit codes:
 
 def command() -> NoReturn:
     """Run the worker and exit; the console script `agent-framework-temporal-worker`."""
-    exit_process(main())
+    sys.exit(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

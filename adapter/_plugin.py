@@ -26,6 +26,7 @@ from ._deployment import publish_graphs
 from ._errors import HostingError
 from ._hosting import HostedWorkflow, WorkflowEntry, host_all, is_workflow
 from ._mirror import MirrorEntry
+from ._process_exit import settle_at_exit
 
 _PASSED_THROUGH = ("pydantic", "pydantic_core", "jsonschema_rs", "agent_framework_temporal")
 """Modules the sandbox takes from outside: pydantic and jsonschema_rs for speed, ours because the wire models must be
@@ -76,6 +77,7 @@ class AgentFrameworkPlugin(SimplePlugin):
     ) -> None:
         if is_workflow(workflows) or callable(workflows):
             raise HostingError("`workflows` takes a list: `AgentFrameworkPlugin(workflows=[build])`.")
+        settle_at_exit()
         self._entries = list(workflows)
         for entry in self._entries:
             if not is_workflow(entry) and not callable(entry):
