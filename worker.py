@@ -26,7 +26,6 @@ from agent_framework_temporal.adapter._exit_codes import exit_code_of
 from agent_framework_temporal.adapter._health import Health
 from agent_framework_temporal.adapter._logging import log_to_terminal
 from agent_framework_temporal.adapter._parser import CommandParser
-from agent_framework_temporal.adapter._process_exit import exit_process
 from agent_framework_temporal.adapter._references import load_workflow
 from agent_framework_temporal.workflows._display import terminal_line, terminal_text
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
@@ -45,7 +44,7 @@ exit codes:
 
 def command() -> NoReturn:
     """Run the worker and exit; the console script `agent-framework-temporal-worker`."""
-    exit_process(main())
+    sys.exit(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from ._converter import FramedPayloadConverter, with_frames
 from ._errors import DurableWorkflowError, PayloadError, ServerUnreachableError
+from ._process_exit import settle_at_exit
 
 _POLL_LASTS = timedelta(seconds=70)
 """A worker's poll waits a minute on the server, so one that is alive was seen in this time."""
@@ -28,6 +29,7 @@ def framed_client(client: Client) -> Client:
     Raises:
         HostingError: When the client has another payload converter.
     """
+    settle_at_exit()
     if issubclass(client.data_converter.payload_converter_class, FramedPayloadConverter):
         return client
     config = client.config(active_config=True)

@@ -20,7 +20,6 @@ from temporalio.api.common.v1 import Payloads
 from temporalio.converter import PayloadCodec
 
 from ._parser import CommandParser
-from ._process_exit import exit_process
 from ._sealing import KEYS_VARIABLE, SealingCodec, parse_keys
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def _is_authorized(request: Request, token: str) -> bool:
 
 def command() -> NoReturn:
     """Run a codec server and exit; the console script `agent-framework-temporal-codec-server`."""
-    exit_process(main())
+    sys.exit(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

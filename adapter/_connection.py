@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 
 from ._errors import ServerUnreachableError
 from ._exit_codes import UsageError
+from ._process_exit import settle_at_exit
 from ._sealing import KEYS_VARIABLE, parse_keys, sealed
 
 _CONNECT_SECONDS = 20
@@ -68,6 +69,7 @@ async def connect(settings: ConnectionSettings, plugins: Sequence[Plugin] = ()) 
         "namespace": namespace,
         "plugins": list(plugins),
     }
+    settle_at_exit()
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             client = await Client.connect(**options)

@@ -27,7 +27,7 @@ from temporalio.service import RPCError
 from ..workflows._display import terminal_line, terminal_text
 from ._errors import ServerUnreachableError
 from ._parser import CommandParser
-from ._process_exit import exit_process
+from ._process_exit import settle_at_exit
 
 if sys.platform != "win32":
     import fcntl
@@ -189,6 +189,7 @@ class _ServerProcess:
 
 async def _until_ready(process: _ServerProcess, address: str, namespace: str) -> None:
     """Wait until the server serves the namespace: when its port opens, it does not yet."""
+    settle_at_exit()
     why = ""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_START_SECONDS):
@@ -272,7 +273,7 @@ def _free_port(wanted: int | None) -> int:
 
 def command() -> NoReturn:
     """Run a dev server and exit; the console script `agent-framework-temporal-dev-server`."""
-    exit_process(main())
+    sys.exit(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

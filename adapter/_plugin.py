@@ -30,6 +30,7 @@ from ._errors import HostingError
 from ._hosting import Buildable, HostedWorkflow, WorkflowEntry, check_names, host_all, host_now, is_workflow
 from ._mirror import MirrorEntry
 from ._packing import packing
+from ._process_exit import settle_at_exit
 from ._reading import reading, reading_client
 
 _PASSED_THROUGH = ("pydantic", "pydantic_core", "jsonschema_rs", "agent_framework_temporal")
@@ -85,6 +86,7 @@ class AgentFrameworkPlugin(SimplePlugin):
     ) -> None:
         if is_workflow(workflows) or callable(workflows):
             raise HostingError("`workflows` takes a list: `AgentFrameworkPlugin(workflows=[build])`.")
+        settle_at_exit()
         self._entries = [host_now(entry) or entry for entry in workflows]
         check_names(entry.hosted.name for entry in self._entries if isinstance(entry, Buildable))
         self.hosted: dict[str, HostedWorkflow] = {}

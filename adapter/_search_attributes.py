@@ -25,7 +25,7 @@ from ._errors import DurableWorkflowError, SearchAttributesError
 from ._exit_codes import UsageError
 from ._logging import data_logger
 from ._parser import CommandParser
-from ._process_exit import exit_process
+from ._process_exit import settle_at_exit
 
 _LOGGER = data_logger("agent_framework_temporal")
 _TYPES = {
@@ -43,6 +43,7 @@ async def missing_search_attributes(client: Client) -> list[str]:
         SearchAttributesError: When one is registered with another type.
         DurableWorkflowError: When the server does not let itself be asked.
     """
+    settle_at_exit()
     with rpc_errors(client, "list the search attributes"):
         response = await client.operator_service.list_search_attributes(
             ListSearchAttributesRequest(namespace=client.namespace)
@@ -167,4 +168,4 @@ async def _register(settings: ConnectionSettings) -> list[str]:
 
 
 if __name__ == "__main__":
-    exit_process(main())
+    sys.exit(main())

@@ -15,7 +15,6 @@ from agent_framework import FileCheckpointStorage
 from agent_framework_temporal import AgentFrameworkPlugin
 from agent_framework_temporal.activities._cache import DEFAULT_BYTES
 from agent_framework_temporal.adapter import _frames
-from agent_framework_temporal.adapter._process_exit import exit_process
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.contrib.workflow_streams import WorkflowStreamClient
@@ -101,4 +100,3 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
-    exit_process(0)

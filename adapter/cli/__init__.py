@@ -6,7 +6,6 @@ import sys
 from typing import NoReturn
 
 from .._exit_codes import BAD_USAGE
-from .._process_exit import exit_process
 
 _EXTRA = frozenset({"typer", "rich", "watchfiles"})
 
@@ -22,5 +21,5 @@ def command() -> NoReturn:
             f"agent-framework-temporal: there is no module {error.name!r}. Install the command line with "
             "`pip install 'agent-framework-temporal[cli]'`.\n"
         )
-        exit_process(BAD_USAGE)
-    exit_process(main())
+        sys.exit(BAD_USAGE)
+    sys.exit(main())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import sys
+import time
 
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
@@ -30,4 +32,6 @@ async def main(thread_id: str, request_id: str) -> None:
 
 
 if __name__ == "__main__":
+    # The SDK's threads abort an interpreter that ends under them (temporalio/sdk-python issue 300).
+    atexit.register(time.sleep, 0.2)
     asyncio.run(main(*sys.argv[1:3]))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import shlex
 import signal
 import sys
@@ -347,7 +346,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    # Threads of the Temporal client outlive the event loop, and can abort an interpreter that is being taken down.
-    os._exit(code)
+    sys.exit(main())

@@ -27,7 +27,6 @@ from tests.support import unique, worker
 _OTHER_PROCESS = """
 import asyncio, sys
 from agent_framework_temporal import Checkpoint, DurableWorkflow
-from agent_framework_temporal.adapter._process_exit import exit_process
 from temporalio.client import Client
 from tests.flows import echo
 
@@ -40,7 +39,6 @@ async def main() -> None:
     print(checkpoint.to_json())
 
 asyncio.run(main())
-exit_process(0)
 """
 
 

@@ -19,7 +19,6 @@ from tests.support import unique, worker
 _READER = """
 import asyncio, os, sys
 from agent_framework_temporal import Checkpoint, DurableWorkflow, position_of
-from agent_framework_temporal.adapter._process_exit import exit_process
 from temporalio.client import Client
 from tests.flows import talk
 
@@ -31,7 +30,6 @@ async def main() -> None:
         print(position_of(event).offset, event.type, event.data if event.type == "output" else "-", flush=True)
 
 asyncio.run(main())
-exit_process(0)
 """
 _WORDS = " ".join(f"w{number}" for number in range(6))
 

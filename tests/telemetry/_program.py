@@ -7,7 +7,6 @@ import json
 import sys
 
 from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflow
-from agent_framework_temporal.adapter._process_exit import exit_process
 from opentelemetry import trace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.client import Client
@@ -43,4 +42,3 @@ async def main(address: str, *, cached: bool) -> None:
 
 if __name__ == "__main__":
     asyncio.run(main(sys.argv[1], cached=sys.argv[2] == "cached"))
-    exit_process(0)

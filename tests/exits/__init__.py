@@ -1,0 +1,1 @@
+"""Processes that end right after they have used a client."""
