@@ -279,7 +279,7 @@ def parts_of(error: BaseException) -> tuple[list[Any] | None, dict[str, Any] | N
     arguments are left out where it would not.
     """
     args, data = args_of(error), data_of(error)
-    if isinstance(error, Exception):
+    if isinstance(error, Exception) and not isinstance(error, StandIn):  # That bears the name of another class.
         cls = type(error)
         copy = _quietly(lambda: _rebuilt(cls, args, text_of(error), data or {}, None), None)
         if copy is not None and _quietly(lambda: str(copy), None) == text_of(error):
