@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
@@ -76,6 +76,10 @@ class Commit:
     next_offset: int
 
 
+class InvalidStartError(CheckpointCorruptedError):
+    """A run was started with what cannot be used, by somebody who did not use this package."""
+
+
 async def decode(client: Client, payload: Payload, model: type[BaseModel]) -> Any:
     """Decode one payload with the client's converter, codec and external storage."""
     (value,) = await client.data_converter.decode([payload], [model])
@@ -112,6 +116,8 @@ async def runs_after(client: Client, thread_id: str, run_id: str, after: int) ->
     while True:
         try:
             run_input = await start_input(client, thread_id, runs[-1])
+        except InvalidStartError:
+            return runs[::-1]  # Nothing is before it that it goes on from.
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
@@ -319,5 +325,8 @@ async def _decode_stored(client: Client, event: HistoryEvent, payload: Payload, 
 
 async def _run_input(client: Client, event: HistoryEvent) -> RunInput:
     payloads = event.workflow_execution_started_event_attributes.input.payloads
-    run_input: RunInput = await decode(client, payloads[0], RunInput)
+    try:
+        run_input: RunInput = await decode(client, payloads[0], RunInput)
+    except (ValidationError, IndexError) as error:
+        raise InvalidStartError("The run was started with what cannot be used, so it has never begun.") from error
     return run_input

@@ -23,11 +23,13 @@ MAX_OPTIONS_BYTES = 64 * 1024
 _NEEDS_BASE = ("responses", "cancel", "resume", "continue")
 
 
-def read_start(argument: RawValue) -> RunInput:
+def read_start(argument: RawValue) -> tuple[RunInput, ApplicationError | None]:
     """Decode and check what a run is started with.
 
+    Returns:
+        What it is and, where it cannot be used, what ends the run.
+
     Raises:
-        ApplicationError: When it cannot be used. It ends the run.
         RuntimeError: When this worker cannot read it, or another has used it before: a worker of another version, with
             another key, or once the storage is back, may. The workflow task is tried again.
     """
@@ -35,17 +37,15 @@ def read_start(argument: RawValue) -> RunInput:
     if reason is not None:
         if argument.payload.metadata[UNREADABLE] != LASTING:
             raise RuntimeError(f"What the run is started with cannot be read: {reason}")
-        raise _refusal(reason)
+        return _refused(reason)
     try:
         (run_input,) = workflow.payload_converter().from_payloads([argument.payload], [RunInput])
     except ValidationError as error:
-        raise _refusal("; ".join(places(error))) from None
+        return _refused("; ".join(places(error)))
     if not isinstance(run_input, RunInput):  # Of an encoding for which types mean nothing.
-        raise _refusal("it is no JSON")
+        return _refused("it is no JSON")
     wrong = _what_is_wrong(run_input)
-    if wrong is not None:
-        raise _refusal(wrong)
-    return run_input
+    return (run_input, None) if wrong is None else _refused(wrong)
 
 
 def _what_is_wrong(run_input: RunInput) -> str | None:
@@ -64,9 +64,10 @@ def _what_is_wrong(run_input: RunInput) -> str | None:
     return None
 
 
-def _refusal(reason: str) -> Exception:
+def _refused(reason: str) -> tuple[RunInput, ApplicationError]:
     message = f"The run cannot start: {reason}. Start runs with `DurableWorkflow`, which checks what it sends."
     if workflow.unsafe.is_replaying() or workflow.info().continued_run_id is not None:
-        return RuntimeError(message)  # A worker of another version has used it.
+        raise RuntimeError(message)  # A worker of another version has used it.
     failure = RunFailure(error_type="ValueError", error_args=[message], message=message)
-    return ApplicationError(message, failure, type=INVALID_START, non_retryable=True)
+    nothing = RunInput(workflow_name="", mode="message")  # Signals that came with the start are taken all the same.
+    return nothing, ApplicationError(message, failure, type=INVALID_START, non_retryable=True)

@@ -65,7 +65,7 @@ class AgentFrameworkWorkflow:
 
     @workflow.init
     def __init__(self, argument: RawValue) -> None:
-        run_input = read_start(argument)
+        run_input, self._refusal = read_start(argument)
         self._input = run_input
         continued = run_input.continued
         self._log = EventLog(continued.events[0].offset if continued and continued.events else run_input.next_offset)
@@ -92,9 +92,11 @@ class AgentFrameworkWorkflow:
             argument: A `RunInput`, which is decoded when the workflow is made.
 
         Raises:
-            ApplicationError: When a superstep failed for good; its detail is a `RunFailure`.
+            ApplicationError: When a superstep failed for good, or the argument is invalid; with a `RunFailure`.
         """
         del argument
+        if self._refusal is not None:
+            raise self._refusal
         step = await self._first_step(self._input)
         while True:
             result = await self._superstep(step)
