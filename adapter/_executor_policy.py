@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ..workflows._messages import ExecutorRule
+from ..workflows._messages import MAX_ATTEMPTS, MAX_SECONDS, ExecutorRule
 from ._hosting import HostedWorkflow
+
+
+def check_duration(name: str, value: timedelta | None) -> None:
+    """Refuse a duration that no run takes.
+
+    Raises:
+        ValueError: Saying what it may be.
+    """
+    if value is None:
+        return
+    if value <= timedelta(0):
+        raise ValueError(f"`{name}` must be longer than 0, got {value!r}.")
+    if value > timedelta(seconds=MAX_SECONDS):
+        raise ValueError(f"`{name}` must not be longer than ten years, got {value!r}.")
+
+
+def check_retries(attempts: int | None, backoff: float | None) -> None:
+    """Refuse a number of attempts, or a factor between them, that no run takes.
+
+    Raises:
+        ValueError: Saying what it may be.
+    """
+    if attempts is not None and not 1 <= attempts <= MAX_ATTEMPTS:
+        raise ValueError(f"`max_attempts` must be 1 or more, and {MAX_ATTEMPTS:,} at most, got {attempts!r}.")
+    if backoff is not None and not 1 <= backoff <= MAX_ATTEMPTS:  # Not a number fails both comparisons.
+        raise ValueError(f"`retry_backoff` must be 1 or more, and {MAX_ATTEMPTS:,} at most, got {backoff!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +66,11 @@ class ExecutorPolicy:
 
     def __post_init__(self) -> None:
         for name in ("timeout", "retry_initial_interval", "retry_maximum_interval"):
-            value = getattr(self, name)
-            if value is not None and value <= timedelta(0):
-                raise ValueError(f"`{name}` must be longer than 0, got {value!r}.")
+            check_duration(name, getattr(self, name))
+        check_duration("heartbeat_timeout", self.heartbeat_timeout)
         if self.heartbeat_timeout is not None and self.heartbeat_timeout < timedelta(seconds=1):
             raise ValueError(f"`heartbeat_timeout` must be at least 1 second, got {self.heartbeat_timeout!r}.")
-        if self.max_attempts is not None and self.max_attempts < 1:
-            raise ValueError(f"`max_attempts` must be 1 or more, got {self.max_attempts!r}.")
-        if self.retry_backoff is not None and not 1 <= self.retry_backoff < math.inf:
-            raise ValueError(f"`retry_backoff` must be 1 or more, got {self.retry_backoff!r}.")
+        check_retries(self.max_attempts, self.retry_backoff)
 
     def to_wire(self) -> ExecutorRule:
         """Return the policy as the workflow takes it."""

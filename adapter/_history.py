@@ -136,6 +136,10 @@ class UnreadableError(CheckpointCorruptedError):
     waits_for_key = False
 
 
+class InvalidStartError(CheckpointCorruptedError):
+    """A run was started with what cannot be used, by somebody who did not use this package."""
+
+
 async def decode(
     client: Client, payload: Payload, model: type[BaseModel], place: SerializationContext | None = None
 ) -> Any:
@@ -229,6 +233,8 @@ async def runs_after(client: Client, thread_id: str, run_id: str, after: int) ->
     while True:
         try:
             run_input = await start_input(client, thread_id, runs[-1])
+        except InvalidStartError:
+            return runs[::-1]  # Nothing is before it that it goes on from.
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
@@ -542,7 +548,8 @@ async def _decode_stored(
 
 async def _run_input(client: Client, event: HistoryEvent, thread_id: str) -> RunInput:
     payloads = event.workflow_execution_started_event_attributes.input.payloads
-    if not payloads:
-        raise CheckpointCorruptedError(f"A run of thread {thread_id!r} was started with no input.")
-    run_input: RunInput = await decode(client, payloads[0], RunInput, of_thread(client, thread_id))
+    try:
+        run_input: RunInput = await decode(client, payloads[0], RunInput, of_thread(client, thread_id))
+    except (UnreadableError, IndexError) as error:
+        raise InvalidStartError("The run was started with what cannot be used, so it has never begun.") from error
     return run_input

@@ -8,11 +8,9 @@ from temporalio.client import Client
 
 from ..workflows._answers import MAX_QUEUED_BYTES
 from ..workflows._messages import RespondSignal, RunInput, json_bytes
+from ..workflows._start import MAX_OPTIONS_BYTES
 from ._converter import MAX_PAYLOAD_BYTES, encoded_payload, stores_outside
 from ._errors import PayloadError
-
-MAX_OPTIONS_BYTES = 64 * 1024
-"""Options travel with each run of a thread, beside what that run hands on."""
 
 
 async def check_input(client: Client, run_input: RunInput) -> None:

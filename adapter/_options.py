@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
 from ..workflows._messages import RunOptions
-from ._executor_policy import ExecutorPolicy, executor_rules
+from ._executor_policy import ExecutorPolicy, check_duration, check_retries, executor_rules
 from ._request_rules import RequestPolicy, rules_of
 
 
@@ -72,7 +71,7 @@ class DurableOptions:
             one at its end. Left out, they are shown where they are registered: one round trip for a facade's first run.
 
     Raises:
-        ValueError: For a value that cannot work, when the options are built.
+        ValueError: For a value that cannot work, when the options are built. Durations are at most ten years.
     """
 
     superstep_timeout: timedelta = timedelta(hours=24)
@@ -100,8 +99,7 @@ class DurableOptions:
             "worker_timeout",
             "server_timeout",
         ):
-            if getattr(self, name) <= timedelta(0):
-                raise ValueError(f"`{name}` must be longer than 0, got {getattr(self, name)!r}.")
+            check_duration(name, getattr(self, name))
         if self.heartbeat_timeout < timedelta(seconds=1):
             raise ValueError(
                 f"`heartbeat_timeout` must be at least 1 second, got {self.heartbeat_timeout!r}: a busy worker needs "
@@ -113,10 +111,7 @@ class DurableOptions:
             raise ValueError(f"`history_bytes_per_run` must be 1 or more, got {self.history_bytes_per_run!r}.")
         if self.supersteps_per_run is not None and self.supersteps_per_run < 1:
             raise ValueError(f"`supersteps_per_run` must be 1 or more, got {self.supersteps_per_run!r}.")
-        if self.max_attempts < 1:
-            raise ValueError(f"`max_attempts` must be 1 or more, got {self.max_attempts!r}.")
-        if not 1 <= self.retry_backoff < math.inf:  # Not a number fails both comparisons.
-            raise ValueError(f"`retry_backoff` must be 1 or more, got {self.retry_backoff!r}.")
+        check_retries(self.max_attempts, self.retry_backoff)
         if self.retry_maximum_interval < self.retry_initial_interval:
             raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")
         rules_of(self.requests)

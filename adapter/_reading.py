@@ -96,16 +96,22 @@ class _TaskDataConverter(DataConverter):
             if STORED not in payload.metadata or UNREADABLE in payload.metadata:
                 found.append(payload)
                 continue
-            if self._until is None:
-                object.__setattr__(self, "_until", time.monotonic() + RETRIEVING_SECONDS)
             try:
-                async with asyncio.timeout(max((self._until or 0) - time.monotonic(), 0)):
+                async with asyncio.timeout(self._seconds_left()):
                     (retrieved,) = await super()._external_retrieve_payload_sequence([payload])
             except Exception as error:  # So is the storage driver.
                 found.append(self._unreadable("its reference to external storage", error, stored=True))
             else:
                 found.append(_marked(_without_marks(retrieved)))
         return found
+
+    def _seconds_left(self) -> float:
+        if self._until is None:
+            object.__setattr__(self, "_until", time.monotonic() + RETRIEVING_SECONDS)
+        left = (self._until or 0.0) - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("too much is to be read from external storage at once")
+        return left
 
     async def _decode_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:
         if self.payload_codec is None or any(UNREADABLE in payload.metadata for payload in payloads):

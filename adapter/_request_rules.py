@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from ..workflows._messages import RequestRule, Value
+from ._executor_policy import check_duration
 from ._values import to_json_value, wire_type
 
 _NO_DEFAULT = object()
@@ -40,9 +41,7 @@ class RequestPolicy:
 
     def __post_init__(self) -> None:
         for name in ("remind_after", "deadline"):
-            value = getattr(self, name)
-            if value is not None and value <= timedelta(0):
-                raise ValueError(f"`{name}` must be longer than 0, got {value!r}.")
+            check_duration(name, getattr(self, name))
         if self.remind_after is not None and self.deadline is not None and self.remind_after >= self.deadline:
             raise ValueError("`remind_after` must be shorter than `deadline`, or nobody is reminded.")
         if self.on_deadline not in ("fail", "cancel", "default"):

@@ -15,7 +15,9 @@ from temporalio.client import (
     SchedulePolicy,
     ScheduleSpec,
 )
+from temporalio.common import TypedSearchAttributes
 
+from ..workflows._attributes import first_attributes
 from ..workflows._display import markdown_summary
 from ..workflows._messages import WORKFLOW_TYPE, RunInput
 from ._client import rpc_errors
@@ -59,6 +61,10 @@ async def create_schedule(
         memo={MEMO_WORKFLOW_NAME: name},
         static_summary=markdown_summary(run_input.workflow_name),
         static_details=details,
+        # Which thread is known when it begins only, so that is what its runs are found by.
+        typed_search_attributes=first_attributes(run_input.workflow_name, schedule_id)
+        if run_input.options.search_attributes
+        else TypedSearchAttributes.empty,
     )
     schedule = Schedule(
         action=action,

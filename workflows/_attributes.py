@@ -29,13 +29,17 @@ def first_attributes(workflow_name: str, thread_id: str) -> TypedSearchAttribute
 class Attributes:
     """Upserts state and number of pending requests when they change: one history event each time.
 
+    Only a run that was started with them does: so the server knows them. It would refuse to set one that is not
+    registered, and the run would be stuck.
+
     Args:
-        enabled: Whether the namespace knows the attributes.
+        enabled: Whether they are wanted.
         fresh: Whether they are what a run starts with, and not what the run before has left.
     """
 
     def __init__(self, *, enabled: bool, fresh: bool) -> None:
-        self._enabled = enabled
+        known = workflow.info().typed_search_attributes if enabled else ()
+        self._enabled = enabled and all(key in known for key in (STATE, PENDING_REQUESTS))
         self._last: tuple[RunState, int] | None = ("running", 0) if fresh else None
 
     def show(self, state: RunState, pending: int) -> None:

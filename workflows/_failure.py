@@ -16,7 +16,7 @@ MAX_WORKER_LOSSES = 100
 
 
 _OUR_ERRORS = "agent_framework_temporal.adapter._errors"
-_START_REFUSED = "StartRefusedError"
+START_REFUSED = "StartRefusedError"
 _DEFAULTS = RunOptions()
 _WAITS = ("retry_initial_interval", "retry_backoff", "retry_maximum_interval")
 
@@ -112,12 +112,12 @@ def expiry_of(message: str) -> SuperstepFailure:
 
 def start_refusal(message: str) -> SuperstepFailure:
     """Return the failure of a run whose start is refused."""
-    return _failed(_OUR_ERRORS, _START_REFUSED, message)
+    return _failed(_OUR_ERRORS, START_REFUSED, message)
 
 
 def refuses_start(failure: SuperstepFailure | RunFailure) -> bool:
     """Tell whether a run failed because its start was refused: it is then no part of its thread."""
-    return (failure.error_module, failure.error_type) == (_OUR_ERRORS, _START_REFUSED)
+    return (failure.error_module, failure.error_type) == (_OUR_ERRORS, START_REFUSED)
 
 
 def refusal_of(message: str) -> SuperstepFailure:

@@ -65,6 +65,9 @@ _DISCARDING = ("message", "responses", "cancel")
 def read_start(start: RawValue) -> tuple[RunInput, ApplicationError | None]:
     """Return the input of this run; where it is refused an empty one, and what the run has to end with.
 
+    Returns:
+        What it is and, where it cannot be used, what ends the run.
+
     Raises:
         Exception: When this worker lacks the key of a run that another has continued: the workflow task fails, and is
             tried again until a worker takes it that has the key.
@@ -97,8 +100,9 @@ def _read(start: RawValue) -> RunInput:
     try:
         run_input: Any = workflow.payload_converter().from_payload(start.payload, RunInput)
     except ValidationError as error:
-        wrong = places(error)
-        raise _Refusal(wrong[0].partition(":")[0], "; ".join(wrong)) from error
+        first, *more = places(error)
+        field, _, text = first.partition(": ")
+        raise _Refusal(field, "; ".join([text, *more])) from error
     except Exception as error:  # What the bytes of a stranger raise is any type.
         if workflow.info().continued_run_id is not None and _waits_for_key(error, start):
             raise

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from agent_framework_temporal.activities._limits import MAX_PENDING_BYTES
 from agent_framework_temporal.adapter._converter import FramedPayloadConverter
-from agent_framework_temporal.adapter._input_size import MAX_OPTIONS_BYTES
 from agent_framework_temporal.workflows._answers import MAX_EARLY, MAX_QUEUED_BYTES, Answers
 from agent_framework_temporal.workflows._log import EventLog
 from agent_framework_temporal.workflows._messages import (
@@ -26,6 +25,7 @@ from agent_framework_temporal.workflows._messages import (
 )
 from agent_framework_temporal.workflows._progress import MAX_OUTPUTS_BYTES
 from agent_framework_temporal.workflows._signals import RejectedAnswerError
+from agent_framework_temporal.workflows._start import MAX_OPTIONS_BYTES
 from agent_framework_temporal.workflows._workflow import MAX_TAIL_BYTES
 
 LIMIT = 2 * 1024 * 1024

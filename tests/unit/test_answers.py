@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -9,6 +13,7 @@ from agent_framework_temporal.workflows import _answers
 from agent_framework_temporal.workflows._answers import (
     MAX_ANSWERED,
     MAX_EARLY,
+    MAX_EARLY_REPEATED,
     MAX_REFUSED,
     MAX_REFUSED_BYTES,
     MAX_REPEATED,
@@ -50,6 +55,10 @@ def _waiting(*request_ids: str) -> Answers:
     answers = Answers()
     answers.set_pending([_request(request_id) for request_id in request_ids], settled=True)
     return answers
+
+
+def _fits(_request: PendingRequest, response: Any) -> bool:
+    return isinstance(response, str)
 
 
 def _taken(answers: Answers) -> list[list[str]]:
@@ -239,11 +248,60 @@ def test_refused_answers_are_told_with_the_request_and_bounded() -> None:
 def test_an_early_answer_waits_for_its_request() -> None:
     answers = Answers()
     answers.add([_answer("later")], busy=True, at="now")
-    with pytest.raises(RejectedAnswerError, match="'later' is already answered"):
-        answers.add([_answer("later", "again")], busy=True, at="now")
     assert not answers.ready
     answers.set_pending([_request("later")], settled=True)
     assert [answer.response for answer in answers.take()] == ["yes"]
+
+
+def test_early_answers_to_one_request_wait_for_it_one_behind_the_other() -> None:
+    """What the request takes is not known yet, so the first that is valid may be any of them."""
+    answers = Answers()
+    for response in (7, "yes", "no"):
+        answers.add([_answer("later", response)], busy=True, at="now")
+    assert answers.set_pending([_request("later")], settled=True) == []
+    assert answers.take()[0].response == 7
+    answers.refused("later", None, "is no decision", at="now")
+    answers.set_pending([_request("later")], settled=True)
+    assert answers.take()[0].response == "yes"
+    assert [answer.response for answer, _ in answers.delivered("later")] == ["no"]
+
+
+def test_early_answers_to_one_request_are_bounded_and_the_fitting_are_kept() -> None:
+    answers = Answers(_fits)
+    for number in range(MAX_EARLY_REPEATED):
+        answers.add([_answer("later", "yes" if number == 50 else number)], busy=True, at="now")
+    with pytest.raises(RejectedAnswerError, match="Too many answers to request 'later', which is not asked yet"):
+        answers.add([_answer("later")], busy=True, at="now")
+    dropped = answers.set_pending([_request("later")], settled=True)
+    kept = _taken(answers)
+    assert len(kept) == MAX_REPEATED + 1
+    assert len(kept) + len(dropped) == MAX_EARLY_REPEATED
+    assert "yes" not in [answer.response for answer, _ in dropped]
+
+
+def test_an_answer_that_may_fit_takes_the_place_of_one_that_does_not() -> None:
+    answers = Answers(_fits)
+    answers.set_pending([_request("a"), _request("b")], settled=True)
+    for number in range(MAX_REPEATED + 1):
+        answers.add([_answer("a", number)], busy=False, at="now")
+    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+        answers.add([_answer("a", -1)], busy=False, at="now")
+    assert answers.take()[0].response == 0
+    answers.add([_answer("a", "yes")], busy=False, at="now")
+    assert [answer.response for answer, _ in answers.displaced] == [MAX_REPEATED]
+    taken = []
+    while answers.ready:
+        taken += [answer.response for answer in answers.take()]
+    assert taken == [*range(1, MAX_REPEATED), "yes"]
+
+
+def test_an_early_update_is_not_taken_for_valid() -> None:
+    """An update is held to the schema of its request, which is not there yet."""
+    answers = Answers()
+    answers.add([_answer("later", 7)], busy=True, at="now", checked=True)
+    answers.set_pending([_request("later")], settled=True)
+    answers.add([_answer("later", "yes")], busy=False, at="now")
+    assert _taken(answers) == [["later"], ["later"]]
 
 
 def test_a_callers_answer_to_an_unknown_request_is_refused_unless_it_may_still_be_asked() -> None:
@@ -324,3 +382,55 @@ def test_an_answer_reaches_the_superstep_with_its_responder() -> None:
         "call_id": "c",
         "received_at": "now",
     }
+
+
+def _steps(work: Callable[[], object]) -> int:
+    """Return how many lines of our own code a piece of work takes."""
+    steps = 0
+
+    def count(frame: FrameType, event: str, _argument: Any) -> Any:
+        nonlocal steps
+        if not frame.f_code.co_filename.endswith(("_answers.py", "_deadlines.py", "_audit.py", "_requests.py")):
+            return None
+        steps += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return steps
+
+
+def _answered(number: int) -> None:
+    """Ask many requests, and answer each of them again and again, in signals of up to a thousand."""
+    ids = [f"r{index}" for index in range(number)]
+    answers = _waiting(*ids)
+    for _ in range(20):
+        for start in range(0, number, MAX_BATCH):
+            with contextlib.suppress(RejectedAnswerError):
+                answers.add([_answer(name, 1) for name in ids[start : start + MAX_BATCH]], busy=False, at="now")
+    answers.unanswered()
+    while answers.ready:
+        batch = answers.take()
+        for answer in batch:
+            answers.refused(answer.request_id, None, "x" * 600, at="now")
+    answers.set_pending([_request(name) for name in ids], settled=True)
+    for start in range(0, number, MAX_BATCH):
+        answers.add([_answer(name, 2) for name in ids[start : start + MAX_BATCH]], busy=False, at="now")
+    for answer in answers.take():
+        answers.delivered(answer.request_id)
+    for index in range(number):
+        with contextlib.suppress(RejectedAnswerError):
+            answers.add([_answer(f"early {index}")], busy=True, at="now")
+    answers.set_pending([_request(f"early {index}") for index in range(number)], settled=True)
+    continued = ContinuedRun(previous_run_id="r")
+    answers.hand_on(continued)
+    Answers().take_over(continued)
+
+
+def test_the_work_grows_with_what_is_handled_and_not_faster() -> None:
+    small, large = _steps(lambda: _answered(100)), _steps(lambda: _answered(800))
+    assert large <= 8 * small * 1.1, f"{small:,} and {large:,} steps for 100 and 800 requests"

@@ -54,7 +54,13 @@ def test_the_arguments_of_the_facade_are_the_options() -> None:
         ),
         ({"heartbeat_timeout": timedelta(milliseconds=999)}, "`heartbeat_timeout` must be at least 1 second"),
         ({"superstep_timeout": 5 * SECOND}, "`heartbeat_timeout` must not be longer than `superstep_timeout`"),
+        *(
+            ({name: timedelta.max}, f"`{name}` must not be longer than ten years")
+            for name in DurableOptions.__dataclass_fields__
+            if name.endswith(("timeout", "interval"))
+        ),
         ({"max_attempts": 0}, "`max_attempts` must be 1 or more"),
+        ({"max_attempts": 2**31}, "`max_attempts` must be 1 or more, and 1,000,000 at most"),
         ({"retry_backoff": 0.9}, "`retry_backoff` must be 1 or more"),
         ({"retry_backoff": math.nan}, "`retry_backoff` must be 1 or more"),
         ({"retry_backoff": math.inf}, "`retry_backoff` must be 1 or more"),
@@ -75,6 +81,7 @@ def test_a_value_that_cannot_work_is_refused(arguments: dict[str, Any], text: st
         ({"timeout": timedelta(0)}, "`timeout` must be longer than 0"),
         ({"retry_initial_interval": -SECOND}, "`retry_initial_interval` must be longer than 0"),
         ({"heartbeat_timeout": SECOND / 2}, "`heartbeat_timeout` must be at least 1 second"),
+        ({"heartbeat_timeout": timedelta.max}, "`heartbeat_timeout` must not be longer than ten years"),
         ({"max_attempts": 0}, "`max_attempts` must be 1 or more"),
         ({"retry_backoff": math.nan}, "`retry_backoff` must be 1 or more"),
     ],
