@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from agent_framework import WorkflowCheckpoint, WorkflowCheckpointException
 
 from ..adapter._encoding import dumps
-from ..adapter._errors import CheckpointNotFoundError, PayloadError
+from ..adapter._errors import CheckpointNotFoundError
 from ..adapter._graph import GRAPH_METADATA as GRAPH_METADATA
 from ..adapter._hosting import HostedWorkflow
 from ..adapter._types import TypeCatalog
