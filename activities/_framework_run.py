@@ -136,6 +136,8 @@ class RunArguments:
 
     message: Any = None
     responses: Mapping[str, Any] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Of the responses those that could not be decoded, each with the reason."""
     function_invocation_kwargs: Any = None
     client_kwargs: Any = None
 
@@ -218,7 +220,7 @@ async def _begin(
     if step.mode == "message":
         return workflow.run(arguments.message, checkpoint_storage=capture, stream=True, **kwargs)
     together = any(answer.call_id is not None for answer in step.responses or [])
-    accepted = await _accepted(workflow, arguments.responses, run, together=together)
+    accepted = await _accepted(workflow, arguments, run, together=together)
     if run.rejected and not together:
         _explain(step, await pending_events(workflow), run)
     if run.rejected and not accepted:
@@ -294,24 +296,27 @@ async def _restore(hosted: HostedWorkflow, workflow: Workflow, capture: Capture)
 
 
 async def _accepted(
-    workflow: Workflow, responses: Mapping[str, Any], run: FrameworkRun, *, together: bool
+    workflow: Workflow, arguments: RunArguments, run: FrameworkRun, *, together: bool
 ) -> dict[str, Any]:
     """Validate responses one by one: the framework refuses a whole batch for one bad response.
 
     Args:
         workflow: The restored workflow.
-        responses: By request id.
+        arguments: With the responses.
         run: Takes the reasons of the rejected ones.
         together: Whether they are one call of the facade, which has the framework's own rule: all of them or none.
     """
     pending = await pending_events(workflow)
     if not pending:
-        return dict(responses)  # The framework refuses them in its own words.
+        return dict(arguments.responses)  # The framework refuses them in its own words.
     accepted: dict[str, Any] = {}
-    for request_id, response in responses.items():
+    for request_id, response in arguments.responses.items():
         event = pending.get(request_id)
         if event is None:
             run.rejected[request_id] = f"Response provided for unknown request ID: {request_id}"
+            continue
+        if request_id in arguments.refused:
+            run.rejected[request_id] = arguments.refused[request_id]
             continue
         try:
             accepted[request_id] = coerce_response(response, event.response_type, request_id)

@@ -38,6 +38,7 @@ from ..adapter._hosting import HostedWorkflow, find
 from ..adapter._invocation import Superstep, running
 from ..adapter._mirror import ThreadSource
 from ..adapter._records import RecordWriter
+from ..adapter._sending import received
 from ..adapter._types import type_key
 from ..adapter._values import from_json_value
 from ..workflows._messages import (
@@ -301,21 +302,29 @@ class SuperstepActivity:
             run_input = await start_input(client, _thread_id(info), info.workflow_run_id or "")
             message = run_input.message or Value()
             return RunArguments(
-                message=_message(message, hosted),
-                function_invocation_kwargs=_kwargs(run_input.function_invocation_kwargs),
-                client_kwargs=_kwargs(run_input.client_kwargs),
+                message=await _message(message, hosted),
+                function_invocation_kwargs=await _kwargs(run_input.function_invocation_kwargs, hosted),
+                client_kwargs=await _kwargs(run_input.client_kwargs, hosted),
             )
         base = live.capture.base
         pending = await pending_events(live.workflow) if base is None else base.pending_request_info_events
         responses: dict[str, Any] = {}
+        refused: dict[str, str] = {}
         for answer in step.responses or []:
             event = pending.get(answer.request_id)
             declared = (event.response_type,) if event is not None else ()
-            responses[answer.request_id] = from_json_value(answer.response, answer.type, declared, hosted.catalog)
+            try:
+                responses[answer.request_id] = await received(
+                    answer.response, answer.typed, answer.type, declared, hosted.catalog
+                )
+            except PayloadError as error:
+                responses[answer.request_id] = None
+                refused[answer.request_id] = str(error)
         return RunArguments(
             responses=responses,
-            function_invocation_kwargs=_kwargs(step.function_invocation_kwargs),
-            client_kwargs=_kwargs(step.client_kwargs),
+            refused=refused,
+            function_invocation_kwargs=await _kwargs(step.function_invocation_kwargs, hosted),
+            client_kwargs=await _kwargs(step.client_kwargs, hosted),
         )
 
 
@@ -371,10 +380,12 @@ def _own_key(hosted: HostedWorkflow, result: SuperstepResult) -> CheckpointKey:
     return CheckpointKey(info.namespace, hosted.name, _thread_id(info), run_id, facts.checkpoint_id, facts.digest)
 
 
-def _message(message: Value, hosted: HostedWorkflow) -> Any:
+async def _message(message: Value, hosted: HostedWorkflow) -> Any:
     """Build the message; a client without types leaves it to us to unwrap a one-element list."""
     declared = hosted.catalog.input_types
-    value = from_json_value(message.value, message.type, declared, hosted.catalog)
+    value = await received(message.value, message.typed, message.type, declared, hosted.catalog)
+    if message.typed is not None:
+        return value
     if isinstance(value, list) and len(value) == 1 and not any(matches(value, kind) for kind in declared):
         element = from_json_value(value[0], None, declared, hosted.catalog)
         if any(matches(element, kind) for kind in declared):
@@ -382,14 +393,15 @@ def _message(message: Value, hosted: HostedWorkflow) -> Any:
     return value
 
 
-def _kwargs(value: Value | None) -> Any:
+async def _kwargs(value: Value | None, hosted: HostedWorkflow) -> Any:
     if value is None:
         return None
-    if value.type == type_key(WorkflowInvocationKwargs) and isinstance(value.value, dict):
+    given = value.value if value.typed is None else await received(None, value.typed, None, (), hosted.catalog)
+    if value.type == type_key(WorkflowInvocationKwargs) and isinstance(given, dict):
         return WorkflowInvocationKwargs(
-            global_kwargs=value.value.get("global_kwargs", {}), executor_kwargs=value.value.get("executor_kwargs", {})
+            global_kwargs=given.get("global_kwargs", {}), executor_kwargs=given.get("executor_kwargs", {})
         )
-    return value.value
+    return given
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
-from agent_framework import WorkflowInvocationKwargs
+from agent_framework import WorkflowInvocationKwargs, WorkflowMessage
 from pydantic import ValidationError
 
 from ..workflows._messages import CancelSignal, RespondSignal, Value
@@ -13,7 +13,9 @@ from ._checkpoint import Response
 from ._errors import PayloadError
 from ._framework import matches
 from ._input_size import check_answers
-from ._values import to_json_value, wire_type
+from ._sending import encoded, encoded_mapping
+from ._types import TypeCatalog
+from ._values import wire_type
 
 _T = TypeVar("_T")
 
@@ -44,29 +46,46 @@ def unwrap_message(message: Any, input_types: tuple[Any, ...]) -> Any:
     return message[0] if any(matches(message[0], kind) for kind in input_types) else message
 
 
-def encode_message(message: Any) -> Value:
+def encode_message(message: Any, catalog: TypeCatalog | None) -> Value:
     """Return a message as it travels.
 
+    Args:
+        message: The message. One in the framework's own wrapper goes without it: executors are given what is in it.
+        catalog: The types of the workflow; None for a caller without its definition.
+
     Raises:
-        PayloadError: When it has no JSON form.
+        PayloadError: When it cannot travel, or would not arrive as it is.
     """
-    return Value(value=to_json_value(message, "The message"), type=wire_type(message))
+    if isinstance(message, WorkflowMessage):
+        if message.type.value != "standard":
+            raise PayloadError("A `WorkflowMessage` that is a response is no message. Give it as `responses=`.")
+        message = message.data
+    return encoded(message, "The message", None if catalog is None else catalog.input_types, catalog)
 
 
-def encode_kwargs(name: str, kwargs: Any) -> Value | None:
+def encode_kwargs(name: str, kwargs: Any, catalog: TypeCatalog | None) -> Value | None:
     """Return `function_invocation_kwargs` or `client_kwargs` as they travel.
 
     Raises:
-        PayloadError: When a value in them has no JSON form: a live object cannot travel to a worker.
+        PayloadError: When a value in them cannot travel, or would not arrive as it is: a live object does not.
     """
     if kwargs is None:
         return None
     if isinstance(kwargs, WorkflowInvocationKwargs):
         fields = {"global_kwargs": dict(kwargs.global_kwargs), "executor_kwargs": dict(kwargs.executor_kwargs)}
-        return Value(value=to_json_value(fields, f"`{name}`"), type=wire_type(kwargs))
-    if not isinstance(kwargs, Mapping):
-        raise PayloadError(f"`{name}` must be a mapping or WorkflowInvocationKwargs, got {type(kwargs).__name__!r}.")
-    return Value(value=to_json_value(dict(kwargs), f"`{name}`"))
+        return encoded_mapping(fields, f"`{name}`", wire_type(kwargs), catalog)
+    return encoded_mapping(dict(kwargs), f"`{name}`", None, catalog)
+
+
+def given_kwargs(name: str, kwargs: Any) -> Any:
+    """Return `function_invocation_kwargs` or `client_kwargs` as they were given.
+
+    Raises:
+        PayloadError: When they are no arguments by name.
+    """
+    if kwargs is None or isinstance(kwargs, WorkflowInvocationKwargs | Mapping):
+        return kwargs
+    raise PayloadError(f"`{name}` must be a mapping or WorkflowInvocationKwargs, got {type(kwargs).__name__!r}.")
 
 
 def encode_responses(
@@ -76,21 +95,31 @@ def encode_responses(
     streaming: bool,
     function_invocation_kwargs: Value | None,
     client_kwargs: Value | None,
+    expected: Mapping[str, Any],
+    catalog: TypeCatalog | None,
 ) -> list[RespondSignal]:
     """Return responses as the signal carries them; what is common to the batch goes with its first.
 
+    Args:
+        responses: By request id.
+        call_id: Names the call.
+        streaming: Whether agents emit updates.
+        function_invocation_kwargs: As they travel.
+        client_kwargs: As they travel.
+        expected: Response types of the requests that are known here, by request id.
+        catalog: The types of the workflow; None for a caller without its definition.
+
     Raises:
         ValueError: When there are none, or a request id is no id.
-        PayloadError: When a response has no JSON form, or they are too large together.
+        PayloadError: When a response cannot travel or would not arrive as it is, or they are too large together.
     """
     batch: list[RespondSignal] = []
     for request_id, response in responses.items():
+        declared = (expected[request_id],) if request_id in expected else None
+        value = encoded(response, f"The response to request {request_id!r}", declared, catalog)
         try:
             answer = RespondSignal(
-                request_id=request_id,
-                response=to_json_value(response, f"The response to request {request_id!r}"),
-                type=wire_type(response),
-                call_id=call_id,
+                request_id=request_id, response=value.value, type=value.type, typed=value.typed, call_id=call_id
             )
         except ValidationError as error:
             raise ValueError(f"Request id {request_id!r}: {error.errors()[0]['msg']}") from error

@@ -16,7 +16,14 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from ..workflows._attributes import first_attributes
 from ..workflows._display import markdown_summary
 from ..workflows._messages import CANCEL_SIGNAL, RESPOND_SIGNAL, WORKFLOW_TYPE, RespondSignal, RunInput, Value
-from ._arguments import cancel_signal, encode_cancellation, encode_message, encode_responses, unwrap_message
+from ._arguments import (
+    cancel_signal,
+    encode_cancellation,
+    encode_kwargs,
+    encode_message,
+    encode_responses,
+    unwrap_message,
+)
 from ._checkpoint import Checkpoint
 from ._client import rpc_errors
 from ._errors import (
@@ -41,6 +48,7 @@ from ._search_attributes import use_search_attributes
 from ._seed import begin_from_history, seed_from_storage
 from ._steps import StepDecoder
 from ._thread import MEMO_WORKFLOW_NAME, ThreadTip, latest_run_id, read_tip
+from ._types import TypeCatalog
 from ._web_ui import static_details
 
 _IN_FLIGHT = (
@@ -66,8 +74,8 @@ class Call:
     """Where `checkpoint_id` is; None for Temporal history."""
     mirror: CheckpointStorage | None
     """Takes a copy of each checkpoint."""
-    function_invocation_kwargs: Value | None
-    client_kwargs: Value | None
+    function_invocation_kwargs: Any
+    client_kwargs: Any
 
 
 class Caller:
@@ -132,7 +140,10 @@ class Caller:
             message = unwrap_message(message, hosted.catalog.input_types)
         check_executors(self._options.executors, hosted)
         run_input = RunInput(
-            workflow_name=name, mode="message", message=encode_message(message), options=self._options.to_wire()
+            workflow_name=name,
+            mode="message",
+            message=encode_message(message, _catalog(hosted)),
+            options=self._options.to_wire(_catalog(hosted)),
         )
         run_input.options.search_attributes = await use_search_attributes(self._client, self._options.search_attributes)
         await check_input(self._client, run_input)
@@ -154,8 +165,8 @@ class Caller:
         if tip.in_flight:
             raise RuntimeError(_IN_FLIGHT)
         message = call.message if hosted is None else unwrap_message(call.message, hosted.catalog.input_types)
-        run_input = self._input(call, name, tip, mode="message")
-        run_input.message = encode_message(message)
+        run_input = self._input(call, name, hosted, tip, mode="message")
+        run_input.message = encode_message(message, _catalog(hosted))
         run_input.discard_in_flight = tip.state == "failed" and tip.checkpoint is not None
         return await self._start(call, handle, hosted, run_input)
 
@@ -169,9 +180,9 @@ class Caller:
         if nothing or (tip.state != "open" and tip.checkpoint is None):
             raise RuntimeError(NO_PENDING)
         call_id = uuid.uuid4().hex
-        batch = _encode(call, call_id)
+        batch = _encode(call, call_id, handle, hosted)
         if tip.state != "open":
-            run_input = self._input(call, name, tip, mode="responses" if call.cancelled is None else "cancel")
+            run_input = self._input(call, name, hosted, tip, mode="responses" if call.cancelled is None else "cancel")
             run_input.responses = batch
             run_input.discard_in_flight = tip.state == "failed" and tip.checkpoint is not None
             return await self._start(call, handle, hosted, run_input, call_id=call_id)
@@ -219,7 +230,7 @@ class Caller:
             raise CheckpointNotFoundError(
                 f"Thread {handle.thread_id!r} ended ({tip.state}) before its first checkpoint. Send its message again."
             )
-        return await self._start(call, handle, hosted, self._input(call, name, tip, mode="resume"))
+        return await self._start(call, handle, hosted, self._input(call, name, hosted, tip, mode="resume"))
 
     async def _begin(
         self,
@@ -232,7 +243,7 @@ class Caller:
     ) -> CallReader:
         _refuse_no_responses(call.responses)
         mode = "responses" if call.responses is not None else "cancel" if call.cancelled is not None else "resume"
-        run_input = self._input(call, name, tip, mode=mode)
+        run_input = self._input(call, name, hosted, tip, mode=mode)
         if call.storage is None or hosted is None:
             if tip.state != "new":
                 raise ThreadExistsError(
@@ -250,20 +261,21 @@ class Caller:
         call_id = None
         if mode != "resume":
             call_id = uuid.uuid4().hex
-            run_input.responses = _encode(call, call_id)
+            run_input.responses = _encode(call, call_id, handle, hosted)
         return await self._start(call, handle, hosted, run_input, call_id=call_id)
 
-    def _input(self, call: Call, name: str, tip: ThreadTip, *, mode: Any) -> RunInput:
+    def _input(self, call: Call, name: str, hosted: HostedWorkflow | None, tip: ThreadTip, *, mode: Any) -> RunInput:
+        catalog = _catalog(hosted)
         return RunInput(
             workflow_name=name,
             mode=mode,
             base=tip.checkpoint,
             graph_hash=tip.graph_hash,
             streaming=call.streaming,
-            function_invocation_kwargs=call.function_invocation_kwargs,
-            client_kwargs=call.client_kwargs,
+            function_invocation_kwargs=_kwargs(call, "function_invocation_kwargs", catalog),
+            client_kwargs=_kwargs(call, "client_kwargs", catalog),
             next_offset=tip.next_offset,
-            options=self._options.to_wire(),
+            options=self._options.to_wire(catalog),
         )
 
     async def _start(
@@ -346,16 +358,31 @@ class Caller:
         )
 
 
-def _encode(call: Call, call_id: str) -> list[RespondSignal]:
+def _encode(call: Call, call_id: str, handle: Checkpoint, hosted: HostedWorkflow | None) -> list[RespondSignal]:
+    catalog = _catalog(hosted)
+    function_invocation_kwargs = _kwargs(call, "function_invocation_kwargs", catalog)
+    client_kwargs = _kwargs(call, "client_kwargs", catalog)
     if call.cancelled is not None:
-        return encode_cancellation(call.cancelled, call_id, call.function_invocation_kwargs, call.client_kwargs)
+        return encode_cancellation(call.cancelled, call_id, function_invocation_kwargs, client_kwargs)
+    # What a client without types was told of a request says nothing of its response.
+    asked = handle.requests if hosted is not None else {}
     return encode_responses(
         call.responses or {},
         call_id=call_id,
         streaming=call.streaming,
-        function_invocation_kwargs=call.function_invocation_kwargs,
-        client_kwargs=call.client_kwargs,
+        function_invocation_kwargs=function_invocation_kwargs,
+        client_kwargs=client_kwargs,
+        expected={name: event.response_type for name, event in asked.items() if event.response_type is not object},
+        catalog=catalog,
     )
+
+
+def _kwargs(call: Call, name: str, catalog: TypeCatalog | None) -> Value | None:
+    return encode_kwargs(name, getattr(call, name), catalog)
+
+
+def _catalog(hosted: HostedWorkflow | None) -> TypeCatalog | None:
+    return None if hosted is None else hosted.catalog
 
 
 def _refuse_no_responses(responses: Mapping[str, Any] | None) -> None:

@@ -20,7 +20,7 @@ from agent_framework import (
 from temporalio.client import Client
 
 from ._agent import AgentThread
-from ._arguments import encode_kwargs, refuse_tools, split_message
+from ._arguments import given_kwargs, refuse_tools, split_message
 from ._calls import Call
 from ._checkpoint import Checkpoint
 from ._devui import DevUIEntity
@@ -337,8 +337,8 @@ class DurableWorkflow(ThreadOperations):
             checkpoint_id=checkpoint_id,
             storage=None if is_history_of(checkpoint_storage, self._client) else checkpoint_storage,
             mirror=None if isinstance(checkpoint_storage, HistoryCheckpointStorage) else checkpoint_storage,
-            function_invocation_kwargs=encode_kwargs("function_invocation_kwargs", function_invocation_kwargs),
-            client_kwargs=encode_kwargs("client_kwargs", client_kwargs),
+            function_invocation_kwargs=given_kwargs("function_invocation_kwargs", function_invocation_kwargs),
+            client_kwargs=given_kwargs("client_kwargs", client_kwargs),
         )
         response_stream = ResponseStream[WorkflowEvent, WorkflowRunResult](
             self._events(call, handle),

@@ -9,7 +9,8 @@ from typing import TypedDict
 
 from ..workflows._messages import RunOptions
 from ._executor_policy import ExecutorPolicy, check_duration, check_retries, executor_rules
-from ._request_rules import RequestPolicy, rules_of
+from ._request_rules import RequestPolicy, policies_by_key, rules_of
+from ._types import TypeCatalog
 
 
 class OptionArguments(TypedDict, total=False):
@@ -114,11 +115,18 @@ class DurableOptions:
         check_retries(self.max_attempts, self.retry_backoff)
         if self.retry_maximum_interval < self.retry_initial_interval:
             raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")
-        rules_of(self.requests)
+        policies_by_key(self.requests)
         executor_rules(self.executors, self.superstep_timeout)
 
-    def to_wire(self) -> RunOptions:
-        """Return the options as the workflow takes them."""
+    def to_wire(self, catalog: TypeCatalog | None = None) -> RunOptions:
+        """Return the options as the workflow takes them.
+
+        Args:
+            catalog: The types of the workflow; None for a caller without its definition.
+
+        Raises:
+            PayloadError: When a default response would not arrive as it is.
+        """
         return RunOptions(
             superstep_timeout=self.superstep_timeout.total_seconds(),
             heartbeat_timeout=self.heartbeat_timeout.total_seconds(),
@@ -130,6 +138,6 @@ class DurableOptions:
             supersteps_per_run=self.supersteps_per_run,
             mirror=self.mirror,
             pause_on_failure=self.pause_on_failure,
-            requests=rules_of(self.requests),
+            requests=rules_of(self.requests, catalog),
             executors=executor_rules(self.executors, self.superstep_timeout),
         )

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from ..workflows._messages import RequestRule, Value
+from ..workflows._messages import RequestRule
 from ._executor_policy import check_duration
-from ._values import to_json_value, wire_type
+from ._sending import encoded
+from ._types import TypeCatalog
+from ._values import to_json_value
 
 _NO_DEFAULT = object()
+_DEFAULT = "The default response"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +53,21 @@ class RequestPolicy:
             raise ValueError("`default` goes with `on_deadline='default'`: give both or none.")
         if self.on_deadline != "fail" and self.deadline is None:
             raise ValueError(f"`on_deadline={self.on_deadline!r}` needs a `deadline`.")
-        self.to_wire()
+        if self.default is not _NO_DEFAULT:
+            to_json_value(self.default, _DEFAULT)
 
-    def to_wire(self) -> RequestRule:
-        """Return the policy as the workflow takes it."""
+    def to_wire(self, catalog: TypeCatalog | None = None) -> RequestRule:
+        """Return the policy as the workflow takes it.
+
+        Args:
+            catalog: The types of the workflow; None for a caller without its definition, or to check the policy alone.
+
+        Raises:
+            PayloadError: When the default would not arrive as it is.
+        """
         default = None
         if self.default is not _NO_DEFAULT:
-            default = Value(value=to_json_value(self.default, "The default response"), type=wire_type(self.default))
+            default = encoded(self.default, _DEFAULT, None, catalog)
         return RequestRule(
             remind_after=None if self.remind_after is None else self.remind_after.total_seconds(),
             deadline=None if self.deadline is None else self.deadline.total_seconds(),
@@ -65,16 +76,25 @@ class RequestPolicy:
         )
 
 
-def rules_of(policies: RequestPolicy | Mapping[str, RequestPolicy] | None) -> dict[str, RequestRule]:
-    """Return policies by key as the workflow takes them.
+def rules_of(
+    policies: RequestPolicy | Mapping[str, RequestPolicy] | None, catalog: TypeCatalog | None
+) -> dict[str, RequestRule]:
+    """Return policies by key as the workflow takes them; see `RequestPolicy.to_wire`.
 
     Raises:
         ValueError: When a value is no policy.
     """
-    if policies is None:
-        return {}
-    by_key = {"*": policies} if isinstance(policies, RequestPolicy) else dict(policies)
+    return {key: policy.to_wire(catalog) for key, policy in policies_by_key(policies).items()}
+
+
+def policies_by_key(policies: RequestPolicy | Mapping[str, RequestPolicy] | None) -> dict[str, RequestPolicy]:
+    """Return policies by key.
+
+    Raises:
+        ValueError: When a value is no policy.
+    """
+    by_key = {"*": policies} if isinstance(policies, RequestPolicy) else dict(policies or {})
     for key, policy in by_key.items():
         if not isinstance(policy, RequestPolicy):
             raise ValueError(f"`requests` maps keys to `RequestPolicy`, got {type(policy).__name__!r} for {key!r}.")
-    return {key: policy.to_wire() for key, policy in by_key.items()}
+    return by_key

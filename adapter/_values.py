@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import from_json, to_json, to_jsonable_python
 
-from ..workflows._limits import MAX_DEPTH, TOO_DEEP, clean_text, flaw, legible, words_for
+from ..workflows._limits import LIMITS, MAX_DEPTH, TOO_DEEP, clean_text, flaw, legible, words_for
 from ._errors import PayloadError
 from ._framework import coerce_value, matches
 from ._types import PLAIN_CLASSES, TypeCatalog, members, runtime_class, type_key, type_name
@@ -23,8 +23,13 @@ _SCALARS = (str, int, float, bool, type(None))
 _BYTES = "agent_framework_temporal.bytes"
 _FLOAT = "agent_framework_temporal.float"
 """Keys of the stand-ins of what JSON cannot say: bytes that are no text, NaN and the infinities."""
+_JSON_CONTAINERS = frozenset({"builtins:list", "builtins:dict"})
 _PREVIEW_TEXT = 500
 _MAX_ERRORS = 5
+
+
+class NoJSONError(PayloadError):
+    """A value has no JSON form; it may have another."""
 
 
 def to_json_value(value: Any, what: str) -> Any:
@@ -35,7 +40,8 @@ def to_json_value(value: Any, what: str) -> Any:
         what: Names the value in the error, e.g. "The message".
 
     Raises:
-        PayloadError: When a part of it has no JSON form.
+        NoJSONError: When a part of it has no JSON form.
+        PayloadError: When it has one that no reader takes.
     """
     try:
         try:
@@ -47,9 +53,11 @@ def to_json_value(value: Any, what: str) -> Any:
             data = _marked(data)
             text = to_json(data)
     except Exception as error:  # Serializers are the value's own code, which may raise anything.
-        raise PayloadError(
-            f"{what} ({type(value).__name__}) cannot travel as JSON: {_reason(error)}. Make it a pydantic "
-            "model, a dataclass or plain JSON data."
+        words = words_for(str(error))
+        found = f"{words}, or contains itself" if words == TOO_DEEP else words
+        raise (PayloadError if words in LIMITS else NoJSONError)(
+            f"{what} ({type(value).__name__}) cannot travel as JSON: {found}. Make it a pydantic model, a dataclass or "
+            "plain JSON data."
         ) from error
     problem = flaw(text)
     if problem is not None:
@@ -58,11 +66,6 @@ def to_json_value(value: Any, what: str) -> Any:
             "these limits, or a reference to it."
         )
     return data
-
-
-def _reason(error: Exception) -> str:
-    words = words_for(str(error))
-    return f"{words}, or contains itself" if words == TOO_DEEP else words
 
 
 class Shown(NamedTuple):
@@ -126,6 +129,10 @@ def from_json_value(data: Any, key: str | None, declared: tuple[Any, ...], catal
     """
     candidates = [member for annotation in declared for member in members(annotation)]
     data, marked = _unmarked(data)
+    if key is None or key in _JSON_CONTAINERS:
+        for candidate in candidates:
+            if matches(data, candidate):
+                return data
     named = catalog.resolve(key) if key is not None else None
     exact = [candidate for candidate in candidates if named is not None and runtime_class(candidate) is named]
     if exact:
@@ -159,7 +166,7 @@ def build(data: Any, annotation: Any, *, marked: bool = False) -> Any:
         annotation: The type.
         marked: Whether `data` holds values that JSON cannot say.
     """
-    adapter = _adapter(annotation)
+    adapter = adapter_of(annotation)
     if adapter is None:
         return coerce_value(data, annotation)
     attempts: list[Callable[[], Any]] = [lambda: adapter.validate_json(to_json(data), strict=True)]
@@ -184,7 +191,7 @@ def _has_fields(annotation: Any) -> bool:
 
 def validation_errors(data: Any, annotation: Any) -> list[str]:
     """Say what pydantic finds wrong with JSON data for a type; never the data itself, which may be anybody's."""
-    adapter = _adapter(annotation)
+    adapter = adapter_of(annotation)
     if adapter is None:
         return []
     try:
@@ -230,7 +237,8 @@ def _cached_adapter(annotation: Any) -> TypeAdapter[Any] | None:
         return None
 
 
-def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
+def adapter_of(annotation: Any) -> TypeAdapter[Any] | None:
+    """Return pydantic's validator of a type; None for types it does not know."""
     try:
         return _cached_adapter(annotation)
     except TypeError:  # An unhashable annotation, such as a Literal with a list.

@@ -409,6 +409,7 @@ class Answers:
                 request_id=answer.request_id,
                 response=answer.response,
                 type=answer.type,
+                typed=answer.typed,
                 responder=answer.responder,
                 call_id=answer.call_id,
                 received_at=answer.received_at,

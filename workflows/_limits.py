@@ -18,6 +18,9 @@ MAX_DEPTH = 180
 MAX_DIGITS = 4_300
 """Of an integer."""
 TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
+TOO_LONG = f"it holds an integer of more than {MAX_DIGITS:,} digits"
+NO_UNICODE = "it holds text that is no Unicode"
+LIMITS = (TOO_DEEP, TOO_LONG, NO_UNICODE)
 MAX_ID = 512
 """Characters of a request's id, a responder's name, a type's: they are repeated wherever a request is told of."""
 _READER_DEPTH = 200
@@ -66,9 +69,9 @@ def words_for(error: str) -> str:
     if "recursion" in error or "depth exceeded" in error:
         return TOO_DEEP
     if "out of range" in error or "integer string conversion" in error:
-        return f"it holds an integer of more than {MAX_DIGITS:,} digits"
+        return TOO_LONG
     if "surrogate" in error or "hex escape" in error:
-        return "it holds text that is no Unicode"
+        return NO_UNICODE
     return clean_text(error)
 
 

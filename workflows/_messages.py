@@ -133,6 +133,8 @@ class Value(WireModel):
 
     value: Any = None
     type: str | None = None
+    typed: str | None = None
+    """The value as the facade of this package writes it where JSON would change it; `value` is then for people."""
 
 
 class ErrorDetails(WireModel):
@@ -229,6 +231,8 @@ class ResponseInput(WireModel):
     request_id: str
     response: Any = None
     type: str | None = None
+    typed: str | None = None
+    """See `Value.typed`."""
     responder: str | None = None
     call_id: str | None = None
     received_at: str | None = None
@@ -244,6 +248,8 @@ class RespondSignal(WireModel):
     responder: str | None = Field(default=None, max_length=MAX_ID)
     type: str | None = Field(default=None, max_length=MAX_ID)
     """Python type name of the response, set by the facade."""
+    typed: str | None = None
+    """See `Value.typed`."""
     call_id: str | None = Field(default=None, max_length=128)
     """Set by the facade: names the call that is told of a rejection, and makes unknown ids an error, not an early
     answer."""

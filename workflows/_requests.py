@@ -170,6 +170,7 @@ class Requests:
             request_id=request.request_id,
             response=default.value if default else None,
             type=default.type if default else None,
+            typed=default.typed if default else None,
             responder=DEADLINE_RESPONDER,
             received_at=request.expired_at,
             cancel=cancel,
