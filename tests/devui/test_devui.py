@@ -37,14 +37,16 @@ _FLAGS = (
 
 
 @asynccontextmanager
-async def devui(client: Client, task_queue: str) -> AsyncIterator[str]:
+async def devui(
+    client: Client, task_queue: str, workflow: str = "examples.answering.order:build"
+) -> AsyncIterator[str]:
     """Serve DevUI as a process of its own; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = client.service_client.config.target_host
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.devui.app", address, task_queue, str(port)), cwd=_ROOT, stdout=DEVNULL
+        *(sys.executable, "-m", "tests.devui.app", address, task_queue, str(port), workflow), cwd=_ROOT, stdout=DEVNULL
     )
     try:
         while True:

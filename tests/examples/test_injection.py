@@ -31,10 +31,7 @@ def test_the_demo_shows_data_as_data(terminal: bool, monkeypatch: pytest.MonkeyP
     for event in (
         WorkflowEvent.superstep_started(1),
         WorkflowEvent.executor_invoked(EVIL, EVIL),
-        *(
-            WorkflowEvent("intermediate", executor_id=EVIL, data=AgentResponseUpdate(contents=[item], role="assistant"))
-            for item in updates
-        ),
+        *(WorkflowEvent("intermediate", executor_id=EVIL, data=update) for update in updates),
         WorkflowEvent.executor_completed(EVIL, [EVIL]),
         WorkflowEvent.executor_failed(EVIL, details),
         WorkflowEvent.request_info(EVIL, EVIL, EVIL, str),

@@ -30,7 +30,7 @@ class Ask(BaseModel):
 
     model_config = ConfigDict(title=EVIL)
 
-    kind: Literal["ask", "fail", "say", "agent"]
+    kind: str = Field(description=f"ask, fail, say or agent {EVIL}")
 
 
 class Answer(BaseModel):
@@ -65,8 +65,13 @@ def _speak(prompt: Prompt) -> Reply:
     return Reply(EVIL)
 
 
-def build() -> Workflow:
+def build(name: str = NAME) -> Workflow:
     """Build it."""
     evil, agent = Evil(id=f"executor {EVIL}"), scripted_agent(f"agent {EVIL}", _speak)
-    builder = WorkflowBuilder(name=NAME, start_executor=evil, output_from=[evil, agent])
+    builder = WorkflowBuilder(name=name, description=EVIL, start_executor=evil, output_from=[evil, agent])
     return builder.add_edge(evil, agent).build()
+
+
+def build_for_devui() -> Workflow:
+    """Build it under a name that DevUI can have in an address."""
+    return build("evil")
