@@ -45,7 +45,6 @@ _DATA_CLASSES = (
     ChatResponse,
     ChatResponseUpdate,
     Content,
-    Executor,
     Message,
     WorkflowEvent,
     WorkflowRunResult,
