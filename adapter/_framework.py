@@ -47,7 +47,6 @@ _DATA_CLASSES = (
     ChatResponse,
     ChatResponseUpdate,
     Content,
-    Executor,
     Message,
     WorkflowEvent,
     WorkflowRunResult,
