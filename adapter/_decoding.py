@@ -228,10 +228,13 @@ class _Decoder:
         self._in_key = before
         for key in keys:
             check_key(key)
-        if len(keys) > _MAX_ALIKE:
-            (_, alike), *_ = collections.Counter(map(hash, keys)).most_common(1)
-            if alike > _MAX_ALIKE:
-                raise ValueError(f"{alike:,} keys have one hash")
+        hashes = [*map(hash, keys)]
+        if len(hashes) - len(set(hashes)) > _MAX_ALIKE:
+            counts = dict.fromkeys(hashes, 0)
+            for found in hashes:
+                counts[found] += 1
+            if max(counts.values()) > _MAX_ALIKE:
+                raise ValueError("too many keys of one hash")
         return keys
 
     def _reference(self, node: Any, depth: int) -> Any:

@@ -32,6 +32,12 @@ _METHODS = frozenset(
     map(id, (types.FunctionType, classmethod, staticmethod, types.BuiltinFunctionType, types.MethodDescriptorType))
 )
 """Identities of what a class's methods are."""
+_PYDANTIC: dict[str, tuple[type[Any], ...]] = {
+    "__pydantic_fields_set__": (set,),
+    "__pydantic_extra__": (dict, type(None)),
+    "__pydantic_private__": (dict, type(None)),
+}
+"""What pydantic's own code, some of it in Rust, expects of what it notes of a model."""
 _MAX_KEY_DEPTH = 40
 
 
@@ -207,6 +213,8 @@ class Layout:
         for name, value in attributes.items():
             slot = self._slots.get(name)
             if slot is not None:
+                if type(value) not in _PYDANTIC.get(name, (type(value),)):
+                    raise ValueError(f"{name} is no {type(value).__name__}")
                 slot.__set__(instance, value)
             elif dictionary is not None:
                 dictionary[name] = value

@@ -55,6 +55,8 @@ def watched() -> Iterator[Calls]:
 
 def _owner(function: Any) -> str:
     name, owner = function.__name__, function.__self__
+    if name == "__subclasses__":
+        return "type.__subclasses__"
     if isinstance(owner, types.ModuleType):
         return f"{owner.__name__}.{name}"
     cls = owner if isinstance(owner, type) else type(owner)
