@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import NoReturn
 
+from agent_framework import WorkflowCheckpoint
 from temporalio import activity
 from temporalio.client import Client, WorkflowHistoryEventFilterType
 from temporalio.service import RPCError, RPCStatusCode
@@ -15,11 +16,11 @@ from ..adapter._encoding import dumps
 from ..adapter._errors import CheckpointCorruptedError, CheckpointNotFoundError, StartRefusedError
 from ..adapter._executor_policy import check_executors
 from ..adapter._follower import Closed, is_close, read_close
-from ..adapter._frames import digest
 from ..adapter._graph import label_of
 from ..adapter._history import load_checkpoint, start_input
 from ..adapter._hosting import HostedWorkflow
-from ..adapter._lineage import OUR_ID, Locator
+from ..adapter._lineage import OUR_ID, Locator, load_held
+from ..adapter._sameness import same_content
 from ..workflows._messages import CheckpointRef, SuperstepInput
 from ._mirrors import Mirror
 
@@ -145,34 +146,31 @@ async def _check_frame(
                 "neither history nor a mirror of the run holds this checkpoint, and this worker takes none of its "
                 "callers' own (`caller_checkpoints=False`).",
             )
-    elif digest(held) != digest(raw) and _encoded(held, hosted) != _encoded(raw, hosted):
+    elif not same_content(held, loads(raw, hosted.catalog)):
         refuse_start("base_facts", f"history, or a mirror, holds another checkpoint as {base.checkpoint_id!r}.")
     return raw
 
 
-async def _held(client: Client, hosted: HostedWorkflow, checkpoint_id: str, mirrors: Sequence[Mirror]) -> bytes | None:
+async def _held(
+    client: Client, hosted: HostedWorkflow, checkpoint_id: str, mirrors: Sequence[Mirror]
+) -> WorkflowCheckpoint | None:
     """Return what history or a mirror holds under an id of ours; None where nothing does, or it is none of ours."""
     if OUR_ID.fullmatch(checkpoint_id) is None:
         return None
     try:
-        ref = await Locator(client).locate(checkpoint_id, lookups=1)
-    except CheckpointNotFoundError:
-        ref = None  # Its run is past its retention, or of another server.
-    if ref is not None:
-        try:
-            return await load_checkpoint(client, ref)
-        except (CheckpointNotFoundError, CheckpointCorruptedError) as error:
-            refuse_start("base_facts", error)
+        held = await load_held(client, Locator(client), checkpoint_id)
+    except (CheckpointNotFoundError, CheckpointCorruptedError) as error:
+        refuse_start("base_facts", error)
+    if held is not None:
+        found: WorkflowCheckpoint = loads(held, hosted.catalog)
+        return found
     for mirror in mirrors:
         try:
-            found = await mirror.load(checkpoint_id)
+            mirrored = await mirror.load(checkpoint_id)
         except Exception as error:  # The storage is code of others.
             refuse_start("base_facts", f"mirror {mirror.name!r} cannot be asked ({type(error).__name__}: {error}).")
-        if found is not None:
-            return dumps(found, hosted.catalog)
+        if mirrored is not None:
+            # As history has it: a storage may load what encoding turns into something else.
+            encoded: WorkflowCheckpoint = loads(dumps(mirrored, hosted.catalog), hosted.catalog)
+            return encoded
     return None
-
-
-def _encoded(raw: bytes, hosted: HostedWorkflow) -> bytes:
-    """Encode a checkpoint once more, in this process: sets, for one, come in another order in another."""
-    return dumps(loads(raw, hosted.catalog), hosted.catalog)

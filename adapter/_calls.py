@@ -257,7 +257,9 @@ class Caller:
                 "new thread: `checkpoint=durable.checkpoint()`."
             )
         else:
-            await seed_from_storage(run_input, self._client, handle.thread_id, hosted, call.storage, checkpoint_id)
+            await seed_from_storage(
+                run_input, self._client, self._locator, handle.thread_id, hosted, call.storage, checkpoint_id
+            )
         call_id = None
         if mode != "resume":
             call_id = uuid.uuid4().hex

@@ -46,6 +46,10 @@ _MAX_WARNED = 1_000
 _warned: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
 
+class HistoryGoneError(CheckpointNotFoundError):
+    """The history that is to be read is past its retention, was deleted, or never was."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredFrame:
     """One frame as it lies in history."""
@@ -357,7 +361,7 @@ async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIt
     """Yield the history of a run, newest event first; a round trip for each 200 events.
 
     Raises:
-        CheckpointNotFoundError: When the history is not there (any more).
+        HistoryGoneError: When the history is not there (any more).
     """
     token = b""
     while True:
@@ -373,7 +377,7 @@ async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIt
             )
         except RPCError as error:
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
-                raise CheckpointNotFoundError(
+                raise HistoryGoneError(
                     f"The history of thread {thread_id!r}, run {run_id!r} is not there (any more): {error.message}. "
                     "Begin from a mirror of it with `checkpoint_storage=`, or choose a checkpoint of another thread."
                 ) from error

@@ -15,7 +15,7 @@ from temporalio.client import Client
 from ..workflows._messages import WORKFLOW_TYPE, CheckpointRef, EntryFacts
 from ._client import rpc_errors
 from ._errors import CheckpointNotFoundError
-from ._history import StoredFrame, run_frames
+from ._history import HistoryGoneError, StoredFrame, load_checkpoint, run_frames
 
 OUR_ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[0-9a-f]{8,}")
 """The id of a checkpoint that a superstep has made: the run, and a random part."""
@@ -178,6 +178,23 @@ class Locator:
             "namespace. Begin from a mirror of it with `checkpoint_storage=`, or choose another checkpoint with "
             "`DurableWorkflow.checkpoints`."
         )
+
+
+async def load_held(client: Client, locator: Locator, checkpoint_id: str) -> bytes | None:
+    """Return what history holds under an id of ours; None where its run is not there (any more).
+
+    Raises:
+        CheckpointNotFoundError: When the run is there, and it is not in its history.
+        CheckpointCorruptedError: When it does not restore to its digest.
+    """
+    try:
+        ref = await locator.locate(checkpoint_id, lookups=1)
+    except CheckpointNotFoundError:
+        return None
+    try:
+        return await load_checkpoint(client, ref)
+    except HistoryGoneError:
+        return None
 
 
 def _time(timestamp: str) -> datetime:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+import uuid
+
 from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheckpointException
 from temporalio.client import Client
 
 from ..workflows._messages import CheckpointFacts, CheckpointRef, RunInput
 from ._client import rpc_errors
 from ._converter import MAX_PAYLOAD_BYTES, stores_outside
+from ._decoding import loads
 from ._encoding import dumps
-from ._errors import CheckpointNotFoundError, DurableWorkflowError, GraphChangedError, PayloadError
+from ._errors import (
+    CheckpointCorruptedError,
+    CheckpointNotFoundError,
+    DurableWorkflowError,
+    GraphChangedError,
+    PayloadError,
+)
 from ._frames import Frame, digest, packed
 from ._graph import check_label, graph_changes, label_of
 from ._history import load_checkpoint
 from ._hosting import HostedWorkflow
-from ._lineage import Locator
+from ._lineage import OUR_ID, Locator, load_held
+from ._sameness import same_content
 
 
 async def begin_from_history(
@@ -43,7 +54,7 @@ async def begin_from_history(
         storage = hosted.checkpoint_storage if hosted is not None else None
         if hosted is None or storage is None:
             raise
-        await seed_from_storage(run_input, client, thread_id, hosted, storage, checkpoint_id)
+        await seed_from_storage(run_input, client, locator, thread_id, hosted, storage, checkpoint_id)
         return
     check_label(label, run_input.workflow_name, hosted)
     run_input.base = ref.model_copy(update={"digest": digest(raw)})
@@ -53,12 +64,16 @@ async def begin_from_history(
 async def seed_from_storage(
     run_input: RunInput,
     client: Client,
+    locator: Locator,
     thread_id: str,
     hosted: HostedWorkflow,
     storage: CheckpointStorage,
     checkpoint_id: str,
 ) -> None:
     """Put a checkpoint of any framework storage into a run's input, as its base.
+
+    Where history holds another one under its id, it is somebody's own that follows that one, and gets an id that says
+    so: it was edited, or the storage has turned what JSON does not have into something else.
 
     Raises:
         CheckpointNotFoundError: When the storage does not have it.
@@ -78,6 +93,10 @@ async def seed_from_storage(
             f"Checkpoint {checkpoint_id!r} was made by another graph than that of workflow {hosted.name!r}: "
             f"{graph_changes(checkpoint.metadata, hosted)}. Begin from a checkpoint of this graph."
         )
+    if await _differs(client, locator, hosted, checkpoint):
+        checkpoint = dataclasses.replace(
+            checkpoint, checkpoint_id=str(uuid.uuid4()), previous_checkpoint_id=checkpoint.checkpoint_id
+        )
     raw = dumps(checkpoint, hosted.catalog)
     frame, _ = await packed(Frame(checkpoint=raw, payloads=b""), None)
     if len(frame) > MAX_PAYLOAD_BYTES and not stores_outside(client.data_converter):
@@ -85,7 +104,7 @@ async def seed_from_storage(
             f"Checkpoint {checkpoint_id!r} takes {len(frame):,} bytes, over the {MAX_PAYLOAD_BYTES:,} that fit a "
             "Temporal payload. Configure external storage on the client's data converter."
         )
-    run_input.base = CheckpointRef(thread_id=thread_id, run_id="", checkpoint_id=checkpoint_id)
+    run_input.base = CheckpointRef(thread_id=thread_id, run_id="", checkpoint_id=checkpoint.checkpoint_id)
     run_input.graph_hash = hosted.graph_hash
     run_input.base_facts = CheckpointFacts(
         checkpoint_id=checkpoint.checkpoint_id,
@@ -98,3 +117,18 @@ async def seed_from_storage(
         timestamp=checkpoint.timestamp,
     )
     run_input.with_frame(frame)
+
+
+async def _differs(client: Client, locator: Locator, hosted: HostedWorkflow, checkpoint: WorkflowCheckpoint) -> bool:
+    """Tell whether history holds another checkpoint under this one's id; a worker would refuse it then."""
+    if OUR_ID.fullmatch(checkpoint.checkpoint_id) is None:
+        return False
+    try:
+        with rpc_errors(client, f"look up checkpoint {checkpoint.checkpoint_id!r}"):
+            held = await load_held(client, locator, checkpoint.checkpoint_id)
+    except (CheckpointNotFoundError, CheckpointCorruptedError):
+        return True
+    if held is None:
+        return False
+    encoded = dumps(checkpoint, hosted.catalog)
+    return not same_content(loads(held, hosted.catalog), loads(encoded, hosted.catalog))

@@ -24,6 +24,9 @@ MEMO_WORKFLOW_NAME = "agent_framework_workflow"
 MEMO_REVIVED = "agent_framework_revived"
 """The first runs of those that the server had ended under a flood, which this one goes on from without a caller."""
 
+_KEPT_OPEN = frozenset({WorkflowExecutionStatus.RUNNING})
+_NEVER_FOREIGN = _KEPT_OPEN | {WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.CONTINUED_AS_NEW}
+
 ThreadState: TypeAlias = Literal["new", "open"] | CloseState
 
 
@@ -66,7 +69,7 @@ async def read_tip(
         StaleCheckpointError: When the latest run is not the one the caller has seen.
     """
     with rpc_errors(client, f"look up thread {thread_id!r}"):
-        description, closed = await _latest(client, thread_id, workflow_name)
+        description, closed = await _latest(client, thread_id, workflow_name, end=True)
     if description is None:
         if seen_run_id is None or may_be_gone:
             return NEW
@@ -114,13 +117,13 @@ def first_run_id(description: WorkflowExecutionDescription) -> str:
 
 
 async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> str:
-    """Return the Temporal run id of a thread's latest run; one round trip, two when that is over.
+    """Return the Temporal run id of a thread's latest run; one round trip, two when that has not ended well.
 
     Raises:
         ThreadNotFoundError: When there is no such thread, or the workflow id is something else's.
     """
     with rpc_errors(client, f"look up thread {thread_id!r}"):
-        description, _ = await _latest(client, thread_id, workflow_name)
+        description, _ = await _latest(client, thread_id, workflow_name, end=False)
     if description is None:
         raise ThreadNotFoundError(
             f"Thread {thread_id!r} has no run in namespace {client.namespace!r} (any more): it has not begun, was "
@@ -130,16 +133,17 @@ async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> s
 
 
 async def _latest(
-    client: Client, thread_id: str, workflow_name: str
+    client: Client, thread_id: str, workflow_name: str, *, end: bool
 ) -> tuple[WorkflowExecutionDescription | None, Closed | None]:
-    """Return the latest run that is part of a thread, and how it ended if it has."""
+    """Return the latest run that is part of a thread, and how it ended if it has and `end` asks for it."""
     description = await _describe(client, thread_id, None)
     if description is None:
         return None, None
     passed: set[str] = set()
     while True:
         closed = None
-        if description.status != WorkflowExecutionStatus.RUNNING and description.workflow_type == WORKFLOW_TYPE:
+        skipped = _KEPT_OPEN if end else _NEVER_FOREIGN
+        if description.status not in skipped and description.workflow_type == WORKFLOW_TYPE:
             closed = await closed_run(client, thread_id, description.run_id)
             if await _is_foreign(client, thread_id, description.run_id, closed):
                 passed.add(description.run_id)
