@@ -19,7 +19,7 @@ from ._growth import Growth
 from ._pause import Pause
 from ._requests import Requests
 from ._signals import MAX_SIGNAL_BYTES, SIGNALS
-from ._unreadable import Readable
+from ._unreadable import Readable, unreadable
 
 PACKED_SIGNAL = "agent-framework-signals"
 """Name of the signal that stands for all that came together, as the worker hands them over."""
@@ -27,6 +27,8 @@ SIGNAL_NAME = "agent-framework-signal"
 """Metadata of the payload before the arguments of each of them: its name."""
 ARGUMENTS = "agent-framework-arguments"
 """Metadata of the same payload: how many arguments follow."""
+BYTES = "agent-framework-bytes"
+"""Metadata of the same payload: what they take, as they were sent."""
 
 TASK_BYTES = 3_000_000
 """Of signals that one workflow task reads; the rest waits for a timer. The smallest answers are read at this size in
@@ -37,35 +39,43 @@ PUT_OFF_SECONDS = 0.05
 
 
 def pack(signals: Sequence[tuple[str, Sequence[Payload]]]) -> list[Payload]:
-    """Return signals that came together as the arguments of one, `PACKED_SIGNAL`."""
+    """Return signals that came together as the arguments of one, `PACKED_SIGNAL`; what is too large is left out."""
     packed: list[Payload] = []
     for name, arguments in signals:
-        head = Payload(metadata={SIGNAL_NAME: name.encode(), ARGUMENTS: b"%d" % len(arguments)})
-        packed.append(head)
-        packed.extend(arguments)
+        size = sum(argument.ByteSize() for argument in arguments)
+        kept = arguments if size <= MAX_SIGNAL_BYTES else [unreadable(f"it takes {size:,} bytes", lasting=True)]
+        metadata = {SIGNAL_NAME: name.encode(), ARGUMENTS: b"%d" % len(kept), BYTES: b"%d" % size}
+        packed.append(Payload(metadata=metadata))
+        packed.extend(kept)
     return packed
 
 
-def unpack(name: str, arguments: Sequence[RawValue]) -> Iterator[tuple[str, Sequence[RawValue]]]:
+class Signal(NamedTuple):
+    """One that came: its name, its arguments and what they took as they were sent."""
+
+    name: str
+    arguments: Sequence[RawValue]
+    size: int
+
+
+def unpack(name: str, arguments: Sequence[RawValue]) -> Iterator[Signal]:
     """Yield the signals that `pack` has put together; a worker that does not hands over each by itself."""
     if name != PACKED_SIGNAL:
-        yield name, arguments
+        yield Signal(name, arguments, sum(argument.payload.ByteSize() for argument in arguments))
         return
     index = 0
     while index < len(arguments):
         metadata = arguments[index].payload.metadata
-        count = metadata.get(ARGUMENTS, b"")
-        if SIGNAL_NAME not in metadata or not count.isdigit():
+        count, size = metadata.get(ARGUMENTS, b""), metadata.get(BYTES, b"")
+        if SIGNAL_NAME not in metadata or not count.isdigit() or not size.isdigit():
             return  # A worker that does not pack was sent this by somebody.
         end = index + 1 + int(count)
-        yield metadata[SIGNAL_NAME].decode(), arguments[index + 1 : end]
+        yield Signal(metadata[SIGNAL_NAME].decode(), arguments[index + 1 : end], int(size))
         index = end
 
 
-class _Arrival(NamedTuple):
-    name: str
-    arguments: Sequence[RawValue]
-    cost: int
+class _PutOff(NamedTuple):
+    signal: Signal
     at: str
 
 
@@ -83,7 +93,7 @@ class Arrivals:
         self._pause = pause
         self._growth = growth
         self._readable = Readable()
-        self._put_off: deque[_Arrival] = deque()
+        self._put_off: deque[_PutOff] = deque()
         self._reading: asyncio.Task[None] | None = None
         self._task = -1
         self._left = 0
@@ -93,50 +103,56 @@ class Arrivals:
         """Whether nothing is put off, so that the run may end or continue as new."""
         return not self._put_off
 
-    def signal(self, name: str, arguments: Sequence[RawValue], *, busy: Callable[[], bool]) -> None:
+    def take(self, signal: Signal, *, busy: Callable[[], bool]) -> None:
         """Take a signal, whatever it is.
 
         Args:
-            name: Its name.
-            arguments: As they came.
+            signal: As it came.
             busy: Whether requests may still be asked, when it is read.
 
         Raises:
             RuntimeError: When it cannot be read now, but was before; see `Readable`.
         """
-        size = self._growth.signalled(arguments)
-        if self._pause.signal(name):
+        self._growth.signalled(signal.size)
+        if self._pause.signal(signal.name):
             return
-        reason = self._readable.why_not(arguments)
+        reason = self._readable.why_not(signal.arguments)
         if self._readable.is_exhausted:
             self._growth.exhausted()
-        if reason is not None or name not in SIGNALS:
-            self._requests.refuse(name, reason, busy=busy())
+        if reason is not None or signal.name not in SIGNALS:
+            self._requests.refuse(signal.name, reason, busy=busy())
             return
-        cost = SIGNAL_COST + (size if size <= MAX_SIGNAL_BYTES else 0)
-        arrival = _Arrival(name, arguments, cost, workflow.now().isoformat())
-        if self._put_off or not self._may_read(arrival):
-            self._put_off.append(arrival)
+        at = workflow.now().isoformat()
+        if self._put_off or not self._may_read(signal):
+            self._put_off.append(_PutOff(_alone(signal), at))
             if self._reading is None:
                 self._reading = asyncio.create_task(self._read_on(busy))
             return
-        self._read(arrival, busy)
+        self._requests.signal(signal.name, signal.arguments, busy=busy(), at=at)
 
-    def _may_read(self, arrival: _Arrival) -> bool:
+    def _may_read(self, signal: Signal) -> bool:
         task = workflow.info().get_current_history_length()  # It names the workflow task, in a replay too.
         if task != self._task:
             self._task, self._left = task, TASK_BYTES
         if self._left <= 0:
             return False
-        self._left -= arrival.cost
+        self._left -= SIGNAL_COST + signal.size
         return True
-
-    def _read(self, arrival: _Arrival, busy: Callable[[], bool]) -> None:
-        self._requests.signal(arrival.name, arrival.arguments, busy=busy(), at=arrival.at)
 
     async def _read_on(self, busy: Callable[[], bool]) -> None:
         while self._put_off:
             await asyncio.sleep(PUT_OFF_SECONDS)
-            while self._put_off and self._may_read(self._put_off[0]):
-                self._read(self._put_off.popleft(), busy)
+            while self._put_off and self._may_read(self._put_off[0].signal):
+                signal, at = self._put_off.popleft()
+                self._requests.signal(signal.name, signal.arguments, busy=busy(), at=at)
         self._reading = None
+
+
+def _alone(signal: Signal) -> Signal:
+    """Copy a signal out of the workflow task it came with, all of which would be kept in memory with it."""
+    arguments: list[RawValue] = []
+    for argument in signal.arguments:
+        payload = Payload()
+        payload.CopyFrom(argument.payload)
+        arguments.append(RawValue(payload))
+    return signal._replace(arguments=arguments)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RawValue
 
 from ._messages import RunOptions
 
@@ -47,16 +45,18 @@ class Growth:
         over = self._is_large() or self._is_signalled() or (limit is not None and supersteps >= limit)
         return over and self._is_calm()
 
-    def signalled(self, arguments: Sequence[RawValue]) -> int:
-        """Note a signal, or an update that was accepted, whatever is in it; returns its size."""
-        size = sum(argument.payload.ByteSize() for argument in arguments)
+    def signalled(self, size: int) -> None:
+        """Note a signal, or an update that was accepted, whatever is in it.
+
+        Args:
+            size: Of its arguments in bytes.
+        """
         self._signals += 1
         self._signal_bytes += size
         task = workflow.info().get_current_history_length()  # It names the workflow task, in a replay too.
         if task != self._task:
             self._task, self._signals_of_task = task, 0
         self._signals_of_task += 1
-        return size
 
     def exhausted(self) -> None:
         """Note that the run takes no more of something until it continues as new."""

@@ -71,6 +71,8 @@ class Readable:
         reason = why_unreadable(arguments)
         if any(STORED in argument.payload.metadata for argument in arguments):
             return self._of_stored(reason)
+        if any(argument.payload.metadata.get(UNREADABLE) == LASTING for argument in arguments):
+            return reason
         self._sent += 1
         if self._noted >= MAX_NOTED or (reason is None and not workflow.unsafe.is_replaying()):
             return reason

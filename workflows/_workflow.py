@@ -218,8 +218,8 @@ class AgentFrameworkWorkflow:
         named one gets too many arguments, drops without a trace what is no JSON, and keeps signals of unknown names in
         memory. The worker hands over together what came together.
         """
-        for signal, given in unpack(name, arguments):
-            self._arrivals.signal(signal, given, busy=lambda: self._busy)
+        for signal in unpack(name, arguments):
+            self._arrivals.take(signal, busy=lambda: self._busy)
 
     @workflow.update(dynamic=True)
     def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt:
@@ -231,7 +231,7 @@ class AgentFrameworkWorkflow:
         Raises:
             ApplicationError: When it cannot be taken although it was checked; the run goes on.
         """
-        self._growth.signalled(arguments)
+        self._growth.signalled(sum(argument.payload.ByteSize() for argument in arguments))
         try:
             return self._requests.update(name, arguments, busy=self._busy)
         except RejectedAnswerError as error:

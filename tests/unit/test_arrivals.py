@@ -11,8 +11,9 @@ from agent_framework_temporal.adapter._packing import (
     PackingSandboxedRunner,
     packing,
 )
-from agent_framework_temporal.workflows._arrivals import ARGUMENTS, PACKED_SIGNAL, SIGNAL_NAME, pack, unpack
-from agent_framework_temporal.workflows._unreadable import LASTING, UNREADABLE
+from agent_framework_temporal.workflows._arrivals import ARGUMENTS, BYTES, PACKED_SIGNAL, SIGNAL_NAME, pack, unpack
+from agent_framework_temporal.workflows._signals import MAX_SIGNAL_BYTES
+from agent_framework_temporal.workflows._unreadable import LASTING, UNREADABLE, why_unreadable
 from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
@@ -23,7 +24,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 _names = st.one_of(st.text(max_size=20), st.sampled_from([PACKED_SIGNAL, "respond"]))
-_metadata = st.dictionaries(st.sampled_from([SIGNAL_NAME, ARGUMENTS, "encoding"]), st.binary(max_size=3))
+_metadata = st.dictionaries(st.sampled_from([SIGNAL_NAME, ARGUMENTS, BYTES, "encoding"]), st.binary(max_size=3))
 _payloads = st.builds(lambda data, metadata: Payload(data=data, metadata=metadata), st.binary(max_size=20), _metadata)
 
 
@@ -34,15 +35,28 @@ def _raw(payloads: list[Payload]) -> list[RawValue]:
 @given(st.lists(st.tuples(_names, st.lists(_payloads, max_size=3)), max_size=5))
 def test_what_was_put_together_comes_apart_again(signals: list[tuple[str, list[Payload]]]) -> None:
     found = list(unpack(PACKED_SIGNAL, _raw(pack(signals))))
-    assert [(name, [argument.payload for argument in arguments]) for name, arguments in found] == signals
+    assert [(name, [argument.payload for argument in arguments]) for name, arguments, _ in found] == signals
+    assert [size for _, _, size in found] == [sum(map(Payload.ByteSize, payloads)) for _, payloads in signals]
+
+
+def test_what_is_too_large_is_left_out_and_told() -> None:
+    large = Payload(data=b"x" * MAX_SIGNAL_BYTES)
+    packed = pack([("respond", [large, large]), ("respond", [Payload(data=b"1")])])
+    assert sum(payload.ByteSize() for payload in packed) < 1_000
+    (_, refused, size), (_, kept, _) = unpack(PACKED_SIGNAL, _raw(packed))
+    assert why_unreadable(refused) == f"it takes {size:,} bytes"
+    assert size > 2 * MAX_SIGNAL_BYTES
+    assert [argument.payload.data for argument in kept] == [b"1"]
 
 
 @pytest.mark.parametrize(
-    "metadata", [{}, {SIGNAL_NAME: b"respond"}, {SIGNAL_NAME: b"respond", ARGUMENTS: b"-1"}, {ARGUMENTS: b"1"}]
+    "metadata",
+    [{}, {SIGNAL_NAME: b"respond"}, {SIGNAL_NAME: b"respond", ARGUMENTS: b"-1", BYTES: b"1"}, {ARGUMENTS: b"1"}],
 )
 def test_what_was_not_put_together_by_us_is_nothing(metadata: dict[str, bytes]) -> None:
     assert list(unpack(PACKED_SIGNAL, _raw([Payload(metadata=metadata)] * 3))) == []
-    assert list(unpack("other", _raw([Payload(metadata=metadata)]))) == [("other", _raw([Payload(metadata=metadata)]))]
+    alone = _raw([Payload(metadata=metadata)])
+    assert list(unpack("other", alone)) == [("other", alone, alone[0].payload.ByteSize())]
 
 
 class _Given(WorkflowInstance):
@@ -96,7 +110,7 @@ def _jobs(act: WorkflowActivation) -> list[Any]:
         if job.HasField("signal_workflow"):
             assert job.signal_workflow.signal_name == PACKED_SIGNAL
             signals = unpack(PACKED_SIGNAL, _raw(list(job.signal_workflow.input)))
-            found.append([(name, [argument.payload.data for argument in arguments]) for name, arguments in signals])
+            found.append([(name, [argument.payload.data for argument in arguments]) for name, arguments, _ in signals])
         else:
             found.append(job.WhichOneof("variant"))
     return found
