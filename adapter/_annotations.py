@@ -161,7 +161,7 @@ def _built(node: Any, catalog: TypeCatalog, depth: int) -> Any:
     if type(node) is str:
         if node in _CONSTANTS:
             return _CONSTANTS[node]
-        return _class(node, catalog)
+        return _silent_class(node, catalog) if depth else _class(node, catalog)
     if type(node) is not list or len(node) < 2:
         raise ValueError(f"{node!r:.60} is no annotation")
     kind, *rest = node
@@ -171,7 +171,7 @@ def _built(node: Any, catalog: TypeCatalog, depth: int) -> Any:
         return typing.Literal[tuple(_literal(member, catalog) for member in rest)]
     if kind != "of" or type(rest[0]) is not str:
         raise ValueError(f"{node!r:.60} is no annotation")
-    origin = _class(rest[0], catalog)
+    origin = _silent_class(rest[0], catalog)
     args = tuple(_built(arg, catalog, depth + 1) for arg in rest[1:])
     if has_base(origin, BaseModel):
         return _registered(origin, args)
@@ -183,7 +183,17 @@ def _built(node: Any, catalog: TypeCatalog, depth: int) -> Any:
 def _class(key: str, catalog: TypeCatalog) -> type[Any]:
     found = catalog.resolve(key)
     if found is None:
-        raise ValueError(f"{key.replace(':', '.')} is not a type this workflow declares, or is not imported")
+        raise ValueError(f"{key.replace(':', '.'):.200} is not a type this workflow declares, or is not imported")
+    return found
+
+
+def _silent_class(key: str, catalog: TypeCatalog) -> type[Any]:
+    """Return a class to be part of a union or an alias, which ask the metaclass of what they are made of."""
+    found = _class(key, catalog)
+    for name in ("__eq__", "__hash__", "__getattr__", "__getattribute__"):
+        module = getattr(class_attribute(type(found), name), "__module__", "")
+        if module and module.partition(".")[0] not in ("abc", "enum", "typing", "typing_extensions", "pydantic"):
+            raise ValueError(f"{type_key(found)} has a metaclass that would be asked; declare what it is part of")
     return found
 
 

@@ -8,8 +8,7 @@ it is expanded but the attributes that are None, which are counted.
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -31,7 +30,7 @@ _MAX_ALIKE = 32
 """Keys with one hash: to put n of them into a dictionary takes n squared comparisons."""
 _CONTAINERS = frozenset({list, dict})
 
-_Fill = Callable[[Any, Any, int], None]
+_Fill = Callable[[Any, Any, int], object]
 
 
 def loads(data: bytes, catalog: TypeCatalog) -> Any:
@@ -51,17 +50,21 @@ async def decoded(data: bytes, catalog: TypeCatalog) -> Any:
     return await off_loop(len(data), lambda: loads(data, catalog))
 
 
-@dataclass(frozen=True, slots=True)
 class _Shape:
-    """What the objects of a class have in common whose same attributes are None."""
+    """What the objects of a class have in common whose same attributes are None.
 
-    layout: Layout
-    template: dict[str, None]
-    """All attributes, in their order."""
-    given: list[str]
-    """Those that each object gives."""
-    shadowing: list[str]
-    empty: int
+    Args:
+        layout: Of the class.
+        template: All attributes, in their order.
+        given: Those that each object gives.
+    """
+
+    def __init__(self, layout: Layout, template: dict[str, Any], given: list[str]) -> None:
+        self.layout = layout
+        self.template = template
+        self.given = given
+        self.shadowing = layout.shadowing(template)
+        self.empty = len(template) - len(given)
 
 
 class _Decoder:
@@ -81,6 +84,7 @@ class _Decoder:
         self._base_depth = 0
         self._parts: list[Any] = [None] * len(document.parts)
         self._fills: dict[int, _Fill] = {}
+        self._layouts: dict[int, Layout] = {}
         self._whole: set[int] = set()
         self._waiting: collections.deque[tuple[int, int]] = collections.deque()
         self._met: set[int] = set()
@@ -140,12 +144,11 @@ class _Decoder:
             shell, fill = self._shells[tag]
             self._parts[number], self._fills[number] = shell(), _under(tag, fill)
         elif tag == OBJECT:
-            layout = self._shape(part).layout
+            layout = self._layouts[number] = self._shape(part).layout
             self._fills[number] = self._fill_object
             if layout.mutable:
                 self._parts[number] = layout.new()
             else:
-                self._fills[number] = self._fill_attributes
                 self._whole.add(number)
         elif tag == REFERENCE:
             raise ValueError("a reference to a reference")
@@ -153,10 +156,8 @@ class _Decoder:
             self._whole.add(number)
 
     def _whole_part(self, number: int) -> Any:
-        part = self._document.parts[number]
-        if number in self._fills:
-            return self._new_object(self._shape(part).layout, part, 0)
-        return self._decoded(part, 0)
+        part, layout = self._document.parts[number], self._layouts.get(number)
+        return self._decoded(part, 0) if layout is None else layout.new_of(self._content(part, 0))
 
     def _decoded(self, node: Any, depth: int) -> Any:
         """Return the value of a node."""
@@ -213,11 +214,12 @@ class _Decoder:
         for key, item in self._mapping(node, depth).items():
             shell[key] = item
 
-    def _pairs(self, node: Any, depth: int) -> list[tuple[Any, Any]]:
-        if type(node) is not list or any(type(pair) is not list or len(pair) != 2 for pair in node):
-            raise ValueError("pairs that are none")
-        keys = self._keys([key for key, _ in node], depth)
-        return list(zip(keys, (self._decoded(item, depth + 1) for _, item in node), strict=True))
+    def _pairs(self, node: Any, depth: int) -> Iterator[tuple[Any, Any]]:
+        """Yield the items of a dictionary that is written as a list of its keys and values in turn."""
+        if type(node) is not list or len(node) % 2:
+            raise ValueError("items that are none")
+        keys = self._keys(node[::2], depth)
+        return zip(keys, self._items(node[1::2], depth), strict=True)
 
     def _keys(self, node: Any, depth: int) -> list[Any]:
         """Return what is to be hashed."""
@@ -226,17 +228,20 @@ class _Decoder:
         self._in_key = before
         for key in keys:
             check_key(key)
-        if len(keys) > _MAX_ALIKE:
-            (_, alike), *_ = collections.Counter(map(hash, keys)).most_common(1)
-            if alike > _MAX_ALIKE:
-                raise ValueError(f"{alike:,} keys have one hash")
+        hashes = [*map(hash, keys)]
+        if len(hashes) - len(set(hashes)) > _MAX_ALIKE:
+            counts = dict.fromkeys(hashes, 0)
+            for found in hashes:
+                counts[found] += 1
+            if max(counts.values()) > _MAX_ALIKE:
+                raise ValueError("too many keys of one hash")
         return keys
 
     def _reference(self, node: Any, depth: int) -> Any:
         if type(node) is not int or not 0 <= node < len(self._parts):
             raise ValueError(f"a reference to {node!r:.60}")
         found = self._parts[node]
-        if self._in_key and not self._is_compared_by_identity(node):
+        if self._in_key and not (node in self._layouts and self._layouts[node].by_identity):
             raise ValueError("a reference in a key")
         if node not in self._met:
             self._met.add(node)
@@ -245,27 +250,33 @@ class _Decoder:
             self._waiting.append((node, self._base_depth + depth))
         return found
 
-    def _is_compared_by_identity(self, number: int) -> bool:
-        part = self._document.parts[number]
-        return type(part) is dict and OBJECT in part and self._shape(part).layout.by_identity
-
     def _object(self, node: dict[str, Any], depth: int) -> Any:
-        shape = self._shape(node)
-        if shape.layout.mutable:
-            instance = shape.layout.new()
-            self._fill_object(instance, node, depth)
-        else:
-            instance = self._new_object(shape.layout, node, depth)
-            self._fill_attributes(instance, node, depth)
+        layout = self._shape(node).layout
+        instance = layout.new() if layout.mutable else layout.new_of(self._content(node, depth))
+        self._fill_object(instance, node, depth)
         return instance
 
-    def _new_object(self, layout: Layout, node: dict[str, Any], depth: int) -> Any:
-        return layout.new_of(self._content(node, depth))
-
     def _fill_object(self, instance: Any, node: dict[str, Any], depth: int) -> None:
-        self._fill_attributes(instance, node, depth)
-        layout = self._shape(node).layout
-        if layout.has_content:
+        shape = self._shape(node)
+        layout = shape.layout
+        values = node[OBJECT][1:]
+        if len(values) != len(shape.given):
+            raise ValueError(f"{layout.key} has {len(shape.given)} attributes, not {len(values)}")
+        before = self._in_key
+        if layout.by_identity:
+            self._in_key = False
+        self._items(values, depth)
+        self._in_key = before
+        self._left -= shape.empty
+        if self._left < 0:
+            raise ValueError("too many attributes that are None")
+        attributes: dict[str, Any] = dict(shape.template)
+        attributes.update(zip(shape.given, values, strict=True))
+        for name in shape.shadowing:
+            if callable(attributes[name]):
+                raise ValueError(f"{layout.key} holds something callable in place of its method {name!r}")
+        layout.fill(instance, attributes)
+        if layout.has_content and layout.mutable:
             layout.fill_content(instance, self._content(node, depth))
 
     def _content(self, node: dict[str, Any], depth: int) -> Any:
@@ -273,24 +284,6 @@ class _Decoder:
         if type(content) is dict and REFERENCE in content:
             raise ValueError("a reference in place of what an object contains")
         return self._decoded(content, depth + 1)
-
-    def _fill_attributes(self, instance: Any, node: dict[str, Any], depth: int) -> None:
-        shape = self._shape(node)
-        before = self._in_key
-        if shape.layout.by_identity:
-            self._in_key = False
-        values = self._items(node[OBJECT][1:], depth)
-        self._in_key = before
-        if len(values) != len(shape.given):
-            raise ValueError(f"{shape.layout.key} has {len(shape.given)} attributes, not {len(values)}")
-        self._left -= shape.empty
-        if self._left < 0:
-            raise ValueError("too many attributes that are None")
-        attributes: dict[str, Any] = {**shape.template, **dict(zip(shape.given, values, strict=True))}
-        for name in shape.shadowing:
-            if callable(attributes[name]):
-                raise ValueError(f"{shape.layout.key} holds something callable in place of its method {name!r}")
-        shape.layout.fill(instance, attributes)
 
     def _shape(self, node: dict[str, Any]) -> _Shape:
         values = node[OBJECT]
@@ -316,12 +309,12 @@ class _Decoder:
         layout = layout_of(cls)
         if layout.refusal is not None:
             raise ValueError(f"{type_key(cls)} must not be instantiated: {layout.refusal}")
-        template = dict.fromkeys(names)
+        template: dict[str, Any] = dict.fromkeys(names)
         absent = {names[index] for index in empty if type(index) is int}
         if len(template) != len(names) or len(absent) != len(empty):
             raise ValueError("a shape that is none")
         given = [name for name in names if name not in absent]
-        return _Shape(layout, template, given, layout.shadowing(names), len(empty))
+        return _Shape(layout, template, given)
 
     def _slice(self, node: Any, depth: int) -> slice:
         start, stop, step = self._items(node, depth)
@@ -353,7 +346,7 @@ class _Decoder:
         found.default_factory = factory
 
     def _enum(self, node: Any, depth: int) -> Any:
-        key, *which = node
+        key, *which = node.rpartition(".")[::2] if type(node) is str else node
         cls = self._catalog.resolve(key) if type(key) is str else None
         if cls is None or len(which) not in (1, 2):
             raise ValueError(f"{key!r:.60} is not a type this workflow declares, or is not imported")

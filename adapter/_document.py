@@ -16,7 +16,6 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ._errors import PayloadError
@@ -60,14 +59,19 @@ def max_attributes() -> int:
     return max_checkpoint_bytes() // 4
 
 
-@dataclass(frozen=True, slots=True)
 class Document:
-    """A value's text, parsed but not decoded."""
+    """A value's text, parsed but not decoded.
 
-    shapes: dict[str, Any]
-    parts: list[Any]
-    """What references name, by index."""
-    body: Any
+    Args:
+        shapes: Class key, attributes and which of them are None, by name.
+        parts: What references name, by index.
+        body: The value.
+    """
+
+    def __init__(self, shapes: dict[str, Any], parts: list[Any], body: Any) -> None:
+        self.shapes = shapes
+        self.parts = parts
+        self.body = body
 
     def fields(self, node: Any) -> tuple[str, dict[str, Any]]:
         """Return the class key of an object and its attributes, not decoded; no class is resolved.

@@ -14,6 +14,7 @@ import zoneinfo
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 from ._annotations import annotation_node
@@ -43,7 +44,8 @@ _FUNCTION_TYPES = (types.FunctionType, types.BuiltinFunctionType, types.MethodTy
 _LONG = 64 * 1024
 """Characters or bytes of a text that is written once, however often it is held."""
 _SHORT_TUPLE = 16
-_MANY_NAMES = 64
+_MANY = 16
+"""Parts of a list or dictionary for which it is worth a try whether it is plain JSON throughout."""
 _HASH_DIGITS = 6
 _MAX_ERROR_VALUES = 1_000
 _LEAF, _WHOLE, _FILLED, _IDENTITY = 0, 1, 2, 3
@@ -106,7 +108,6 @@ class _Encoder:
         """What needs no look."""
         self._shapes: dict[str, list[Any]] = {}
         self._shape_of: dict[tuple[Any, ...], tuple[str, int, list[str]]] = {}
-        self._free_of_tags: dict[tuple[str, ...], bool] = {}
         self._empty = 0
         self._parts: list[Any] = []
         self._whole: set[int] = set()
@@ -114,6 +115,8 @@ class _Encoder:
         self._seen: dict[int, Any] = {}
         self._twice: set[int] = set()
         self._known: frozenset[int] = frozenset()
+        self._plainly = True
+        """Whether no value is known to need a number, and none is a key."""
         self._numbers: dict[int, int] = {}
         self._waiting: collections.deque[tuple[int, Any, int, _Writer]] = collections.deque()
         self._base_depth = 0
@@ -176,6 +179,7 @@ class _Encoder:
 
     def _pass(self, value: Any) -> Any:
         self._known = frozenset(self._twice)
+        self._plainly = not self._known and not self._apart
         self._seen, self._numbers = {}, {}
         self._base_depth = 0
         node = self._value(value, 0)
@@ -190,7 +194,12 @@ class _Encoder:
         if kind in self._plain or (kind is str and len(value) < _LONG):
             return value
         held, write = self._writers.get(kind) or self._writer(kind, value)
-        return write(value, depth) if held == _LEAF else self._held(value, depth, held, write)
+        if held == _LEAF:
+            return write(value, depth)
+        if self._plainly and depth < NESTING and id(value) not in self._seen:
+            self._seen[id(value)] = value
+            return write(value, depth)
+        return self._held(value, depth, held, write)
 
     def _held(self, value: Any, depth: int, held: int, write: _Writer) -> Any:
         """Return the node of a value that is written once, however often it is met."""
@@ -255,26 +264,55 @@ class _Encoder:
         kinds = set(map(type, value))
         if kinds <= self._plain or (kinds <= _ONLY_TEXT and max(map(len, value), default=0) < _LONG):
             return value
-        return [self._value(item, depth + 1) for item in value]
+        if len(value) >= _MANY and self._is_plain(value, depth):
+            return value
+        plain, deeper = self._plain, depth + 1
+        return [
+            item if (kind := type(item)) in plain or (kind is str and len(item) < _LONG) else self._value(item, deeper)
+            for item in value
+        ]
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
-        if self._names_itself(value):
-            if self._plain.issuperset(map(type, value.values())):
-                return value
-            return {key: self._value(item, depth + 1) for key, item in value.items()}
-        return {"$dict": [[self._key(key, depth + 1), self._value(item, depth + 1)] for key, item in value.items()]}
+        plain, deeper = self._plain, depth + 1
+        if not _names_itself(value):
+            flat: list[Any] = []
+            for key, item in value.items():
+                flat += (self._key(key, deeper), self._value(item, deeper))
+            return {"$dict": flat}
+        if plain.issuperset(map(type, value.values())) or (len(value) >= _MANY and self._is_plain(value, depth)):
+            return value
+        return {
+            key: item
+            if (kind := type(item)) in plain or (kind is str and len(item) < _LONG)
+            else self._value(item, deeper)
+            for key, item in value.items()
+        }
 
-    def _names_itself(self, value: dict[Any, Any]) -> bool:
-        """Tell whether a dictionary can be written as an object of JSON: its keys are texts, and none like a tag."""
-        if not _ONLY_TEXT.issuperset(map(type, value)):
+    def _is_plain(self, value: Any, depth: int) -> bool:
+        """Tell whether a list or dictionary is plain JSON throughout, faster than part by part."""
+        if self._in_key or self._apart or type(value) not in _CONTAINERS:
             return False
-        if len(value) > _MANY_NAMES:
-            return not any(name.startswith("$") for name in value)
-        names = tuple(value)
-        found = self._free_of_tags.get(names)
-        if found is None:
-            found = self._free_of_tags[names] = not any(name.startswith("$") for name in names)
-        return found
+        level, parts, count = [value], set[int](), 0
+        for _ in range(depth, NESTING):
+            dictionaries = [item for item in level if type(item) is dict]
+            if not _ONLY_TEXT.issuperset(map(type, chain.from_iterable(dictionaries))):
+                return False
+            if any(name.startswith("$") for name in set(chain.from_iterable(dictionaries))):
+                return False
+            lists = [item for item in level if type(item) is list]
+            items = [*chain.from_iterable(lists), *chain.from_iterable(map(dict.values, dictionaries))]
+            kinds = set(map(type, items))
+            if not kinds - _JSON <= self._plain or any(len(item) >= _LONG for item in items if type(item) is str):
+                return False
+            level = [] if kinds.isdisjoint(_CONTAINERS) else [item for item in items if type(item) in _CONTAINERS]
+            parts.update(map(id, level))
+            count += len(level)
+            if not level:
+                break
+        if level or len(parts) != count or not self._known.isdisjoint(parts) or not self._seen.keys().isdisjoint(parts):
+            return False
+        self._seen.update(dict.fromkeys(parts))
+        return True
 
     def _tuple(self, value: tuple[Any, ...], depth: int) -> Any:
         if len(value) > _SHORT_TUPLE or not SCALARS.issuperset(map(type, value)):
@@ -292,16 +330,18 @@ class _Encoder:
     def _members(self, value: Iterable[Any], depth: int) -> list[Any]:
         """Return the members of a set in an order that is the same in every process, unlike that of their hashes."""
         nodes = [self._key(item, depth + 1) for item in value]
-        alike = set(map(type, nodes))
-        if alike in (_ONLY_TEXT, _ONLY_INTEGERS):
-            return sorted(nodes)
-        return sorted(nodes, key=text)
+        kinds = frozenset(map(type, nodes))
+        return sorted(nodes, key=None if kinds in (_ONLY_TEXT, _ONLY_INTEGERS) else text)
 
     def _key(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind in self._plain or (kind is str and len(value) < _LONG):
+            return value
         check_key(value)
-        before, self._in_key = self._in_key, True
+        before = self._in_key, self._plainly
+        self._in_key, self._plainly = True, False
         node = self._value(value, depth)
-        self._in_key = before
+        self._in_key, self._plainly = before
         return node
 
     def _zoned(self, tag: str, said: str, value: Any, depth: int) -> Any:
@@ -356,8 +396,13 @@ class _Encoder:
                     f"{layout.key} holds something callable as {name!r}, in place of its method. Rename the attribute."
                 )
         deeper = depth + 1
-        given = [item for item in attributes.values() if item is not None]
-        node = {OBJECT: [shape, *[self._value(item, deeper) for item in given]]}
+        plain = self._plain
+        values = [
+            item if (kind := type(item)) in plain or (kind is str and len(item) < _LONG) else self._value(item, deeper)
+            for item in attributes.values()
+            if item is not None
+        ]
+        node = {OBJECT: [shape, *values]}
         if layout.has_content:
             content = layout.content(value)
             node[CONTENT] = self._content(content, deeper)
@@ -398,6 +443,13 @@ class _Encoder:
         return found
 
 
+def _names_itself(value: dict[Any, Any]) -> bool:
+    """Tell whether a dictionary can be written as an object of JSON: its keys are texts, and none like a tag."""
+    if not _ONLY_TEXT.issuperset(map(type, value)):
+        return False
+    return "$" not in "".join(value) or not any(name.startswith("$") for name in value)
+
+
 def _leaf(tag: str, node: Callable[[Any], Any], value: Any, depth: int) -> Any:
     return {tag: node(value)}
 
@@ -419,3 +471,5 @@ def _is_json(value: Any) -> bool:
 
 _ONLY_TEXT = frozenset({str})
 _ONLY_INTEGERS = frozenset({int})
+_CONTAINERS = frozenset({list, dict})
+_JSON = frozenset({str, list, dict})

@@ -13,8 +13,8 @@ _MAX_COMBINATIONS = 10_000
 """Of the members of one flag: each that is ever met is kept by its class, for good."""
 
 
-def member_node(member: enum.Enum) -> list[Any]:
-    """Return a member as its class, its name, and the value of one that has none: a combination of flags.
+def member_node(member: enum.Enum) -> Any:
+    """Return a member as its class and its name, and the value of one that has none: a combination of flags.
 
     Raises:
         PayloadError: When it could not be found again.
@@ -22,8 +22,8 @@ def member_node(member: enum.Enum) -> list[Any]:
     cls = type(member)
     for name in (member.name, *_members(cls)):
         if name is not None and _members(cls).get(name) is member:
-            return [type_key(cls), name]
-    if has_base(cls, enum.Flag) and type(member.value) is int and _combination(cls, member.value) is member:
+            return [type_key(cls), name] if "." in name else f"{type_key(cls)}.{name}"
+    if type(member.value) is int and _combination(cls, member.value) is member:
         return [type_key(cls), None, integer_node(member.value)]
     raise PayloadError(
         f"{member!r} is no member of {type_key(cls)} that could be found by its name. Keep its value in the state."
@@ -50,13 +50,11 @@ def _members(cls: type[Any]) -> dict[str, Any]:
 
 def _combination(cls: type[Any], value: int) -> Any:
     """Return a combination of flags; None if there is none, or only code of the class could make it."""
-    known = class_attribute(cls, "_value2member_map_")
-    if value in known:
-        return known[value]
     missing = class_attribute(cls, "_missing_")
     plain = missing is class_attribute(enum.Flag, "_missing_") or missing is class_attribute(enum.IntFlag, "_missing_")
     if not (plain and has_base(cls, enum.Flag) and class_attribute(cls, "_member_type_") in (object, int)):
         return None
-    if len(known) > _MAX_COMBINATIONS:
-        return None
-    return missing.__func__(cls, value)
+    known = class_attribute(cls, "_value2member_map_")
+    if value in known:
+        return known[value]
+    return missing.__func__(cls, value) if len(known) <= _MAX_COMBINATIONS else None

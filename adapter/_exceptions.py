@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import types
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ._standard import SCALARS
 from ._static import class_attribute, mro, type_key
@@ -18,6 +18,7 @@ from ._types import TypeCatalog, known_error
 _KEPT = (*SCALARS, bytes)
 _BUILTIN = frozenset(id(found) for found in vars(builtins).values() if isinstance(found, type))
 _FALLBACK = "builtins:RuntimeError"
+_ErrorT = TypeVar("_ErrorT", bound=BaseException)
 
 
 def exception_args(error: BaseException) -> list[Any] | None:
@@ -32,15 +33,15 @@ def described(error: BaseException, catalog: TypeCatalog) -> tuple[str, list[Any
     A RuntimeError, where the class is none that may be made again, or needs its own code to say it.
     """
     said = str(error)
-    cls, args = type(error), _given(error)
-    known = catalog.error_class(type_key(cls)) is cls
-    for arguments in (args, [said]) if known else ():
-        if all(type(arg) in _KEPT for arg in arguments) and says(cls, arguments, said):
-            return type_key(cls), arguments
+    key, args = type_key(type(error)), _given(error)
+    if catalog.error_class(key) is type(error):
+        for arguments in (args, [said]):
+            if says(type(error), arguments, said):
+                return key, arguments
     return _FALLBACK, [said]
 
 
-def says(cls: type[Exception], args: Sequence[Any], said: str) -> bool:
+def says(cls: type[BaseException], args: Sequence[Any], said: str) -> bool:
     """Tell whether an exception that is made without its class's code says the same; runs the class's `__str__`."""
     try:
         copy = made(cls, args)
@@ -49,7 +50,7 @@ def says(cls: type[Exception], args: Sequence[Any], said: str) -> bool:
         return False
 
 
-def made(cls: type[Exception], args: Sequence[Any]) -> Exception:
+def made(cls: type[_ErrorT], args: Sequence[Any]) -> _ErrorT:
     """Make an exception of plain scalars by the builtin class that it derives from.
 
     Raises:
@@ -59,7 +60,7 @@ def made(cls: type[Exception], args: Sequence[Any]) -> Exception:
     if any(type(arg) not in _KEPT for arg in args):
         raise ValueError("an exception's arguments are plain values")
     builtin: Any = next(owner for owner in mro(cls) if id(owner) in _BUILTIN)
-    error: Exception = builtin.__new__(cls, *args)
+    error: _ErrorT = builtin.__new__(cls, *args)
     builtin.__init__(error, *args)
     return error
 

@@ -5,7 +5,6 @@ Everything else in this package uses the framework's public API.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import logging
 import types
@@ -31,12 +30,13 @@ from agent_framework import (
     WorkflowExecutor,
     WorkflowRunResult,
 )
+from agent_framework._serialization import SerializationMixin
 from agent_framework._workflows import _checkpoint_encoding as _encoding
 from agent_framework._workflows._typing_utils import is_instance_of, try_coerce_to_type
 from agent_framework._workflows._workflow import _coerce_request_info_response
 from pydantic import BaseModel
 
-from ._static import has_base
+from ._static import ABSENT, class_attribute, has_base
 
 _FRAMEWORK_PREFIXES = (*_encoding._FRAMEWORK_MODULE_PREFIXES, _encoding._OPENAI_MODULE_PREFIX)
 _DATA_CLASSES = (
@@ -73,7 +73,20 @@ def is_framework_data(cls: type[Any]) -> bool:
     """
     if not is_framework_module(cls.__module__):
         return False
-    return dataclasses.is_dataclass(cls) or has_base(cls, enum.Enum, BaseModel, *_DATA_CLASSES)
+    declared = class_attribute(cls, "__dataclass_fields__") is not ABSENT
+    return declared or has_base(cls, enum.Enum, BaseModel, *_DATA_CLASSES)
+
+
+def drops_raw_only(getstate: Any, attributes: Mapping[str, Any]) -> bool:
+    """Tell whether a `__getstate__` of the framework's leaves out `raw_representation` and nothing else.
+
+    Args:
+        getstate: The function.
+        attributes: Those of the instance it would be called with.
+    """
+    return getstate is SerializationMixin.__getstate__ or (
+        getstate is Content.__getstate__ and attributes.get("annotations") is None
+    )
 
 
 def coerce_value(value: Any, target: Any) -> Any:

@@ -78,16 +78,24 @@ def read_label(raw: bytes) -> CheckpointLabel:
         key, fields = document.fields(document.body)
         if key != type_key(WorkflowCheckpoint):
             raise ValueError(f"they are those of a {key!r:.60}")
-        names = ("checkpoint_id", "workflow_name", "graph_signature_hash")
-        if not all(type(fields[name]) is str for name in names):
-            raise ValueError("they name no workflow")
-        label = CheckpointLabel(*(fields[name] for name in names), metadata=document.plain(fields["metadata"]))
+        label = CheckpointLabel(
+            checkpoint_id=_text(fields["checkpoint_id"]),
+            workflow_name=_text(fields["workflow_name"]),
+            graph_hash=_text(fields["graph_signature_hash"]),
+            metadata=document.plain(fields["metadata"]),
+        )
     except Exception as error:  # Damaged text may lack anything.
         raise CheckpointCorruptedError(
             f"The checkpoint's bytes are no checkpoint ({type(error).__name__}: {error}). Choose an earlier one with "
             "`DurableWorkflow.checkpoints`."
         ) from error
     return label
+
+
+def _text(field: Any) -> str:
+    if type(field) is not str:
+        raise ValueError(f"{field!r:.60} is no text")
+    return field
 
 
 def check_label(label: CheckpointLabel, workflow_name: str, hosted: HostedWorkflow | None) -> None:

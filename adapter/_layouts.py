@@ -15,13 +15,13 @@ import enum
 import types
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from ._errors import PayloadError
-from ._framework import is_framework_module
+from ._framework import drops_raw_only, is_framework_module
 from ._standard import LEAVES, SCALARS
 from ._static import ABSENT, class_attribute, has_base, is_class, loaded_class, mro, namespace, type_key
 from ._types import PLAIN_CLASSES, generic_origin
@@ -32,6 +32,12 @@ _METHODS = frozenset(
     map(id, (types.FunctionType, classmethod, staticmethod, types.BuiltinFunctionType, types.MethodDescriptorType))
 )
 """Identities of what a class's methods are."""
+_PYDANTIC: dict[str, tuple[type[Any], ...]] = {
+    "__pydantic_fields_set__": (set,),
+    "__pydantic_extra__": (dict, type(None)),
+    "__pydantic_private__": (dict, type(None)),
+}
+"""What pydantic's own code, some of it in Rust, expects of what it notes of a model."""
 _MAX_KEY_DEPTH = 40
 
 
@@ -161,21 +167,13 @@ class Layout:
         self.by_identity = _is(cls, "__hash__", object) and _is(cls, "__eq__", object)
         """Whether instances are compared by what they are, not by what they hold."""
         self._state, self._sets_state = _own(cls, "__getstate__"), _own(cls, "__setstate__")
-
-    @property
-    def chooses(self) -> bool:
+        self.chooses = self._state is not None
         """Whether the class chooses by its own `__getstate__` what is stored of an instance."""
-        return self._state is not None
-
-    @property
-    def mutable(self) -> bool:
-        """Whether an instance can be made before what it contains."""
-        return self._base.content is None or self._base.fill is not None
-
-    @property
-    def has_content(self) -> bool:
+        self._of_framework = is_framework_module(getattr(self._state, "__module__", cls.__module__))
+        self.has_content = self._base.content is not None
         """Whether an instance contains something beside its attributes."""
-        return self._base.content is not None
+        self.mutable = not self.has_content or self._base.fill is not None
+        """Whether an instance can be made before what it contains."""
 
     def content(self, value: Any) -> Any:
         """Return what an instance contains beside its attributes, as the builtin type."""
@@ -215,6 +213,8 @@ class Layout:
         for name, value in attributes.items():
             slot = self._slots.get(name)
             if slot is not None:
+                if type(value) not in _PYDANTIC.get(name, (type(value),)):
+                    raise ValueError(f"{name} is no {type(value).__name__}")
                 slot.__set__(instance, value)
             elif dictionary is not None:
                 dictionary[name] = value
@@ -230,9 +230,9 @@ class Layout:
         found: dict[str, Any] = self._dictionary.__get__(value) if self._dictionary is not None else {}
         if self._slots:
             found = {**found, **self._slotted(value, found)}
-        if self._state is not None:
-            found = self._chosen(value, found)
-        elif found.get(_RAW) is not None and is_framework_module(self.cls.__module__):
+        if self._state is not None and not drops_raw_only(self._state, found):
+            return self._chosen(value, found)
+        if self._of_framework and found.get(_RAW) is not None:
             found = {**found, _RAW: None}  # As the framework's own serialization does: it may be anything at all.
         return found
 
@@ -276,7 +276,7 @@ class Layout:
                     "its __setstate__. Keep plain data in the state instead, and build the object from it."
                 )
             kept |= part or {}
-        if is_framework_module(getattr(self._state, "__module__", "")):
+        if self._of_framework:
             return {**dict.fromkeys(found), **kept}
         same = kept.keys() == found.keys() and all(kept[name] is found[name] for name in kept)
         if not same and self._sets_state is not None:
@@ -291,7 +291,8 @@ class Layout:
             return "it is not data"
         if class_attribute(self.cls, "__del__") is not ABSENT:
             return "its __del__ would run where it is read"
-        if self._dictionary is not None and type(self._dictionary) is not types.GetSetDescriptorType:
+        plain = (types.GetSetDescriptorType, types.MemberDescriptorType)
+        if self._dictionary is not None and not any(type(self._dictionary) is kind for kind in plain):
             return "it has a __dict__ of its own"
         try:
             self._base.new(self.cls, *([] if self._base.sample is ABSENT else [self._base.sample]))
@@ -357,7 +358,8 @@ def _check_key(value: Any, depth: int) -> None:
 def _compared(value: Any, cls: type[Any]) -> Iterable[Any]:
     """Return what the hash of a value is made of."""
     if cls is tuple or cls is frozenset:
-        return cast(Iterable[Any], value)
+        found: Iterable[Any] = value
+        return found
     if cls is datetime.datetime or cls is datetime.time:
         return (value.tzinfo,)
     if has_base(cls, enum.Enum):

@@ -36,6 +36,8 @@ _UUID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"\d\d:\d\d:\d\d(\.\d{6})?", re.ASCII)
 _DATETIME = re.compile(rf"{_DATE.pattern}T{_TIME.pattern}", re.ASCII)
+_ZONE = re.compile(r"[\w+-]{1,40}(/[\w+-]{1,40}){0,3}", re.ASCII)
+_SAFE = {member.value: member for member in uuid.SafeUUID}
 _PATHS: dict[str, type[pathlib.PurePath]] = {
     cls.__name__: cls for cls in (pathlib.PurePath, pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.Path)
 }
@@ -57,7 +59,7 @@ def integer_of(node: Any) -> int:
 
 def datetime_text(value: datetime.datetime) -> str:
     """Return a datetime without its zone and fold."""
-    return value.replace(tzinfo=None, fold=0).isoformat()
+    return (value if value.tzinfo is None else value.replace(tzinfo=None)).isoformat()
 
 
 def datetime_of(text: Any, fold: Any, zone: Any) -> datetime.datetime:
@@ -68,7 +70,7 @@ def datetime_of(text: Any, fold: Any, zone: Any) -> datetime.datetime:
 
 def time_text(value: datetime.time) -> str:
     """Return a time without its zone and fold."""
-    return value.replace(tzinfo=None, fold=0).isoformat()
+    return (value if value.tzinfo is None else value.replace(tzinfo=None)).isoformat()
 
 
 def time_of(text: Any, fold: Any, zone: Any) -> datetime.time:
@@ -131,10 +133,9 @@ def _uuid_node(value: uuid.UUID) -> Any:
 
 def _uuid_of(node: Any) -> uuid.UUID:
     text, safe = node if type(node) is list and len(node) == 2 else (node, None)
-    known = {member.value: member for member in uuid.SafeUUID}
     if safe is not None and type(safe) is not int:
         raise ValueError("a UUID that is none")
-    return uuid.UUID(hex=_text(text, _UUID), is_safe=known[safe])
+    return uuid.UUID(hex=_text(text, _UUID), is_safe=_SAFE[safe])
 
 
 def _timedelta_node(value: datetime.timedelta) -> list[int]:
@@ -161,20 +162,26 @@ def _timezone_of(node: Any) -> datetime.timezone:
 
 
 def _zone_node(value: zoneinfo.ZoneInfo) -> str:
-    if value.key not in _zones():
+    if not _is_zone(value.key):
         raise PayloadError(f"Time zone {value!r} has no name that another process could find it by. Use one that has.")
     return value.key
 
 
 def _zone_of(node: Any) -> zoneinfo.ZoneInfo:
-    if type(node) is not str or node not in _zones():
+    if type(node) is not str or not _is_zone(node):
         raise ValueError(f"time zone {node!r:.60} is not known here")
     return zoneinfo.ZoneInfo(node)
 
 
+def _is_zone(name: str) -> bool:
+    """Tell whether a time zone may be looked up: any other name would be a path, or a module, that the data chooses."""
+    if name in _zones():
+        return True
+    return _ZONE.fullmatch(name) is not None and any(pathlib.Path(root, name).is_file() for root in zoneinfo.TZPATH)
+
+
 @functools.cache
 def _zones() -> frozenset[str]:
-    """Return the names that may be looked up: any other text would be a path, or a module, that the data chooses."""
     return frozenset(zoneinfo.available_timezones())
 
 

@@ -15,7 +15,7 @@ namespace: Callable[[type], dict[str, Any]] = type.__dict__["__dict__"].__get__
 """Return what a class itself defines."""
 _module: Callable[[type], str] = type.__dict__["__module__"].__get__
 _qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
-_module_namespace: Callable[[types.ModuleType], dict[str, Any]] = types.ModuleType.__dict__["__dict__"].__get__
+_module_namespace: Any = vars(types.ModuleType)["__dict__"].__get__
 
 
 def is_class(value: Any) -> bool:

@@ -62,7 +62,8 @@ def runtime_class(annotation: Any) -> type[Any] | None:
 
 def generic_origin(cls: type[Any]) -> type[Any]:
     """Return `Box` for the pydantic model `Box[int]`, a class that is not to be found by name; other classes as is."""
-    return _generic_metadata(cls)["origin"] or cls
+    origin: type[Any] | None = _generic_metadata(cls)["origin"]
+    return cls if origin is None else origin
 
 
 def generic_args(cls: type[Any]) -> tuple[Any, ...]:
@@ -161,7 +162,7 @@ class TypeCatalog:
     def resolve(self, key: str) -> type[Any] | None:
         """Return the class of a `module:qualname` key, if it may be part of a checkpoint; never imports anything."""
         key = RENAMED.get(key, key)
-        known = self._classes.get(key) or PLAIN_CLASSES.get(key)
+        known = self._classes.get(key, PLAIN_CLASSES.get(key))
         if known is not None:
             return known
         if key not in registered_type_keys() and not is_framework_module(key.partition(":")[0]):
@@ -177,12 +178,13 @@ class TypeCatalog:
         if found is None and key in registered_type_keys():
             loaded = loaded_class(key)
             found = loaded if loaded is not None and has_base(loaded, Exception) else None
-        return found or known_error(key)
+        return known_error(key) if found is None else found
 
     def event_class(self, key: str) -> type[WorkflowEvent[Any]] | None:
         """Return the class of a `module:qualname` key, if it is one of the workflow's classes of events."""
         key = RENAMED.get(key, key)
-        return self._events.get(key) or known_event(key)
+        found = self._events.get(key)
+        return known_event(key) if found is None else found
 
     def _add(self, annotation: Any, owner: str, *, strict: bool = True, field: bool = False) -> None:
         self.annotations.append(annotation)

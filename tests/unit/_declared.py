@@ -1,4 +1,4 @@
-"""Classes of every kind that an executor declares, for the tests of pickling."""
+"""Classes of every kind that an executor declares, for the tests of what is stored."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Shelf(dict[str, int]):
 
 
 class WithReduce:
-    """Restored by its constructor, as its own __reduce__ asks for."""
+    """Says by its own __reduce__ how it is restored, which nobody does."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -89,6 +89,7 @@ class Odd(Exception):
 
 class Keeper(Executor):
     reduced: WithReduce | None = None
+    box: Box[Any] | None = None
     shelf: Shelf | None = None
 
     @handler

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 import random
 import struct
 
 import pytest
 import zstandard
 from agent_framework import AgentExecutorRequest, Content, Message, WorkflowCheckpoint
-from agent_framework_temporal.adapter import _frames
+from agent_framework_temporal.adapter._document import MAX_BYTES_VARIABLE, max_checkpoint_bytes
+from agent_framework_temporal.adapter._encoding import dumps
 from agent_framework_temporal.adapter._errors import CheckpointCorruptedError, PayloadError
 from agent_framework_temporal.adapter._frames import (
     KEYFRAME_EVERY,
-    MAX_RAW_BYTES,
     Frame,
     digest,
     pack,
     unpack,
     wants_keyframe,
 )
-from agent_framework_temporal.adapter._pickling import dumps
 from agent_framework_temporal.adapter._types import TypeCatalog
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,14 +87,14 @@ def test_a_patch_against_another_base_is_noticed() -> None:
 
 def test_parts_that_do_not_add_up_are_noticed() -> None:
     for sizes in ((1, 1, 1, 1), (2**63, 0, 0, 0), (0, 0, 6, 0)):
-        raw = b"AFT1" + struct.pack("<QQQQ", *sizes) + b"ab"
+        raw = b"AFT2" + struct.pack("<QQQQ", *sizes) + b"ab"
         with pytest.raises(CheckpointCorruptedError, match="do not add up"):
             unpack(zstandard.compress(raw), None)
 
 
 def test_a_bomb_is_refused_before_memory_is_taken() -> None:
-    header = bytes.fromhex("28b52ffd") + bytes([0b11100000]) + (MAX_RAW_BYTES + 1).to_bytes(8, "little")
-    with pytest.raises(CheckpointCorruptedError, match=r"claims 536,870,913 bytes; at most 536,870,912 are"):
+    header = bytes.fromhex("28b52ffd") + bytes([0b11100000]) + (max_checkpoint_bytes() + 1).to_bytes(8, "little")
+    with pytest.raises(CheckpointCorruptedError, match=r"claims 67,108,865 bytes; at most 67,108,864 are read"):
         unpack(header + b"\x01\x00\x00", None)
     stream = zstandard.ZstdCompressor().compressobj()  # Does not say how large it is.
     with pytest.raises(CheckpointCorruptedError):
@@ -103,13 +102,13 @@ def test_a_bomb_is_refused_before_memory_is_taken() -> None:
 
 
 def test_what_could_not_be_read_back_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_frames, "MAX_RAW_BYTES", 1_000)
-    with pytest.raises(PayloadError, match="Keep a reference in the state"):
+    monkeypatch.setenv(MAX_BYTES_VARIABLE, "1000")
+    with pytest.raises(PayloadError, match=r"at most 1,000 can be read back. Keep a reference in the state"):
         pack(Frame(checkpoint=b"x" * 1_000, payloads=b""), None)
 
 
 def test_a_step_of_a_long_conversation_costs_what_it_adds() -> None:
-    """5 KB more of a conversation of 800 KB: the measurement behind the choice of raw pickle and a raw dictionary."""
+    """5 KB more of a conversation of 800 KB: the measurement behind the choice of text and a raw dictionary."""
     randomness = random.Random(7)
     words = [f"{randomness.choice('bcdfghklmnprst')}{randomness.choice('aeiou')}{number:x}" for number in range(4_000)]
 
@@ -155,10 +154,10 @@ def test_a_step_of_a_long_conversation_costs_what_it_adds() -> None:
 def test_a_patch_costs_what_changed_however_large_the_state(kilobytes: int) -> None:
     """With the match tables zstd chooses itself, the patch of a 5 MB checkpoint is 4 MB."""
     parts = [random.Random(number).randbytes(500).hex() for number in range(kilobytes)]
-    base = pickle.dumps(parts, protocol=5)
+    base = json.dumps(parts).encode()
     parts[kilobytes // 3] = random.Random("changed").randbytes(500).hex()
     parts.insert(kilobytes // 2, random.Random("added").randbytes(500).hex())
-    changed = pickle.dumps(parts, protocol=5)
+    changed = json.dumps(parts).encode()
     frame = Frame(checkpoint=changed, payloads=changed * 2)  # Events repeat what is in the state.
     patch, is_patch = pack(frame, base)
     assert is_patch

@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 from agent_framework import (
+    AgentResponse,
+    Annotation,
     Content,
     Executor,
     InMemoryCheckpointStorage,
+    Message,
     Workflow,
     WorkflowBuilder,
     WorkflowContext,
@@ -25,6 +28,7 @@ from agent_framework import (
     handler,
     register_checkpoint_type,
 )
+from agent_framework._serialization import SerializationMixin
 from agent_framework._workflows import _checkpoint_encoding, _typing_utils, _workflow
 from agent_framework._workflows._runner import RunnerImpl
 from agent_framework._workflows._runner_context import InProcRunnerContext
@@ -34,6 +38,7 @@ from agent_framework_temporal.adapter._framework import (
     cancellation,
     coerce_response,
     coerce_value,
+    drops_raw_only,
     event_types,
     finalize_events,
     forget_updates,
@@ -44,6 +49,7 @@ from agent_framework_temporal.adapter._framework import (
     request_types,
     validate_run_params,
 )
+from agent_framework_temporal.adapter._static import class_attribute
 from pydantic import BaseModel
 
 from tests.parity.gallery.human import Approval, Buyer, Purchase
@@ -132,6 +138,19 @@ def test_registered_types_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert registered_type_keys() == frozenset()
     register_checkpoint_type(Purchase)
     assert registered_type_keys() == {"tests.parity.gallery.human:Purchase"}, _changed("register_checkpoint_type")
+
+
+def test_the_frameworks_data_leaves_out_the_providers_object_and_nothing_else() -> None:
+    """What `drops_raw_only` says is not asked of each message of a conversation."""
+    session = AgentResponse(messages=[Message("user", ["x"], raw_representation=1)], raw_representation=2)
+    annotated = Content.from_text("x", annotations=[Annotation(type="citation", raw_representation=3)])
+    for value in (session, session.messages[0], session.messages[0].contents[0], annotated):
+        getstate = class_attribute(type(value), "__getstate__")
+        assert getstate in (SerializationMixin.__getstate__, Content.__getstate__), _changed("the data's __getstate__")
+        expected = {name: item for name, item in vars(value).items() if name != "raw_representation"}
+        same = value.__getstate__() == expected
+        assert drops_raw_only(getstate, vars(value)) is same, _changed(f"{type(value).__name__}.__getstate__")
+    assert not drops_raw_only(object(), {})
 
 
 def test_response_handlers_declare_their_types() -> None:

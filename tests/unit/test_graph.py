@@ -19,10 +19,10 @@ from agent_framework_temporal.adapter._graph import (
 from agent_framework_temporal.adapter._hosting import host
 from agent_framework_temporal.adapter._pickling import dumps
 from agent_framework_temporal.adapter._types import TypeCatalog
+from tests.unit.test_hostile_pickles import _TEMPORARY, HOSTILE
 
 from tests.parity.gallery import GALLERY, Row
 from tests.unit._in_process import record, row
-from tests.unit.test_hostile_pickles import _TEMPORARY, HOSTILE
 
 
 @pytest.mark.parametrize("gallery_row", GALLERY, ids=lambda gallery_row: gallery_row.name)

@@ -15,9 +15,9 @@ from agent_framework import (
     WorkflowEventSource,
     WorkflowRunState,
 )
+from agent_framework_temporal.adapter._decoding import loads
 from agent_framework_temporal.adapter._errors import PayloadError
 from agent_framework_temporal.adapter._framework import new_event
-from agent_framework_temporal.adapter._pickling import dumps, loads
 from agent_framework_temporal.adapter._records import (
     RecordWriter,
     _is_longer,
@@ -49,10 +49,15 @@ def _write(*events: WorkflowEvent[Any]) -> RecordWriter:
     return writer
 
 
-def _stored(writer: RecordWriter) -> Any:
+def _catalog() -> TypeCatalog:
     catalog = TypeCatalog(GALLERY[0].build())
     catalog.add_values([Draft(text=""), Verdict(ok=True)], "test")
-    return loads(dumps(writer.payloads, catalog), catalog)
+    return catalog
+
+
+def _stored(writer: RecordWriter) -> Any:
+    catalog = _catalog()
+    return loads(writer.encoded(catalog), catalog)
 
 
 def _wire(writer: RecordWriter) -> list[EventRecord]:
@@ -64,8 +69,9 @@ async def test_every_event_of_a_gallery_row_comes_back(gallery_row: Row) -> None
     recording = await record(gallery_row)
     catalog = TypeCatalog(gallery_row.build())
     writer = _write(*recording.events)
-    payloads = loads(dumps(writer.payloads, catalog), catalog)
-    restored = [to_event(record, payloads) for record in _wire(writer)]
+    data = writer.encoded(catalog)
+    payloads = loads(data, catalog) if data else []
+    restored = [to_event(record, payloads, catalog) for record in _wire(writer)]
     assert len(restored) == len(recording.events)
     for given, back in zip(recording.events, restored, strict=True):
         # A class of its own is for the executor that emits it; callers are given what the event says.
@@ -171,7 +177,9 @@ def test_a_request_keeps_its_types() -> None:
 def test_a_pending_request_is_described_for_people_and_other_languages() -> None:
     declared: Any = Verdict | None
     event: WorkflowEvent[Any] = WorkflowEvent.request_info("id-1", "writer", Draft(text="t"), declared)
-    (request,) = pending_requests([event], "thread")
+    catalog = _catalog()
+    catalog.annotations.append(declared)
+    (request,) = pending_requests([event], "thread", catalog)
     assert (request.request_id, request.thread_id, request.executor_id) == ("id-1", "thread", "writer")
     assert request.request == {"text": "t"}
     assert request.request_schema is not None
@@ -214,7 +222,7 @@ def test_what_cannot_be_rebuilt_is_a_warning() -> None:
         {"type": "request_info", "payload": 7},
         {"type": "output", "payload": 7},
     ):
-        event = readable_event(EventRecord.model_validate({"offset": 3, **fields}), [])
+        event = readable_event(EventRecord.model_validate({"offset": 3, **fields}), [], _catalog())
         assert event.type == "warning"
         assert str(event.data).startswith(f"Event 3 ({fields['type']!r}) cannot be read: ")
 
@@ -256,4 +264,4 @@ def test_any_data_is_a_record(data: Any) -> None:
     assert len(_wire(writer)) == 2
     request: WorkflowEvent[Any] = WorkflowEvent.request_info("id", "e", data, str)
     assert _wire(_write(request))
-    assert pending_requests([request], "t")[0].model_dump_json()
+    assert pending_requests([request], "t", _catalog())[0].model_dump_json()
