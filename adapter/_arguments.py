@@ -15,7 +15,7 @@ from ._framework import matches
 from ._input_size import check_answers
 from ._sending import encoded, encoded_mapping
 from ._types import TypeCatalog
-from ._values import wire_type
+from ._values import to_json_value, wire_type
 
 _T = TypeVar("_T")
 
@@ -63,29 +63,37 @@ def encode_message(message: Any, catalog: TypeCatalog | None) -> Value:
     return encoded(message, "The message", None if catalog is None else catalog.input_types, catalog)
 
 
-def encode_kwargs(name: str, kwargs: Any, catalog: TypeCatalog | None) -> Value | None:
-    """Return `function_invocation_kwargs` or `client_kwargs` as they travel.
-
-    Raises:
-        PayloadError: When a value in them cannot travel, or would not arrive as it is: a live object does not.
-    """
-    if kwargs is None:
-        return None
-    if isinstance(kwargs, WorkflowInvocationKwargs):
-        fields = {"global_kwargs": dict(kwargs.global_kwargs), "executor_kwargs": dict(kwargs.executor_kwargs)}
-        return encoded_mapping(fields, f"`{name}`", wire_type(kwargs), catalog)
-    return encoded_mapping(dict(kwargs), f"`{name}`", None, catalog)
-
-
 def given_kwargs(name: str, kwargs: Any) -> Any:
     """Return `function_invocation_kwargs` or `client_kwargs` as they were given.
 
     Raises:
-        PayloadError: When they are no arguments by name.
+        PayloadError: When they are no arguments by name, or a value in them has no JSON form: a live object cannot
+            travel to a worker.
     """
-    if kwargs is None or isinstance(kwargs, WorkflowInvocationKwargs | Mapping):
-        return kwargs
-    raise PayloadError(f"`{name}` must be a mapping or WorkflowInvocationKwargs, got {type(kwargs).__name__!r}.")
+    if kwargs is None:
+        return None
+    if not isinstance(kwargs, WorkflowInvocationKwargs | Mapping):
+        raise PayloadError(f"`{name}` must be a mapping or WorkflowInvocationKwargs, got {type(kwargs).__name__!r}.")
+    to_json_value(_fields(kwargs), f"`{name}`")
+    return kwargs
+
+
+def encode_kwargs(name: str, kwargs: Any, catalog: TypeCatalog | None) -> Value | None:
+    """Return `function_invocation_kwargs` or `client_kwargs` as they travel.
+
+    Raises:
+        PayloadError: When a value in them would not arrive as it is.
+    """
+    if kwargs is None:
+        return None
+    key = wire_type(kwargs) if isinstance(kwargs, WorkflowInvocationKwargs) else None
+    return encoded_mapping(_fields(kwargs), f"`{name}`", key, catalog)
+
+
+def _fields(kwargs: Any) -> dict[str, Any]:
+    if isinstance(kwargs, WorkflowInvocationKwargs):
+        return {"global_kwargs": dict(kwargs.global_kwargs), "executor_kwargs": dict(kwargs.executor_kwargs)}
+    return dict(kwargs)
 
 
 def encode_responses(

@@ -124,7 +124,7 @@ class _Check:
             where, _, reason = found.rpartition(": ")
             raise UnfitError(
                 place + "." * bool(where) + where.strip("`"),
-                f"made by {name} itself of its fields, {reason}",
+                f"{name}, made anew from its fields, differs here ({reason})",
             )
 
 

@@ -74,16 +74,16 @@ class _Comparison:
         if isinstance(sent, decimal.Decimal):
             return str(sent) == str(arrived)  # 1.10 is not 1.1.
         if isinstance(sent, datetime.datetime | datetime.time):
-            return bool(sent.replace(tzinfo=None) == arrived.replace(tzinfo=None)) and sent.fold == arrived.fold
+            alike = bool(sent.replace(tzinfo=None) == arrived.replace(tzinfo=None))
+            return alike and bool(sent.fold == arrived.fold)
         if isinstance(sent, zoneinfo.ZoneInfo):
             return bool(sent.key == arrived.key)
         if isinstance(sent, set | frozenset):
             return set(map(_hashed, sent)) == set(map(_hashed, arrived))
         if isinstance(sent, dict):
             alike = list(map(_hashed, sent)) == list(map(_hashed, arrived))
-            if isinstance(sent, collections.defaultdict):
-                return alike and bool(sent.default_factory is arrived.default_factory)
-            return alike
+            factories = [getattr(value, "default_factory", None) for value in (sent, arrived)]
+            return alike and factories[0] is factories[1]
         if isinstance(sent, collections.deque):
             return len(sent) == len(arrived) and bool(sent.maxlen == arrived.maxlen)
         if isinstance(sent, list | tuple):

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ..workflows._limits import TOO_DEEP
 from ..workflows._messages import Value
 from ._conformance import UnfitError, check
 from ._decoding import decoded, loads
@@ -50,7 +51,16 @@ def encoded(value: Any, what: str, declared: tuple[Any, ...] | None, catalog: Ty
             )
     elif catalog is None:
         raise refusal
-    return Value(value=_for_people(value), type=key, typed=_typed(value, what, declared or (), catalog))
+    try:
+        typed = _typed(value, declared or (), catalog)
+    except (UnfitError, PayloadError) as error:
+        if refusal is not None:
+            raise PayloadError(f"{refusal} With its types it cannot either: {error}.") from error
+        raise PayloadError(
+            f"{what} ({type(value).__name__}) would not arrive as it is: {error}. Send what it is made of, and build "
+            "it in the executor."
+        ) from error
+    return Value(value=_for_people(value), type=key, typed=typed)
 
 
 def encoded_mapping(given: dict[str, Any], what: str, key: str | None, catalog: TypeCatalog | None) -> Value:
@@ -85,24 +95,21 @@ def _changed(
         return f"{type(value).__name__} could not be made of its JSON ({type(error).__name__})"
 
 
-def _typed(value: Any, what: str, declared: tuple[Any, ...], catalog: TypeCatalog) -> str:
-    name = f"{what} ({type(value).__name__})"
+def _typed(value: Any, declared: tuple[Any, ...], catalog: TypeCatalog) -> str:
+    """Return the typed text of a value.
+
+    Raises:
+        UnfitError: When it would be refused on arrival, or be another.
+        PayloadError: When it cannot be written.
+    """
     try:
         check(value, declared, catalog)
         data = dumps(value, catalog)
         changed = difference(value, loads(data, catalog))
-    except UnfitError as error:
-        raise PayloadError(
-            f"{name} cannot be sent as it is: {error}. Send what it is made of, and build it in the executor."
-        ) from error
-    except PayloadError as error:
-        raise PayloadError(f"{name} cannot be sent as it is: {error}") from error
     except RecursionError as error:
-        raise PayloadError(f"{name} cannot be sent as it is: it is nested too deeply.") from error
+        raise UnfitError("", TOO_DEEP) from error
     if changed is not None:
-        raise PayloadError(
-            f"{name} would not arrive as it is: {changed}. Send what it is made of, and build it in the executor."
-        )
+        raise UnfitError("", changed)
     return data.decode()
 
 

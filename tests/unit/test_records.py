@@ -222,7 +222,7 @@ def test_what_cannot_be_rebuilt_is_a_warning() -> None:
         {"type": "request_info", "payload": 7},
         {"type": "output", "payload": 7},
     ):
-        event = readable_event(EventRecord.model_validate({"offset": 3, **fields}), [], None)
+        event = readable_event(EventRecord.model_validate({"offset": 3, **fields}), [], _catalog())
         assert event.type == "warning"
         assert str(event.data).startswith(f"Event 3 ({fields['type']!r}) cannot be read: ")
 
