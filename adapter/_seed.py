@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheckpointException
 from temporalio.client import Client
 
 from ..workflows._messages import CheckpointFacts, CheckpointRef, RunInput
 from ._client import rpc_errors
 from ._converter import MAX_PAYLOAD_BYTES, stores_outside
-from ._errors import CheckpointNotFoundError, DurableWorkflowError, GraphChangedError, PayloadError
+from ._errors import (
+    CheckpointCorruptedError,
+    CheckpointNotFoundError,
+    DurableWorkflowError,
+    GraphChangedError,
+    PayloadError,
+)
 from ._frames import Frame, digest, pack
-from ._graph import check_label, graph_changes, read_label
+from ._graph import check_label, graph_changes, loads_checkpoint, read_label
 from ._history import load_checkpoint
 from ._hosting import HostedWorkflow
 from ._lineage import Locator
@@ -59,25 +67,35 @@ async def seed_from_storage(
 ) -> None:
     """Put a checkpoint of any framework storage into a run's input, as its base.
 
+    The storage's own `load` decodes it, in this process, as the framework would have it do. What comes back is encoded
+    and read again by our own reader, which knows the workflow's types only, before anything of it is used.
+
     Raises:
-        CheckpointNotFoundError: When the storage does not have it.
+        CheckpointNotFoundError: When the storage does not have it, or it is another workflow's.
+        CheckpointCorruptedError: When the storage gives something else.
         GraphChangedError: When another graph made it.
         PayloadError: When it holds what cannot travel, or too much of it.
     """
     try:
-        checkpoint: WorkflowCheckpoint | None = await storage.load(checkpoint_id)
+        loaded: Any = await storage.load(checkpoint_id)
     except DurableWorkflowError:
         raise
     except WorkflowCheckpointException as error:
         raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} cannot be loaded: {error}") from error
-    if checkpoint is None:
+    if loaded is None:
         raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} is not in the given storage.")
-    if checkpoint.graph_signature_hash != hosted.graph_hash:
+    if type(loaded) is not WorkflowCheckpoint or loaded.checkpoint_id != checkpoint_id:
+        raise CheckpointCorruptedError(
+            f"The given storage gives something else for checkpoint {checkpoint_id!r}: a {type(loaded).__name__}"
+            f"{' of another id' if type(loaded) is WorkflowCheckpoint else ''}. Choose another of its checkpoints."
+        )
+    if loaded.graph_signature_hash != hosted.graph_hash and loaded.workflow_name == hosted.name:
         raise GraphChangedError(
             f"Checkpoint {checkpoint_id!r} was made by another graph than that of workflow {hosted.name!r}: "
-            f"{graph_changes(checkpoint.metadata, hosted)}. Begin from a checkpoint of this graph."
+            f"{graph_changes(loaded.metadata, hosted)}. Begin from a checkpoint of this graph."
         )
-    raw = dumps(checkpoint, hosted.catalog)
+    raw = dumps(loaded, hosted.catalog)
+    checkpoint = loads_checkpoint(raw, hosted)
     frame, _ = pack(Frame(checkpoint=raw, payloads=b""), None)
     if len(frame) > MAX_PAYLOAD_BYTES and not stores_outside(client.data_converter):
         raise PayloadError(
