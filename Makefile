@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
 PACKAGE := __init__.py worker.py adapter activities workflows
 
-.PHONY: docs help demo demo-crash server test chaos soak flood devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
+.PHONY: docs help demo demo-crash server test chaos soak flood hostile devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
@@ -17,6 +17,7 @@ help:
 	@echo 'make test [ARGS=...]   the whole test suite'
 	@echo 'make soak              10,000 supersteps in one thread, and the worker does not grow; SOAK_SUPERSTEPS=n'
 	@echo 'make flood             10,000 malformed signals against a run that waits'
+	@echo 'make hostile [ARGS=..] all that a hostile neighbour would try, with a figure for each section; ARGS=--quick'
 	@echo 'make devui-test        DevUI with a durable workflow, in headless Chromium'
 	@echo 'make bench [ARGS=...]  what a superstep costs, on a local Temporal server; ARGS=--quick: in a minute'
 	@echo 'make chaos [ARGS=...]  kill workers and servers at random under load, and check what is left'
@@ -49,6 +50,11 @@ bench: $(VENV)/.test
 # 10,000 malformed signals against a run that waits; the suite sends fewer. Says what it measured.
 flood: $(VENV)/.test
 	FLOOD_SIGNALS=10000 $(BIN)/python -m pytest tests/requests/test_flood.py
+
+# Fuzzing with more inputs, floods, forged starts, rogue workers, injections; each section of SECURITY.md, with a figure.
+# What `make test` runs of it is its short form.
+hostile: $(VENV)/.test
+	$(BIN)/python -m tests.hostile $(ARGS)
 
 # Needs `chromium` on the machine, and takes the rest from PyPI.
 devui-test: $(VENV)/.test
