@@ -17,7 +17,7 @@ help:
 	@echo 'make test [ARGS=...]   the whole test suite'
 	@echo 'make soak              10,000 supersteps in one thread, and the worker does not grow; SOAK_SUPERSTEPS=n'
 	@echo 'make flood             10,000 malformed signals against a run that waits'
-	@echo 'make hostile           40 processes that exit right after they used a client, each way, on a busy machine'
+	@echo 'make hostile [ARGS=..] all that a hostile neighbour would try, with a figure for each section; ARGS=--quick'
 	@echo 'make devui-test        DevUI with a durable workflow, in headless Chromium'
 	@echo 'make bench [ARGS=...]  what a superstep costs, on a local Temporal server; ARGS=--quick: in a minute'
 	@echo 'make chaos [ARGS=...]  kill workers and servers at random under load, and check what is left'
@@ -51,9 +51,10 @@ bench: $(VENV)/.test
 flood: $(VENV)/.test
 	FLOOD_SIGNALS=10000 $(BIN)/python -m pytest tests/requests/test_flood.py
 
-# The suite ends 10 each way.
+# Fuzzing with more inputs, floods, forged starts, rogue workers, injections; each section of SECURITY.md, with a figure.
+# What `make test` runs of it is its short form.
 hostile: $(VENV)/.test
-	EXITS=40 $(BIN)/python -m pytest tests/exits $(ARGS)
+	$(BIN)/python -m tests.hostile $(ARGS)
 
 # Needs `chromium` on the machine, and takes the rest from PyPI.
 devui-test: $(VENV)/.test

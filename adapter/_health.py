@@ -16,6 +16,10 @@ from ._exit_codes import UsageError
 _CHECK_TIMEOUT = timedelta(seconds=2)
 _REQUEST_SECONDS = 5
 _MAX_LINE = 8 * 1024
+_MAX_CONNECTIONS = 64
+"""Probes come one by one; whoever opens more finds them closed."""
+_REMEMBERED_SECONDS = 0.5
+"""A probe costs the server a round trip, and a flood of them no more than two a second."""
 
 
 class Health:
@@ -29,6 +33,9 @@ class Health:
     def __init__(self, client: Client, is_running: Callable[[], bool]) -> None:
         self._client = client
         self._is_running = is_running
+        self._connections = 0
+        self._looking: asyncio.Task[bool] | None = None
+        self._looked_at = 0.0
 
     @asynccontextmanager
     async def serve(self, port: int) -> AsyncIterator[int]:
@@ -55,28 +62,50 @@ class Health:
             server.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections += 1
         try:
+            if self._connections > _MAX_CONNECTIONS:
+                return
             async with asyncio.timeout(_REQUEST_SECONDS):
-                parts = (await reader.readline()).split()
-                status, body = await self._status(parts[1].decode("latin-1") if len(parts) > 1 else "")
+                method, path = _request(await reader.readline())
+                status, body = await self._status(method, path)
                 data = json.dumps(body).encode()
                 head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n"
-                writer.write(head.encode() + b"Connection: close\r\n\r\n" + data)
+                head += "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
+                writer.write(head.encode() + (b"" if method == "HEAD" else data))
                 await writer.drain()
         except (TimeoutError, ValueError, ConnectionError):
             pass  # No probe: it gets no answer.
         finally:
+            self._connections -= 1
             writer.close()
 
-    async def _status(self, path: str) -> tuple[str, dict[str, object]]:
+    async def _status(self, method: str, path: str) -> tuple[str, dict[str, object]]:
+        if path not in ("/healthz", "/readyz"):
+            return "404 Not Found", {"paths": ["/healthz", "/readyz"]}
+        if method not in ("GET", "HEAD"):
+            return "405 Method Not Allowed\r\nAllow: GET, HEAD", {"methods": ["GET", "HEAD"]}
         if path == "/healthz":
             return "200 OK", {"alive": True}
-        if path != "/readyz":
-            return "404 Not Found", {"paths": ["/healthz", "/readyz"]}
-        running = self._is_running()
-        try:
-            connected = await self._client.service_client.check_health(timeout=_CHECK_TIMEOUT)
-        except (RPCError, RuntimeError):
-            connected = False
+        running, connected = self._is_running(), await self._is_connected()
         ready = running and connected
         return "200 OK" if ready else "503 Service Unavailable", {"running": running, "connected": connected}
+
+    async def _is_connected(self) -> bool:
+        """Ask the server, once for all probes of a moment."""
+        now = asyncio.get_running_loop().time()
+        if self._looking is None or (self._looking.done() and now - self._looked_at > _REMEMBERED_SECONDS):
+            self._looking, self._looked_at = asyncio.create_task(self._look()), now
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> bool:
+        try:
+            return await self._client.service_client.check_health(timeout=_CHECK_TIMEOUT)
+        except (RPCError, RuntimeError):
+            return False
+
+
+def _request(line: bytes) -> tuple[str, str]:
+    """Return method and path of a request's first line; empty where it is none."""
+    parts = line.decode("latin-1").split()
+    return (parts[0], parts[1].partition("?")[0]) if len(parts) > 1 else ("", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from typing import Any
 
 from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheckpointException
 from temporalio.client import Client
@@ -74,25 +75,41 @@ async def seed_from_storage(
 
     Where history holds another one under its id, it is somebody's own that follows that one, and gets an id that says
     so: it was edited, or the storage has turned what JSON does not have into something else.
+    The storage's own `load` decodes it, in this process, as the framework would have it do. What comes back is encoded
+    and read again by our own reader, which knows the workflow's types only, before anything of it is used.
 
     Raises:
-        CheckpointNotFoundError: When the storage does not have it.
+        CheckpointNotFoundError: When the storage does not have it, or it is another workflow's.
+        CheckpointCorruptedError: When the storage gives something else.
         GraphChangedError: When another graph made it.
         PayloadError: When it holds what cannot travel, or too much of it.
     """
     try:
-        checkpoint: WorkflowCheckpoint | None = await storage.load(checkpoint_id)
+        loaded: Any = await storage.load(checkpoint_id)
     except DurableWorkflowError:
         raise
     except WorkflowCheckpointException as error:
         raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} cannot be loaded: {error}") from error
-    if checkpoint is None:
+    if loaded is None:
         raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} is not in the given storage.")
-    if checkpoint.graph_signature_hash != hosted.graph_hash:
+    if type(loaded) is not WorkflowCheckpoint or loaded.checkpoint_id != checkpoint_id:
+        raise CheckpointCorruptedError(
+            f"The given storage gives something else for checkpoint {checkpoint_id!r}: a {type(loaded).__name__}"
+            f"{' of another id' if type(loaded) is WorkflowCheckpoint else ''}. Choose another of its checkpoints."
+        )
+    if loaded.graph_signature_hash != hosted.graph_hash:
+        if loaded.workflow_name != hosted.name:
+            raise CheckpointNotFoundError(
+                f"Checkpoint {checkpoint_id!r} belongs to workflow {loaded.workflow_name!r}, not to {hosted.name!r}, "
+                "and was made by another graph. Use it with that workflow."
+            )
         raise GraphChangedError(
             f"Checkpoint {checkpoint_id!r} was made by another graph than that of workflow {hosted.name!r}: "
-            f"{graph_changes(checkpoint.metadata, hosted)}. Begin from a checkpoint of this graph."
+            f"{graph_changes(loaded.metadata, hosted)}. Begin from a checkpoint of this graph."
         )
+    raw = dumps(loaded, hosted.catalog)
+    # Of a workflow of another name with the same graph it is taken, as in process.
+    checkpoint: WorkflowCheckpoint = dataclasses.replace(loads(raw, hosted.catalog), workflow_name=hosted.name)
     if await _differs(client, locator, hosted, checkpoint):
         checkpoint = dataclasses.replace(
             checkpoint, checkpoint_id=str(uuid.uuid4()), previous_checkpoint_id=checkpoint.checkpoint_id

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from datetime import timedelta
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import pytest
 from agent_framework_temporal import DurableWorkflow, start_dev_server
+from agent_framework_temporal.adapter._health import Health
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
@@ -51,6 +54,63 @@ async def test_health_follows_the_worker_and_the_server() -> None:
                     await asyncio.sleep(0.1)
             assert await _status(port, "/healthz") == (200, {"alive": True})
             process.send_signal(signal.SIGTERM)
+
+
+class _Service:
+    """Stands for the connection of a worker, and counts what probes ask of the server."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.service_client = self
+
+    async def check_health(self, *, timeout: timedelta) -> bool:  # noqa: ASYNC109 - as of the SDK
+        self.asked += 1
+        await asyncio.sleep(0.05)
+        return True
+
+
+async def _first_line(port: int, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    try:
+        return await asyncio.wait_for(reader.read(), 10)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.hostile("F")
+async def test_strangers_cost_a_worker_nothing() -> None:
+    service = _Service()
+    async with Health(service, lambda: True).serve(0) as port:  # type: ignore[arg-type] # All it is asked for.
+        for request, status in (
+            (b"GET /healthz HTTP/1.1\r\n\r\n", b"200"),
+            (b"GET /readyz?x=%0d%0aSet-Cookie:a HTTP/1.1\r\n\r\n", b"200"),
+            (b"HEAD /readyz HTTP/1.1\r\n\r\n", b"200"),
+            (b"POST /readyz HTTP/1.1\r\nContent-Length: 9\r\n\r\n", b"405"),
+            (b"DELETE /healthz HTTP/1.1\r\n\r\n", b"405"),
+            (b"GET /../etc/passwd HTTP/1.1\r\n\r\n", b"404"),
+            (b"\xff\xfe\x00 \x1b]0;owned\x07 x\r\n", b"404"),
+        ):
+            answer = await _first_line(port, request)
+            assert answer.split()[1] == status, request
+            assert b"owned" not in answer
+            assert answer.startswith(b"HEAD") or b"Set-Cookie" not in answer
+        assert (await _first_line(port, b"HEAD /healthz HTTP/1.1\r\n\r\n")).endswith(b"\r\n\r\n")
+        assert await _first_line(port, b"GET /" + b"x" * 100_000) == b""
+        before = service.asked
+        answers = await asyncio.gather(*(_first_line(port, b"GET /readyz HTTP/1.1\r\n\r\n") for _ in range(50)))
+        assert {answer.split()[1] for answer in answers} == {b"200"}
+        assert service.asked - before <= 2
+        # More connections than probes ever open are closed, and then it answers again.
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(100)]
+        assert await _first_line(port, b"GET /healthz HTTP/1.1\r\n\r\n") == b""
+        for _, writer in held:
+            writer.close()
+        async with asyncio.timeout(10):
+            while await _first_line(port, b"GET /healthz HTTP/1.1\r\n\r\n") == b"":
+                await asyncio.sleep(0.05)
 
 
 async def test_says_that_the_port_is_taken(server: WorkflowEnvironment) -> None:
