@@ -29,6 +29,7 @@ from ._errors import (
     StaleCheckpointError,
     ThreadExistsError,
     ThreadNotFoundError,
+    WorkerLostError,
     WorkflowNotHostedError,
 )
 from ._executor_policy import ExecutorPolicy
@@ -82,6 +83,7 @@ __all__ = [
     "Superstep",
     "ThreadExistsError",
     "ThreadNotFoundError",
+    "WorkerLostError",
     "WorkflowNotHostedError",
     "codec_app",
     "current_superstep",

@@ -19,6 +19,7 @@ from ..activities._cache import DEFAULT_BYTES, CheckpointCache
 from ..activities._containment import tasks_contained
 from ..activities._live import LiveRuns
 from ..activities._mirrors import Mirrors
+from ..activities._pacemaker import pacing
 from ..activities._superstep import SuperstepActivity
 from ..workflows._messages import SUPERSTEP_ACTIVITY
 from ..workflows._workflow import AgentFrameworkWorkflow
@@ -147,7 +148,8 @@ class AgentFrameworkPlugin(SimplePlugin):
             await _start_and_stop(worker, next)
             raise
         async with self._running():
-            await next(worker)
+            with tasks_contained(), pacing(worker):
+                await next(worker)
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
@@ -157,8 +159,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             graphs = {name: hosted.graph_hash for name, hosted in self.hosted.items()}
             publishing = asyncio.create_task(publish_graphs(client, version, graphs))
         try:
-            with tasks_contained():
-                yield
+            yield
         finally:
             if publishing is not None:
                 publishing.cancel()

@@ -265,6 +265,7 @@ class RunOptions(WireModel):
     superstep_timeout: float = 24 * 3600.0
     heartbeat_timeout: float = 10.0
     max_attempts: int = 3
+    max_worker_losses: int = 10
     retry_initial_interval: float = 1.0
     retry_backoff: float = 2.0
     retry_maximum_interval: float = 60.0
@@ -351,6 +352,8 @@ class SuperstepInput(WireModel):
     streaming: bool = False
     offset: int = 0
     max_attempts: int = 3
+    max_worker_losses: int | None = None
+    """After how many lost workers the superstep is given up; 10 where it is left out."""
     retry: ExecutorRule | None = None
     """The waits between attempts, where they are not the defaults."""
     executors: dict[str, ExecutorRule] | None = None
@@ -381,6 +384,17 @@ class SuperstepOutcome(Framed):
     """request id -> why its response was refused."""
 
 
+class OverdueSuperstep(WireModel):
+    """An attempt that took too long in a blocked event loop, which could not end it."""
+
+    executor_id: str | None = None
+    """Who took too long, or blocked the loop."""
+    limited: bool = False
+    """Whether the limit is the executor's own; else it is the superstep's."""
+    seconds: float
+    """The limit."""
+
+
 class LiveWindow(Framed):
     """Heartbeat details of a running superstep: its newest events, numbered as they will be if this attempt commits."""
 
@@ -390,6 +404,11 @@ class LiveWindow(Framed):
     """The superstep's `SuperstepInput.offset`: says which one it is, as a reader may not have seen it begin yet."""
     failures: int | None = None
     """Attempts before this one in which an executor failed; in the others the worker was lost."""
+    begun: int | None = None
+    """Attempts that have begun and whose worker did not stop in order; 1 where it is left out. The server counts those
+    too that never began."""
+    overdue: OverdueSuperstep | None = None
+    """Of an attempt that was given up; it is one of `failures`."""
     events: list[EventRecord] = Field(default_factory=list)
 
 
