@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._attempts import SuperstepAttempt
 from ._checkpoint import Checkpoint, Response
 from ._codec_server import codec_app
 from ._converter import FramedPayloadConverter
@@ -81,6 +82,7 @@ __all__ = [
     "ServerUnreachableError",
     "StaleCheckpointError",
     "Superstep",
+    "SuperstepAttempt",
     "ThreadExistsError",
     "ThreadNotFoundError",
     "WorkerLostError",

@@ -489,5 +489,7 @@ class RunStatus(WireModel):
     graph_hash: str | None = None
     next_offset: int
     pending_requests: list[str]
+    attempts: int = 1
+    """Attempts that the last committed superstep took. Those of a running one the server knows, not the workflow."""
     failure: ErrorDetails | None = None
     """Of a paused run: what its last superstep failed with."""
