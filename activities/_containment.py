@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
 from contextvars import Context, ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent_framework import Executor, Workflow, WorkflowContext
@@ -29,6 +29,7 @@ from ..adapter._error_data import (
 )
 from ..adapter._framework import Handler, wrap_handlers
 from ..adapter._types import executors_of
+from ._policy import ExecutorTimeouts
 
 BeforeHandler = Callable[[Executor], Awaitable[None]]
 
@@ -39,11 +40,15 @@ class Scope:
 
     Args:
         workflow_name: Name of the framework workflow.
+        timeouts: Limit it and its executors' invocations.
         before_handler: Awaited before an executor's handler, in its task.
     """
 
     workflow_name: str
+    timeouts: ExecutorTimeouts
     before_handler: BeforeHandler | None = None
+    executors: Mapping[str, Executor] = field(default_factory=dict)
+    """Those of the workflow itself, by id; one of a sub-workflow may have the id of one here."""
     cancelled: str | None = None
     """The first executor whose handler was cancelled, not necessarily by us."""
 
@@ -102,6 +107,7 @@ def containing(workflow: Workflow, scope: Scope) -> Iterator[None]:
     """Contain what the executors of a workflow let out while the body runs them."""
     for executor in executors_of(workflow):
         wrap_handlers(executor, _contained_handler)
+    scope.executors = workflow.executors
     token = _place.set(Place(scope))
     try:
         yield
@@ -120,7 +126,9 @@ def _contained_handler(executor: Executor, handler: Handler) -> Handler:
             try:
                 if scope.before_handler is not None:
                     await scope.before_handler(executor)
-                await handler(message, context)
+                limits = scope.executors.get(executor.id) is executor
+                with scope.timeouts.invocation(executor.id) if limits else contextlib.nullcontext():
+                    await handler(message, context)
             except asyncio.CancelledError as error:
                 # Without a request to cancel this task it is the handler's own, or that of something it waits for.
                 # Else the framework has cancelled it, as it does when a sibling fails and when a superstep is given

@@ -46,7 +46,6 @@ from ._capture import Capture
 from ._containment import Scope, containing, escaped, is_leaving
 from ._live import LiveRun, Stream
 from ._live_events import LiveEvents
-from ._policy import ExecutorTimeouts
 
 
 class SuperstepError(Exception):
@@ -161,26 +160,25 @@ async def run_superstep(
         step: What to run.
         arguments: The caller's message or responses.
         run: Takes the events, also those before an error.
-        scope: Contains what the executors let out.
+        scope: Contains what the executors let out, and has their time limits.
 
     Raises:
         SuperstepError: When the framework or an executor raises, or an attempt or an invocation takes too long.
     """
-    timeouts = ExecutorTimeouts(step)
     with without_pending_warning(), containing(live.workflow, scope):
         try:
-            async with timeouts.running():
+            async with scope.timeouts.running():
                 if live.stream is None:
                     dropping = step.mode == "continue"
                     live.stream = await _begin(hosted, live, step, arguments, run)
                 else:
                     dropping = False  # Nothing is restored, so nothing is told again.
                 if live.stream is not None:
-                    await _collect(live.workflow, live.stream, step, live.capture, run, timeouts, dropping=dropping)
+                    await _collect(live.workflow, live.stream, step, live.capture, run, dropping=dropping)
         except Exception as error:
             await live.close()
             if isinstance(error, TimeoutError) and not run.failed:
-                run.failed_executor, seconds = timeouts.overdue()
+                run.failed_executor, seconds = scope.timeouts.overdue()
                 who = f"Executor {run.failed_executor!r}" if run.failed_executor else "The superstep"
                 error = TimeoutError(f"{who} took longer than {seconds:g} seconds.")
                 run.add_timeout(error)
@@ -234,7 +232,6 @@ async def _collect(
     step: SuperstepInput,
     capture: Capture,
     run: FrameworkRun,
-    timeouts: ExecutorTimeouts,
     *,
     dropping: bool,
 ) -> None:
@@ -254,7 +251,6 @@ async def _collect(
             continue  # The framework hides requests that this run was given responses for.
         if dropping and not _is_failure(event):
             continue
-        timeouts.note(event)
         run.add(event, superstep)
         if event.type == "request_info" and not pending_status:
             pending_status = True

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
-
-from agent_framework import WorkflowEvent
 
 from ..workflows._messages import ExecutorRule, RunOptions, SuperstepInput
 
@@ -63,6 +61,18 @@ class ExecutorTimeouts:
         self._open: list[tuple[str, float]] = []
         self._timeout: asyncio.Timeout | None = None
         self._end: float | None = None
+        self._clock = asyncio.get_running_loop().time
+        self._behind = time.monotonic() - self._clock()  # Not every loop goes by the same clock.
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether single executors have a limit."""
+        return bool(self._limits)
+
+    def ends_at(self) -> float | None:
+        """Return when the body will have taken too long, by `time.monotonic()`; may be called from any thread."""
+        end = self._timeout.when() if self._timeout is not None else None
+        return None if end is None else end + self._behind
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -75,25 +85,33 @@ class ExecutorTimeouts:
             self._end = self._timeout.when()
             yield
 
-    def note(self, event: WorkflowEvent[Any]) -> None:
-        """Take an event: an executor is invoked, or has come to its end."""
-        limit = self._limits.get(event.executor_id or "") if self._limits else None
-        if limit is None or self._timeout is None or self._timeout.expired():
+    @contextlib.contextmanager
+    def invocation(self, executor_id: str) -> Iterator[None]:
+        """Limit one invocation of an executor, which the body is."""
+        limit = self._limits.get(executor_id)
+        if limit is None or self._timeout is None:
+            yield
             return
-        if event.type == "executor_invoked":
-            self._open.append((event.executor_id or "", asyncio.get_running_loop().time() + limit))
-        elif event.type in ("executor_completed", "executor_failed"):
-            # Of an executor that was invoked twice it is the first that counts; they have the same limit.
-            begun = next((entry for entry in self._open if entry[0] == event.executor_id), None)
-            if begun is not None:
-                self._open.remove(begun)
-        else:
-            return
-        ends = [when for _, when in self._open] + ([] if self._end is None else [self._end])
-        self._timeout.reschedule(min(ends, default=None))
+        entry = (executor_id, self._clock() + limit)
+        self._open.append(entry)
+        self._reschedule(self._timeout)
+        try:
+            yield
+        finally:
+            if not self._timeout.expired():  # Else it stays, to say who took too long.
+                self._open.remove(entry)
+                self._reschedule(self._timeout)
+
+    def _reschedule(self, timeout: asyncio.Timeout) -> None:
+        if not timeout.expired():
+            ends = [when for _, when in self._open] + ([] if self._end is None else [self._end])
+            timeout.reschedule(min(ends, default=None))
 
     def overdue(self) -> tuple[str | None, float]:
-        """Return which executor took too long, None for the superstep as a whole, and its limit in seconds."""
-        now = asyncio.get_running_loop().time()
-        late = [executor_id for executor_id, when in self._open if when <= now]
+        """Return which executor took too long, None for the superstep as a whole, and its limit in seconds.
+
+        It may be asked from any thread.
+        """
+        now = time.monotonic() - self._behind
+        late = [executor_id for executor_id, when in [*self._open] if when <= now]
         return (late[0], self._limits[late[0]]) if late else (None, self._whole or 0.0)

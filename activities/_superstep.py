@@ -50,7 +50,8 @@ from ..workflows._messages import (
     SuperstepResult,
     Value,
 )
-from ._beat import Beat, beating
+from ._attempts import check_attempts
+from ._beat import Beat
 from ._cache import CheckpointCache, CheckpointKey
 from ._capture import Capture
 from ._containment import Scope, escaped, is_leaving
@@ -61,7 +62,8 @@ from ._live import LiveRun, LiveRuns
 from ._live_events import LiveEvents
 from ._metrics import count_restore, count_superstep
 from ._mirrors import Mirror, Mirrors, add_news
-from ._policy import retry_rule
+from ._pacemaker import current_pacemaker
+from ._policy import ExecutorTimeouts, retry_rule
 from ._report import failure_of, payloads_of, result_of, stored_of, targets_of
 from ._start import check_graph, check_start, refuse_start
 from ._unsaved_state import UnsavedState
@@ -110,31 +112,38 @@ class SuperstepActivity:
         if self.refused is not None:
             raise ApplicationError(f"This worker cannot host its workflows: {self.refused}", type="HostingError")
         step = _step(given)
-        async with beating(step.superstep_id) as beat:
+        timeouts = ExecutorTimeouts(step)
+        beat = Beat(step, timeouts, current_pacemaker())
+        async with beat.beating():
             try:
-                return await self._step(step, beat)
+                check_attempts(step, beat)
+                await beat.begin()
+                return await self._step(step, beat, timeouts)
             except (ApplicationError, RPCError):
                 raise  # Told already; or the server's, which is no failure of the superstep.
             except DurableWorkflowError as error:
                 raise _reported(error, step) from cause_of(error)
             except BaseException as error:  # Of the factory, of hooks: user code outside of the framework's run.
                 if is_leaving(error, is_cancelled=activity.is_cancelled()):
+                    details = activity.cancellation_details()
+                    if details is not None and details.worker_shutdown:
+                        await beat.released()
                     raise
                 readable = error if isinstance(error, Exception) and is_readable(error) else escaped(error)
-                failed = self._failed(step, readable, beat)
+                failed = await self._failed(step, readable, beat)
                 raise failed from cause_of(readable)
 
     @staticmethod
-    def _failed(step: SuperstepInput, error: Exception, beat: Beat) -> ApplicationError:
+    async def _failed(step: SuperstepInput, error: Exception, beat: Beat) -> ApplicationError:
         failure = SuperstepFailure(answers=step.superstep_id, attempt=activity.info().attempt)
         failed = to_application_error(
             error, failure, executor_failed=True, failures=beat.failures + 1, rule=retry_rule(step, None)
         )
         if not failed.non_retryable:
-            beat.failed()
+            await beat.failed()
         return failed
 
-    async def _step(self, step: SuperstepInput, beat: Beat) -> SuperstepResult:
+    async def _step(self, step: SuperstepInput, beat: Beat, timeouts: ExecutorTimeouts) -> SuperstepResult:
         if step.flaw is not None:
             raise PayloadError(f"The input of the superstep cannot be read: {step.flaw}.")
         hosted = find(self._hosted, step.workflow_name)
@@ -144,7 +153,7 @@ class SuperstepActivity:
             return SuperstepResult(answers=step.superstep_id, state="running", upgrade=taken)
         if step.mode == "store":
             return await self._store(client, hosted, step)
-        return await self._run(client, hosted, step, beat)
+        return await self._run(client, hosted, step, beat, timeouts)
 
     def _client(self) -> Client:
         """Return the worker's client; the SDK hands it out as it was given, perhaps without our payload converter."""
@@ -153,7 +162,14 @@ class SuperstepActivity:
             self._clients = (given, framed_client(given))
         return self._clients[1]
 
-    async def _run(self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, beat: Beat) -> SuperstepResult:
+    async def _run(
+        self,
+        client: Client,
+        hosted: HostedWorkflow,
+        step: SuperstepInput,
+        beat: Beat,
+        timeouts: ExecutorTimeouts,
+    ) -> SuperstepResult:
         info = activity.info()
         begins = _begins(step)
         mirrors = self._mirrors.of(hosted, step.mirror, required=begins)
@@ -172,7 +188,7 @@ class SuperstepActivity:
             place = Superstep(hosted.name, _thread_id(info), capture.turn, superstep=0, attempt=info.attempt)
             try:
                 with running(live.workflow, place):
-                    await run_superstep(hosted, live, step, arguments, run, Scope(hosted.name))
+                    await run_superstep(hosted, live, step, arguments, run, Scope(hosted.name, timeouts))
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(
@@ -183,7 +199,7 @@ class SuperstepActivity:
                     rule=retry_rule(step, run.failed_executor),
                 )
                 if not failed.non_retryable:
-                    beat.failed()
+                    await beat.failed()
                 else:  # Only the last attempt's checkpoint gets into history.
                     self._copy(mirrors, client, hosted, capture)
                 raise failed from cause_of(error.error)

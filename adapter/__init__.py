@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..workflows._display import terminal_text
+from ._attempts import SuperstepAttempt
 from ._checkpoint import Checkpoint, Response
 from ._codec_server import codec_app
 from ._converter import FramedPayloadConverter
@@ -31,6 +32,7 @@ from ._errors import (
     StartRefusedError,
     ThreadExistsError,
     ThreadNotFoundError,
+    WorkerLostError,
     WorkflowNotHostedError,
 )
 from ._executor_policy import ExecutorPolicy
@@ -83,8 +85,10 @@ __all__ = [
     "StaleCheckpointError",
     "StartRefusedError",
     "Superstep",
+    "SuperstepAttempt",
     "ThreadExistsError",
     "ThreadNotFoundError",
+    "WorkerLostError",
     "WorkflowNotHostedError",
     "codec_app",
     "current_superstep",

@@ -83,7 +83,7 @@ class _Comparison:
         if isinstance(sent, dict):
             alike = list(map(_hashed, sent)) == list(map(_hashed, arrived))
             factories = [getattr(value, "default_factory", None) for value in (sent, arrived)]
-            return alike and factories[0] is factories[1]
+            return bool(alike) and factories[0] is factories[1]
         if isinstance(sent, collections.deque):
             return len(sent) == len(arrived) and bool(sent.maxlen == arrived.maxlen)
         if isinstance(sent, list | tuple):

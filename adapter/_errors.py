@@ -20,6 +20,7 @@
     ├── SearchAttributesError       the namespace does not know our search attributes
     └── RunFailedError              the run ended otherwise than idle
         ├── RequestExpiredError     nobody answered a request by its deadline
+        ├── WorkerLostError         a superstep's worker was lost too often
         ├── RunCancelledError
         ├── RunTerminatedError
         └── RunTimedOutError
@@ -128,6 +129,10 @@ class RunFailedError(DurableWorkflowError):
 
 class RequestExpiredError(RunFailedError):
     """Nobody answered a request by its deadline; the thread can still go on from its last checkpoint."""
+
+
+class WorkerLostError(RunFailedError):
+    """The workers that ran a superstep were lost one after the other; the thread goes on from its last checkpoint."""
 
 
 class RunCancelledError(RunFailedError):

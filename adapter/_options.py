@@ -19,6 +19,7 @@ class OptionArguments(TypedDict, total=False):
     superstep_timeout: timedelta
     heartbeat_timeout: timedelta
     max_attempts: int
+    max_worker_losses: int
     executors: Mapping[str, ExecutorPolicy] | None
     retry_initial_interval: timedelta
     retry_backoff: float
@@ -41,10 +42,12 @@ class DurableOptions:
         superstep_timeout: Longest time one attempt of a superstep may take; 24 hours, as agents may think long. A lost
             worker is noticed by `heartbeat_timeout`, not by this.
         heartbeat_timeout: After this long without a heartbeat a worker counts as lost and the superstep starts again on
-            another one; 10 seconds. An executor that blocks the event loop for longer looks like a lost worker.
-        max_attempts: Attempts of a superstep whose executor raises; 3. Lost workers do not count; after 100 of them the
-            superstep fails. Errors that another attempt cannot mend (validation, convergence, a changed graph) end the
-            run at once.
+            another one; 10 seconds. An executor that blocks the event loop is no lost worker; it holds up all other
+            runs of its worker, which says so in its log.
+        max_attempts: Attempts of a superstep whose executor raises; 3. Lost workers do not count. Errors that another
+            attempt cannot mend (validation, convergence, a changed graph) end the run at once.
+        max_worker_losses: After how many lost workers in one superstep the run fails with `WorkerLostError`; 10. The
+            waits between these attempts grow as those after a failure do.
         executors: What differs for single executors, by their ids: an `ExecutorPolicy` each; nothing. Costs each
             superstep's input a few bytes of history for each.
         retry_initial_interval: Wait before the second attempt; 1 second.
@@ -78,6 +81,7 @@ class DurableOptions:
     superstep_timeout: timedelta = timedelta(hours=24)
     heartbeat_timeout: timedelta = timedelta(seconds=10)
     max_attempts: int = 3
+    max_worker_losses: int = 10
     executors: Mapping[str, ExecutorPolicy] | None = None
     retry_initial_interval: timedelta = timedelta(seconds=1)
     retry_backoff: float = 2.0
@@ -113,6 +117,8 @@ class DurableOptions:
         if self.supersteps_per_run is not None and self.supersteps_per_run < 1:
             raise ValueError(f"`supersteps_per_run` must be 1 or more, got {self.supersteps_per_run!r}.")
         check_retries(self.max_attempts, self.retry_backoff)
+        if self.max_worker_losses < 1:
+            raise ValueError(f"`max_worker_losses` must be 1 or more, got {self.max_worker_losses!r}.")
         if self.retry_maximum_interval < self.retry_initial_interval:
             raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")
         policies_by_key(self.requests)
@@ -131,6 +137,7 @@ class DurableOptions:
             superstep_timeout=self.superstep_timeout.total_seconds(),
             heartbeat_timeout=self.heartbeat_timeout.total_seconds(),
             max_attempts=self.max_attempts,
+            max_worker_losses=self.max_worker_losses,
             retry_initial_interval=self.retry_initial_interval.total_seconds(),
             retry_backoff=self.retry_backoff,
             retry_maximum_interval=self.retry_maximum_interval.total_seconds(),

@@ -19,6 +19,7 @@ from ..activities._cache import DEFAULT_BYTES, CheckpointCache
 from ..activities._containment import tasks_contained
 from ..activities._live import LiveRuns
 from ..activities._mirrors import Mirrors
+from ..activities._pacemaker import pacing
 from ..activities._revival import Revival
 from ..activities._superstep import SuperstepActivity
 from ..workflows._messages import SUPERSTEP_ACTIVITY
@@ -170,7 +171,8 @@ class AgentFrameworkPlugin(SimplePlugin):
             await _start_and_stop(worker, next)
             raise
         async with self._running():
-            await next(worker)
+            with tasks_contained(), pacing(worker):
+                await next(worker)
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
@@ -182,8 +184,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         if self._client is not None:
             beside.append(asyncio.create_task(self._revival.run(*self._client)))
         try:
-            with tasks_contained():
-                yield
+            yield
         finally:
             for task in beside:
                 task.cancel()

@@ -10,6 +10,7 @@ from agent_framework import CheckpointStorage
 from temporalio.client import Client, ScheduleHandle
 
 from ..workflows._messages import PendingRequest
+from ._attempts import SuperstepAttempt, superstep_attempt
 from ._calls import Caller
 from ._checkpoint import Checkpoint
 from ._client import framed_client, rpc_errors
@@ -109,6 +110,14 @@ class ThreadOperations:
             NoWorkerError: When no worker answers.
         """
         return await self._caller.queries.pending_requests(self._handle(checkpoint).thread_id)
+
+    async def attempt(self, checkpoint: Checkpoint | None = None) -> SuperstepAttempt | None:
+        """Return which attempt of a superstep the thread is at, and what ended those before it; one round trip.
+
+        Returns:
+            None while no superstep runs.
+        """
+        return await superstep_attempt(self._client, self._handle(checkpoint).thread_id)
 
     async def cancel(self, checkpoint: Checkpoint | None = None) -> None:
         """Cancel what runs in the thread; the cancellation reaches the running executor. One round trip.

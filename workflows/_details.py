@@ -20,6 +20,7 @@ def current_details(
     superstep: int,
     executors: Sequence[str],
     pending: Sequence[PendingRequest],
+    attempts: int = 1,
     failure: ErrorDetails | None = None,
 ) -> str:
     """Describe where a run stands.
@@ -30,12 +31,14 @@ def current_details(
         superstep: The last superstep that was committed.
         executors: Whom the next superstep runs.
         pending: Requests that wait.
+        attempts: How many the last superstep took.
         failure: What the run is paused for.
 
     Returns:
         Markdown; what comes from people or models cannot format itself, nor end the block of a command.
     """
-    lines = [f"**{state}**, {superstep} supersteps committed"]
+    taken = f", the last one in attempt {attempts}" if attempts > 1 else ""
+    lines = [f"**{state}**, {superstep} supersteps committed{taken}"]
     if state == "running" and executors:
         names = ", ".join(_code(name) for name in executors[:_MAX_EXECUTORS])
         more = f" and {len(executors) - _MAX_EXECUTORS} more" if len(executors) > _MAX_EXECUTORS else ""

@@ -11,12 +11,12 @@ from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 from ._messages import CheckpointRef, ErrorDetails, EventRecord, RunFailure, RunOptions, SuperstepFailure
 from ._outcomes import RefusedOutcomeError, superstep_failure
 
-MAX_WORKER_LOSSES = 100
-"""Attempts of one superstep beyond `max_attempts`: a lost worker is not the executor's failure."""
-
-
 _OUR_ERRORS = "agent_framework_temporal.adapter._errors"
 START_REFUSED = "StartRefusedError"
+MAX_NOT_BEGUN = 30
+"""Attempts that a worker was given and never began, as its event loop was blocked or it could not read the input."""
+_LONGEST_WAIT = timedelta(minutes=5)
+"""Between attempts whose worker was lost, or that never began."""
 _DEFAULTS = RunOptions()
 _WAITS = ("retry_initial_interval", "retry_backoff", "retry_maximum_interval")
 
@@ -30,8 +30,9 @@ def retry_policy(options: RunOptions) -> RetryPolicy:
     return RetryPolicy(
         initial_interval=timedelta(seconds=options.retry_initial_interval),
         backoff_coefficient=options.retry_backoff,
-        maximum_interval=timedelta(seconds=options.retry_maximum_interval),
-        maximum_attempts=max(attempts) + MAX_WORKER_LOSSES,
+        maximum_interval=max(timedelta(seconds=options.retry_maximum_interval), _LONGEST_WAIT),
+        # The activity counts failures of executors and lost workers itself, each to its own bound.
+        maximum_attempts=max(attempts) + options.max_worker_losses + MAX_NOT_BEGUN,
     )
 
 
@@ -39,9 +40,15 @@ def executor_rules(options: RunOptions) -> dict[str, Any]:
     """Return the fields of a superstep's input that say how its executors are tried; none by default."""
     changed = {name for name in _WAITS if getattr(options, name) != getattr(_DEFAULTS, name)}
     return {
+        "max_worker_losses": _unless_default(options, "max_worker_losses"),
         "retry": {name: getattr(options, name) for name in changed} or None,
         "executors": options.executors or None,
     }
+
+
+def _unless_default(options: RunOptions, name: str) -> Any:
+    value = getattr(options, name)
+    return value if value != getattr(_DEFAULTS, name) else None
 
 
 def heartbeat_timeout(options: RunOptions, executors: list[str] | None) -> timedelta:

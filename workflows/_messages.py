@@ -317,6 +317,7 @@ class RunOptions(WireModel):
     superstep_timeout: Seconds = 24 * 3600.0
     heartbeat_timeout: HeartbeatSeconds = 10.0
     max_attempts: Attempts = 3
+    max_worker_losses: Attempts = 10
     retry_initial_interval: Seconds = 1.0
     retry_backoff: Factor = 2.0
     retry_maximum_interval: Seconds = 60.0
@@ -419,6 +420,8 @@ class SuperstepInput(WireModel):
     streaming: bool = False
     offset: int = 0
     max_attempts: int = 3
+    max_worker_losses: int | None = None
+    """After how many lost workers the superstep is given up; 10 where it is left out."""
     retry: ExecutorRule | None = None
     """The waits between attempts, where they are not the defaults."""
     executors: dict[str, ExecutorRule] | None = None
@@ -453,6 +456,17 @@ class SuperstepOutcome(Framed):
     """request id -> why its response was refused."""
 
 
+class OverdueSuperstep(WireModel):
+    """An attempt that took too long in a blocked event loop, which could not end it."""
+
+    executor_id: str | None = None
+    """Who took too long, or blocked the loop."""
+    limited: bool = False
+    """Whether the limit is the executor's own; else it is the superstep's."""
+    seconds: float
+    """The limit."""
+
+
 class LiveWindow(Framed):
     """Heartbeat details of a running superstep: its newest events, numbered as they will be if this attempt commits."""
 
@@ -464,6 +478,11 @@ class LiveWindow(Framed):
     """The superstep's `SuperstepInput.offset`: says which one it is, as a reader may not have seen it begin yet."""
     failures: int | None = None
     """Attempts before this one in which an executor failed; in the others the worker was lost."""
+    begun: int | None = None
+    """Attempts that have begun and whose worker did not stop in order; 1 where it is left out. The server counts those
+    too that never began."""
+    overdue: OverdueSuperstep | None = None
+    """Of an attempt that was given up; it is one of `failures`."""
     events: list[EventRecord] = Field(default_factory=list)
 
 
@@ -546,5 +565,7 @@ class RunStatus(WireModel):
     graph_hash: str | None = None
     next_offset: int
     pending_requests: list[str]
+    attempts: int = 1
+    """Attempts that the last committed superstep took. Those of a running one the server knows, not the workflow."""
     failure: ErrorDetails | None = None
     """Of a paused run: what its last superstep failed with."""

@@ -40,6 +40,8 @@ class Progress:
         """Those that the waiting messages may reach."""
         self.supersteps = 0
         """Of this run, in contrast to the number of the last one."""
+        self.attempts = 1
+        """Of the last committed superstep."""
         self.outputs: list[Any] = []
         self._outputs_bytes = 0
         self._committed = False
@@ -73,6 +75,7 @@ class Progress:
         self.supersteps += step.mode != "store"
         self.superstep = facts.superstep
         self.executors = result.next_executors
+        self.attempts = result.attempt
         if facts.base_checkpoint_id is None:
             self._chain_length = self._chain_bytes = 0
         else:

@@ -285,6 +285,7 @@ class AgentFrameworkWorkflow:
             graph_hash=self._progress.graph_hash,
             next_offset=self._log.next_offset,
             pending_requests=list(self._answers.pending),
+            attempts=self._progress.attempts,
             failure=self._pause.failure,
         )
 
@@ -412,6 +413,7 @@ class AgentFrameworkWorkflow:
             thread_id=workflow.info().workflow_id,
             state=self._state,
             superstep=self._progress.superstep,
+            attempts=self._progress.attempts,
             executors=self._progress.executors,
             pending=self._requests.pending,
             failure=self._pause.failure,

@@ -15,6 +15,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows._messages import WORKFLOW_TYPE
+from .._attempts import SuperstepAttempt, attempt_of
 from .._client import rpc_errors
 from .._durable_workflow import DurableWorkflow
 from .._errors import ThreadNotFoundError
@@ -41,6 +42,8 @@ class ThreadFacts:
     closed_at: datetime | None
     history_events: int
     history_bytes: int
+    attempt: SuperstepAttempt | None = None
+    """Of the superstep that runs, if one does."""
 
     @property
     def is_open(self) -> bool:
@@ -77,6 +80,7 @@ async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
         closed_at=found.close_time,
         history_events=found.history_length,
         history_bytes=found.raw_description.workflow_execution_info.history_size_bytes,
+        attempt=await attempt_of(client, thread_id, found.raw_description.pending_activities),
     )
 
 

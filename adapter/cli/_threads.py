@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from temporalio.client import Client, WorkflowUpdateFailedError
 
 from ...workflows._messages import PendingRequest
+from .._attempts import SuperstepAttempt
 from .._client import has_worker
 from .._errors import NoWorkerError
 from .._exit_codes import NotFoundError
@@ -37,6 +39,7 @@ async def status(session: Session, thread: Thread) -> None:
         "history_events": facts.history_events,
         "history_bytes": facts.history_bytes,
         "worker": await has_worker(client, facts.task_queue),
+        "attempt": _attempt(facts.attempt),
         "pending_requests": [],
     }
     requests: list[PendingRequest] = []
@@ -67,6 +70,25 @@ async def _ask(client: Client, facts: ThreadFacts, found: dict[str, Any]) -> lis
     return requests
 
 
+def _attempt(attempt: SuperstepAttempt | None) -> dict[str, Any] | None:
+    if attempt is None:
+        return None
+    found = dataclasses.asdict(attempt)
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}
+
+
+def _attempt_lines(attempt: SuperstepAttempt | None, now: datetime) -> list[tuple[str, str]]:
+    """Say which attempt runs, where it is not the first."""
+    if attempt is None or attempt.attempt == 1:
+        return []
+    counted = f"{attempt.failures} failed, {attempt.worker_losses} lost their worker"
+    due = f", due in {elapsed(now, attempt.next_at)}" if attempt.next_at is not None and attempt.next_at > now else ""
+    return [
+        ("attempt", f"{attempt.attempt} {attempt.state}{due}; before it {counted}"),
+        ("last failure", attempt.last_failure or ""),
+    ]
+
+
 def _show(session: Session, facts: ThreadFacts, found: dict[str, Any], requests: list[PendingRequest]) -> None:
     output, now = session.output, datetime.now(UTC)
     until = facts.closed_at or now
@@ -80,6 +102,7 @@ def _show(session: Session, facts: ThreadFacts, found: dict[str, Any], requests:
             ("state", state),
             ("superstep", str(found.get("superstep", ""))),
             ("executors", ", ".join(found.get("executors", ())) if state == "running" else ""),
+            *_attempt_lines(facts.attempt, now),
             ("run", facts.run_id),
             ("began", f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC, {elapsed(facts.started_at, until)}"),
             ("task queue", facts.task_queue),

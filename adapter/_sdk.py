@@ -1,0 +1,52 @@
+"""The only place that touches private names of Temporal's SDK; `tests/unit/test_sdk_contract.py` pins each one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from temporalio import activity
+from temporalio.api.common.v1 import Payload
+from temporalio.bridge.proto import ActivityHeartbeat
+from temporalio.converter import (
+    ActivitySerializationContext,
+    DataConverter,
+    StorageDriverActivityInfo,
+    StorageDriverStoreContext,
+)
+from temporalio.worker import Worker
+
+HeartbeatRecorder: TypeAlias = Callable[[bytes, Sequence[Payload]], None]
+
+
+def heartbeat_recorder(worker: Worker) -> HeartbeatRecorder | None:
+    """Return what records a heartbeat of a worker's activity from any thread; None where this SDK has it elsewhere.
+
+    `activity.heartbeat` needs the worker's event loop. A heartbeat sent past the SDK does not do: its core gives up an
+    activity itself that it has had no heartbeat of, five seconds after the timeout.
+    """
+    record = getattr(getattr(worker, "_bridge_worker", None), "record_activity_heartbeat", None)
+    if record is None:
+        return None
+
+    def recorded(task_token: bytes, details: Sequence[Payload]) -> None:
+        record(ActivityHeartbeat(task_token=task_token, details=details))
+
+    return recorded
+
+
+def heartbeat_converter(converter: DataConverter, info: activity.Info) -> DataConverter:
+    """Return the data converter as the SDK uses it for an activity's heartbeats."""
+    context = ActivitySerializationContext(
+        namespace=info.namespace,
+        workflow_id=info.workflow_id,
+        workflow_type=info.workflow_type,
+        activity_type=info.activity_type,
+        activity_id=info.activity_id,
+        activity_task_queue=info.task_queue,
+        is_local=info.is_local,
+    )
+    target = StorageDriverActivityInfo(
+        id=info.activity_id, type=info.activity_type, run_id=info.activity_run_id, namespace=info.namespace
+    )
+    return converter._with_contexts(context, StorageDriverStoreContext(target=target))
