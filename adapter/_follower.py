@@ -31,7 +31,11 @@ CloseState: TypeAlias = Literal["idle", "failed", "cancelled", "terminated", "ti
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The workflow has taken in everything before this point and decided what is next."""
+    """The workflow has taken in everything up to this point, and nothing has woken it since.
+
+    Told again with each event that comes after and does not wake it: an upsert of search attributes or a timer of the
+    same decision, what an operator does.
+    """
 
     event_id: int
 
@@ -95,11 +99,13 @@ class RunFollower:
         self._worker_timeout = worker_timeout.total_seconds()
         self._server_timeout = server_timeout.total_seconds()
         self._worker_seen = False
+        self._settled = False
         self.enter(run_id)
 
     def enter(self, run_id: str) -> None:
         """Go on with another run of the thread, from its beginning: the one this one continued as."""
         self.run_id = run_id
+        self._settled = False
         self._events = self._client.get_workflow_handle(self.thread_id, run_id=run_id).fetch_history_events(
             wait_new_event=True
         )
@@ -118,8 +124,11 @@ class RunFollower:
                 return await read_close(self._client, event)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
                 self._worker_seen = True
-                if not self._goes_on():
-                    return Settled(event.event_id)
+                self._settled = not self._goes_on()
+            elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+                self._settled = False
+            if self._settled:
+                return Settled(event.event_id)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 await self._task_failed(event)
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
