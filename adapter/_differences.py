@@ -83,13 +83,13 @@ class _Comparison:
         if isinstance(sent, dict):
             alike = list(map(_hashed, sent)) == list(map(_hashed, arrived))
             factories = [getattr(value, "default_factory", None) for value in (sent, arrived)]
-            return bool(alike) and factories[0] is factories[1]
+            return bool(alike and factories[0] is factories[1])
         if isinstance(sent, collections.deque):
             return len(sent) == len(arrived) and bool(sent.maxlen == arrived.maxlen)
         if isinstance(sent, list | tuple):
             return len(sent) == len(arrived)
         if isinstance(sent, BaseException):
-            return _hashed(sent.args) == _hashed(arrived.args)
+            return bool(_hashed(sent.args) == _hashed(arrived.args))
         return _has_parts(sent) or bool(sent == arrived)
 
 

@@ -46,7 +46,11 @@ CloseState: TypeAlias = Literal["idle", "failed", "cancelled", "terminated", "ti
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The workflow has taken in everything before this point and decided what is next."""
+    """The workflow has taken in everything up to this point, and nothing has woken it since.
+
+    Told again with each event that comes after and does not wake it: an upsert of search attributes or a timer of the
+    same decision, what an operator does.
+    """
 
     event_id: int
 
@@ -114,6 +118,7 @@ class RunFollower:
         self._server_timeout = server_timeout.total_seconds()
         self._worker_seen = False
         self._place = of_superstep(client, thread_id)
+        self._settled = False
         self.enter(run_id)
 
     def enter(self, run_id: str) -> None:
@@ -123,6 +128,7 @@ class RunFollower:
         """What the outcome of a superstep has to answer, by the event that has scheduled it."""
         self._unopened: tuple[str | None, NotSealedError] | None = None
         """The last superstep, where its outcome needs a key that this process lacks: perhaps nobody has it."""
+        self._settled = False
         self._events = self._client.get_workflow_handle(self.thread_id, run_id=run_id).fetch_history_events(
             wait_new_event=True
         )
@@ -141,11 +147,8 @@ class RunFollower:
                 if event.event_type in _GONE_ON:
                     self._check_opened(None)
                 return await read_close(self._client, self.thread_id, event)
-            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
-                self._worker_seen = True
-                if not self._goes_on():
-                    self._check_opened(await self._refused_now())
-                    return Settled(event.event_id)
+            if await self._settles(event):
+                return Settled(event.event_id)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 await self._task_failed(event)
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
@@ -161,6 +164,17 @@ class RunFollower:
                 self._check_opened(step.refused)
             if step is not None:
                 return step
+
+    async def _settles(self, event: HistoryEvent) -> bool:
+        """Tell whether the workflow has nothing to do after this event, until somebody writes to it."""
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+            self._worker_seen = True
+            self._settled = not self._goes_on()
+            if self._settled:
+                self._check_opened(await self._refused_now())
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+            self._settled = False
+        return self._settled
 
     async def _superstep(
         self, event: HistoryEvent

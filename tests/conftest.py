@@ -1,17 +1,33 @@
-"""Fixtures: one real Temporal dev server for the session, on a free port, and a client of it."""
+"""Fixtures: one real Temporal dev server for the session, on a free port, and clients of it."""
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from agent_framework_temporal import DurableWorkflowError, register_search_attributes
+from agent_framework_temporal.adapter._search_attributes import use_search_attributes
+from agent_framework_temporal.workflows._attributes import STATE
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 pytest_plugins = ["tests.parity.outcomes"]
+
+_READERS = (
+    "tests.streaming.",
+    "tests.facade.test_continue_as_new",
+    "tests.facade.test_pause",
+    "tests.facade.test_threads",
+    "tests.requests.test_deadlines",
+    "tests.requests.test_update",
+)
 
 
 def temporal_binary() -> str:
@@ -35,7 +51,39 @@ async def server() -> AsyncIterator[WorkflowEnvironment]:
         yield environment
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try what follows a thread in both namespaces: one that knows our search attributes, and one that does not."""
+    if "client" in metafunc.fixturenames and metafunc.module.__name__.startswith(_READERS):
+        metafunc.parametrize("client", ["plain", "attributes"], indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def client(server: WorkflowEnvironment) -> Client:
+def client(request: pytest.FixtureRequest, server: WorkflowEnvironment) -> Client:
     """Return a client without plugins: the facade and the workers add what they need."""
-    return server.client
+    attributes = getattr(request, "param", "plain") == "attributes"
+    chosen: Client = request.getfixturevalue("attributes_client") if attributes else server.client
+    return chosen
+
+
+@pytest.fixture(scope="session")
+async def attributes_client(server: WorkflowEnvironment) -> Client:
+    """Return a client of a namespace that knows our search attributes: its runs write an event more where they wait."""
+    name = "attributes"
+    retention = Duration(seconds=24 * 3600)
+    request = RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=retention)
+    await server.client.workflow_service.register_namespace(request)
+    client = await Client.connect(server.client.service_client.config.target_host, namespace=name)
+    async with asyncio.timeout(60):  # The server's parts learn of a namespace one by one.
+        while not await _knows_attributes(client):
+            await asyncio.sleep(0.2)
+    return client
+
+
+async def _knows_attributes(client: Client) -> bool:
+    try:
+        await register_search_attributes(client)
+        async for _ in client.list_workflows(f"{STATE.name} = 'waiting'"):
+            pass
+        return await use_search_attributes(client, True)
+    except (RPCError, DurableWorkflowError):
+        return False

@@ -53,7 +53,8 @@ async def worker_process(
     noted = {} if ledger is None else {LEDGER: str(ledger), "TESTS_DELAY": str(delay)}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "worker.py", *(f"--workflow={workflow}" for workflow in workflows)),
-        *("--task-queue", task_queue, "--address", client.service_client.config.target_host, *flags),
+        *("--task-queue", task_queue, "--address", client.service_client.config.target_host),
+        *("--namespace", client.namespace, *flags),
         cwd=_ROOT,
         env={**os.environ, **noted},
         stdout=PIPE,

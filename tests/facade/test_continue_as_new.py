@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from agent_framework import WorkflowEvent
-from agent_framework_temporal import Checkpoint, DurableWorkflow
+from agent_framework_temporal import Checkpoint, DurableWorkflow, position_of
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from tests.flows import Decision, Order, chain, countdown, shop
@@ -38,7 +38,8 @@ async def test_events_and_lineage_are_those_of_one_run(cache_bytes: int, client:
         offsets: list[int] = []
         async for event in durable.run_stream(20, checkpoint=checkpoint):
             events.append(event)
-            offsets.append(checkpoint.offset)
+            position = position_of(event)
+            offsets.append(position.offset if position is not None else -1)
         assert [event.data for event in events if event.type == "output"] == expected.get_outputs()
         assert offsets == list(range(len(events)))
         assert await _runs(client, checkpoint) == 7

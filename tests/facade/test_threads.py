@@ -31,7 +31,7 @@ from temporalio.client import Client
 from tests.flows import echo
 
 async def main() -> None:
-    client = await Client.connect(sys.argv[1])
+    client = await Client.connect(sys.argv[1], namespace=sys.argv[4])
     durable = DurableWorkflow(echo, client=client, task_queue=sys.argv[2])
     checkpoint = Checkpoint.from_json(sys.argv[3])
     result = await durable.run("second", checkpoint=checkpoint)
@@ -58,7 +58,7 @@ async def test_another_process_goes_on(client: Client) -> None:
         await durable.run("first", checkpoint=checkpoint)
         address = client.service_client.config.target_host
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _OTHER_PROCESS, address, task_queue, checkpoint.to_json()),
+            *(sys.executable, "-c", _OTHER_PROCESS, address, task_queue, checkpoint.to_json(), client.namespace),
             cwd=Path(__file__).parents[2],
             stdout=subprocess.PIPE,
         )

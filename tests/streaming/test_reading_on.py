@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agent_framework import WorkflowEvent, WorkflowRunState
-from agent_framework_temporal import Checkpoint, DurableWorkflow, position_of
+from agent_framework_temporal import Checkpoint, DurableWorkflow, RequestPolicy, position_of
 from temporalio.client import Client
 
 from tests.flows import Decision, Order, countdown, echo, shop, talk
@@ -18,12 +19,12 @@ from tests.support import unique, worker
 
 _READER = """
 import asyncio, os, sys
-from agent_framework_temporal import Checkpoint, DurableWorkflow, position_of
+from agent_framework_temporal import Checkpoint, DurableWorkflow, RequestPolicy, position_of
 from temporalio.client import Client
 from tests.flows import talk
 
 async def main() -> None:
-    client = await Client.connect(sys.argv[1])
+    client = await Client.connect(sys.argv[1], namespace=sys.argv[5])
     durable = DurableWorkflow(talk, client=client, task_queue=sys.argv[2])
     checkpoint = Checkpoint.from_json(sys.argv[3])
     async for event in durable.run_stream(checkpoint=checkpoint, after=int(sys.argv[4])):
@@ -95,7 +96,12 @@ async def test_reader_process_killed_and_another_goes_on(
 
         async def reader(after: int) -> asyncio.subprocess.Process:
             return await asyncio.create_subprocess_exec(
-                *arguments, checkpoint.to_json(), str(after), cwd=Path(__file__).parents[2], stdout=PIPE
+                *arguments,
+                checkpoint.to_json(),
+                str(after),
+                client.namespace,
+                cwd=Path(__file__).parents[2],
+                stdout=PIPE,
             )
 
         first = await reader(-1)
@@ -138,9 +144,12 @@ async def _collect(durable: DurableWorkflow, checkpoint: Checkpoint) -> list[Wor
     return [event async for event in durable.run_stream(_WORDS, checkpoint=checkpoint)]
 
 
-async def test_waiting_thread_gives_its_requests_again(client: Client) -> None:
+@pytest.mark.parametrize("deadline", [None, timedelta(hours=1)], ids=["", "deadline"])
+async def test_waiting_thread_gives_its_requests_again(client: Client, deadline: timedelta | None) -> None:
+    """A deadline's timer is written after the decision to wait, as search attributes are."""
+    requests = RequestPolicy(deadline=deadline) if deadline else None
     async with worker(client, shop, cache_bytes=0) as task_queue:
-        durable = DurableWorkflow(shop, client=client, task_queue=task_queue)
+        durable = DurableWorkflow(shop, client=client, task_queue=task_queue, requests=requests)
         checkpoint = durable.checkpoint()
         await durable.run([Order(item="pen"), Order(item="ink")], checkpoint=checkpoint)
         await durable.run(responses={"approve-pen": Decision(approved=True)}, checkpoint=checkpoint)
