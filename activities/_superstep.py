@@ -157,7 +157,7 @@ class SuperstepActivity:
             self._unsaved.compare(live.workflow, before)
             executors = targets_of(live.workflow, capture.last)
             result = result_of(hosted, step, run, capture, base_raw, executors, _thread_id(info))
-            add_news(result, mirrors, _thread_id(info), step.offset)
+            add_news(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
             await guard_result(result, hosted, capture, client, _target(info))
             self._keep(hosted, step, live, result)
             self._copy(mirrors, client, hosted, capture)

@@ -15,7 +15,9 @@ from temporalio.client import (
     SchedulePolicy,
     ScheduleSpec,
 )
+from temporalio.common import TypedSearchAttributes
 
+from ..workflows._attributes import first_attributes
 from ..workflows._messages import WORKFLOW_TYPE, RunInput
 from ._client import rpc_errors
 from ._errors import ThreadExistsError
@@ -58,6 +60,9 @@ async def create_schedule(
         memo={MEMO_WORKFLOW_NAME: name},
         static_summary=run_input.workflow_name,
         static_details=details,
+        typed_search_attributes=first_attributes(run_input.workflow_name, None)
+        if run_input.options.search_attributes
+        else TypedSearchAttributes.empty,
     )
     schedule = Schedule(
         action=action,
