@@ -18,7 +18,15 @@ from ..adapter._decoding import decoded
 from ..adapter._errors import CheckpointNotFoundError, HostingError
 from ..adapter._hosting import HostedWorkflow
 from ..adapter._logging import data_logger
-from ..adapter._mirror import FIRST_PAUSE, LONGEST_PAUSE, MirrorEntry, MirrorStorage, ThreadSource, copy_missing
+from ..adapter._mirror import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    MirrorEntry,
+    MirrorStorage,
+    ThreadKey,
+    ThreadSource,
+    copy_missing,
+)
 from ..adapter._storage import HistoryCheckpointStorage
 from ..workflows._messages import EventRecord, SuperstepResult
 from ._capture import Captured
@@ -67,18 +75,18 @@ class Mirror:
     def __init__(self, name: str, entry: MirrorEntry) -> None:
         self.name = name
         self._storage = MirrorStorage(entry)
-        self._threads: OrderedDict[str, _Copying] = OrderedDict()
-        self._behind: set[str] = set()
+        self._threads: OrderedDict[ThreadKey, _Copying] = OrderedDict()
+        self._behind: set[ThreadKey] = set()
         self._bytes = 0
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
     def offer(self, source: ThreadSource, checkpoints: Sequence[Captured], meter: MetricMeter) -> None:
         """Copy new checkpoints of a thread, soon; returns at once and never raises."""
-        copying = self._threads.get(source.thread_id)
+        copying = self._threads.get(source.key)
         if copying is None:
-            copying = self._threads[source.thread_id] = _Copying(source)
+            copying = self._threads[source.key] = _Copying(source)
             self._drop_oldest()
-        self._threads.move_to_end(source.thread_id)
+        self._threads.move_to_end(source.key)
         copying.source = source
         for checkpoint in checkpoints:
             copying.newest = checkpoint.checkpoint_id
@@ -98,9 +106,9 @@ class Mirror:
         """
         return await self._storage.load(checkpoint_id)
 
-    def news(self, thread_id: str) -> tuple[str | None, bool]:
+    def news(self, thread: ThreadKey) -> tuple[str | None, bool]:
         """Return why a thread is behind, and whether that is news; without an error, news is that it has caught up."""
-        copying = self._threads.get(thread_id)
+        copying = self._threads.get(thread)
         if copying is None:
             return None, False
         told, copying.told = copying.told, copying.error
@@ -122,14 +130,14 @@ class Mirror:
                 "checkpoints`.",
                 self.name,
                 len(left),
-                next((name for name, copying in self._threads.items() if copying.task in left), ""),
+                next((copying.source.thread_id for copying in self._threads.values() if copying.task in left), ""),
             )
 
     def _drop_oldest(self) -> None:
         if len(self._threads) <= MAX_THREADS:
             return
         # A thread that is busy is dropped only where all are.
-        oldest = next((name for name, copying in self._threads.items() if copying.task is None), None)
+        oldest = next((key for key, copying in self._threads.items() if copying.task is None), None)
         if oldest is None:
             oldest = next(iter(self._threads))
             _LOGGER.error(
@@ -137,7 +145,7 @@ class Mirror:
                 "`DurableWorkflow.copy_checkpoints`.",
                 self.name,
                 MAX_THREADS,
-                oldest,
+                oldest[1],
             )
         dropped = self._threads.pop(oldest)
         self._leave_to_history(dropped)
@@ -215,7 +223,7 @@ class Mirror:
     def _fell_behind(self, copying: _Copying, error: Exception) -> None:
         first = not self._behind
         copying.error = f"{type(error).__name__}: {error}"[:500]
-        self._behind.add(copying.source.thread_id)
+        self._behind.add(copying.source.key)
         if first:
             _LOGGER.warning(
                 "Mirror %r does not take the checkpoints of thread %r (%s). Its run goes on; they stay in history, and "
@@ -227,7 +235,7 @@ class Mirror:
 
     def _caught_up(self, copying: _Copying) -> None:
         copying.error = None
-        self._behind.discard(copying.source.thread_id)
+        self._behind.discard(copying.source.key)
         if not self._behind:
             _LOGGER.warning("Mirror %r has caught up.", self.name)
 
@@ -280,17 +288,17 @@ class Mirrors:
         await asyncio.gather(*(mirror.close() for mirror in [*self._named.values(), *self._built.values()]))
 
 
-def add_news(result: SuperstepResult, mirrors: Iterable[Mirror], thread_id: str, offset: int) -> None:
+def add_news(result: SuperstepResult, mirrors: Iterable[Mirror], thread: ThreadKey, offset: int) -> None:
     """Put into a result what is new of its thread's mirrors, as event records, for people who read the log.
 
     Args:
         result: Takes the records, numbered after its own.
         mirrors: The mirrors of the run.
-        thread_id: The thread.
+        thread: The thread.
         offset: Offset of the result's first record.
     """
     for mirror in mirrors:
-        error, is_news = mirror.news(thread_id)
+        error, is_news = mirror.news(thread)
         if is_news:
             result.events.append(
                 EventRecord(

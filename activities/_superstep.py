@@ -213,7 +213,7 @@ class SuperstepActivity:
             result = await report()
             if run.writer.readable and not await fits(result, client):
                 result = await report(readable=False)
-            add_news(result, mirrors, _thread_id(info), step.offset)
+            add_news(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
             await guard_result(result, hosted, capture, client, _target(info))
             self._keep(hosted, step, live, result)
             self._copy(mirrors, client, hosted, capture)

@@ -27,6 +27,9 @@ from ._types import TypeCatalog
 
 MirrorEntry: TypeAlias = CheckpointStorage | Callable[[], CheckpointStorage | Awaitable[CheckpointStorage]]
 
+ThreadKey: TypeAlias = tuple[str, str]
+"""Namespace and Temporal workflow id."""
+
 CALL_SECONDS = 10.0
 """Longest time a storage may take for one call before it counts as down."""
 FIRST_PAUSE = 0.2
@@ -49,6 +52,11 @@ class ThreadSource:
     run_id: str
     """The newest run to read; earlier ones are found from there."""
     catalog: TypeCatalog
+
+    @property
+    def key(self) -> ThreadKey:
+        """The thread, also where threads of several namespaces have the same id."""
+        return self.client.namespace, self.thread_id
 
 
 class MirrorStorage:

@@ -34,7 +34,7 @@ async def worker(
 ) -> AsyncIterator[str]:
     """Run a worker that hosts `workflows`; yields its task queue."""
     queue = task_queue or unique("queue")
-    chosen = {name: options.pop(name) for name in ("cache_bytes", "mirrors") if name in options}
+    chosen = {name: options.pop(name) for name in ("cache_bytes", "mirrors", "caller_checkpoints") if name in options}
     plugin = AgentFrameworkPlugin(workflows, **chosen)
     async with Worker(client, task_queue=queue, plugins=[plugin], **options):
         yield queue

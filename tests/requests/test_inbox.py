@@ -93,6 +93,25 @@ async def test_with_and_without(fresh: Client) -> None:
             upserts += event.event_type == EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES
         assert upserts == 5  # Waiting, running, waiting, running, idle.
 
+        # Threads of a schedule have them too, and runs that continue as new keep them.
+        asks = DurableWorkflow(
+            asker, client=client, task_queue=task_queue, search_attributes=True, history_bytes_per_run=1_000
+        )
+        schedule = await asks.schedule("nightly", Question(text="scheduled", count=2), cron="0 0 1 1 *")
+        await schedule.trigger()
+        query = "AgentFrameworkWorkflow = 'asker' AND AgentFrameworkState = 'waiting' AND AgentFrameworkThread IS NULL"
+        async with asyncio.timeout(20):
+            while not (found := [each.id async for each in client.list_workflows(query) if each.id != "before"]):
+                await asyncio.sleep(0.1)
+        thread = asks.checkpoint(found[0])
+        run_id = (await client.get_workflow_handle(found[0]).describe()).run_id
+        for _ in range(600):
+            await client.get_workflow_handle(found[0]).signal("respond", {"request_id": 7})
+        await asks.run(responses={"q0": Reply(amount=2)}, checkpoint=thread)
+        assert thread.run_id != run_id
+        await asks.run(responses={"q1": Reply(amount=2)}, checkpoint=thread)
+        await schedule.delete()
+
 
 async def test_attribute_of_another_type(fresh: Client) -> None:
     await fresh.operator_service.add_search_attributes(

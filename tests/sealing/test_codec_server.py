@@ -23,8 +23,8 @@ from agent_framework_temporal import SealingCodec, codec_app
 from agent_framework_temporal.adapter._codec_server import main
 from aiohttp.test_utils import TestClient, TestServer
 from google.protobuf import json_format
-from temporalio.api.common.v1 import Payload
-from temporalio.converter import PayloadCodec
+from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.converter import PayloadCodec, WorkflowSerializationContext
 
 pytestmark = pytest.mark.hostile("F")
 _KEY = os.urandom(32)
@@ -52,6 +52,20 @@ async def test_there_and_back(prefix: str) -> None:
         assert opened["payloads"][0]["data"] == _payloads()["payloads"][0]["data"]
         assert response.headers["Access-Control-Allow-Origin"] == _UI
         assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_what_is_sealed_for_a_place_is_shown() -> None:
+    """The protocol tells no place; the payload says its own, and shows it."""
+    payload = Payload(metadata={"encoding": b"json/plain"}, data=b'"hi"')
+    (sealed,) = await SealingCodec({"k1": _KEY}).with_context(WorkflowSerializationContext("d", "t")).encode([payload])
+    body = json.loads(json_format.MessageToJson(Payloads(payloads=[sealed])))
+    assert json.loads(base64.b64decode(body["payloads"][0]["metadata"]["sealed-for"])) == {
+        "namespace": "d",
+        "thread": "t",
+    }
+    async with _server() as client:
+        opened = await (await client.post("/decode", json=body)).json()
+        assert opened["payloads"][0]["data"] == _payloads()["payloads"][0]["data"]
 
 
 async def test_preflight_of_a_browser() -> None:

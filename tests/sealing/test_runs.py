@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, handler, response_handler
@@ -14,14 +12,13 @@ from agent_framework_temporal import Checkpoint, DurableWorkflow, NotSealedError
 from agent_framework_temporal.adapter._converter import FramedPayloadConverter
 from agent_framework_temporal.workflows._messages import RunInput, Value
 from pydantic import BaseModel
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.converter import DataConverter
 
 from tests.flows import Decision, Order, echo, shop
 from tests.support import unique, worker
 
 _CANARY = "canary-51d2c9"
-_KEYS = {"k1": os.urandom(32)}
 
 
 class Secret(BaseModel):
@@ -47,12 +44,6 @@ class Keeper(Executor):
 
 def keeper() -> Workflow:
     return WorkflowBuilder(name="keeper", start_executor=Keeper(id="keeper")).build()
-
-
-@pytest.fixture
-async def sealing(client: Client) -> AsyncIterator[Client]:
-    """A client with keys, on the same server."""
-    yield await Client.connect(client.service_client.config.target_host, data_converter=sealed(keys=_KEYS))
 
 
 async def _raw(client: Client, thread_id: str) -> bytes:
@@ -144,13 +135,9 @@ async def test_run_that_was_not_sealed_is_not_begun(client: Client, sealing: Cli
         handle = await plain.start_workflow(
             "AgentFrameworkWorkflow", forged, id=unique("forged"), task_queue=task_queue
         )
-        refused: Any = None
-        while refused is None:
-            async for event in handle.fetch_history_events():
-                if event.HasField("workflow_task_failed_event_attributes"):
-                    refused = event.workflow_task_failed_event_attributes.failure
-                assert not event.HasField("activity_task_scheduled_event_attributes")
-            await asyncio.sleep(0.05)
-        error = await sealing.data_converter.decode_failure(refused)
-        assert "was not sealed" in str(error) or "was not sealed" in str(error.__cause__)
-        await handle.terminate()
+        with pytest.raises(WorkflowFailureError) as caught:
+            await sealing.get_workflow_handle(handle.id).result()
+        assert "was not sealed" in str(caught.value.__cause__)
+        events = [event async for event in handle.fetch_history_events()]
+        # At once: started, one workflow task, failed.
+        assert len(events) == 5
