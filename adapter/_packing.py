@@ -10,14 +10,15 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.api.common.v1 import Payload
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.converter import SerializationContext, StorageDriverStoreContext
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import Info
 
-from ..workflows._arrivals import PACKED_SIGNAL, pack
+from ..workflows._arrivals import PACKED_SIGNAL, forget, hand_over
 from ..workflows._messages import WORKFLOW_TYPE
 from ..workflows._unreadable import unreadable
 
@@ -76,9 +77,14 @@ class PackingInstance(WorkflowInstance):
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         """See base class."""
         _check_start(act)
-        if _pack_signals(act) > FLOOD_SIGNALS:
+        packed, count = _pack_signals(act)
+        if count > FLOOD_SIGNALS:
             self._flooded()
-        return self._instance.activate(act)
+        try:
+            return self._instance.activate(act)
+        finally:
+            for payload in packed:
+                forget(payload)
 
     def get_serialization_context(self, command_info: Any) -> SerializationContext | None:
         """See base class."""
@@ -129,11 +135,12 @@ def _check_start(act: WorkflowActivation) -> None:
                 arguments.append(unreadable(reason, lasting=True))
 
 
-def _pack_signals(act: WorkflowActivation) -> int:
-    """Put signals that come one after the other together; returns how many there are.
+def _pack_signals(act: WorkflowActivation) -> tuple[list[Payload], int]:
+    """Put signals that come one after the other together; returns what stands for them, and how many they are.
 
     Always, so that nobody can send what is put together.
     """
+    packed: list[Payload] = []
     count, end = 0, len(act.jobs)
     while end:
         begin = end - 1
@@ -141,14 +148,14 @@ def _pack_signals(act: WorkflowActivation) -> int:
             while begin and act.jobs[begin - 1].HasField("signal_workflow"):
                 begin -= 1
             count += end - begin
-            signals = [job.signal_workflow for job in act.jobs[begin:end]]
-            packed = pack([(signal.signal_name, signal.input) for signal in signals])
-            # Into the first of them, as what is large should not be copied twice.
-            first = signals[0]
-            own = len(first.input)
-            first.signal_name = PACKED_SIGNAL
-            first.input.extend(packed)
-            del first.input[:own]
+            first = WorkflowActivationJob()
+            first.CopyFrom(act.jobs[begin])
+            packed.append(hand_over([first, *act.jobs[begin + 1 : end]]))
+            signal = act.jobs[begin].signal_workflow
+            signal.signal_name = PACKED_SIGNAL
+            signal.headers.clear()
+            del signal.input[:]
+            signal.input.append(packed[-1])
             del act.jobs[begin + 1 : end]
         end = begin
-    return count
+    return packed, count

@@ -45,18 +45,19 @@ class Growth:
         over = self._is_large() or self._is_signalled() or (limit is not None and supersteps >= limit)
         return over and self._is_calm()
 
-    def signalled(self, size: int) -> None:
-        """Note a signal, or an update that was accepted, whatever is in it.
+    def signalled(self, count: int, size: int) -> None:
+        """Note signals, or an update that was accepted, whatever is in them.
 
         Args:
-            size: Of its arguments in bytes.
+            count: How many they are.
+            size: What they take, in bytes.
         """
-        self._signals += 1
+        self._signals += count
         self._signal_bytes += size
         task = workflow.info().get_current_history_length()  # It names the workflow task, in a replay too.
         if task != self._task:
             self._task, self._signals_of_task = task, 0
-        self._signals_of_task += 1
+        self._signals_of_task += count
 
     def exhausted(self) -> None:
         """Note that the run takes no more of something until it continues as new."""

@@ -60,12 +60,9 @@ def read(name: str, arguments: Sequence[RawValue]) -> list[RespondSignal]:
     reason = why_unreadable(arguments)
     if reason is not None or name not in SIGNALS:
         raise refusal(name, reason)
-    size = sum(len(argument.payload.data) for argument in arguments)
+    size = sum(argument.payload.ByteSize() for argument in arguments)
     if size > MAX_SIGNAL_BYTES:
-        raise RejectedAnswerError(
-            f"`{name}` of {size:,} bytes is too large: it takes up to {MAX_SIGNAL_BYTES:,}. Answer with a reference to "
-            "the data."
-        )
+        raise refusal(name, f"it takes {size:,} bytes, over {MAX_SIGNAL_BYTES:,}")
     return parse(name, [_json(name, argument) for argument in arguments])
 
 
@@ -76,7 +73,9 @@ def refusal(name: str, reason: str | None) -> RejectedAnswerError:
             f"There is no signal or update {name[:100]!r}; answers come as `{RESPOND_SIGNAL}`, cancellations as "
             f"`{CANCEL_SIGNAL}`."
         )
-    return RejectedAnswerError(f"`{name}` cannot be read: {reason}. Send it as plain JSON.")
+    return RejectedAnswerError(
+        f"`{name}` cannot be read: {reason}. Send it as plain JSON, and a reference instead of what is large."
+    )
 
 
 def parse(name: str, arguments: Sequence[Any]) -> list[RespondSignal]:

@@ -17,7 +17,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from ._arrival import input_flaw
-    from ._arrivals import Arrivals, unpack
+    from ._arrivals import Arrivals
     from ._attributes import Attributes
     from ._details import current_details
     from ._failure import (
@@ -86,7 +86,7 @@ class AgentFrameworkWorkflow:
         self._growth = Growth(run_input.options)
         self._attributes = Attributes(enabled=run_input.options.search_attributes, fresh=continued is None)
         self._pause = Pause()
-        self._arrivals = Arrivals(self._requests, self._pause, self._growth)
+        self._arrivals = Arrivals(self._requests, self._pause, self._growth, lambda: self._busy)
         self._upgrade = Upgrade()
         self._state: RunState = "running"
         self._progress = Progress(run_input)
@@ -218,8 +218,7 @@ class AgentFrameworkWorkflow:
         named one gets too many arguments, drops without a trace what is no JSON, and keeps signals of unknown names in
         memory. The worker hands over together what came together.
         """
-        for signal in unpack(name, arguments):
-            self._arrivals.take(signal, busy=lambda: self._busy)
+        self._arrivals.take(name, arguments)
 
     @workflow.update(dynamic=True)
     def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt:
@@ -231,7 +230,7 @@ class AgentFrameworkWorkflow:
         Raises:
             ApplicationError: When it cannot be taken although it was checked; the run goes on.
         """
-        self._growth.signalled(sum(argument.payload.ByteSize() for argument in arguments))
+        self._growth.signalled(1, sum(argument.payload.ByteSize() for argument in arguments))
         try:
             return self._requests.update(name, arguments, busy=self._busy)
         except RejectedAnswerError as error:

@@ -11,11 +11,9 @@ from agent_framework_temporal.adapter._packing import (
     PackingSandboxedRunner,
     packing,
 )
-from agent_framework_temporal.workflows._arrivals import ARGUMENTS, BYTES, PACKED_SIGNAL, SIGNAL_NAME, pack, unpack
-from agent_framework_temporal.workflows._signals import MAX_SIGNAL_BYTES
-from agent_framework_temporal.workflows._unreadable import LASTING, UNREADABLE, why_unreadable
-from hypothesis import given
-from hypothesis import strategies as st
+from agent_framework_temporal.workflows import _arrivals
+from agent_framework_temporal.workflows._arrivals import PACKED_SIGNAL, taken_over
+from agent_framework_temporal.workflows._unreadable import LASTING, UNREADABLE
 from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
@@ -23,50 +21,22 @@ from temporalio.common import RawValue
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-_names = st.one_of(st.text(max_size=20), st.sampled_from([PACKED_SIGNAL, "respond"]))
-_metadata = st.dictionaries(st.sampled_from([SIGNAL_NAME, ARGUMENTS, BYTES, "encoding"]), st.binary(max_size=3))
-_payloads = st.builds(lambda data, metadata: Payload(data=data, metadata=metadata), st.binary(max_size=20), _metadata)
-
-
-def _raw(payloads: list[Payload]) -> list[RawValue]:
-    return [RawValue(payload) for payload in payloads]
-
-
-@given(st.lists(st.tuples(_names, st.lists(_payloads, max_size=3)), max_size=5))
-def test_what_was_put_together_comes_apart_again(signals: list[tuple[str, list[Payload]]]) -> None:
-    found = list(unpack(PACKED_SIGNAL, _raw(pack(signals))))
-    assert [(name, [argument.payload for argument in arguments]) for name, arguments, _ in found] == signals
-    assert [size for _, _, size in found] == [sum(map(Payload.ByteSize, payloads)) for _, payloads in signals]
-
-
-def test_what_is_too_large_is_left_out_and_told() -> None:
-    large = Payload(data=b"x" * MAX_SIGNAL_BYTES)
-    packed = pack([("respond", [large, large]), ("respond", [Payload(data=b"1")])])
-    assert sum(payload.ByteSize() for payload in packed) < 1_000
-    (_, refused, size), (_, kept, _) = unpack(PACKED_SIGNAL, _raw(packed))
-    assert why_unreadable(refused) == f"it takes {size:,} bytes"
-    assert size > 2 * MAX_SIGNAL_BYTES
-    assert [argument.payload.data for argument in kept] == [b"1"]
-
-
-@pytest.mark.parametrize(
-    "metadata",
-    [{}, {SIGNAL_NAME: b"respond"}, {SIGNAL_NAME: b"respond", ARGUMENTS: b"-1", BYTES: b"1"}, {ARGUMENTS: b"1"}],
-)
-def test_what_was_not_put_together_by_us_is_nothing(metadata: dict[str, bytes]) -> None:
-    assert list(unpack(PACKED_SIGNAL, _raw([Payload(metadata=metadata)] * 3))) == []
-    alone = _raw([Payload(metadata=metadata)])
-    assert list(unpack("other", alone)) == [("other", alone, alone[0].payload.ByteSize())]
-
 
 class _Given(WorkflowInstance):
-    """Stands for the SDK's instance, and keeps what it is given."""
+    """Stands for the SDK's instance, and keeps what it is given, with the signals as our workflow takes them over."""
 
     def __init__(self) -> None:
         self.given: list[WorkflowActivation] = []
+        self.signals: list[list[tuple[str, list[bytes]]]] = []
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         self.given.append(act)
+        for job in act.jobs:
+            if job.HasField("signal_workflow"):
+                assert job.signal_workflow.signal_name == PACKED_SIGNAL
+                jobs = taken_over(PACKED_SIGNAL, [RawValue(payload) for payload in job.signal_workflow.input])
+                signals = [found.signal_workflow for found in jobs]
+                self.signals.append([(found.signal_name, [each.data for each in found.input]) for found in signals])
         return WorkflowActivationCompletion()
 
     def get_serialization_context(self, command_info: Any) -> Any:
@@ -79,12 +49,11 @@ class _Given(WorkflowInstance):
         raise NotImplementedError
 
 
-def _activated(act: WorkflowActivation) -> tuple[WorkflowActivation, bool]:
+def _activated(act: WorkflowActivation) -> tuple[_Given, bool]:
     """Return what the SDK's instance is given of an activation, and whether a flood was noticed."""
     inner, noticed = _Given(), list[bool]()
     PackingInstance(inner, lambda: noticed.append(True)).activate(act)
-    (given,) = inner.given
-    return given, bool(noticed)
+    return inner, bool(noticed)
 
 
 def _activation(*kinds: str) -> WorkflowActivation:
@@ -104,33 +73,44 @@ def _activation(*kinds: str) -> WorkflowActivation:
     return act
 
 
-def _jobs(act: WorkflowActivation) -> list[Any]:
-    found: list[Any] = []
-    for job in act.jobs:
-        if job.HasField("signal_workflow"):
-            assert job.signal_workflow.signal_name == PACKED_SIGNAL
-            signals = unpack(PACKED_SIGNAL, _raw(list(job.signal_workflow.input)))
-            found.append([(name, [argument.payload.data for argument in arguments]) for name, arguments, _ in signals])
-        else:
-            found.append(job.WhichOneof("variant"))
-    return found
-
-
 def test_signals_between_updates_keep_their_order() -> None:
-    act, _ = _activated(_activation("signal", "signal", "update", "signal", "timer", "start", "signal"))
-    assert _jobs(act) == [
-        [("s0", [b"0"]), ("s1", [b"1"])],
+    inner, _ = _activated(_activation("signal", "signal", "update", "signal", "timer", "start", "signal"))
+    assert [job.WhichOneof("variant") for job in inner.given[0].jobs] == [
+        "signal_workflow",
         "do_update",
-        [("s3", [b"3"])],
+        "signal_workflow",
         "fire_timer",
         "initialize_workflow",
-        [("s6", [b"6"])],
+        "signal_workflow",
     ]
-    assert [job.signal_workflow.originating_event_id for job in act.jobs if job.HasField("signal_workflow")] == [
-        5,
-        8,
-        11,
-    ]
+    assert inner.signals == [[("s0", [b"0"]), ("s1", [b"1"])], [("s3", [b"3"])], [("s6", [b"6"])]]
+    signals = [job.signal_workflow for job in inner.given[0].jobs if job.HasField("signal_workflow")]
+    assert [signal.originating_event_id for signal in signals] == [5, 8, 11]
+
+
+def test_nobody_can_send_what_stands_for_others() -> None:
+    act = _activation("signal", "signal")
+    for job in act.jobs:
+        job.signal_workflow.signal_name = PACKED_SIGNAL
+    assert _activated(act)[0].signals == [[(PACKED_SIGNAL, [b"0"]), (PACKED_SIGNAL, [b"1"])]]
+
+
+def test_nothing_is_kept_of_what_nobody_took() -> None:
+    class Broken(_Given):
+        def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+            raise RuntimeError("broken")
+
+    before = len(_arrivals._handed_over)
+    with pytest.raises(RuntimeError, match="broken"):
+        PackingInstance(Broken(), lambda: None).activate(_activation("signal", "update", "signal"))
+    assert len(_arrivals._handed_over) == before
+
+
+def test_a_signal_of_a_worker_that_does_not_hand_over() -> None:
+    payload = Payload(data=b"1")
+    (job,) = taken_over("respond", [RawValue(payload)])
+    assert job.signal_workflow.signal_name == "respond"
+    assert list(job.signal_workflow.input) == [payload]
 
 
 def test_a_flood_is_noticed() -> None:
@@ -141,7 +121,7 @@ def test_a_flood_is_noticed() -> None:
 def test_a_start_has_one_argument(number: int) -> None:
     act = WorkflowActivation()
     act.jobs.add().initialize_workflow.arguments.extend([Payload(data=b"{}")] * number)
-    (argument,) = _activated(act)[0].jobs[0].initialize_workflow.arguments
+    (argument,) = _activated(act)[0].given[0].jobs[0].initialize_workflow.arguments
     if number == 1:
         assert argument == Payload(data=b"{}")
     else:
