@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import datetime
 import decimal
 import enum
+import fractions
 import functools
+import pathlib
+import uuid
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,27 +20,31 @@ from ._framework import is_framework_module
 
 _RAW = "raw_representation"
 """Attribute of the framework's data that holds a provider's own object; its serialization drops it."""
+_WHOLE = (datetime.tzinfo, enum.Enum, pathlib.PurePath, uuid.UUID, decimal.Decimal, fractions.Fraction)
+"""What is compared as a whole: its attributes are its own business."""
 _IDENTITY: Any = object.__eq__
 _TUPLES = (list, tuple, collections.deque)
 
 
-def difference(sent: Any, arrived: Any, *, numbers: bool = True) -> str | None:
+def difference(sent: Any, arrived: Any, *, numbers: bool = True, free: Collection[str] = ()) -> str | None:
     """Say where two values differ first.
 
     Args:
         sent: What was given.
         arrived: What was made of it.
         numbers: Whether a float in place of an integer of the same value is a difference.
+        free: Names of attributes that may hold anything of the same type.
 
     Returns:
         The place and the types there, as `entries[0]: Warn would become Note`, never the values; None for the same.
     """
-    return _Comparison(numbers).first(sent, arrived, "")
+    return _Comparison(numbers, {f".{name}" for name in free}).first(sent, arrived, "")
 
 
 class _Comparison:
-    def __init__(self, numbers: bool) -> None:
+    def __init__(self, numbers: bool, free: set[str]) -> None:
         self._numbers = numbers
+        self._free = free
         self._met: set[tuple[int, int]] = set()
 
     def first(self, sent: Any, arrived: Any, place: str) -> str | None:
@@ -60,6 +66,8 @@ class _Comparison:
         for name in ours | theirs:
             if name not in theirs or name not in ours:
                 return f"{_named(place + name)}it would be {'left out' if name in ours else 'added'}"
+            if name in self._free and type(ours[name]) is type(theirs[name]):
+                continue
             found = self.first(ours[name], theirs[name], place + name)
             if found is not None:
                 return found
@@ -90,15 +98,9 @@ class _Comparison:
             return len(sent) == len(arrived)
         if isinstance(sent, BaseException):
             return bool(_hashed(sent.args) == _hashed(arrived.args))
-        return _has_parts(sent) or bool(sent == arrived)
-
-
-def _has_parts(value: Any) -> bool:
-    return (
-        getattr(type(value), "__eq__", None) is _IDENTITY
-        or dataclasses.is_dataclass(value)
-        or isinstance(value, BaseModel)
-    )
+        if getattr(type(sent), "__eq__", None) is _IDENTITY or any(attributes(sent)):
+            return True  # It is what its parts are.
+        return bool(sent == arrived)
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
@@ -113,8 +115,6 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f".{name}", item) for name, item in zip(value._fields, value, strict=False))  # type: ignore[attr-defined]
     elif isinstance(value, datetime.datetime | datetime.time):
         yield ".tzinfo", value.tzinfo
-    if isinstance(value, datetime.tzinfo | enum.Enum):
-        return
     framework = is_framework_module(type(value).__module__)
     for name, item in attributes(value):
         if not (framework and name == _RAW):
@@ -123,6 +123,8 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
 
 def attributes(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a value holds as attributes, in its dictionary or slots; of a model what is extra and private too."""
+    if isinstance(value, _WHOLE):
+        return
     cached = _cached(value)
     yield from ((name, item) for name, item in getattr(value, "__dict__", {}).items() if name not in cached)
     if isinstance(value, BaseModel):

@@ -37,7 +37,7 @@ from agent_framework._workflows._typing_utils import is_instance_of, try_coerce_
 from agent_framework._workflows._workflow import _coerce_request_info_response
 from pydantic import BaseModel
 
-from ._static import ABSENT, class_attribute, has_base
+from ._static import ABSENT, MAIN, class_attribute, has_base, main_module
 
 _FRAMEWORK_PREFIXES = (*_encoding._FRAMEWORK_MODULE_PREFIXES, _encoding._OPENAI_MODULE_PREFIX)
 _DATA_CLASSES = (
@@ -60,7 +60,8 @@ _WORKFLOW_LOGGER = logging.getLogger("agent_framework._workflows._workflow")
 
 def registered_type_keys() -> frozenset[str]:
     """Return the `module:qualname` keys given to the framework's `register_checkpoint_type`."""
-    return frozenset(_encoding._REGISTERED_CHECKPOINT_TYPE_KEYS)
+    keys = _encoding._REGISTERED_CHECKPOINT_TYPE_KEYS
+    return frozenset(key.replace(f"{MAIN}:", f"{main_module()}:") if key.startswith(MAIN) else key for key in keys)
 
 
 def is_framework_module(module: str) -> bool:

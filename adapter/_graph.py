@@ -6,6 +6,8 @@ to learn why they do not fit, so their label is read on its own, from their text
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ from ._document import parse
 from ._errors import CheckpointCorruptedError, CheckpointNotFoundError, GraphChangedError, PayloadError
 from ._hosting import HostedWorkflow, graph_differences
 from ._off_loop import off_loop
+from ._static import MAIN, main_module
 from ._types import type_key
 
 GRAPH_METADATA = "graph_signature"
@@ -115,12 +118,24 @@ def check_label(label: CheckpointLabel, workflow_name: str, hosted: HostedWorkfl
             f"Checkpoint {label.checkpoint_id!r} belongs to workflow {label.workflow_name!r}, not to "
             f"{workflow_name!r}. Use it with that workflow, or choose one of `DurableWorkflow.checkpoints`."
         )
-    if hosted is not None and label.graph_hash != hosted.graph_hash:
+    same = hosted is None or label.graph_hash == hosted.graph_hash or _is_of_script(label.metadata, hosted)
+    if hosted is not None and not same:
         raise GraphChangedError(
             f"Workflow {workflow_name!r} has changed since checkpoint {label.checkpoint_id!r} was made: "
             f"{graph_changes(label.metadata, hosted)}. Go on from it with the graph it was made with, or start a new "
             "thread."
         )
+
+
+def _is_of_script(metadata: dict[str, Any], hosted: HostedWorkflow) -> bool:
+    """Tell whether a checkpoint was made by the graph of the script that runs here, which the worker has imported."""
+    signature, before = (
+        json.dumps(found, sort_keys=True, default=str)
+        for found in (hosted.graph_signature, metadata.get(GRAPH_METADATA))
+    )
+    return (
+        main_module() != MAIN and re.sub(rf'"(?:\w+\.)*{re.escape(main_module())}\.', f'"{MAIN}.', before) == signature
+    )
 
 
 def graph_changes(metadata: dict[str, Any], hosted: HostedWorkflow) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from pathlib import PurePath
 from typing import Any
 
+MAIN = "__main__"
 ABSENT: Any = object()
 """Stands for what a class does not have."""
 mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
@@ -24,8 +27,25 @@ def is_class(value: Any) -> bool:
 
 
 def type_key(cls: type[Any]) -> str:
-    """Return `module:qualname`, the name of a class in checkpoints and on the wire."""
-    return f"{_module(cls)}:{_qualname(cls)}"
+    """Return `module:qualname`, the name of a class in checkpoints and on the wire.
+
+    A class of the script that runs here has the name by which other processes import it.
+    """
+    module = _module(cls)
+    return f"{main_module() if module == MAIN else module}:{_qualname(cls)}"
+
+
+def main_module() -> str:
+    """Return the name by which other processes import the script that runs here; `__main__` where it has none.
+
+    Of `python -m package.module` that is its own, of `python module.py` the file's.
+    """
+    names = _module_namespace(sys.modules[MAIN])
+    spec, file = names.get("__spec__"), names.get("__file__")
+    if isinstance(spec, ModuleSpec):
+        return spec.name
+    path = PurePath(file) if isinstance(file, str) else PurePath()
+    return path.stem if path.suffix == ".py" and path.stem.isidentifier() else MAIN
 
 
 def class_attribute(cls: type[Any], name: str) -> Any:
@@ -48,7 +68,8 @@ def loaded_class(key: str) -> type[Any] | None:
     Looks into namespaces and not through attributes: a module's `__getattr__` would import.
     """
     module, _, qualname = key.partition(":")
-    loaded = sys.modules.get(module)
+    # A script that some module of its own imports once more is there twice; the workflow is built by the one that runs.
+    loaded = sys.modules.get(MAIN if module == main_module() else module)
     names = _module_namespace(loaded) if isinstance(loaded, types.ModuleType) else {}
     found: Any = None
     for part in qualname.split("."):

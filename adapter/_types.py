@@ -11,7 +11,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from agent_framework import Executor, Workflow, WorkflowEvent, WorkflowExecutor
 from pydantic import BaseModel
@@ -20,9 +20,11 @@ from . import _errors
 from ._errors import HostingError
 from ._framework import is_framework_data, is_framework_module, registered_type_keys, request_types
 from ._standard import STANDARD_CLASSES
-from ._static import ABSENT, class_attribute, has_base, is_class
+from ._static import ABSENT, MAIN, class_attribute, has_base, is_class, main_module
 from ._static import loaded_class as loaded_class
 from ._static import type_key as type_key
+
+_Class = TypeVar("_Class")
 
 
 def type_name(annotation: Any) -> str:
@@ -162,7 +164,7 @@ class TypeCatalog:
     def resolve(self, key: str) -> type[Any] | None:
         """Return the class of a `module:qualname` key, if it may be part of a checkpoint; never imports anything."""
         key = RENAMED.get(key, key)
-        known = self._classes.get(key, PLAIN_CLASSES.get(key))
+        known = self._classes.get(key, PLAIN_CLASSES.get(key)) or _of_script(self._classes, key)
         if known is not None:
             return known
         if key not in registered_type_keys() and not is_framework_module(key.partition(":")[0]):
@@ -174,7 +176,7 @@ class TypeCatalog:
     def error_class(self, key: str) -> type[Exception] | None:
         """Return the class of a `module:qualname` key, if it is an exception that may be made again."""
         key = RENAMED.get(key, key)
-        found = self._errors.get(key)
+        found = self._errors.get(key) or _of_script(self._errors, key)
         if found is None and key in registered_type_keys():
             loaded = loaded_class(key)
             found = loaded if loaded is not None and has_base(loaded, Exception) else None
@@ -183,7 +185,7 @@ class TypeCatalog:
     def event_class(self, key: str) -> type[WorkflowEvent[Any]] | None:
         """Return the class of a `module:qualname` key, if it is one of the workflow's classes of events."""
         key = RENAMED.get(key, key)
-        found = self._events.get(key)
+        found = self._events.get(key) or _of_script(self._events, key)
         return known_event(key) if found is None else found
 
     def _add(self, annotation: Any, owner: str, *, strict: bool = True, field: bool = False) -> None:
@@ -229,6 +231,21 @@ class TypeCatalog:
             elif cls.__module__ == module and cls.__qualname__ == within + name:
                 self._add(cls, module, strict=False)
                 self._add_data_classes(vars(cls), module, f"{cls.__qualname__}.")
+
+
+def _of_script(classes: Mapping[str, type[_Class]], key: str) -> type[_Class] | None:
+    """Return a class of a script by its key: who runs `shop.py` knows as `shop` what others import as `samples.shop`.
+
+    Only of one that runs here, or where the key is of who runs it: that is the file's name, which has no package.
+    """
+    module, _, name = key.partition(":")
+    runs_here = classes.get(f"{main_module()}:{name}")
+    if runs_here is not None and runs_here.__module__ == MAIN and module.endswith(f".{main_module()}"):
+        return runs_here
+    if "." in module:
+        return None
+    imported = [found for known, found in classes.items() if known.endswith(f".{key}")]
+    return imported[0] if len(imported) == 1 else None
 
 
 def may_be_factory(factory: Any, catalog: TypeCatalog) -> bool:

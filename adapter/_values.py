@@ -287,7 +287,7 @@ def _too_deep(value: Any, size: str) -> str:
 def _marked(value: Any) -> Any:
     """Return `value` as JSON data, with stand-ins for what JSON cannot say."""
     if isinstance(value, BaseModel):
-        return _marked(value.model_dump(by_alias=True))
+        return _marked(value.model_dump(by_alias=True, warnings=False))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {item.name: _marked(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if isinstance(value, dict):
