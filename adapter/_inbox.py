@@ -73,6 +73,9 @@ async def _pending(client: Client, execution: WorkflowExecution) -> list[Pending
         pending: list[PendingRequest] = await handle.query(
             PENDING_REQUESTS_QUERY, result_type=list[PendingRequest], rpc_timeout=_QUERY_TIMEOUT
         )
+        complete(pending)
+        # Whoever answers the query may name any thread, and the answer to the request would go there.
+        return [request.model_copy(update={"thread_id": execution.id}) for request in pending]
     except (RPCError, WorkflowQueryFailedError) as error:
         if not isinstance(error, RPCError) or error.status != RPCStatusCode.NOT_FOUND:  # Deleted since.
             _LOGGER.warning(
@@ -81,7 +84,6 @@ async def _pending(client: Client, execution: WorkflowExecution) -> list[Pending
                 execution.task_queue,
                 error,
             )
-        return []
-    complete(pending)
-    # Whoever answers the query may name any thread, and the answer to the request would go there.
-    return [request.model_copy(update={"thread_id": execution.id}) for request in pending]
+    except Exception as error:  # Whoever answers may answer anything.
+        _LOGGER.warning("Thread %r is left out of the inbox: its answer cannot be read (%s).", execution.id, error)
+    return []

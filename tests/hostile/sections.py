@@ -1,7 +1,7 @@
 """What is tried, by section of the threats in SECURITY.md, and which tests try it.
 
 A test belongs to the section that its marker names, `pytest.mark.hostile("E")`, else to that whose patterns find its
-file. A new file of a pattern, and any file with the marker, is taken in by itself.
+file, or under which SECURITY.md names it. A new file of a pattern, and any file with the marker, is taken in by itself.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
+_NAMED = re.findall(r"^- \*\*([A-F])\d\*\* ((?:.|\n  )+)$", (TESTS.parent / "SECURITY.md").read_text(), re.MULTILINE)
 _MARKER = re.compile(r'\bmark\.hostile\("([A-F])"\)')
 
 
@@ -28,9 +29,13 @@ class Section:
     claim: str
     patterns: tuple[str, ...]
 
+    def named(self) -> list[str]:
+        """Return the files that SECURITY.md names for it."""
+        return [name for letter, names in _NAMED if letter == self.letter for name in _files(names)]
+
     def files(self) -> list[Path]:
         """Return the files that may have tests of it."""
-        found = {path for pattern in self.patterns for path in TESTS.glob(pattern)}
+        found = {path for pattern in [*self.patterns, *self.named()] for path in TESTS.glob(pattern)}
         marked = {path for path in TESTS.rglob("test_*.py") if self.letter in _MARKER.findall(path.read_text())}
         return sorted(found | marked)
 
@@ -58,9 +63,16 @@ SECTIONS = (
 )
 
 
+def _files(names: str) -> list[str]:
+    return re.findall(r"`tests/([^`:]+)", names)
+
+
 def section_of(path: Path, marked: str | None) -> str | None:
     """Return the section of a test."""
     if marked is not None:
         return marked
     inside = path.relative_to(TESTS)
-    return next((found.letter for found in SECTIONS if any(inside.match(pattern) for pattern in found.patterns)), None)
+    for section in SECTIONS:
+        if any(inside.match(pattern) for pattern in [*section.patterns, *section.named()]):
+            return section.letter
+    return None

@@ -17,10 +17,14 @@ from agent_framework_temporal import (
     register_search_attributes,
     start_dev_server,
 )
+from agent_framework_temporal.workflows._messages import PENDING_REQUESTS_QUERY, WORKFLOW_TYPE
+from temporalio import workflow
 from temporalio.api.enums.v1 import EventType, IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
+from temporalio.worker import Worker
 
+from tests.cli._commands import MODULE
 from tests.requests._flows import Question, Reply, asker, free
 from tests.support import unique, worker
 
@@ -47,6 +51,51 @@ async def _until(client: Client, query: str, expected: list[str]) -> None:
 
 async def _inbox(client: Client, name: str | None = None) -> list[tuple[str, str]]:
     return sorted([(request.thread_id, request.request_id) async for request in inbox(client, name)])
+
+
+@workflow.defn(name=WORKFLOW_TYPE, sandboxed=False)
+class Forged:
+    """Says that it is a thread, and answers the inbox as it was told to."""
+
+    @workflow.init
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    @workflow.run
+    async def run(self, answer: Any) -> None:
+        await workflow.wait_condition(lambda: False)
+
+    @workflow.query(name=PENDING_REQUESTS_QUERY)
+    def pending_requests(self) -> Any:
+        return self._answer
+
+
+async def test_an_answer_leads_to_the_thread_that_was_asked(fresh: Client) -> None:
+    """A run that somebody forges names another thread; or it answers with what is no request, and the others stay."""
+    asked = {"request_id": "q", "executor_id": "e", "asked_at": "never", "request_type": "a:B", "response_type": "a:C"}
+    answers: dict[str, Any] = {
+        "forged": [asked | {"thread_id": "honest", "request": "Approve?", "deadline": "soon", "on_deadline": "fail"}],
+        "shapeless": [{"thread_id": "honest"}],
+        "text": "honest",
+        "nothing": None,
+        "nested": [[asked]],
+    }
+    async with (
+        worker(fresh, asker) as task_queue,
+        Worker(fresh, task_queue="forged", workflows=[Forged]),
+    ):
+        durable = DurableWorkflow(asker, client=fresh, task_queue=task_queue)
+        await durable.run(Question(text="a", count=1), checkpoint=durable.checkpoint("honest"))
+        for thread, answer in answers.items():
+            await fresh.start_workflow(WORKFLOW_TYPE, answer, id=thread, task_queue="forged")
+        await _until(fresh, "ExecutionStatus = 'Running'", ["honest", *answers])
+        assert await _inbox(fresh) == [("forged", "q"), ("honest", "q0")]
+        address = ("--address", fresh.service_client.config.target_host)
+        done = await asyncio.create_subprocess_exec(*MODULE, "inbox", *address, stdout=subprocess.PIPE)
+        out, _ = await done.communicate()
+        assert done.returncode == 0
+        assert "respond forged q --address" in out.decode()
+        assert out.decode().count("respond honest ") == 1
 
 
 async def test_with_and_without(fresh: Client) -> None:
