@@ -12,6 +12,7 @@ from temporalio.client import Client, WorkflowHistoryEventFilterType
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..adapter._decoding import loads
+from ..adapter._differences import difference
 from ..adapter._encoding import dumps
 from ..adapter._errors import CheckpointCorruptedError, CheckpointNotFoundError, StartRefusedError
 from ..adapter._executor_policy import check_executors
@@ -20,7 +21,6 @@ from ..adapter._graph import label_of
 from ..adapter._history import load_checkpoint, start_input
 from ..adapter._hosting import HostedWorkflow
 from ..adapter._lineage import OUR_ID, Locator, load_held
-from ..adapter._sameness import same_content
 from ..workflows._messages import CheckpointRef, SuperstepInput
 from ._mirrors import Mirror
 
@@ -146,7 +146,7 @@ async def _check_frame(
                 "neither history nor a mirror of the run holds this checkpoint, and this worker takes none of its "
                 "callers' own (`caller_checkpoints=False`).",
             )
-    elif not same_content(held, loads(raw, hosted.catalog)):
+    elif difference(held, loads(raw, hosted.catalog)) is not None:
         refuse_start("base_facts", f"history, or a mirror, holds another checkpoint as {base.checkpoint_id!r}.")
     return raw
 

@@ -13,6 +13,7 @@ from ..workflows._messages import CheckpointFacts, CheckpointRef, RunInput
 from ._client import rpc_errors
 from ._converter import MAX_PAYLOAD_BYTES, stores_outside
 from ._decoding import loads
+from ._differences import difference
 from ._encoding import dumps
 from ._errors import (
     CheckpointCorruptedError,
@@ -26,7 +27,6 @@ from ._graph import check_label, graph_changes, label_of
 from ._history import load_checkpoint
 from ._hosting import HostedWorkflow
 from ._lineage import OUR_ID, Locator, load_held
-from ._sameness import same_content
 
 
 async def begin_from_history(
@@ -79,7 +79,7 @@ async def seed_from_storage(
     and read again by our own reader, which knows the workflow's types only, before anything of it is used.
 
     Raises:
-        CheckpointNotFoundError: When the storage does not have it, or it is another workflow's.
+        CheckpointNotFoundError: When the storage does not have it.
         CheckpointCorruptedError: When the storage gives something else.
         GraphChangedError: When another graph made it.
         PayloadError: When it holds what cannot travel, or too much of it.
@@ -98,11 +98,6 @@ async def seed_from_storage(
             f"{' of another id' if type(loaded) is WorkflowCheckpoint else ''}. Choose another of its checkpoints."
         )
     if loaded.graph_signature_hash != hosted.graph_hash:
-        if loaded.workflow_name != hosted.name:
-            raise CheckpointNotFoundError(
-                f"Checkpoint {checkpoint_id!r} belongs to workflow {loaded.workflow_name!r}, not to {hosted.name!r}, "
-                "and was made by another graph. Use it with that workflow."
-            )
         raise GraphChangedError(
             f"Checkpoint {checkpoint_id!r} was made by another graph than that of workflow {hosted.name!r}: "
             f"{graph_changes(loaded.metadata, hosted)}. Begin from a checkpoint of this graph."
@@ -148,4 +143,4 @@ async def _differs(client: Client, locator: Locator, hosted: HostedWorkflow, che
     if held is None:
         return False
     encoded = dumps(checkpoint, hosted.catalog)
-    return not same_content(loads(held, hosted.catalog), loads(encoded, hosted.catalog))
+    return difference(loads(held, hosted.catalog), loads(encoded, hosted.catalog)) is not None

@@ -79,7 +79,8 @@ class ThreadOperations:
         """Copy what a storage lacks of a thread's checkpoints, oldest first; no worker is needed.
 
         For threads that had no mirror, or whose mirror was down when the last worker stopped. It asks once for
-        each checkpoint that is lacking and once more (see `docs/checkpoints.md`), and costs a `save` for each, and two round trips for each 200 history events.
+        each checkpoint that is lacking and once more (see `docs/checkpoints.md`), and costs a `save` for each, and two
+        round trips for each 200 history events.
 
         Args:
             storage: Takes the copies.

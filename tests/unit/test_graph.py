@@ -9,6 +9,7 @@ import pickle
 import pytest
 from agent_framework import WorkflowCheckpoint
 from agent_framework_temporal import CheckpointCorruptedError, CheckpointNotFoundError, GraphChangedError, PayloadError
+from agent_framework_temporal.adapter._encoding import dumps
 from agent_framework_temporal.adapter._graph import (
     GRAPH_METADATA,
     check_label,
@@ -17,7 +18,6 @@ from agent_framework_temporal.adapter._graph import (
     read_label,
 )
 from agent_framework_temporal.adapter._hosting import host
-from agent_framework_temporal.adapter._pickling import dumps
 from agent_framework_temporal.adapter._types import TypeCatalog
 from tests.unit.test_hostile_pickles import _TEMPORARY, HOSTILE
 
