@@ -21,13 +21,13 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from agent_framework_temporal import AgentFrameworkPlugin
-from agent_framework_temporal.adapter._connection import ConnectionSettings, connect
-from agent_framework_temporal.adapter._exit_codes import exit_code_of
-from agent_framework_temporal.adapter._health import Health
-from agent_framework_temporal.adapter._logging import log_to_terminal
-from agent_framework_temporal.adapter._parser import CommandParser
-from agent_framework_temporal.adapter._references import load_workflow
-from agent_framework_temporal.workflows._display import terminal_line, terminal_text
+from agent_framework_temporal.adapter.commands.connection import ConnectionSettings, connect
+from agent_framework_temporal.adapter.commands.exit_codes import exit_code_of
+from agent_framework_temporal.adapter.commands.health import Health
+from agent_framework_temporal.adapter.commands.parser import CommandParser
+from agent_framework_temporal.adapter.commands.references import load_workflow
+from agent_framework_temporal.adapter.logging import log_to_terminal
+from agent_framework_temporal.workflows.display import terminal_line, terminal_text
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 

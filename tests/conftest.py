@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from agent_framework_temporal import DurableWorkflowError, register_search_attributes
-from agent_framework_temporal.adapter._search_attributes import use_search_attributes
-from agent_framework_temporal.workflows._attributes import STATE
+from agent_framework_temporal.adapter.temporal.search_attributes import use_search_attributes
+from agent_framework_temporal.workflows.search_attributes import STATE
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client

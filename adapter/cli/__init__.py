@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from .._exit_codes import BAD_USAGE
+from ..commands.exit_codes import BAD_USAGE
 
 _EXTRA = frozenset({"typer", "rich", "watchfiles"})
 
@@ -13,7 +13,7 @@ _EXTRA = frozenset({"typer", "rich", "watchfiles"})
 def command() -> NoReturn:
     """Run the command line and exit; the console script `agent-framework-temporal`."""
     try:
-        from ._app import main
+        from .app import main
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise

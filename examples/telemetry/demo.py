@@ -6,7 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 from agent_framework import Workflow, WorkflowBuilder
-from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflow, start_dev_server, terminal_text
+from agent_framework_temporal import (
+    AgentFrameworkPlugin,
+    DurableWorkflow,
+    start_dev_server,
+    terminal_text,
+)
 from agent_framework_temporal.testing import Prompt, Reply, scripted_agent
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider

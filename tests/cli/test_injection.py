@@ -22,9 +22,9 @@ from unittest import mock
 import pytest
 import typer
 from agent_framework_temporal import DurableWorkflow
-from agent_framework_temporal.adapter._thread import MEMO_WORKFLOW_NAME
-from agent_framework_temporal.adapter.cli import _app
-from agent_framework_temporal.workflows._messages import WORKFLOW_TYPE
+from agent_framework_temporal.adapter.checkpoints.thread import MEMO_WORKFLOW_NAME
+from agent_framework_temporal.adapter.cli import app as _app
+from agent_framework_temporal.workflows.messages import WORKFLOW_TYPE
 from temporalio.client import Client
 
 from tests.cli._commands import MODULE, ROOT, Commands, environment, started

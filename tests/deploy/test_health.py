@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 from agent_framework_temporal import DurableWorkflow, start_dev_server
-from agent_framework_temporal.adapter._health import Health
+from agent_framework_temporal.adapter.commands.health import Health
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment

@@ -7,7 +7,7 @@ import importlib
 import sys
 
 from agent_framework_temporal import DurableWorkflow
-from agent_framework_temporal.adapter._references import load_workflow
+from agent_framework_temporal.adapter.commands.references import load_workflow
 from temporalio.client import Client
 
 

@@ -21,7 +21,6 @@ from typing import NoReturn
 
 from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflow, inbox
 from agent_framework_temporal.adapter import cli
-from agent_framework_temporal.adapter.cli import _app as _app  # `command` imports it, which takes long.
 from temporalio.client import Client
 from temporalio.worker import Worker
 

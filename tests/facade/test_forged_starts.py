@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from agent_framework import InMemoryCheckpointStorage
 from agent_framework_temporal import Checkpoint, DurableWorkflow, StartRefusedError
-from agent_framework_temporal.adapter._hosting import define
-from agent_framework_temporal.workflows._messages import (
+from agent_framework_temporal.adapter.framework.definition import define
+from agent_framework_temporal.workflows.messages import (
     CheckpointRef,
     ContinuedRun,
     ExecutorRule,
@@ -21,7 +21,7 @@ from agent_framework_temporal.workflows._messages import (
     RunOptions,
     Value,
 )
-from agent_framework_temporal.workflows._start import MAX_OFFSET
+from agent_framework_temporal.workflows.start import MAX_OFFSET
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import RetryPolicy
 

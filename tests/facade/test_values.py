@@ -23,7 +23,7 @@ from agent_framework import (
     handler,
 )
 from agent_framework_temporal import Checkpoint, DurableWorkflow, PayloadError, RequestPolicy
-from agent_framework_temporal.adapter._differences import difference
+from agent_framework_temporal.adapter.encoding.differences import difference
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import DurableWorkflow, PayloadError, RequestPolicy
-from agent_framework_temporal.adapter._converter import FramedPayloadConverter
-from agent_framework_temporal.workflows._limits import MAX_DEPTH, MAX_DIGITS, flaw, legible
-from agent_framework_temporal.workflows._messages import (
+from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
+from agent_framework_temporal.workflows.messages import (
     ContinuedRun,
     RespondSignal,
     ResponseInput,
@@ -17,6 +16,7 @@ from agent_framework_temporal.workflows._messages import (
     SuperstepInput,
     Value,
 )
+from agent_framework_temporal.workflows.value_limits import MAX_DEPTH, MAX_DIGITS, flaw, legible
 from pydantic_core import from_json
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType

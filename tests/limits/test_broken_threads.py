@@ -10,9 +10,19 @@ from typing import Any
 
 import pytest
 from agent_framework import WorkflowEvent
-from agent_framework_temporal import AgentFrameworkPlugin, Checkpoint, DurableWorkflow, RunTerminatedError
-from agent_framework_temporal.adapter._converter import FramedPayloadConverter
-from agent_framework_temporal.workflows._messages import LiveWindow, RunFailure, RunResult, SuperstepResult
+from agent_framework_temporal import (
+    AgentFrameworkPlugin,
+    Checkpoint,
+    DurableWorkflow,
+    RunTerminatedError,
+)
+from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
+from agent_framework_temporal.workflows.messages import (
+    LiveWindow,
+    RunFailure,
+    RunResult,
+    SuperstepResult,
+)
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus

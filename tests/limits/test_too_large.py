@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 from agent_framework import WorkflowEvent
-from agent_framework_temporal import DurableWorkflow, HistoryCheckpointStorage, PayloadError, position_of
+from agent_framework_temporal import (
+    DurableWorkflow,
+    HistoryCheckpointStorage,
+    PayloadError,
+    position_of,
+)
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 

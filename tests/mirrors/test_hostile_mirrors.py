@@ -27,7 +27,7 @@ from agent_framework_temporal import (
     PayloadError,
     ThreadNotFoundError,
 )
-from agent_framework_temporal.adapter._mirror import MirrorStorage
+from agent_framework_temporal.adapter.checkpoints.mirror import MirrorStorage
 from temporalio.client import Client
 
 from tests.flows import Order, countdown, echo, shop

@@ -11,9 +11,9 @@ from typing import Any, Never
 import pytest
 from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, handler
 from agent_framework_temporal import AgentFrameworkPlugin, Checkpoint, DurableWorkflow
-from agent_framework_temporal.adapter._client import framed_client
-from agent_framework_temporal.workflows import _upgrade
-from agent_framework_temporal.workflows._messages import (
+from agent_framework_temporal.adapter.temporal.client import framed_client
+from agent_framework_temporal.workflows import upgrade as _upgrade
+from agent_framework_temporal.workflows.messages import (
     SUPERSTEP_ACTIVITY,
     WORKFLOW_TYPE,
     CheckpointFacts,

@@ -17,7 +17,7 @@ from agent_framework_temporal import (
     register_search_attributes,
     start_dev_server,
 )
-from agent_framework_temporal.workflows._messages import PENDING_REQUESTS_QUERY, WORKFLOW_TYPE
+from agent_framework_temporal.workflows.messages import PENDING_REQUESTS_QUERY, WORKFLOW_TYPE
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType, IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
@@ -28,7 +28,7 @@ from tests.cli._commands import MODULE
 from tests.requests._flows import Question, Reply, asker, free
 from tests.support import unique, worker
 
-_COMMAND = [sys.executable, "-m", "agent_framework_temporal.adapter._search_attributes"]
+_COMMAND = [sys.executable, "-m", "agent_framework_temporal.adapter.temporal.search_attributes"]
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ async def test_run_without_a_worker_is_left_out_and_logged(
 ) -> None:
     from datetime import timedelta
 
-    from agent_framework_temporal.adapter import _inbox as module
+    from agent_framework_temporal.adapter.client import inbox as module
 
     monkeypatch.setattr(module, "_QUERY_TIMEOUT", timedelta(seconds=1))
     thread = unique("alone")

@@ -6,8 +6,13 @@ import copy
 
 import pytest
 from agent_framework_temporal import Checkpoint, DurableWorkflow
-from agent_framework_temporal.workflows._messages import ContinuedRun, PendingRequest, SuperstepResult, json_bytes
-from agent_framework_temporal.workflows._pending import (
+from agent_framework_temporal.workflows.messages import (
+    ContinuedRun,
+    PendingRequest,
+    SuperstepResult,
+    json_bytes,
+)
+from agent_framework_temporal.workflows.requests.pending import (
     MAX_ANSWER_BYTES,
     MAX_SCHEMAS_BYTES,
     complete,

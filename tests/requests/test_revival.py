@@ -7,8 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from agent_framework_temporal import Checkpoint, DurableWorkflow, RunTerminatedError, StaleCheckpointError
-from agent_framework_temporal.activities import _revival
+from agent_framework_temporal import (
+    Checkpoint,
+    DurableWorkflow,
+    RunTerminatedError,
+    StaleCheckpointError,
+)
+from agent_framework_temporal.activities import revival as _revival
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import DurableWorkflow, ThreadNotFoundError
-from agent_framework_temporal.workflows._answers import MAX_QUEUED_BYTES
-from agent_framework_temporal.workflows._failure import START_REFUSED
-from agent_framework_temporal.workflows._messages import MAX_SECONDS, WORKFLOW_TYPE
-from agent_framework_temporal.workflows._start import MAX_OPTIONS_BYTES
+from agent_framework_temporal.workflows.failure import START_REFUSED
+from agent_framework_temporal.workflows.messages import MAX_SECONDS, WORKFLOW_TYPE
+from agent_framework_temporal.workflows.requests.answers import MAX_QUEUED_BYTES
+from agent_framework_temporal.workflows.start import MAX_OPTIONS_BYTES
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle

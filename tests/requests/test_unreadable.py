@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflow
-from agent_framework_temporal.adapter._reading import REFERENCE_ENCODING, REFERENCE_MARKER, REFERENCE_MESSAGE
-from agent_framework_temporal.workflows._unreadable import MAX_READ
+from agent_framework_temporal.adapter.temporal.reading import (
+    REFERENCE_ENCODING,
+    REFERENCE_MARKER,
+    REFERENCE_MESSAGE,
+)
+from agent_framework_temporal.workflows.unreadable import MAX_READ
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowUpdateFailedError

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from agent_framework_temporal import sealed
-from agent_framework_temporal.adapter._converter import FramedPayloadConverter
-from agent_framework_temporal.workflows._messages import SUPERSTEP_ACTIVITY
+from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
+from agent_framework_temporal.workflows.messages import SUPERSTEP_ACTIVITY
 from temporalio import activity
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import Payload

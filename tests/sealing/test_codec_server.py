@@ -20,7 +20,7 @@ from unittest import mock
 import aiohttp
 import pytest
 from agent_framework_temporal import SealingCodec, codec_app
-from agent_framework_temporal.adapter._codec_server import main
+from agent_framework_temporal.adapter.commands.codec_server import main
 from aiohttp.test_utils import TestClient, TestServer
 from google.protobuf import json_format
 from temporalio.api.common.v1 import Payload, Payloads
@@ -283,7 +283,11 @@ async def test_a_flood_takes_bounded_memory(tmp_path: Path, record_property: Cal
     keys.write_text(f"k1={base64.b64encode(_KEY).decode()}\n")
     port = _free_port()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from agent_framework_temporal.adapter._codec_server import command; command()"),
+        *(
+            sys.executable,
+            "-c",
+            "from agent_framework_temporal.adapter.commands.codec_server import command; command()",
+        ),
         *("--keys-file", str(keys), "--port", str(port)),
         stdout=PIPE,
     )
@@ -336,7 +340,11 @@ async def test_command(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"k1={base64.b64encode(_KEY).decode()}\n")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from agent_framework_temporal.adapter._codec_server import command; command()"),
+        *(
+            sys.executable,
+            "-c",
+            "from agent_framework_temporal.adapter.commands.codec_server import command; command()",
+        ),
         *("--keys-file", str(keys), "--port", "18081"),
         stdout=PIPE,
     )

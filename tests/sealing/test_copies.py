@@ -6,13 +6,9 @@ import asyncio
 import logging
 
 import pytest
-from agent_framework_temporal import (
-    Checkpoint,
-    DurableWorkflow,
-    ThreadNotFoundError,
-)
-from agent_framework_temporal.adapter._history import decode, of_thread
-from agent_framework_temporal.workflows._messages import RunFailure
+from agent_framework_temporal import Checkpoint, DurableWorkflow, ThreadNotFoundError
+from agent_framework_temporal.adapter.checkpoints.history import decode, of_thread
+from agent_framework_temporal.workflows.messages import RunFailure
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError

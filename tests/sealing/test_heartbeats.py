@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from agent_framework_temporal import DurableWorkflow
-from agent_framework_temporal.adapter._history import of_superstep
-from agent_framework_temporal.workflows._messages import SUPERSTEP_ACTIVITY, EventRecord, LiveWindow
+from agent_framework_temporal.adapter.checkpoints.history import of_superstep
+from agent_framework_temporal.workflows.messages import SUPERSTEP_ACTIVITY, EventRecord, LiveWindow
 from temporalio import activity
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client

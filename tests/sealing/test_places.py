@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import NotSealedError, SealingCodec, sealed
-from agent_framework_temporal.adapter._place import ScheduleSerializationContext, describe
-from agent_framework_temporal.adapter._sealed_converter import Refused
-from agent_framework_temporal.workflows._messages import (
+from agent_framework_temporal.adapter.temporal.place import ScheduleSerializationContext, describe
+from agent_framework_temporal.adapter.temporal.sealed_converter import Refused
+from agent_framework_temporal.workflows.messages import (
     REFUSED_FAILURE,
     LiveWindow,
     PendingRequest,

@@ -13,9 +13,14 @@ from agent_framework_temporal import (
     HistoryCheckpointStorage,
     NotSealedError,
 )
-from agent_framework_temporal.adapter._history import of_superstep
-from agent_framework_temporal.workflows import _outcomes
-from agent_framework_temporal.workflows._messages import CheckpointRef, RunInput, RunResult, SuperstepResult
+from agent_framework_temporal.adapter.checkpoints.history import of_superstep
+from agent_framework_temporal.workflows import outcomes as _outcomes
+from agent_framework_temporal.workflows.messages import (
+    CheckpointRef,
+    RunInput,
+    RunResult,
+    SuperstepResult,
+)
 from temporalio.api.command.v1 import (
     Command,
     CompleteWorkflowExecutionCommandAttributes,

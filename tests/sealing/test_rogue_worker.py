@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import DurableWorkflow
-from agent_framework_temporal.adapter._frames import Frame, pack
-from agent_framework_temporal.workflows._messages import (
+from agent_framework_temporal.adapter.checkpoints.frames import Frame, pack
+from agent_framework_temporal.workflows.messages import (
     CheckpointFacts,
     SuperstepFailure,
     SuperstepResult,

@@ -8,7 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from agent_framework_temporal import DurableWorkflow, FileStorageDriver, HistoryCheckpointStorage, sealed
+from agent_framework_temporal import (
+    DurableWorkflow,
+    FileStorageDriver,
+    HistoryCheckpointStorage,
+    sealed,
+)
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 from temporalio.converter import (

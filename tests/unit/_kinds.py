@@ -30,7 +30,7 @@ from agent_framework import (
     WorkflowMessage,
     handler,
 )
-from agent_framework_temporal.adapter._types import TypeCatalog
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, RootModel, SecretStr, computed_field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from agent_framework_temporal.adapter._decoding import loads
-from agent_framework_temporal.adapter._errors import PayloadError
-from agent_framework_temporal.adapter._types import TypeCatalog
+from agent_framework_temporal.adapter.encoding.decoding import loads
+from agent_framework_temporal.adapter.errors import PayloadError
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 
 from tests.unit._calls import Calls, watched
 

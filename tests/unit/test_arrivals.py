@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agent_framework_temporal.adapter._packing import (
+from agent_framework_temporal.adapter.temporal.packing import (
     PackingInstance,
     PackingRunner,
     PackingSandboxedRunner,
     packing,
 )
-from agent_framework_temporal.workflows import _arrivals
-from agent_framework_temporal.workflows._arrivals import PACKED_SIGNAL, taken_over
-from agent_framework_temporal.workflows._unreadable import LASTING, UNREADABLE
+from agent_framework_temporal.workflows.requests import arrivals as _arrivals
+from agent_framework_temporal.workflows.requests.arrivals import PACKED_SIGNAL, taken_over
+from agent_framework_temporal.workflows.unreadable import LASTING, UNREADABLE
 from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion

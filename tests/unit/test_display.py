@@ -10,7 +10,7 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
-from agent_framework_temporal.workflows._display import (
+from agent_framework_temporal.workflows.display import (
     UNTYPEABLE,
     dot,
     html,

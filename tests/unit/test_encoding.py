@@ -27,12 +27,12 @@ from agent_framework import (
     WorkflowMessage,
     register_checkpoint_type,
 )
-from agent_framework_temporal.adapter import _types
-from agent_framework_temporal.adapter._decoding import loads
-from agent_framework_temporal.adapter._encoding import dumps, dumps_all
-from agent_framework_temporal.adapter._errors import PayloadError
-from agent_framework_temporal.adapter._exceptions import new_exception
-from agent_framework_temporal.adapter._types import TypeCatalog
+from agent_framework_temporal.adapter.encoding.decoding import loads
+from agent_framework_temporal.adapter.encoding.encoding import dumps, dumps_all
+from agent_framework_temporal.adapter.encoding.exceptions import new_exception
+from agent_framework_temporal.adapter.errors import PayloadError
+from agent_framework_temporal.adapter.framework import catalog as _types
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter

@@ -9,10 +9,7 @@ import struct
 import pytest
 import zstandard
 from agent_framework import AgentExecutorRequest, Content, Message, WorkflowCheckpoint
-from agent_framework_temporal.adapter._document import MAX_BYTES_VARIABLE, max_checkpoint_bytes
-from agent_framework_temporal.adapter._encoding import dumps
-from agent_framework_temporal.adapter._errors import CheckpointCorruptedError, PayloadError
-from agent_framework_temporal.adapter._frames import (
+from agent_framework_temporal.adapter.checkpoints.frames import (
     KEYFRAME_EVERY,
     Frame,
     digest,
@@ -20,7 +17,13 @@ from agent_framework_temporal.adapter._frames import (
     unpack,
     wants_keyframe,
 )
-from agent_framework_temporal.adapter._types import TypeCatalog
+from agent_framework_temporal.adapter.encoding.document import (
+    MAX_BYTES_VARIABLE,
+    max_checkpoint_bytes,
+)
+from agent_framework_temporal.adapter.encoding.encoding import dumps
+from agent_framework_temporal.adapter.errors import CheckpointCorruptedError, PayloadError
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -14,10 +14,10 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 from agent_framework import FileCheckpointStorage, Message
-from agent_framework_temporal.adapter._decoding import loads
-from agent_framework_temporal.adapter._document import NESTING
-from agent_framework_temporal.adapter._encoding import dumps
-from agent_framework_temporal.adapter._errors import PayloadError
+from agent_framework_temporal.adapter.encoding.decoding import loads
+from agent_framework_temporal.adapter.encoding.document import NESTING
+from agent_framework_temporal.adapter.encoding.encoding import dumps
+from agent_framework_temporal.adapter.errors import PayloadError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -93,7 +93,7 @@ HOSTILE: dict[str, bytes] = {
     "framework function": instance("agent_framework._tools:tool"),
     "name imported by the framework": instance("agent_framework._workflows._checkpoint:Path", "x"),
     "module of the framework": instance("agent_framework._workflows._checkpoint:os"),
-    "our own module": instance("agent_framework_temporal.adapter._decoding:loads"),
+    "our own module": instance("agent_framework_temporal.adapter.encoding.decoding:loads"),
     "undeclared class": instance("tests.unit._undeclared:Undeclared"),
     "dotted name": instance(f"{_DECLARED}:Node.__init__.__globals__"),
     "executor": instance(f"{_DECLARED}:Keeper"),

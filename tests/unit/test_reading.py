@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from agent_framework_temporal.adapter import _reading
-from agent_framework_temporal.adapter._reading import (
+from agent_framework_temporal.adapter.temporal import reading as _reading
+from agent_framework_temporal.adapter.temporal.reading import (
     REFERENCE_ENCODING,
     REFERENCE_MARKER,
     REFERENCE_MESSAGE,
     ReadingDataConverter,
     reading,
 )
-from agent_framework_temporal.workflows._messages import WORKFLOW_TYPE
-from agent_framework_temporal.workflows._unreadable import STORED, UNREADABLE
+from agent_framework_temporal.workflows.messages import WORKFLOW_TYPE
+from agent_framework_temporal.workflows.unreadable import STORED, UNREADABLE
 from temporalio.api.common.v1 import Payload
 from temporalio.bridge import worker as bridge_worker
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation

@@ -15,18 +15,18 @@ from agent_framework import (
     WorkflowEventSource,
     WorkflowRunState,
 )
-from agent_framework_temporal.adapter._decoding import loads
-from agent_framework_temporal.adapter._errors import PayloadError
-from agent_framework_temporal.adapter._framework import new_event
-from agent_framework_temporal.adapter._records import (
+from agent_framework_temporal.adapter.checkpoints.records import (
     RecordWriter,
     _is_longer,
     pending_requests,
     readable_event,
     to_event,
 )
-from agent_framework_temporal.adapter._types import TypeCatalog
-from agent_framework_temporal.workflows._messages import EventRecord
+from agent_framework_temporal.adapter.encoding.decoding import loads
+from agent_framework_temporal.adapter.errors import PayloadError
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
+from agent_framework_temporal.adapter.framework.internals import new_event
+from agent_framework_temporal.workflows.messages import EventRecord
 from pydantic import BaseModel
 
 from tests.parity.gallery import GALLERY, Row

@@ -7,9 +7,14 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from agent_framework_temporal.workflows._messages import PendingRequest
-from agent_framework_temporal.workflows._schema import MAX_ERRORS, MAX_SCHEMA_BYTES, check_schema, fits_schema
-from agent_framework_temporal.workflows._signals import RejectedAnswerError
+from agent_framework_temporal.workflows.messages import PendingRequest
+from agent_framework_temporal.workflows.requests.schema import (
+    MAX_ERRORS,
+    MAX_SCHEMA_BYTES,
+    check_schema,
+    fits_schema,
+)
+from agent_framework_temporal.workflows.requests.signals import RejectedAnswerError
 
 _NUMBERS = {"type": "array", "items": {"type": "integer"}}
 

@@ -14,15 +14,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from agent_framework import Content, Message, WorkflowInvocationKwargs, WorkflowMessage
-from agent_framework_temporal.adapter._arguments import encode_kwargs, encode_message, encode_responses
-from agent_framework_temporal.adapter._conformance import UnfitError, check
-from agent_framework_temporal.adapter._differences import difference
-from agent_framework_temporal.adapter._encoding import dumps
-from agent_framework_temporal.adapter._errors import PayloadError
-from agent_framework_temporal.adapter._sending import is_plain, received
-from agent_framework_temporal.adapter._types import TypeCatalog
-from agent_framework_temporal.adapter._values import build
-from agent_framework_temporal.workflows._messages import RespondSignal, Value
+from agent_framework_temporal.adapter.client.arguments import (
+    encode_kwargs,
+    encode_message,
+    encode_responses,
+)
+from agent_framework_temporal.adapter.encoding.conformance import UnfitError, check
+from agent_framework_temporal.adapter.encoding.differences import difference
+from agent_framework_temporal.adapter.encoding.encoding import dumps
+from agent_framework_temporal.adapter.encoding.sending import is_plain, received
+from agent_framework_temporal.adapter.errors import PayloadError
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
+from agent_framework_temporal.adapter.framework.values import build
+from agent_framework_temporal.workflows.messages import RespondSignal, Value
 from hypothesis import HealthCheck, example, settings
 from hypothesis import given as property_of
 from hypothesis import strategies as st

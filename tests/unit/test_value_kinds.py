@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agent_framework_temporal.adapter._decoding import loads
-from agent_framework_temporal.adapter._document import MAX_DEPTH
-from agent_framework_temporal.adapter._encoding import dumps
-from agent_framework_temporal.adapter._errors import PayloadError
+from agent_framework_temporal.adapter.encoding.decoding import loads
+from agent_framework_temporal.adapter.encoding.document import MAX_DEPTH
+from agent_framework_temporal.adapter.encoding.encoding import dumps
+from agent_framework_temporal.adapter.errors import PayloadError
 from pydantic import BaseModel, SecretStr
 
 from tests.unit._calls import watched

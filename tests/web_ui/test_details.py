@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from agent_framework import WorkflowBuilder
 from agent_framework_temporal import DurableWorkflow
-from agent_framework_temporal.adapter._hosting import HostedWorkflow
-from agent_framework_temporal.adapter._web_ui import static_details
-from agent_framework_temporal.workflows._details import COMMAND, current_details
-from agent_framework_temporal.workflows._messages import ErrorDetails, PendingRequest
+from agent_framework_temporal.adapter.framework.definition import HostedWorkflow
+from agent_framework_temporal.adapter.framework.static_details import static_details
+from agent_framework_temporal.workflows.details import COMMAND, current_details
+from agent_framework_temporal.workflows.messages import ErrorDetails, PendingRequest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from temporalio.api.sdk.v1 import WorkflowMetadata

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from agent_framework_temporal import DurableWorkflow
-from agent_framework_temporal.adapter._logging import data_logger
+from agent_framework_temporal.adapter.logging import data_logger
 from temporalio.client import Client
 
 from tests.hostile.corpus import ALL, EVIL, unseen

@@ -1,0 +1,57 @@
+"""Whether a superstep is tried once more, asked as an attempt begins: what ended those before may not have said so."""
+
+from __future__ import annotations
+
+import logging
+
+from temporalio import activity
+
+from ..adapter.errors import WorkerLostError
+from ..workflows.messages import RunOptions, SuperstepFailure, SuperstepInput
+from .executor_rules import retry_rule
+from .failures import to_application_error
+from .heartbeat import Beat
+
+_LOGGER = logging.getLogger("agent_framework_temporal.worker")
+
+
+def check_attempts(step: SuperstepInput, beat: Beat) -> None:
+    """Refuse an attempt too many; tell of one that begins as its worker was lost.
+
+    Raises:
+        WorkerLostError: When that was so too often.
+        ApplicationError: When an executor has failed too often; the last time it blocked its event loop.
+    """
+    info = activity.info()
+    overdue = beat.overdue
+    if overdue is not None:
+        who = f"Executor {overdue.executor_id!r}" if overdue.limited else "The superstep"
+        by = f" by executor {overdue.executor_id!r}" if overdue.executor_id and not overdue.limited else ""
+        error = TimeoutError(
+            f"{who} took longer than {overdue.seconds:g} seconds. It could not be ended there, as the event loop was "
+            f"blocked{by}: use `asyncio.to_thread`."
+        )
+        rule = retry_rule(step, overdue.executor_id)
+        failure = SuperstepFailure(attempt=info.attempt)
+        failed = to_application_error(error, failure, executor_failed=True, failures=beat.failures, rule=rule)
+        if failed.non_retryable:
+            raise failed from error
+    most = RunOptions().max_worker_losses if step.max_worker_losses is None else step.max_worker_losses
+    if beat.losses >= most:
+        raise WorkerLostError(
+            f"The worker of a superstep of workflow {step.workflow_name!r} was lost {beat.losses} times: its process "
+            "ended, or stood still for longer than `heartbeat_timeout`. Look into the workers' logs, and for what ends "
+            "a process, such as memory; then go on with `run_stream(checkpoint=...)`. The option `max_worker_losses` "
+            "says how often is too often."
+        )
+    if beat.losses:
+        _LOGGER.warning(
+            "Thread %r runs a superstep of workflow %r again, attempt %d: its worker was lost in %d attempts, and an "
+            "executor failed in %d. It is given up after %d lost workers.",
+            info.workflow_id,
+            step.workflow_name,
+            info.attempt,
+            beat.losses,
+            beat.failures,
+            most,
+        )

@@ -1,0 +1,152 @@
+"""What a failed superstep reports to Temporal, and whether another attempt could mend it.
+
+| raised                                              | another attempt |
+|-----------------------------------------------------|-----------------|
+| by the framework before or after the executors      | no: validation, convergence, restore |
+| one of our own errors (graph, payload, checkpoint)  | no |
+| HTTP status 4xx of a model client                   | no, except 408, 409, 425, 429 |
+| any other error of an executor                      | up to `max_attempts`, after Retry-After if there is one |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from itertools import pairwise
+from typing import Any
+
+from temporalio.exceptions import ApplicationError
+
+from ..adapter.errors import DurableWorkflowError
+from ..adapter.framework.error_data import (
+    MAX_CAUSES,
+    causes_of,
+    class_names,
+    is_told_as_it_is,
+    native,
+    parts_of,
+    read,
+    text_of,
+)
+from ..workflows.messages import SuperstepFailure
+from .executor_rules import RetryRule
+
+_RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
+_MAX_RETRY_AFTER = timedelta(minutes=10)
+_MAX_CAUSES_BYTES = 128 * 1024
+
+
+def to_application_error(
+    error: Exception, failure: SuperstepFailure, *, executor_failed: bool, failures: int = 1, rule: RetryRule
+) -> ApplicationError:
+    """Wrap what a superstep raised.
+
+    Args:
+        error: The exception, of the framework or of an executor.
+        failure: Carries the events emitted before; completed here with the exception's type and arguments.
+        executor_failed: Whether an executor raised it.
+        failures: Attempts in which an executor failed, with this one.
+        rule: What holds for the executor.
+    """
+    failure.error_module, failure.error_type = class_names(type(error))
+    failure.message = text_of(error)
+    failure.error_args, failure.error_data = parts_of(error)
+    final = not executor_failed or failures >= rule.max_attempts or not is_retryable(error)
+    wait = retry_after(error)
+    if wait is None:
+        wait = rule.wait(failures)
+    return ApplicationError(
+        failure.message,
+        failure,
+        type=failure.error_type.rpartition(".")[2],
+        non_retryable=final,
+        next_retry_delay=None if final else wait,
+    )
+
+
+def cause_of(error: Exception) -> Exception | None:
+    """Return an error as the cause of what is reported; None where its texts would not fit.
+
+    Temporal writes a cause with all its causes, whatever their size: a report that it refuses would leave the superstep
+    running until its timeout. And it reads them, as the worker's log does, by their own code: one that has any there is
+    replaced by a copy that says the same.
+    """
+    causes = list(causes_of(error))
+    following = read(causes[-1], "__cause__") or (
+        None if read(causes[-1], "__suppress_context__") else read(causes[-1], "__context__")
+    )
+    texts = [text_of(cause) for cause in causes]
+    size = sum(len(text.encode()) for text in texts)
+    if following is not None or len(causes) > MAX_CAUSES or size > _MAX_CAUSES_BYTES:
+        return None
+    if all(map(is_told_as_it_is, causes)):
+        return error
+    copies = [_copy(cause, text) for cause, text in zip(causes, texts, strict=True)]
+    for copy, cause in pairwise(copies):
+        copy.__cause__ = cause
+    return copies[0]
+
+
+def _copy(error: BaseException, text: str) -> Exception:
+    module, name = class_names(type(error))
+    cls = type(name.rpartition(".")[2], (Exception,), {"__module__": module, "__qualname__": name})
+    copy: Exception = cls(text)
+    return copy.with_traceback(native(error, "__traceback__"))
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Tell whether another attempt could succeed where an executor raised `error`."""
+    for cause in causes_of(error):
+        if isinstance(cause, DurableWorkflowError):
+            return False
+        status = _status(cause)
+        if status is not None and 400 <= status < 500:
+            return status in _RETRYABLE_STATUS
+    return True
+
+
+def retry_after(error: BaseException) -> timedelta | None:
+    """Return the wait a model's server asked for (`Retry-After`, in seconds or as a date), at most 10 minutes."""
+    for cause in causes_of(error):
+        for holder in (read(cause, "response"), cause):
+            seconds = _seconds(read(holder, "headers"))
+            if seconds is not None:
+                return timedelta(seconds=min(max(seconds, 0.0), _MAX_RETRY_AFTER.total_seconds()))
+    return None
+
+
+def _seconds(headers: Any) -> float | None:
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = _header(headers, name)
+        try:
+            seconds = float(value) * unit
+        except ValueError:
+            try:
+                date = parsedate_to_datetime(value)
+            except ValueError:
+                continue
+            # A date without a zone is UTC (RFC 9110 knows no other).
+            seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        if not math.isnan(seconds):
+            return seconds
+    return None
+
+
+def _header(headers: Any, wanted: str) -> str:
+    try:
+        if isinstance(headers, Mapping):
+            return next((str(value) for name, value in headers.items() if str(name).lower() == wanted), "")
+    except BaseException:  # noqa: S110 - the mapping is anybody's code, and may raise what ends a program.
+        pass
+    return ""
+
+
+def _status(error: BaseException) -> int | None:
+    """Return the HTTP status in an error, under the names that model and HTTP clients give it."""
+    holders = (error, read(error, "response"))
+    for value in (read(holder, name) for holder in holders for name in ("status_code", "status")):
+        if isinstance(value, int) and not isinstance(value, bool):
+            return int(value)
+    return None

@@ -1,0 +1,204 @@
+"""What a superstep reports to the workflow: its event records and facts, and the frame with everything typed."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+from agent_framework import Workflow, WorkflowCheckpoint
+from pydantic_core import to_json
+from temporalio import activity
+
+from ..adapter.checkpoints.frames import Frame, digest, packed, wants_keyframe
+from ..adapter.checkpoints.records import RecordWriter, fitting_text, pending_requests
+from ..adapter.errors import PayloadError
+from ..adapter.framework.definition import HostedWorkflow
+from ..workflows.messages import (
+    CheckpointFacts,
+    EntryFacts,
+    SuperstepFailure,
+    SuperstepInput,
+    SuperstepOutcome,
+    SuperstepResult,
+    json_bytes,
+)
+from ..workflows.requests.pending import packed as packed_requests
+from .capture import Capture, Captured, captured
+from .framework_run import FrameworkRun
+from .limits import MAX_FAILURE_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failures
+
+_Outcome = TypeVar("_Outcome", bound=SuperstepOutcome)
+
+
+def _readable(writer: RecordWriter) -> bytes:
+    return to_json(writer.readable) if writer.readable else b""
+
+
+def payloads_of(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
+    """Return the typed data of a superstep's events as it is stored.
+
+    Raises:
+        PayloadError: When some of it cannot be.
+    """
+    try:
+        return writer.encoded(hosted.catalog)
+    except PayloadError as error:
+        raise PayloadError(f"The data of an event cannot be stored: {error}") from error
+
+
+async def failure_of(
+    hosted: HostedWorkflow,
+    step: SuperstepInput,
+    run: FrameworkRun,
+    capture: Capture,
+    base_raw: bytes | None,
+    *,
+    stored_outside: bool,
+) -> SuperstepFailure:
+    writer = run.writer
+    failure = SuperstepFailure(
+        answers=step.superstep_id,
+        events=writer.records,
+        attempt=activity.info().attempt,
+        rejected={name: fitting_text(why) for name, why in run.rejected.items()},
+        in_flight=run.in_flight,
+    )
+    payloads = payloads_of(writer, hosted)
+    limit = MAX_FAILURE_BYTES if not stored_outside else MAX_STORED_FAILURE_BYTES
+    for typed, stored in smaller_failures(failure):
+        last = capture.last if stored else None
+        frame = Frame(
+            checkpoint=last.raw if last else b"",
+            payloads=payloads if typed else b"",
+            readable=_readable(writer) if typed else b"",
+        )
+        failure.checkpoint = None
+        await _with_frame(failure, frame, hosted, step, last, base_raw)
+        if len(failure.frame) + json_bytes(failure) <= limit:
+            break
+    return failure
+
+
+async def result_of(
+    hosted: HostedWorkflow,
+    step: SuperstepInput,
+    run: FrameworkRun,
+    capture: Capture,
+    base_raw: bytes | None,
+    executors: list[str],
+    thread_id: str,
+    payloads: bytes,
+    *,
+    readable: bool = True,
+) -> SuperstepResult:
+    """Return what a superstep reports.
+
+    Args:
+        hosted: The hosted workflow.
+        step: The superstep.
+        run: What the framework told of it.
+        capture: Holds its checkpoints.
+        base_raw: The checkpoint it began from.
+        executors: Whom its messages may reach.
+        thread_id: Temporal workflow id.
+        payloads: The events' typed data.
+        readable: Whether data too large for its record is in the frame as JSON too, for readers without types.
+    """
+    writer = run.writer
+    if not readable:
+        writer.forget_readable()
+    state: Literal["running", "waiting", "idle"] = "running"
+    if run.rejected and capture.last is None:
+        state = "waiting"
+    elif run.finished:
+        state = "waiting" if run.pending else "idle"
+    keep = writer.add_readable if readable else None
+    pending, schemas = packed_requests(pending_requests(run.pending, thread_id, hosted.catalog, keep))
+    result = SuperstepResult(
+        answers=step.superstep_id,
+        state=state,
+        events=writer.records,
+        attempt=activity.info().attempt,
+        pending=pending,
+        schemas=schemas,
+        rejected={name: fitting_text(why) for name, why in run.rejected.items()},
+        next_executors=executors,
+    )
+    last = capture.last
+    if last is None and not (payloads or writer.readable):
+        return result
+    entry = capture.saved[-2] if len(capture.saved) > 1 else None
+    if entry is not None:
+        result.entry = EntryFacts(
+            checkpoint_id=entry.checkpoint_id,
+            previous_checkpoint_id=entry.previous_checkpoint_id,
+            superstep=entry.superstep,
+            digest=digest(entry.raw),
+            size_bytes=len(entry.raw),
+            timestamp=entry.timestamp,
+        )
+    frame = Frame(
+        checkpoint=last.raw if last else b"",
+        payloads=payloads,
+        entry=entry.raw if entry else b"",
+        readable=_readable(writer),
+    )
+    return await _with_frame(result, frame, hosted, step, last, base_raw)
+
+
+async def _with_frame(
+    outcome: _Outcome,
+    frame: Frame,
+    hosted: HostedWorkflow,
+    step: SuperstepInput,
+    last: Captured | None,
+    base_raw: bytes | None,
+) -> _Outcome:
+    """Attach a frame, and the facts of the checkpoint in it."""
+    keyframe = (
+        step.keyframe
+        or last is None
+        or base_raw is None
+        or wants_keyframe(step.chain_length, step.chain_bytes, len(base_raw))
+    )
+    data, is_patch = await packed(frame, None if keyframe else base_raw)
+    if last is not None:
+        outcome.checkpoint = CheckpointFacts(
+            checkpoint_id=last.checkpoint_id,
+            previous_checkpoint_id=last.previous_checkpoint_id,
+            base_checkpoint_id=step.base.checkpoint_id if is_patch and step.base else None,
+            superstep=last.superstep,
+            digest=digest(last.raw),
+            size_bytes=len(last.raw),
+            frame_bytes=len(data),
+            graph_hash=hosted.graph_hash,
+            timestamp=last.timestamp,
+        )
+    outcome.with_frame(data)
+    return outcome
+
+
+async def stored_of(
+    hosted: HostedWorkflow, step: SuperstepInput, checkpoint: WorkflowCheckpoint, raw: bytes, thread_id: str
+) -> SuperstepResult:
+    """Return the result of a step that runs nothing and stores its base whole."""
+    readable = RecordWriter(offset=0, attempt=1)
+    asked = checkpoint.pending_request_info_events.values()
+    pending, schemas = packed_requests(pending_requests(asked, thread_id, hosted.catalog, readable.add_readable))
+    result = SuperstepResult(
+        answers=step.superstep_id,
+        state="waiting",
+        attempt=activity.info().attempt,
+        pending=pending,
+        schemas=schemas,
+    )
+    frame = Frame(checkpoint=raw, payloads=b"", readable=_readable(readable))
+    return await _with_frame(result, frame, hosted, step, captured(checkpoint, raw), None)
+
+
+def targets_of(workflow: Workflow, checkpoint: Captured | None) -> list[str]:
+    """Return the executors the waiting messages may reach, for people to read: conditions are not evaluated here."""
+    sources = set(checkpoint.sources) if checkpoint is not None else set()
+    found = {
+        edge.target_id: None for group in workflow.edge_groups for edge in group.edges if edge.source_id in sources
+    }
+    return [target for target in found if target in workflow.executors]

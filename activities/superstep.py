@@ -1,0 +1,430 @@
+"""The superstep activity: load the base checkpoint, run one superstep, return the next checkpoint and the events.
+
+It may run more than once for a superstep (a lost worker, a failed attempt), but only one result is committed: the one
+Temporal writes to history. An executor's own side effects should therefore be idempotent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import AsyncIterator
+from typing import Any
+
+from agent_framework import WorkflowCheckpoint, WorkflowInvocationKwargs
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.common import RawValue
+from temporalio.converter import StorageDriverWorkflowInfo
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from ..adapter.checkpoints.history import load_checkpoint, start_input
+from ..adapter.checkpoints.label import decoded_checkpoint
+from ..adapter.checkpoints.mirror import ThreadSource
+from ..adapter.checkpoints.records import RecordWriter
+from ..adapter.encoding.sending import received
+from ..adapter.errors import (
+    CheckpointCorruptedError,
+    CheckpointNotFoundError,
+    DurableWorkflowError,
+    NotSealedError,
+    PayloadError,
+)
+from ..adapter.framework.catalog import type_key
+from ..adapter.framework.definition import HostedWorkflow
+from ..adapter.framework.error_data import is_readable
+from ..adapter.framework.internals import matches, pending_events
+from ..adapter.framework.values import from_json_value
+from ..adapter.temporal.client import framed_client
+from ..adapter.temporal.converter import stores_outside
+from ..workflows.messages import (
+    SUPERSTEP_ACTIVITY,
+    WORKFLOW_TYPE,
+    CheckpointRef,
+    SuperstepFailure,
+    SuperstepInput,
+    SuperstepResult,
+    Value,
+)
+from .attempts import check_attempts
+from .cache import CheckpointCache, CheckpointKey
+from .capture import Capture
+from .containment import Scope, escaped, is_leaving
+from .deployment import takes_over
+from .executor_rules import ExecutorTimeouts, retry_rule
+from .failures import cause_of, to_application_error
+from .framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
+from .heartbeat import Beat
+from .hosting import find
+from .invocation import Superstep, running
+from .limits import fits, guard_result
+from .live_events import LiveEvents
+from .metrics import count_restore, count_superstep
+from .mirrors import Mirror, Mirrors, add_news
+from .pacemaker import current_pacemaker
+from .report import failure_of, payloads_of, result_of, stored_of, targets_of
+from .start_check import check_graph, check_start, refuse_start
+from .unsaved_state import UnsavedState
+from .warm import LiveRun, LiveRuns
+
+
+class SuperstepActivity:
+    """The activity and what it keeps between supersteps: hosted workflows, checkpoints and live instances.
+
+    Args:
+        hosted: Hosted workflows by name; filled before the worker polls.
+        cache: Raw checkpoints of recent supersteps.
+        live: Instances that hold them.
+        mirrors: Take copies of them.
+        caller_checkpoints: Whether runs may begin from checkpoints of their callers' own.
+    """
+
+    def __init__(
+        self,
+        hosted: dict[str, HostedWorkflow],
+        cache: CheckpointCache,
+        live: LiveRuns,
+        mirrors: Mirrors,
+        *,
+        caller_checkpoints: bool = True,
+    ) -> None:
+        self._hosted = hosted
+        self._cache = cache
+        self._live = live
+        self._mirrors = mirrors
+        self._caller_checkpoints = caller_checkpoints
+        self._unsaved = UnsavedState()
+        self._clients: tuple[Client, Client] | None = None
+        self.refused: BaseException | None = None
+        """Why this worker cannot host its workflows; it stops, and what it has been given yet is left to others."""
+
+    @activity.defn(name=SUPERSTEP_ACTIVITY)
+    async def superstep(self, given: RawValue) -> SuperstepResult:
+        """Run one superstep.
+
+        Args:
+            given: A `SuperstepInput`; decoded here, as the SDK would try again for long what nobody has sealed.
+
+        Raises:
+            ApplicationError: With a `SuperstepFailure` as its detail; not retryable where that could not help.
+        """
+        if self.refused is not None:
+            raise ApplicationError(f"This worker cannot host its workflows: {self.refused}", type="HostingError")
+        step = _step(given)
+        timeouts = ExecutorTimeouts(step)
+        beat = Beat(step, timeouts, current_pacemaker())
+        async with beat.beating():
+            try:
+                check_attempts(step, beat)
+                await beat.begin()
+                return await self._step(step, beat, timeouts)
+            except (ApplicationError, RPCError):
+                raise  # Told already; or the server's, which is no failure of the superstep.
+            except DurableWorkflowError as error:
+                raise _reported(error, step) from cause_of(error)
+            except BaseException as error:  # Of the factory, of hooks: user code outside of the framework's run.
+                if is_leaving(error, is_cancelled=activity.is_cancelled()):
+                    details = activity.cancellation_details()
+                    if details is not None and details.worker_shutdown:
+                        await beat.released()
+                    raise
+                readable = error if isinstance(error, Exception) and is_readable(error) else escaped(error)
+                failed = await self._failed(step, readable, beat)
+                raise failed from cause_of(readable)
+
+    @staticmethod
+    async def _failed(step: SuperstepInput, error: Exception, beat: Beat) -> ApplicationError:
+        failure = SuperstepFailure(answers=step.superstep_id, attempt=activity.info().attempt)
+        failed = to_application_error(
+            error, failure, executor_failed=True, failures=beat.failures + 1, rule=retry_rule(step, None)
+        )
+        if not failed.non_retryable:
+            await beat.failed()
+        return failed
+
+    async def _step(self, step: SuperstepInput, beat: Beat, timeouts: ExecutorTimeouts) -> SuperstepResult:
+        if step.flaw is not None:
+            raise PayloadError(f"The input of the superstep cannot be read: {step.flaw}.")
+        hosted = find(self._hosted, step.workflow_name)
+        client = self._client()
+        if step.mode == "upgrade":
+            taken = await takes_over(client, step.deployment or "", hosted.name, step.graph_hash or "")
+            return SuperstepResult(answers=step.superstep_id, state="running", upgrade=taken)
+        if step.mode == "store":
+            return await self._store(client, hosted, step)
+        return await self._run(client, hosted, step, beat, timeouts)
+
+    def _client(self) -> Client:
+        """Return the worker's client; the SDK hands it out as it was given, perhaps without our payload converter."""
+        given = activity.client()
+        if self._clients is None or self._clients[0] is not given:
+            self._clients = (given, framed_client(given))
+        return self._clients[1]
+
+    async def _run(
+        self,
+        client: Client,
+        hosted: HostedWorkflow,
+        step: SuperstepInput,
+        beat: Beat,
+        timeouts: ExecutorTimeouts,
+    ) -> SuperstepResult:
+        info = activity.info()
+        begins = _begins(step)
+        mirrors = self._mirrors.of(hosted, step.mirror, required=begins)
+        brought = await self._check_start(client, hosted, step, mirrors) if begins else None
+        async with self._instance(client, hosted, step, brought) as live:
+            if begins:
+                check_graph(hosted, step)
+            capture, base_raw = live.capture, live.raw
+            if step.mode == "message":
+                capture.turn = info.workflow_run_id or ""
+            arguments = await self._arguments(client, hosted, step, live)
+            before = self._unsaved.snapshot(live.workflow)
+            # Only a caller who streams reads along; for any other the beat is a sign of life and nothing more.
+            told = beat.tell(LiveEvents(hosted.catalog, info.attempt, step.offset)) if step.streaming else None
+            run = FrameworkRun(RecordWriter(offset=step.offset, attempt=info.attempt), told)
+            place = Superstep(hosted.name, _thread_id(info), capture.turn, superstep=0, attempt=info.attempt)
+            try:
+                with running(live.workflow, place):
+                    await run_superstep(hosted, live, step, arguments, run, Scope(hosted.name, timeouts))
+            except SuperstepError as error:
+                outside = stores_outside(client.data_converter)
+                failed = to_application_error(
+                    error.error,
+                    await failure_of(hosted, step, run, capture, base_raw, stored_outside=outside),
+                    executor_failed=run.executor_failed,
+                    failures=beat.failures + 1,
+                    rule=retry_rule(step, run.failed_executor),
+                )
+                if not failed.non_retryable:
+                    await beat.failed()
+                else:  # Only the last attempt's checkpoint gets into history.
+                    self._copy(mirrors, client, hosted, capture)
+                raise failed from cause_of(error.error)
+            self._unsaved.compare(live.workflow, before)
+            executors = targets_of(live.workflow, capture.last)
+            report = functools.partial(
+                result_of,
+                *(hosted, step, run, capture, base_raw, executors, _thread_id(info)),
+                payloads_of(run.writer, hosted),
+            )
+            result = await report()
+            if run.writer.readable and not await fits(result, client):
+                result = await report(readable=False)
+            add_news(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
+            await guard_result(result, hosted, capture, client, _target(info))
+            self._keep(hosted, step, live, result)
+            self._copy(mirrors, client, hosted, capture)
+        count_superstep(hosted.name, result)
+        return result
+
+    @staticmethod
+    def _copy(mirrors: list[Mirror], client: Client, hosted: HostedWorkflow, capture: Capture) -> None:
+        if not mirrors or not capture.saved:
+            return
+        info = activity.info()
+        source = ThreadSource(client, _thread_id(info), info.workflow_run_id or "", hosted.catalog)
+        for mirror in mirrors:
+            mirror.offer(source, capture.saved, activity.metric_meter())
+
+    async def _check_start(
+        self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, mirrors: list[Mirror]
+    ) -> bytes | None:
+        key = _key(hosted, step.base)
+        return await check_start(
+            client,
+            hosted,
+            step,
+            mirrors,
+            known=key is not None and (self._cache.get(key) is not None or self._live.holds(key)),
+            caller_checkpoints=self._caller_checkpoints,
+        )
+
+    async def _store(self, client: Client, hosted: HostedWorkflow, step: SuperstepInput) -> SuperstepResult:
+        """Store the base whole in this run's history, which then stands without that of the run before."""
+        if step.base is None:
+            raise PayloadError("There is no checkpoint to store.")
+        raw = await self._base(client, hosted, step.base)
+        checkpoint = await decoded_checkpoint(raw, hosted)
+        result = await stored_of(hosted, step, checkpoint, raw, _thread_id(activity.info()))
+        self._cache.put(_own_key(hosted, result), raw)
+        return result
+
+    @contextlib.asynccontextmanager
+    async def _instance(
+        self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, brought: bytes | None
+    ) -> AsyncIterator[LiveRun]:
+        """Give an instance that holds the base, or a new one that is to be restored from it."""
+        info = activity.info()
+        run_id = info.workflow_run_id or ""
+        key, live = _key(hosted, step.base), None
+        # Another thread's instance may hold what no checkpoint does, which a fork must not see.
+        own = step.base is not None and step.base.thread_id == info.workflow_id
+        if key is not None and own and step.mode != "resume" and not step.discard_in_flight:
+            live = self._live.take(key, open_run=step.mode == "continue")
+        if live is not None:
+            count_restore(hosted.name, "live")
+            live.capture.begin(run_id)
+            async with _closed_on_error(live):
+                yield live
+            return
+        raw, base = None, None
+        if step.base is not None:
+            raw, base = await self._restored(client, hosted, step, step.base, brought)
+        if base is not None and step.discard_in_flight:
+            base = dataclasses.replace(base, messages={})
+        async with hosted.acquire() as workflow:
+            live = LiveRun(workflow, Capture(hosted, base, run_id=run_id), raw)
+            async with _closed_on_error(live):
+                yield live
+            if hosted.is_instance:
+                await live.close()
+
+    def _keep(self, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun, result: SuperstepResult) -> None:
+        last = live.capture.last
+        if last is None:
+            return
+        key = _own_key(hosted, result)
+        self._cache.put(key, last.raw, replaces=_key(hosted, step.base))
+        if not hosted.is_instance:
+            live.raw = last.raw
+            self._live.keep(key, live)
+
+    async def _restored(
+        self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, ref: CheckpointRef, brought: bytes | None
+    ) -> tuple[bytes, WorkflowCheckpoint]:
+        try:
+            raw = await self._base(client, hosted, ref) if brought is None else brought
+            return raw, await decoded_checkpoint(raw, hosted)
+        except (CheckpointNotFoundError, CheckpointCorruptedError) as error:
+            if _begins(step):
+                refuse_start("base", error)
+            raise
+
+    async def _base(self, client: Client, hosted: HostedWorkflow, ref: CheckpointRef) -> bytes:
+        key = _key(hosted, ref)
+        raw = self._cache.get(key) if key is not None else None
+        count_restore(hosted.name, "history" if raw is None else "cache")
+        return raw if raw is not None else await load_checkpoint(client, ref)
+
+    async def _arguments(
+        self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun
+    ) -> RunArguments:
+        """Decode what the caller gave; a message lies in the run's start event, not in this activity's input."""
+        if step.mode == "message":
+            info = activity.info()
+            run_input = await start_input(client, _thread_id(info), info.workflow_run_id or "")
+            message = run_input.message or Value()
+            return RunArguments(
+                message=await _message(message, hosted),
+                function_invocation_kwargs=await _kwargs(run_input.function_invocation_kwargs, hosted),
+                client_kwargs=await _kwargs(run_input.client_kwargs, hosted),
+            )
+        base = live.capture.base
+        pending = await pending_events(live.workflow) if base is None else base.pending_request_info_events
+        responses: dict[str, Any] = {}
+        refused: dict[str, str] = {}
+        for answer in step.responses or []:
+            event = pending.get(answer.request_id)
+            declared = (event.response_type,) if event is not None else ()
+            try:
+                responses[answer.request_id] = await received(
+                    answer.response, answer.typed, answer.type, declared, hosted.catalog
+                )
+            except PayloadError as error:
+                responses[answer.request_id] = None
+                refused[answer.request_id] = str(error)
+        return RunArguments(
+            responses=responses,
+            refused=refused,
+            function_invocation_kwargs=await _kwargs(step.function_invocation_kwargs, hosted),
+            client_kwargs=await _kwargs(step.client_kwargs, hosted),
+        )
+
+
+def _target(info: activity.Info) -> StorageDriverWorkflowInfo:
+    return StorageDriverWorkflowInfo(
+        namespace=info.workflow_namespace or info.namespace,
+        id=info.workflow_id,
+        run_id=info.workflow_run_id,
+        type=info.workflow_type,
+    )
+
+
+def _thread_id(info: activity.Info) -> str:
+    if info.workflow_id is None or info.workflow_type != WORKFLOW_TYPE:
+        raise PayloadError("The superstep activity runs for the generic workflow only.")
+    return info.workflow_id
+
+
+def _step(given: RawValue) -> SuperstepInput:
+    """Decode the input of a superstep.
+
+    Raises:
+        ApplicationError: When nobody with a key has sealed it for a superstep of this thread.
+    """
+    try:
+        step = activity.payload_converter().from_payload(given.payload, SuperstepInput)
+    except NotSealedError as error:
+        raise _reported(error, SuperstepInput(workflow_name="", mode="resume")) from cause_of(error)
+    assert isinstance(step, SuperstepInput)  # noqa: S101 - the converter has made it, or raised
+    return step
+
+
+def _reported(error: DurableWorkflowError, step: SuperstepInput) -> ApplicationError:
+    failure = SuperstepFailure(answers=step.superstep_id, attempt=activity.info().attempt)
+    return to_application_error(error, failure, executor_failed=False, failures=1, rule=retry_rule(step, None))
+
+
+def _begins(step: SuperstepInput) -> bool:
+    """Tell whether this is the first superstep of a run that somebody has started."""
+    return step.keyframe and step.mode not in ("continue", "store", "upgrade")
+
+
+def _key(hosted: HostedWorkflow, ref: CheckpointRef | None) -> CheckpointKey | None:
+    return CheckpointKey.of(activity.info().namespace, hosted.name, ref)
+
+
+def _own_key(hosted: HostedWorkflow, result: SuperstepResult) -> CheckpointKey:
+    """Return the key of the checkpoint of a result: who has made it is what the server says, not what was claimed."""
+    info, facts = activity.info(), result.checkpoint
+    if facts is None:
+        raise PayloadError("The result has no checkpoint; this is a bug.")
+    run_id = info.workflow_run_id or ""
+    return CheckpointKey(info.namespace, hosted.name, _thread_id(info), run_id, facts.checkpoint_id, facts.digest)
+
+
+async def _message(message: Value, hosted: HostedWorkflow) -> Any:
+    """Build the message; a client without types leaves it to us to unwrap a one-element list."""
+    declared = hosted.catalog.input_types
+    value = await received(message.value, message.typed, message.type, declared, hosted.catalog)
+    if message.typed is not None:
+        return value
+    if isinstance(value, list) and len(value) == 1 and not any(matches(value, kind) for kind in declared):
+        element = from_json_value(value[0], None, declared, hosted.catalog)
+        if any(matches(element, kind) for kind in declared):
+            return element
+    return value
+
+
+async def _kwargs(value: Value | None, hosted: HostedWorkflow) -> Any:
+    if value is None:
+        return None
+    given = value.value if value.typed is None else await received(None, value.typed, None, (), hosted.catalog)
+    if value.type == type_key(WorkflowInvocationKwargs) and isinstance(given, dict):
+        return WorkflowInvocationKwargs(
+            global_kwargs=given.get("global_kwargs", {}), executor_kwargs=given.get("executor_kwargs", {})
+        )
+    return given
+
+
+@contextlib.asynccontextmanager
+async def _closed_on_error(live: LiveRun) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:
+        await live.close()
+        raise

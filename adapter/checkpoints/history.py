@@ -1,0 +1,639 @@
+"""Reading a thread's Temporal history: superstep results forward for readers, checkpoints backward for restores.
+
+The outcome of a superstep counts only where it answers the superstep that was scheduled, as the workflow has it too: it
+refuses what nobody with a key has sealed for that place, and runs the superstep again. So do readers here: what is
+refused was not committed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from temporalio.api.common.v1 import Payload, WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
+from temporalio.client import Client
+from temporalio.converter import ActivitySerializationContext, SerializationContext, WorkflowSerializationContext
+from temporalio.service import RPCError, RPCStatusCode
+
+from ...workflows.messages import (
+    REFUSED_FAILURE,
+    REFUSED_SUMMARY,
+    SUPERSTEP_ACTIVITY,
+    WORKFLOW_TYPE,
+    CheckpointFacts,
+    CheckpointRef,
+    EntryFacts,
+    Framed,
+    RunFailure,
+    RunInput,
+    RunResult,
+    SuperstepFailure,
+    SuperstepResult,
+    WireModel,
+)
+from ..errors import (
+    CheckpointCorruptedError,
+    CheckpointNotFoundError,
+    DurableWorkflowError,
+    NotSealedError,
+)
+from .frames import Frame, digest, unpacked
+
+_LOGGER = logging.getLogger("agent_framework_temporal")
+_REVERSE_PAGE = 200
+_MAX_WARNED = 1_000
+_warned: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+
+
+class HistoryGoneError(CheckpointNotFoundError):
+    """The history that is to be read is past its retention, was deleted, or never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """One frame as it lies in history."""
+
+    facts: CheckpointFacts
+    data: bytes
+    entry: EntryFacts | None = None
+    kind: Literal["entry", "superstep"] = "superstep"
+    """What the checkpoint is; an entry only where its superstep failed, and so has none."""
+    state: Literal["running", "waiting", "idle", "failed"] = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class RunBase:
+    """What a run began from."""
+
+    base: CheckpointRef | None
+    copy: StoredFrame | None = None
+    """The base itself, where the run's input holds it, as it came from another storage."""
+
+
+class _StoredOutcome(Framed):
+    """What a checkpoint's reader needs of a superstep's outcome: the events stay undecoded."""
+
+    sealed_as: ClassVar[frozenset[str]] = frozenset({"SuperstepResult", "SuperstepFailure"})
+    answers: str | None = None
+    kind: Literal["superstep", "failure"] = "superstep"
+    state: Literal["running", "waiting", "idle"] = "running"
+    checkpoint: CheckpointFacts | None = None
+    entry: EntryFacts | None = None
+
+
+class _StoredInput(Framed):
+    """What a checkpoint's reader needs of a run's input."""
+
+    sealed_as: ClassVar[frozenset[str]] = frozenset({"RunInput"})
+    base: CheckpointRef | None = None
+    base_facts: CheckpointFacts | None = None
+
+
+class _StoredStep(WireModel):
+    """What a checkpoint's reader needs of a superstep's input."""
+
+    sealed_as: ClassVar[frozenset[str]] = frozenset({"SuperstepInput"})
+    superstep_id: str | None = None
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What the outcome of a superstep has to answer."""
+
+    superstep_id: str | None
+    taken: bool
+    """Whether the workflow has gone on after it, and did not refuse it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The last checkpoint a run committed, or began from."""
+
+    checkpoint: CheckpointRef | None
+    graph_hash: str | None
+    next_offset: int
+
+
+def of_thread(client: Client, thread_id: str) -> WorkflowSerializationContext:
+    """Return the place of a thread's start, answers, result and failure."""
+    return WorkflowSerializationContext(client.namespace, thread_id)
+
+
+def of_superstep(client: Client, thread_id: str) -> ActivitySerializationContext:
+    """Return the place of the inputs, outcomes and heartbeats of a thread's supersteps."""
+    return ActivitySerializationContext(
+        namespace=client.namespace,
+        activity_id=None,
+        activity_type=SUPERSTEP_ACTIVITY,
+        activity_task_queue=None,
+        workflow_id=thread_id,
+        workflow_type=WORKFLOW_TYPE,
+        is_local=False,
+    )
+
+
+class UnreadableError(CheckpointCorruptedError):
+    """What should be a message of ours is none: somebody else has written it."""
+
+    waits_for_key = False
+
+
+class InvalidStartError(CheckpointCorruptedError):
+    """A run was started with what cannot be used, by somebody who did not use this package."""
+
+
+async def decode(
+    client: Client, payload: Payload, model: type[BaseModel], place: SerializationContext | None = None
+) -> Any:
+    """Decode one payload with the client's converter, codec and external storage.
+
+    Args:
+        client: A client with our payload converter.
+        payload: The payload.
+        model: What it holds.
+        place: Where it was found; without it what is sealed for anywhere is opened.
+
+    Raises:
+        NotSealedError: When it is not sealed as this model, or not for this place.
+        UnreadableError: When it is not what it should be.
+    """
+    converter = client.data_converter if place is None else client.data_converter.with_context(place)
+    try:
+        (value,) = await converter.decode([payload], [model])
+    except ValidationError as error:
+        where = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:3])
+        raise UnreadableError(
+            f"History holds what should be a {model.__name__.strip('_')} and is none ({where}). Something else than a "
+            "worker of this package has written it."
+        ) from error
+    return value
+
+
+async def failure_text(client: Client, failure: Failure, place: SerializationContext) -> str:
+    """Return a failure's message, which the client's failure converter may have encoded.
+
+    Raises:
+        NotSealedError: When somebody without a key has reported it.
+    """
+    decoded = Failure()
+    decoded.CopyFrom(failure)
+    error = await client.data_converter.with_context(place).decode_failure(decoded)
+    message = str(getattr(error, "message", error))
+    if getattr(error, "type", None) == REFUSED_FAILURE:
+        raise NotSealedError(message)
+    return message
+
+
+def warn_refused(thread_id: str, run_id: str, what: str, reason: object) -> None:
+    """Say, once in this process, that something in a thread's history does not count."""
+    key = (thread_id, run_id, what)
+    if key in _warned:
+        return
+    _warned[key] = None
+    while len(_warned) > _MAX_WARNED:
+        _warned.popitem(last=False)
+    _LOGGER.warning(
+        "%s of thread %r, run %r, is passed over as if it had never been: %s", what, thread_id, run_id, reason
+    )
+
+
+async def start_input(client: Client, thread_id: str, run_id: str) -> RunInput:
+    """Return the argument of a run: one round trip.
+
+    Raises:
+        CheckpointNotFoundError: When it is none of this package.
+        RPCError: When it is not there (any more).
+    """
+    history = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(page_size=1)
+    async for event in history:
+        kind = event.workflow_execution_started_event_attributes.workflow_type.name
+        if kind != WORKFLOW_TYPE:
+            raise CheckpointNotFoundError(
+                f"Run {run_id!r} of {thread_id!r} is of workflow type {kind!r}, and no run of a framework workflow."
+            )
+        return await _run_input(client, event, thread_id)
+    raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history.")
+
+
+async def has_begun(client: Client, thread_id: str, run_id: str) -> bool:
+    """Tell whether a worker has ever taken a run up, which takes the key that had sealed its start."""
+    async for event in client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events():
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+            return True
+    return False
+
+
+async def runs_after(client: Client, thread_id: str, run_id: str, after: int) -> list[str]:
+    """Return the runs of a thread that hold its events after an offset, oldest first, up to `run_id`.
+
+    Costs a round trip for each run.
+
+    Raises:
+        CheckpointNotFoundError: When retention has removed a run that holds some of them.
+    """
+    runs = [run_id]
+    while True:
+        try:
+            run_input = await start_input(client, thread_id, runs[-1])
+        except InvalidStartError:
+            return runs[::-1]  # Nothing is before it that it goes on from.
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            raise CheckpointNotFoundError(
+                f"The events of thread {thread_id!r} after offset {after} are not all there (any more): the history of "
+                f"run {runs[-1]!r} is past the namespace's retention. Read on from a greater offset."
+            ) from error
+        base = run_input.base
+        previous = base.run_id if base is not None and base.thread_id == thread_id else None
+        if run_input.continued is not None:
+            previous = run_input.continued.previous_run_id
+        if run_input.next_offset <= after + 1 or not previous:
+            return runs[::-1]
+        runs.append(previous)
+
+
+async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
+    """Rebuild a raw checkpoint from history.
+
+    Reads backward to the last keyframe and applies the patches in between; follows the base of a run into the run
+    before it. What it finds has to be what the reference means, where that says so (`CheckpointRef.digest`).
+
+    Args:
+        client: A connected client; no worker is needed.
+        ref: The checkpoint.
+
+    Returns:
+        The raw checkpoint, verified against its digest.
+
+    Raises:
+        CheckpointNotFoundError: When history does not hold it (any more).
+        CheckpointCorruptedError: When it does not restore to its digest.
+    """
+    chain: list[StoredFrame] = []
+    wanted: str | None = ref.checkpoint_id
+    as_entry = False
+    next_ref: CheckpointRef | None = ref
+    while next_ref is not None and wanted is not None:
+        reader = run_frames(client, next_ref.thread_id, next_ref.run_id)
+        next_ref = None
+        async for found in reader:
+            stored = found.copy if isinstance(found, RunBase) else found
+            if stored is None:
+                next_ref = found.base if isinstance(found, RunBase) else None
+            elif wanted in (stored.facts.checkpoint_id, stored.entry.checkpoint_id if stored.entry else None):
+                as_entry = as_entry or wanted != stored.facts.checkpoint_id
+                chain.append(stored)
+                wanted = stored.facts.base_checkpoint_id
+                if wanted is None:
+                    break
+    if wanted is not None:
+        raise CheckpointNotFoundError(
+            f"Checkpoint {wanted!r} is not in the history of thread {ref.thread_id!r}, run {ref.run_id!r}. It may be "
+            "past the namespace's retention; begin from a mirror of it with `checkpoint_storage=`, or choose another "
+            "with `DurableWorkflow.checkpoints`."
+        )
+    raw: bytes | None = None
+    for stored in reversed(chain):
+        frame = await restore(stored, raw)
+        raw = frame.checkpoint
+        if as_entry and stored is chain[0]:
+            raw = frame.entry
+            if stored.entry is None or digest(raw) != stored.entry.digest:
+                raise _not_its_digest(ref.checkpoint_id)
+    if ref.digest is not None and digest(raw or b"") != ref.digest:
+        raise CheckpointCorruptedError(
+            f"Checkpoint {ref.checkpoint_id!r} in the history of thread {ref.thread_id!r} is not the one that is "
+            "meant: its digest is another. The history was altered, or the reference to it."
+        )
+    return raw or b""
+
+
+async def restore(stored: StoredFrame, base: bytes | None) -> Frame:
+    """Unpack a stored frame and verify the checkpoint in it, beside the event loop where it takes long.
+
+    Raises:
+        CheckpointCorruptedError: When it does not restore to its digest.
+    """
+
+    def check(frame: Frame) -> None:
+        if digest(frame.checkpoint) != stored.facts.digest:
+            raise _not_its_digest(stored.facts.checkpoint_id)
+
+    patch = stored.facts.base_checkpoint_id is not None
+    return await unpacked(stored.data, base if patch else None, check)
+
+
+def _not_its_digest(checkpoint_id: str) -> CheckpointCorruptedError:
+    return CheckpointCorruptedError(
+        f"Checkpoint {checkpoint_id!r} does not restore to its digest; the history was altered or a payload codec is "
+        "not the one it was written with."
+    )
+
+
+async def last_commit(client: Client, thread_id: str, run_id: str) -> Commit:
+    """Return where a run stands by its history alone: for one that was cancelled, terminated or timed out.
+
+    Costs a round trip for each 200 events back to the last superstep.
+
+    Raises:
+        CheckpointNotFoundError: When the history is not there (any more).
+    """
+    async for event, answered in _reverse(client, thread_id, run_id):
+        if answered is not None:
+            outcome = await _outcome(client, thread_id, run_id, event, answered, _model(event))
+            if outcome is not None and outcome.checkpoint is not None:
+                facts = outcome.checkpoint
+                after = outcome.events[-1].offset + 1 if outcome.events else 0
+                return Commit(_ref(thread_id, run_id, facts), facts.graph_hash, after)
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            run_input = await _run_input(client, event, thread_id)
+            base = run_input.base
+            if run_input.base_facts is not None:  # The run's own input holds it.
+                base = _ref(thread_id, run_id, run_input.base_facts)
+            return Commit(base, run_input.graph_hash, run_input.next_offset)
+    return Commit(None, None, 0)
+
+
+async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIterator[HistoryEvent]:
+    """Yield the history of a run, newest event first; a round trip for each 200 events.
+
+    Raises:
+        HistoryGoneError: When the history is not there (any more).
+    """
+    token = b""
+    while True:
+        try:
+            response = await client.workflow_service.get_workflow_execution_history_reverse(
+                GetWorkflowExecutionHistoryReverseRequest(
+                    namespace=client.namespace,
+                    execution=WorkflowExecution(workflow_id=thread_id, run_id=run_id),
+                    maximum_page_size=_REVERSE_PAGE,
+                    next_page_token=token,
+                ),
+                retry=True,
+            )
+        except RPCError as error:
+            if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
+                raise HistoryGoneError(
+                    f"The history of thread {thread_id!r}, run {run_id!r} is not there (any more): {error.message}. "
+                    "Begin from a mirror of it with `checkpoint_storage=`, or choose a checkpoint of another thread."
+                ) from error
+            raise
+        for event in response.history.events:
+            yield event
+        token = response.next_page_token
+        if not token:
+            return
+
+
+async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterator[StoredFrame | RunBase]:
+    """Yield what a run stored, newest first, and last what it began from; a round trip for each 200 events.
+
+    Raises:
+        CheckpointNotFoundError: When the history is not there (any more).
+        CheckpointCorruptedError: When a payload cannot be decoded.
+    """
+    failed = False
+    async for event, answered in _reverse(client, thread_id, run_id):
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+            failed = True
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            payloads = event.workflow_execution_started_event_attributes.input.payloads
+            place = of_thread(client, thread_id)
+            run_input: _StoredInput = await _decode_stored(client, event, payloads[0], _StoredInput, place)
+            facts = run_input.base_facts
+            yield RunBase(run_input.base, StoredFrame(facts, run_input.frame) if facts is not None else None)
+        elif answered is not None:
+            outcome = await _outcome(client, thread_id, run_id, event, answered, _StoredOutcome)
+            if outcome is not None and outcome.checkpoint is not None:
+                # A failed superstep that stored none began from the one before it.
+                fails = outcome.kind == "failure" or (failed and outcome.state == "running")
+                yield StoredFrame(
+                    outcome.checkpoint,
+                    outcome.frame,
+                    outcome.entry,
+                    kind="entry" if outcome.kind == "failure" else "superstep",
+                    state="failed" if fails else outcome.state,
+                )
+                failed = False
+
+
+async def superstep_outcome(
+    client: Client, event: HistoryEvent, place: SerializationContext | None = None
+) -> SuperstepResult | SuperstepFailure | None:
+    """Return what a superstep reported in an ActivityTaskCompleted or ActivityTaskFailed event; None for others.
+
+    Whether it answers the superstep that was scheduled is for the caller to see.
+
+    Raises:
+        NotSealedError: When it was not sealed for `place`.
+    """
+    payload = _outcome_payload(event)
+    if payload is None:
+        return None
+    outcome: SuperstepResult | SuperstepFailure = await decode(client, payload, _model(event), place)
+    return outcome
+
+
+async def _reverse(client: Client, thread_id: str, run_id: str) -> AsyncIterator[tuple[HistoryEvent, _Answered | None]]:
+    """Yield the history of a run, newest event first; an outcome of a superstep comes with what it has to answer.
+
+    The event that has scheduled a superstep comes after its outcome here, which waits for it.
+    """
+    outcomes: dict[int, tuple[HistoryEvent, bool]] = {}
+    refused: set[str | None] = set()
+    goes_on = False
+    async for event in reverse_events(client, thread_id, run_id):
+        goes_on = goes_on or event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+        if _outcome_payload(event) is not None:
+            outcomes[scheduled_by(event)] = (event, goes_on)
+        elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+            payloads = event.activity_task_scheduled_event_attributes.input.payloads
+            try:
+                place = of_superstep(client, thread_id)
+                step: _StoredStep = await _decode_stored(client, event, payloads[0], _StoredStep, place)
+            except (NotSealedError, UnreadableError) as error:
+                if error.waits_for_key:
+                    raise
+                warn_refused(thread_id, run_id, f"Event {event.event_id}", error)
+                continue
+            if step.refused is not None:
+                refused.add(step.refused)
+            outcome, taken = outcomes.pop(event.event_id, (None, False))
+            if outcome is None:
+                continue
+            if step.superstep_id is not None and step.superstep_id in refused:
+                warn_refused(thread_id, run_id, f"Event {outcome.event_id}", "the workflow has refused it.")
+            else:
+                yield outcome, _Answered(step.superstep_id, taken)
+        elif event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
+            refused.add(await refused_before(client, thread_id, event))
+        else:
+            yield event, None
+
+
+async def refused_before(client: Client, thread_id: str, event: HistoryEvent) -> str | None:
+    """Return the superstep that a timer waits to run again."""
+    if not event.user_metadata.HasField("summary"):
+        return None
+    converter = client.data_converter.with_context(of_thread(client, thread_id))
+    try:
+        (summary,) = await converter.decode([event.user_metadata.summary], [str])
+    except (NotSealedError, ValueError):
+        return None
+    return str(summary).removeprefix(REFUSED_SUMMARY) if str(summary).startswith(REFUSED_SUMMARY) else None
+
+
+async def _outcome(
+    client: Client, thread_id: str, run_id: str, event: HistoryEvent, answered: _Answered, model: type[BaseModel]
+) -> Any:
+    """Decode the outcome of a superstep; None where it is refused."""
+    payload = _outcome_payload(event)
+    if payload is None:
+        return None
+    what = f"Event {event.event_id}"
+    try:
+        outcome = await _decode_stored(client, event, payload, model, of_superstep(client, thread_id))
+    except (NotSealedError, UnreadableError) as error:
+        if error.waits_for_key and answered.taken:
+            raise
+        warn_refused(thread_id, run_id, what, error)
+        return None
+    if outcome.answers != answered.superstep_id:
+        reason = f"it answers superstep {outcome.answers!r}, not {answered.superstep_id!r}."
+        warn_refused(thread_id, run_id, what, reason)
+        return None
+    return outcome
+
+
+def scheduled_by(event: HistoryEvent) -> int:
+    """Return the event that had scheduled the activity that completed or failed in this one."""
+    if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+        return event.activity_task_completed_event_attributes.scheduled_event_id
+    return event.activity_task_failed_event_attributes.scheduled_event_id
+
+
+def _model(event: HistoryEvent) -> type[SuperstepResult | SuperstepFailure]:
+    completed = event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+    return SuperstepResult if completed else SuperstepFailure
+
+
+def _ref(thread_id: str, run_id: str, facts: CheckpointFacts) -> CheckpointRef:
+    return CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=facts.checkpoint_id, digest=facts.digest)
+
+
+def _outcome_payload(event: HistoryEvent) -> Payload | None:
+    if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+        payloads = event.activity_task_completed_event_attributes.result.payloads
+    elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+        failure = event.activity_task_failed_event_attributes.failure
+        payloads = failure.application_failure_info.details.payloads
+    else:
+        return None
+    return payloads[0] if payloads else None
+
+
+async def _decode_stored(
+    client: Client, event: HistoryEvent, payload: Payload, model: type[BaseModel], place: SerializationContext
+) -> Any:
+    try:
+        return await decode(client, payload, model, place)
+    except DurableWorkflowError:
+        raise
+    except Exception as error:  # The client's codec and external storage are code of others.
+        raise CheckpointCorruptedError(
+            f"Event {event.event_id} of the history cannot be decoded ({type(error).__name__}: {error}). It was "
+            "altered, or the client's payload codec or external storage is not the one it was written with."
+        ) from error
+
+
+async def _run_input(client: Client, event: HistoryEvent, thread_id: str) -> RunInput:
+    payloads = event.workflow_execution_started_event_attributes.input.payloads
+    try:
+        run_input: RunInput = await decode(client, payloads[0], RunInput, of_thread(client, thread_id))
+    except (UnreadableError, IndexError) as error:
+        raise InvalidStartError("The run was started with what cannot be used, so it has never begun.") from error
+    return run_input
+
+
+_Known = TypeVar("_Known", RunResult, RunFailure)
+
+
+CloseState: TypeAlias = Literal["idle", "failed", "cancelled", "terminated", "timed_out", "continued"]
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The end of a run."""
+
+    state: CloseState
+    result: RunResult | None = None
+    failure: RunFailure | None = None
+    message: str = ""
+    next_run_id: str | None = None
+    """Of a run that continued as new."""
+
+
+_CLOSED: dict[int, CloseState] = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: "idle",
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: "failed",
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: "cancelled",
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: "terminated",
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: "timed_out",
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: "continued",
+}
+
+
+def is_close(event: HistoryEvent) -> bool:
+    """Tell whether an event is the last of its run."""
+    return event.event_type in _CLOSED
+
+
+async def read_close(client: Client, thread_id: str, event: HistoryEvent) -> Closed:
+    """Decode the last event of a run. One that nobody with a key has written ends it as if it were terminated."""
+    state = _CLOSED[event.event_type]
+    try:
+        return await _read_close(client, thread_id, event, state)
+    except NotSealedError as error:
+        if error.waits_for_key:
+            raise
+        warn_refused(thread_id, f"event {event.event_id}", "The end", error)
+        return Closed("terminated", message=f"It was ended by somebody without a key. {error}")
+
+
+async def _read_close(client: Client, thread_id: str, event: HistoryEvent, state: CloseState) -> Closed:
+    place = of_thread(client, thread_id)
+    if state == "idle":
+        payloads = event.workflow_execution_completed_event_attributes.result.payloads
+        return Closed(state, result=await _known(client, payloads, RunResult, place))
+    if state == "failed":
+        failure = event.workflow_execution_failed_event_attributes.failure
+        details = failure.application_failure_info.details.payloads
+        decoded = await _known(client, details, RunFailure, place)
+        return Closed(state, failure=decoded, message=await failure_text(client, failure, place))
+    if state == "continued":
+        attributes = event.workflow_execution_continued_as_new_event_attributes
+        return Closed(state, next_run_id=attributes.new_execution_run_id)
+    if state == "terminated":
+        return Closed(state, message=event.workflow_execution_terminated_event_attributes.reason)
+    return Closed(state)
+
+
+async def _known(
+    client: Client, payloads: Sequence[Payload], model: type[_Known], place: WorkflowSerializationContext
+) -> _Known | None:
+    """Return what a run has ended with; None where it is not ours, so that its supersteps have to be asked."""
+    try:
+        return await decode(client, payloads[0], model, place) if payloads else None
+    except UnreadableError:
+        return None

@@ -1,0 +1,237 @@
+"""Where a thread stands: the latest run under its workflow id, and what a next run goes on from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowHistoryEventFilterType,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from ...workflows.failure import refuses_start
+from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef
+from ..errors import (
+    CheckpointNotFoundError,
+    NotSealedError,
+    StaleCheckpointError,
+    ThreadNotFoundError,
+)
+from ..temporal.client import rpc_errors
+from .history import Closed, CloseState, has_begun, last_commit, read_close, start_input, warn_refused
+
+MEMO_WORKFLOW_NAME = "agent_framework_workflow"
+MEMO_REVIVED = "agent_framework_revived"
+"""The first runs of those that the server had ended under a flood, which this one goes on from without a caller."""
+
+_KEPT_OPEN = frozenset({WorkflowExecutionStatus.RUNNING})
+_NEVER_FOREIGN = _KEPT_OPEN | {WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.CONTINUED_AS_NEW}
+
+ThreadState: TypeAlias = Literal["new", "open"] | CloseState
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTip:
+    """The latest run of a thread."""
+
+    state: ThreadState
+    run_id: str | None = None
+    history_length: int = 0
+    """Events in its history when it was looked up."""
+    checkpoint: CheckpointRef | None = None
+    """The last good checkpoint; only of a run that is over."""
+    graph_hash: str | None = None
+    next_offset: int = 0
+    in_flight: bool = False
+    """Whether the framework still holds messages there, so that it would refuse a new one."""
+
+
+NEW = ThreadTip("new")
+
+
+async def read_tip(
+    client: Client, thread_id: str, workflow_name: str, *, seen_run_id: str | None, may_be_gone: bool = False
+) -> ThreadTip:
+    """Read where a thread stands: one round trip, two when its latest run is over.
+
+    A run whose start was refused is no part of the thread: whoever may write to the namespace can start one under any
+    id. Passing over it costs a visibility query.
+
+    Args:
+        client: A client with our payload converter.
+        thread_id: Temporal workflow id.
+        workflow_name: Name of the framework workflow the thread must belong to.
+        seen_run_id: The run the caller's checkpoint handle has last seen, if any.
+        may_be_gone: Whether a thread that was seen and is gone counts as new: it is to begin from a checkpoint.
+
+    Raises:
+        ThreadNotFoundError: When the workflow id is something else's, or the run that was seen is gone.
+        StaleCheckpointError: When the latest run is not the one the caller has seen.
+    """
+    with rpc_errors(client, f"look up thread {thread_id!r}"):
+        description, closed = await _latest(client, thread_id, workflow_name, end=True)
+    if description is None:
+        if seen_run_id is None or may_be_gone:
+            return NEW
+        raise ThreadNotFoundError(
+            f"Thread {thread_id!r} is not in namespace {client.namespace!r} (any more): it was deleted, or its "
+            "history is past the namespace's retention. Begin it anew from a mirror, `run_stream(checkpoint_id=..., "
+            "checkpoint_storage=mirror)`, or start a new thread."
+        )
+    run_id = description.run_id
+    with rpc_errors(client, f"look up run {seen_run_id!r} of thread {thread_id!r}"):
+        same = seen_run_id is None or await _is_same_run(client, seen_run_id, description)
+    if not same:
+        raise StaleCheckpointError(
+            f"Thread {thread_id!r} has gone on without this checkpoint: it knows run {seen_run_id!r}, the latest is "
+            f"{run_id!r}. Two callers write to one thread. Go on from where it stands with "
+            f"`durable.checkpoint({thread_id!r})`, or use a thread of your own."
+        )
+    if closed is None:
+        return ThreadTip("open", run_id, description.history_length)
+    with rpc_errors(client, f"look up the end of thread {thread_id!r}"):
+        return await _closed_tip(client, thread_id, run_id, description.history_length, closed)
+
+
+async def _is_same_run(client: Client, seen_run_id: str, latest: WorkflowExecutionDescription) -> bool:
+    """Tell whether the latest run is the one that was seen, or what that continued as; mostly no round trip."""
+    first = first_run_id(latest)
+    if seen_run_id in (latest.run_id, first):
+        return True
+    try:
+        seen = await client.get_workflow_handle(latest.id, run_id=seen_run_id).describe()
+    except RPCError as error:
+        if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
+            raise
+        return False
+    if first_run_id(seen) == first:
+        return True
+    memo = await latest.memo()
+    return first_run_id(seen) in memo.get(MEMO_REVIVED, ())
+
+
+def first_run_id(description: WorkflowExecutionDescription) -> str:
+    """Return the run that a run has continued from as new, in one step or more; its own id if it has not."""
+    found: str = description.raw_description.workflow_execution_info.first_run_id
+    return found
+
+
+async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> str:
+    """Return the Temporal run id of a thread's latest run; one round trip, two when that has not ended well.
+
+    Raises:
+        ThreadNotFoundError: When there is no such thread, or the workflow id is something else's.
+    """
+    with rpc_errors(client, f"look up thread {thread_id!r}"):
+        description, _ = await _latest(client, thread_id, workflow_name, end=False)
+    if description is None:
+        raise ThreadNotFoundError(
+            f"Thread {thread_id!r} has no run in namespace {client.namespace!r} (any more): it has not begun, was "
+            "deleted, or is past the namespace's retention. Check its id."
+        )
+    return description.run_id
+
+
+async def _latest(
+    client: Client, thread_id: str, workflow_name: str, *, end: bool
+) -> tuple[WorkflowExecutionDescription | None, Closed | None]:
+    """Return the latest run that is part of a thread, and how it ended if it has and `end` asks for it."""
+    description = await _describe(client, thread_id, None)
+    if description is None:
+        return None, None
+    passed: set[str] = set()
+    while True:
+        closed = None
+        skipped = _KEPT_OPEN if end else _NEVER_FOREIGN
+        if description.status not in skipped and description.workflow_type == WORKFLOW_TYPE:
+            closed = await closed_run(client, thread_id, description.run_id)
+            if await _is_foreign(client, thread_id, description.run_id, closed):
+                passed.add(description.run_id)
+                earlier = await _earlier(client, thread_id, passed)
+                description = await _describe(client, thread_id, earlier) if earlier is not None else None
+                if description is None:
+                    return None, None
+                continue
+        memo = await description.memo()
+        ours = description.workflow_type == WORKFLOW_TYPE
+        owner = memo.get(MEMO_WORKFLOW_NAME) if ours else description.workflow_type
+        if owner != workflow_name:
+            raise ThreadNotFoundError(
+                f"Thread {thread_id!r} belongs to workflow {owner!r}, not to {workflow_name!r}. Choose another thread "
+                "id."
+            )
+        return description, closed
+
+
+async def _is_foreign(client: Client, thread_id: str, run_id: str, closed: Closed) -> bool:
+    """Tell whether a run that is over was never the thread's: its start was refused, or would have been."""
+    if closed.failure is not None:
+        return refuses_start(closed.failure)
+    if closed.result is not None or closed.state == "continued":
+        return False
+    try:
+        await start_input(client, thread_id, run_id)
+    except NotSealedError as error:
+        if error.waits_for_key and await has_begun(client, thread_id, run_id):
+            raise
+        warn_refused(thread_id, run_id, "The run", error)
+        return True
+    return False
+
+
+async def _earlier(client: Client, thread_id: str, passed: set[str]) -> str | None:
+    """Return the last run of a thread before those that are passed over; a visibility query."""
+    escaped = thread_id.replace("\\", "\\\\").replace("'", "\\'")
+    query = f"WorkflowId = '{escaped}' AND WorkflowType = '{WORKFLOW_TYPE}'"
+    runs = [run async for run in client.list_workflows(query) if run.id == thread_id and run.run_id not in passed]
+    return max(runs, key=lambda run: run.start_time).run_id if runs else None
+
+
+async def _describe(client: Client, thread_id: str, run_id: str | None) -> WorkflowExecutionDescription | None:
+    try:
+        return await client.get_workflow_handle(thread_id, run_id=run_id).describe()
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return None
+
+
+async def closed_run(client: Client, thread_id: str, run_id: str) -> Closed:
+    """Return how a run has ended, which is over; one round trip.
+
+    Raises:
+        CheckpointNotFoundError: When its history is not there (any more).
+    """
+    events = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(
+        event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT
+    )
+    async for event in events:
+        return await read_close(client, thread_id, event)
+    raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history (any more).")
+
+
+async def _closed_tip(client: Client, thread_id: str, run_id: str, history_length: int, closed: Closed) -> ThreadTip:
+    known = closed.result or closed.failure
+    if known is not None:
+        return ThreadTip(
+            closed.state,
+            run_id,
+            history_length,
+            checkpoint=known.checkpoint,
+            graph_hash=known.graph_hash,
+            next_offset=known.next_offset,
+            in_flight=closed.failure is not None and closed.failure.in_flight,
+        )
+    commit = await last_commit(client, thread_id, run_id)
+    return ThreadTip(
+        closed.state,
+        run_id,
+        history_length,
+        checkpoint=commit.checkpoint,
+        graph_hash=commit.graph_hash,
+        next_offset=commit.next_offset,
+    )

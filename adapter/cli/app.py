@@ -1,0 +1,129 @@
+"""All commands together."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Annotated, Any, TextIO, cast
+
+import typer
+from agent_framework_temporal import __version__
+
+from ...workflows.display import terminal_text
+from ..cli import (
+    dev as _dev,
+)
+from ..cli import (
+    doctor as _doctor,
+)
+from ..cli import (
+    graph as _graph,
+)
+from ..cli import (
+    namespace as _namespace,
+)
+from ..cli import (
+    respond as _respond,
+)
+from ..cli import (
+    run as _run,
+)
+from ..cli import (
+    threads as _threads,
+)
+from ..commands.exit_codes import FAILED
+from .command import PROGRAM, register
+
+EXIT_CODES = """\
+Exit codes: 0 done, 1 the run or the command failed, 2 a flag or the profile is wrong, 3 --workflow names nothing that
+can be imported, 4 no server answers, 5 the workflow cannot be hosted, 6 no worker answers, 7 there is no such thread,
+request or checkpoint, 8 the thread does not take it, 130 interrupted.
+"""
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Run Microsoft Agent Framework workflows durably on Temporal.",
+    epilog=" ".join(EXIT_CODES.split()),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Say the version and end.", is_eager=True, callback=_say_version)
+    ] = False,
+) -> None:
+    """Take what goes before the command."""
+
+
+register(app, _dev.dev)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    help="Host workflows until told to stop: the worker to deploy. See `worker --help`.",
+)
+def worker(context: typer.Context) -> None:
+    """Run the worker with its own flags."""
+    sys.stderr = sys.__stderr__ or sys.stderr  # What executors write is theirs.
+    from agent_framework_temporal.worker import main as run_worker
+
+    raise typer.Exit(run_worker(context.args))
+
+
+for _function in (
+    _run.run,
+    _run.stream,
+    _namespace.inbox,
+    _respond.respond,
+    _threads.status,
+    _threads.checkpoints,
+    _run.fork,
+    _threads.retry,
+    _threads.cancel,
+    _graph.graph,
+    _doctor.doctor,
+):
+    register(app, _function)
+
+
+_attributes = typer.Typer(help="Search attributes, by which threads are found.", no_args_is_help=True)
+app.add_typer(_attributes, name="attributes")
+register(_attributes, _namespace.register)
+
+
+class _Visible:
+    """Standard error: what a parser's message repeats of the command line, or a library says, moves no cursor."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._styles = stream.isatty()
+
+    def write(self, text: str) -> int:
+        parts = _STYLE.split(text) if self._styles else [text]
+        return self._stream.write("".join(part if _STYLE.fullmatch(part) else terminal_text(part) for part in parts))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+_STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    sys.stderr = cast(TextIO, _Visible(sys.stderr))
+    try:
+        app(prog_name=PROGRAM)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else FAILED
+    return 0

@@ -1,0 +1,100 @@
+"""The attempts of a thread's running superstep, as the server knows them: no worker is asked, and no history read."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import Client
+from temporalio.converter import ActivitySerializationContext
+from temporalio.service import RPCError, RPCStatusCode
+
+from ...workflows.messages import SUPERSTEP_ACTIVITY, LiveWindow
+from ..checkpoints.history import UnreadableError, decode, failure_text, of_superstep
+from ..errors import NotSealedError
+from ..temporal.client import rpc_errors
+
+_TOO_LARGE = "Failure exceeds size limit."
+_STATES: dict[int, Literal["running", "waiting", "cancelling"]] = {
+    PendingActivityState.PENDING_ACTIVITY_STATE_STARTED: "running",
+    PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED: "cancelling",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuperstepAttempt:
+    """Which attempt of a superstep runs or is to run next, and what ended those before it."""
+
+    attempt: int
+    """From 1."""
+    state: Literal["running", "waiting", "cancelling"]
+    """`waiting`: for a worker, or for its time to come."""
+    failures: int
+    """Attempts before this one in which an executor failed."""
+    worker_losses: int
+    """The others before it: their worker was lost, or never began them."""
+    last_failure: str | None
+    """What ended the last one."""
+    worker: str | None
+    """Identity of the worker that runs it, or had the last one."""
+    started_at: datetime | None
+    """Of a running one."""
+    next_at: datetime | None
+    """When a waiting one is due."""
+
+
+async def superstep_attempt(client: Client, thread_id: str) -> SuperstepAttempt | None:
+    """Return which attempt of a superstep a thread is at; None where no superstep runs. One round trip."""
+    with rpc_errors(client, f"look up thread {thread_id!r}"):
+        try:
+            found = await client.get_workflow_handle(thread_id).describe()
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+    return await attempt_of(client, thread_id, found.raw_description.pending_activities)
+
+
+async def attempt_of(client: Client, thread_id: str, pending: Iterable[PendingActivityInfo]) -> SuperstepAttempt | None:
+    """Return the superstep's attempt among a run's pending activities, of which a description tells."""
+    place = of_superstep(client, thread_id)
+    for activity in pending:
+        if activity.activity_type.name != SUPERSTEP_ACTIVITY:
+            continue
+        window: LiveWindow | None = None
+        if activity.heartbeat_details.payloads:
+            with contextlib.suppress(NotSealedError, UnreadableError):  # Somebody else's; nothing is known then.
+                window = await decode(client, activity.heartbeat_details.payloads[0], LiveWindow, place)
+        # A failed attempt says so with its last heartbeat, for the one after it.
+        failures = (window.failures or 0) if window is not None else 0
+        failed = activity.HasField("last_failure")
+        state = _STATES.get(activity.state, "waiting")
+        return SuperstepAttempt(
+            attempt=activity.attempt,
+            state=state,
+            failures=failures,
+            worker_losses=max(activity.attempt - 1 - failures, 0),
+            last_failure=await _failure(client, activity.last_failure, place) if failed else None,
+            worker=activity.last_worker_identity or None,
+            started_at=activity.last_started_time.ToDatetime(tzinfo=UTC) if state == "running" else None,
+            next_at=activity.scheduled_time.ToDatetime(tzinfo=UTC) if activity.HasField("scheduled_time") else None,
+        )
+    return None
+
+
+async def _failure(client: Client, failure: Failure, place: ActivitySerializationContext) -> str:
+    try:
+        return await failure_text(client, _told(failure), place)
+    except NotSealedError as error:
+        return str(error)
+
+
+def _told(failure: Failure) -> Failure:
+    """Return what an attempt has failed with; the server keeps a large one, shortened, as the cause of its own."""
+    return failure.cause if failure.HasField("cause") and failure.message == _TOO_LARGE else failure

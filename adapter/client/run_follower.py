@@ -1,0 +1,260 @@
+"""Follows one run by its history: what its supersteps did, as it is written, woken by the server's long poll.
+
+No worker is asked and nothing is written to history, however many follow a run, and a closed run reads the same way.
+A run's history is bounded, so that reading it from its beginning is too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from ...workflows.messages import (
+    SuperstepFailure,
+    SuperstepInput,
+    SuperstepResult,
+)
+from ..checkpoints.history import (
+    _CLOSED,
+    Closed,
+    UnreadableError,
+    decode,
+    failure_text,
+    of_superstep,
+    of_thread,
+    read_close,
+    refused_before,
+    scheduled_by,
+    superstep_outcome,
+    warn_refused,
+)
+from ..errors import NotSealedError, NoWorkerError, ServerUnreachableError, WorkflowNotHostedError
+from ..logging import data_logger
+from ..temporal.client import has_worker, is_unreachable
+
+_LOGGER = data_logger("agent_framework_temporal")
+_RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The workflow has taken in everything up to this point, and nothing has woken it since.
+
+    Told again with each event that comes after and does not wake it: an upsert of search attributes or a timer of the
+    same decision, what an operator does.
+    """
+
+    event_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SuperstepLost:
+    """A superstep that failed for good without telling anything: its workers were lost, or were not ours."""
+
+    message: str
+
+
+RunStep: TypeAlias = SuperstepInput | SuperstepResult | SuperstepFailure | SuperstepLost | Settled | Closed
+
+_GONE_ON = frozenset(
+    {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW}
+)
+
+
+class RunFollower:
+    """Reads a run's history from its beginning and then as it grows.
+
+    Args:
+        client: A client with our payload converter.
+        thread_id: Temporal workflow id.
+        run_id: Temporal run id.
+        task_queue: Where the run's workers poll, for the check whether there are any.
+        worker_timeout: After this long without a first sign of a worker, `next` checks whether there is one.
+        server_timeout: How long a lost connection is retried.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        thread_id: str,
+        run_id: str,
+        *,
+        task_queue: str,
+        worker_timeout: timedelta,
+        server_timeout: timedelta,
+    ) -> None:
+        self.thread_id = thread_id
+        self._client = client
+        self._task_queue = task_queue
+        self._worker_timeout = worker_timeout.total_seconds()
+        self._server_timeout = server_timeout.total_seconds()
+        self._worker_seen = False
+        self._place = of_superstep(client, thread_id)
+        self._settled = False
+        self.enter(run_id)
+
+    def enter(self, run_id: str) -> None:
+        """Go on with another run of the thread, from its beginning: the one this one continued as."""
+        self.run_id = run_id
+        self._scheduled: dict[int, str | None] = {}
+        """What the outcome of a superstep has to answer, by the event that has scheduled it."""
+        self._unopened: tuple[str | None, NotSealedError] | None = None
+        """The last superstep, where its outcome needs a key that this process lacks: perhaps nobody has it."""
+        self._settled = False
+        self._events = self._client.get_workflow_handle(self.thread_id, run_id=run_id).fetch_history_events(
+            wait_new_event=True
+        )
+
+    async def next(self) -> RunStep:
+        """Return the next step, waiting for it as long as the run takes.
+
+        Raises:
+            NoWorkerError: When no worker has taken the run up and none polls its task queue.
+            WorkflowNotHostedError: When the worker that polls it does not know the generic workflow.
+            ServerUnreachableError: When the connection stays lost.
+        """
+        while True:
+            event = await self._next_event()
+            if event.event_type in _CLOSED:
+                if event.event_type in _GONE_ON:
+                    self._check_opened(None)
+                return await read_close(self._client, self.thread_id, event)
+            if await self._settles(event):
+                return Settled(event.event_id)
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+                await self._task_failed(event)
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+                failure = event.activity_task_timed_out_event_attributes.failure
+                return SuperstepLost(await failure_text(self._client, failure, self._place))
+            try:
+                step = await self._superstep(event)
+            except (NotSealedError, UnreadableError) as error:
+                # The workflow does not take it either, and runs the superstep again.
+                warn_refused(self.thread_id, self.run_id, f"Event {event.event_id}", error)
+                continue
+            if isinstance(step, SuperstepInput):
+                self._check_opened(step.refused)
+            if step is not None:
+                return step
+
+    async def _settles(self, event: HistoryEvent) -> bool:
+        """Tell whether the workflow has nothing to do after this event, until somebody writes to it."""
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+            self._worker_seen = True
+            self._settled = not self._goes_on()
+            if self._settled:
+                self._check_opened(await self._refused_now())
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+            self._settled = False
+        return self._settled
+
+    async def _superstep(
+        self, event: HistoryEvent
+    ) -> SuperstepInput | SuperstepResult | SuperstepFailure | SuperstepLost | None:
+        """Return what an event tells of a superstep.
+
+        Raises:
+            NotSealedError: When it is not sealed, or does not answer the superstep it is the outcome of.
+        """
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+            payloads = event.activity_task_scheduled_event_attributes.input.payloads
+            step: SuperstepInput = await decode(self._client, payloads[0], SuperstepInput, self._place)
+            self._scheduled[event.event_id] = step.superstep_id
+            return step
+        try:
+            outcome = await superstep_outcome(self._client, event, self._place)
+        except NotSealedError as error:
+            if error.waits_for_key:
+                self._unopened = (self._scheduled.get(scheduled_by(event)), error)
+            raise
+        if outcome is not None:
+            superstep_id = self._scheduled.pop(scheduled_by(event), None)
+            if outcome.answers != superstep_id:
+                raise NotSealedError(f"It answers superstep {outcome.answers!r}, and not {superstep_id!r}.")
+            return outcome
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+            failure = event.activity_task_failed_event_attributes.failure
+            return SuperstepLost(await failure_text(self._client, failure, self._place))
+        return None
+
+    def _check_opened(self, refused: str | None) -> None:
+        """Look, when the run goes on, whether the workflow has taken what this process has no key for.
+
+        Raises:
+            NotSealedError: When it has.
+        """
+        unopened, self._unopened = self._unopened, None
+        if unopened is not None and (refused is None or unopened[0] != refused):
+            raise unopened[1]
+
+    def _goes_on(self) -> bool:
+        """Tell whether the workflow task just read goes on to a superstep or to the run's end.
+
+        Its commands lie right behind it.
+        """
+        page = self._events.current_page or ()
+        for event in page[self._events.current_page_index :]:
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED or event.event_type in _CLOSED:
+                return True
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+                return False
+        return False
+
+    async def _refused_now(self) -> str | None:
+        """Return the superstep whose outcome the workflow task just read has refused, to run it again in a while."""
+        page = self._events.current_page or ()
+        for event in page[self._events.current_page_index :]:
+            if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED and self._unopened is not None:
+                return await refused_before(self._client, self.thread_id, event)
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+                break
+        return None
+
+    async def _next_event(self) -> HistoryEvent:
+        lost_at: float | None = None
+        while True:
+            try:
+                async with asyncio.timeout(None if self._worker_seen else self._worker_timeout):
+                    return await anext(self._events)
+            except TimeoutError:
+                await self._check_worker()
+            except RPCError as error:
+                if not is_unreachable(error):
+                    raise
+                lost_at = lost_at or time.monotonic()
+                if time.monotonic() - lost_at > self._server_timeout:
+                    raise ServerUnreachableError(
+                        f"The connection to the Temporal server is lost ({error.message}). Thread {self.thread_id!r} "
+                        "goes on there; follow it again with `run_stream(checkpoint=...)`."
+                    ) from error
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _check_worker(self) -> None:
+        if not await has_worker(self._client, self._task_queue):
+            raise NoWorkerError(
+                f"No worker polls task queue {self._task_queue!r}, so thread {self.thread_id!r} does not begin. It is "
+                "kept, and begins when one starts (`agent-framework-temporal-worker --workflow ... --task-queue "
+                f"{self._task_queue}`); follow it then with `run_stream(checkpoint=...)`."
+            )
+
+    async def _task_failed(self, event: HistoryEvent) -> None:
+        failure = event.workflow_task_failed_event_attributes.failure
+        message = failure.message  # Of the SDK itself, or of a worker that is not ours.
+        if failure.HasField("encoded_attributes"):
+            message = await failure_text(self._client, failure, of_thread(self._client, self.thread_id))
+        if "is not registered on this worker" in message:
+            raise WorkflowNotHostedError(
+                f"A worker polls task queue {self._task_queue!r}, but it hosts no framework workflows: {message} Start "
+                "it with `AgentFrameworkPlugin(workflows=[...])`, or use another task queue."
+            )
+        _LOGGER.warning(
+            "A workflow task of thread %r failed and is retried until a worker can run it: %s", self.thread_id, message
+        )

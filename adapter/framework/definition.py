@@ -1,0 +1,323 @@
+"""The workflows a worker hosts: built, checked, and handed out to supersteps."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeGuard
+
+from agent_framework import Workflow
+
+from ...activities.hosting import _shared_executors
+from ...workflows.value_limits import clean_text
+from ..errors import HostingError
+from .catalog import TypeCatalog
+from .error_data import class_names, is_from_signal, text_of, told_of
+from .graph import graph_differences
+from .internals import built_storage
+
+WorkflowFactory: TypeAlias = Callable[[], Workflow | Awaitable[Workflow]]
+WorkflowEntry: TypeAlias = Workflow | WorkflowFactory
+
+_AUTO_NAME = re.compile(
+    r"^(WorkflowBuilder|Workflow)?[-_ ]?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$",
+    re.IGNORECASE,
+)
+
+
+def is_workflow(entry: object) -> TypeGuard[Workflow]:
+    """Tell whether `entry` is a framework workflow and not a factory of one."""
+    return isinstance(entry, Workflow)
+
+
+class HostedWorkflow:
+    """One framework workflow as a worker hosts it.
+
+    Args:
+        entry: A factory, or an instance that is used as it is.
+        first: The workflow the factory built.
+
+    Raises:
+        HostingError: When its name is auto-generated or a declared type cannot travel.
+    """
+
+    def __init__(self, entry: WorkflowEntry, first: Workflow) -> None:
+        self.name = checked_name(first, entry)
+        self.graph_hash = first.graph_signature_hash
+        self.graph_signature: dict[str, Any] = first.graph_signature
+        self.max_iterations = first.max_iterations
+        self.catalog = TypeCatalog(first)
+        self.checkpoint_storage = built_storage(first)
+        """What the workflow was built with. Supersteps save to history; a worker copies from there."""
+        self._pristine_state: dict[str, dict[str, Any]] = {}
+        self._entry = entry
+        self._instance = first if is_workflow(entry) else None
+        self._turn = asyncio.Lock()
+
+    @property
+    def is_instance(self) -> bool:
+        """Whether one instance serves every run, so that it must be reset for a new thread."""
+        return self._instance is not None
+
+    @property
+    def pristine_state(self) -> dict[str, dict[str, Any]]:
+        """The state the executors begin with; a copy, as they restore it by keeping what they are given."""
+        return copy.deepcopy(self._pristine_state)
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Workflow]:
+        """Hand out a workflow for one superstep: a new one of the factory, or the instance when it is free."""
+        if self._instance is None:
+            yield await build(self._entry)
+            return
+        async with self._turn:
+            yield self._instance
+
+    async def prepare(self, workflow: Workflow) -> None:
+        """Note the state the executors begin with.
+
+        Raises:
+            HostingError: When an executor cannot tell its state.
+        """
+        for executor in workflow.executors.values():
+            try:
+                # A copy: an executor may hand out its own lists, and go on filling them.
+                state = copy.deepcopy(await executor.on_checkpoint_save())
+            except Exception as error:
+                raise HostingError(
+                    f"on_checkpoint_save of executor {executor.id!r} raised {type(error).__name__}: {error}"
+                ) from error
+            self._pristine_state[executor.id] = state
+            self.catalog.add_values(state, executor.id)
+
+
+async def build(entry: WorkflowEntry) -> Workflow:
+    """Call a factory, sync or async; return an instance as it is.
+
+    Raises:
+        HostingError: When the factory raises or returns something else.
+    """
+    if is_workflow(entry):
+        return entry
+    built = _call(entry)
+    if inspect.isawaitable(built):
+        try:
+            built = await built
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            raise _raised(entry, error) from error
+    return _checked(built, entry)
+
+
+def _call(entry: WorkflowEntry) -> Any:
+    if not callable(entry):
+        raise HostingError(f"{entry!r} is neither a workflow nor a factory `() -> Workflow`.")
+    try:
+        return entry()
+    except BaseException as error:  # A module that parses the command line, perhaps: it must not end the worker.
+        raise _raised(entry, error) from error
+
+
+def _raised(entry: WorkflowEntry, error: BaseException) -> HostingError:
+    if is_from_signal(error):
+        raise error
+    text = text_of(error) if isinstance(error, Exception) else told_of(error)
+    return HostingError(f"Factory {_factory_name(entry)!r} raised {class_names(type(error))[1]}: {text}")
+
+
+def _checked(built: Any, entry: WorkflowEntry) -> Workflow:
+    if is_workflow(built):
+        return built
+    hint = " Return `builder.build()`." if hasattr(built, "build") else ""
+    raise HostingError(f"Factory {_factory_name(entry)!r} returned {type(built).__name__!r}, not a Workflow.{hint}")
+
+
+def _factory_name(entry: object) -> str:
+    return getattr(entry, "__qualname__", repr(entry))
+
+
+def build_now(entry: WorkflowEntry) -> tuple[WorkflowEntry, str | None]:
+    """Build an entry outside a loop, where that is possible.
+
+    Returns:
+        What to give to `define`, and the workflow's name; None for an async factory, which is not called.
+
+    Raises:
+        HostingError: When it cannot be built, or its name is auto-generated.
+    """
+    if inspect.iscoroutinefunction(entry):
+        return entry, None
+    first: Any = entry if is_workflow(entry) else _call(entry)
+    if inspect.isawaitable(first):
+        if inspect.iscoroutine(first):
+            first.close()
+        return entry, None
+    workflow = _checked(first, entry)
+    return workflow, checked_name(workflow, entry)
+
+
+async def define(entry: WorkflowEntry) -> HostedWorkflow:
+    """Build an entry once, for a caller that needs its types and does not run it.
+
+    Raises:
+        HostingError: When it cannot be built, or its name is auto-generated.
+    """
+    first = await build(entry)
+    hosted = HostedWorkflow(entry, first)
+    await hosted.prepare(first)
+    return hosted
+
+
+@dataclass(frozen=True, slots=True)
+class Buildable:
+    """An entry that has been built and checked, but for what its executors say of their state."""
+
+    hosted: HostedWorkflow
+    first: Workflow
+
+    async def prepared(self) -> HostedWorkflow:
+        """Return the hosted workflow.
+
+        Raises:
+            HostingError: When an executor cannot tell its state.
+        """
+        await self.hosted.prepare(self.first)
+        return self.hosted
+
+
+def host_now(entry: WorkflowEntry) -> Buildable | None:
+    """Build and check an entry where it is given, as `host` does; None where only a running loop can.
+
+    That is an async factory, and one that asks for the loop where none runs.
+
+    Raises:
+        HostingError: When it cannot be hosted.
+    """
+    if inspect.iscoroutinefunction(entry):
+        return None
+    try:
+        first: Any = entry if is_workflow(entry) else _call(entry)
+        if inspect.isawaitable(first):
+            if inspect.iscoroutine(first):
+                first.close()
+            return None
+        second: Any = None if is_workflow(entry) else _call(entry)
+    except HostingError as error:
+        if isinstance(error.__cause__, RuntimeError) and "event loop" in str(error.__cause__) and not _in_loop():
+            return None
+        raise
+    return _buildable(entry, _checked(first, entry), None if second is None else _checked(second, entry))
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _buildable(entry: WorkflowEntry, first: Workflow, second: Workflow | None) -> Buildable:
+    hosted = HostedWorkflow(entry, first)
+    if second is not None:
+        name = _factory_name(entry)
+        if second is first:
+            raise HostingError(
+                f"Factory {name!r} returns the same Workflow instance each time, so runs would share its state. Build "
+                "a new one in the factory, or pass the instance itself."
+            )
+        shared = _shared_executors(first, second)
+        if shared:
+            raise HostingError(
+                f"Factory {name!r} puts the same executor objects into every workflow it builds, so that runs would "
+                f"share their state: {shared}. Create them in the factory."
+            )
+        if second.name != first.name:
+            raise HostingError(f"Factory {name!r} names its workflow {first.name!r} once and {second.name!r} next.")
+        differences = graph_differences(first.graph_signature, second.graph_signature)
+        if differences:
+            raise HostingError(
+                f"Factory {name!r} builds a different graph each time: {'; '.join(differences)}. Give every executor "
+                "and every agent an explicit id or name: an unnamed agent gets a random one."
+            )
+    return Buildable(hosted, first)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse two workflows of one name.
+
+    Raises:
+        HostingError: Naming them.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise HostingError(
+                f"Two workflows are named {name!r}; a run finds its workflow by name. Name them apart with "
+                "`name=...` of their builders; an orchestration builder without it names all its workflows alike."
+            )
+        seen.add(name)
+
+
+def checked_name(workflow: Workflow, entry: WorkflowEntry | None = None) -> str:
+    """Return the workflow's name.
+
+    Args:
+        workflow: The workflow.
+        entry: What built it, to say where the name is to be written.
+
+    Raises:
+        HostingError: When it has none of its own: threads find their workflow by name, across processes. Or when it, or
+            an executor's id, is no text that can be written down.
+    """
+    name = workflow.name
+    if not name or not isinstance(name, str) or name == workflow.id or _AUTO_NAME.match(name):
+        where, suggested = _place(entry, workflow)
+        raise HostingError(
+            f"The workflow's name {name!r} is auto-generated and differs in every process, but threads find their "
+            "workflow by its name. Give it one of its own with `WorkflowBuilder(name=...)`: type "
+            f'`WorkflowBuilder(name="{suggested}", start_executor=...)` {where}.'
+        )
+    for what, text in (("The workflow's name", name), *(("Executor id", key) for key in workflow.executors)):
+        if text != clean_text(text):
+            raise HostingError(f"{what} {clean_text(text)!r} is no Unicode text, so nothing could tell of it.")
+    return name
+
+
+def _place(entry: WorkflowEntry | None, workflow: Workflow) -> tuple[str, str]:
+    """Return where a workflow is built, and a name that suits it."""
+    code = getattr(inspect.unwrap(entry), "__code__", None) if callable(entry) else None
+    if code is None:
+        return "where it is built", _suggestion(workflow.start_executor_id)
+    factory = str(getattr(entry, "__name__", ""))
+    generic = factory in ("<lambda>", "build", "factory", "main", "create", "make", "workflow", "create_workflow")
+    suggested = workflow.start_executor_id if generic else factory
+    where = f"in factory {_factory_name(entry)!r}" if entry is not None else ""
+    return f"{where} ({code.co_filename}:{code.co_firstlineno})", _suggestion(suggested)
+
+
+def _suggestion(name: str) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "-", re.sub(r"^(build|create|make)_", "", name.lower())).strip("-")
+    return plain or "my-workflow"
+
+
+def check_executors(policies: Mapping[str, object] | None, hosted: HostedWorkflow | None) -> None:
+    """Refuse a policy for an executor that the workflow does not have.
+
+    Raises:
+        ValueError: Naming those it has.
+    """
+    known = list(hosted.graph_signature.get("executors", {})) if hosted is not None else list(policies or ())
+    for executor_id in policies or ():
+        if executor_id not in known:
+            raise ValueError(
+                f"`executors` has a policy for {executor_id!r}, but there is no executor {executor_id!r} in the "
+                f"workflow; it has {sorted(known)}. A sub-workflow counts as the executor around it."
+            )

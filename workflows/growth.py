@@ -1,0 +1,104 @@
+"""Whether a run's history has grown so much that the run should continue as new."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+from .messages import RunOptions
+
+MAX_WAITING_BYTES = 256 * 1024
+MAX_WAITING_EVENTS = 1_000
+"""A run with a large history continues as new at a pause when it has grown by one of these since its first."""
+
+MAX_SIGNAL_BYTES = 256 * 1024
+MAX_SIGNALS = 500
+"""A run that has got so much continues as new at a pause, however small its history is."""
+CALM_SIGNALS = 3
+"""A workflow task that brings more of them is in the middle of a flood. The server takes no continue-as-new while
+another signal comes in; the worker then has to replay the run, and while it does more of them come than the server
+keeps for it (100, or 2 MB). A flood is outrun by handling it as it comes, and continued from in its first lull."""
+LULL = timedelta(seconds=1)
+"""After so long a run that should continue as new looks again."""
+
+
+class Growth:
+    """Looks at the size of the current run's history.
+
+    Args:
+        options: With the bounds of a run.
+    """
+
+    def __init__(self, options: RunOptions) -> None:
+        self._options = options
+        self._first: tuple[int, int] | None = None
+        self._signals = 0
+        self._signal_bytes = 0
+        self._task = -1
+        self._signals_of_task = 0
+        self._exhausted = False
+
+    def is_over(self, supersteps: int) -> bool:
+        """Tell whether a run should continue as new at its next superstep."""
+        limit = self._options.supersteps_per_run
+        over = self._is_large() or self._is_signalled() or (limit is not None and supersteps >= limit)
+        return over and self._is_calm()
+
+    def signalled(self, count: int, size: int) -> None:
+        """Note signals, or an update that was accepted, whatever is in them.
+
+        Args:
+            count: How many they are.
+            size: What they take, in bytes.
+        """
+        self._signals += count
+        self._signal_bytes += size
+        task = workflow.info().get_current_history_length()  # It names the workflow task, in a replay too.
+        if task != self._task:
+            self._task, self._signals_of_task = task, 0
+        self._signals_of_task += count
+
+    def exhausted(self) -> None:
+        """Note that the run takes no more of something until it continues as new."""
+        self._exhausted = True
+
+    def pause(self) -> None:
+        """Note where the run stands at its first pause.
+
+        It must grow from there, or a checkpoint that is large by itself would have the run continue for ever. Only from
+        there, not from each pause: a run that is answered again and again grows by a little at each.
+        """
+        if self._first is None:
+            info = workflow.info()
+            self._first = (info.get_current_history_size(), info.get_current_history_length())
+
+    def is_flooded(self) -> bool:
+        """Tell whether a run that waits should continue as new: answers, or what is none, have made it grow."""
+        return self._has_grown() and self._is_calm()
+
+    @property
+    def look_again(self) -> timedelta | None:
+        """When to ask `is_flooded` once more, if nothing else comes: in a lull no signal wakes the run."""
+        return LULL if self._has_grown() else None
+
+    def _has_grown(self) -> bool:
+        if self._is_signalled():
+            return True
+        if self._first is None or not self._is_large():
+            return False
+        info = workflow.info()
+        size, length = self._first
+        grown = info.get_current_history_size() - size > MAX_WAITING_BYTES
+        return grown or info.get_current_history_length() - length > MAX_WAITING_EVENTS
+
+    def _is_calm(self) -> bool:
+        return self._task != workflow.info().get_current_history_length() or self._signals_of_task <= CALM_SIGNALS
+
+    def _is_signalled(self) -> bool:
+        return self._exhausted or self._signals > MAX_SIGNALS or self._signal_bytes > MAX_SIGNAL_BYTES
+
+    def _is_large(self) -> bool:
+        info = workflow.info()
+        limit = self._options.history_bytes_per_run
+        return info.is_continue_as_new_suggested() or info.get_current_history_size() > limit

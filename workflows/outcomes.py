@@ -1,0 +1,114 @@
+"""The outcome of a superstep as the workflow takes it: from whoever polls the task queue, so it is checked first.
+
+An outcome that nobody with a key has sealed for this superstep, or that answers another one, does not count: it is as
+if the attempt had been lost, and the superstep runs again. A decode error raised into the SDK would fail the workflow
+task instead, for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from .messages import REFUSED_FAILURE, SuperstepFailure, SuperstepInput, SuperstepResult
+
+_LOGGER = logging.getLogger("agent_framework_temporal.worker")
+MAX_REFUSED = 10
+"""Refused outcomes of one superstep, after which the run fails: its last good checkpoint stays usable."""
+_AT_ONCE = 3
+_LONGEST_PAUSE = 30.0
+_MAX_TEXT = 1_000
+
+
+class RefusedOutcomeError(Exception):
+    """The outcome of a superstep is not taken.
+
+    Args:
+        message: Why.
+        again: Whether another attempt may do better.
+    """
+
+    def __init__(self, message: str, *, again: bool = True) -> None:
+        super().__init__(message[:_MAX_TEXT])
+        self.again = again
+
+
+def read_result(given: Any, step: SuperstepInput) -> SuperstepResult:
+    """Decode and check the result of a superstep.
+
+    Raises:
+        RefusedOutcomeError: When it is not taken.
+    """
+    if not isinstance(given, RawValue):
+        raise RefusedOutcomeError("It was reported as done, without a result.")
+    try:
+        result = workflow.payload_converter().from_payload(given.payload, SuperstepResult)
+    except ValidationError as error:
+        raise RefusedOutcomeError(f"Its result cannot be read: {error}", again=False) from error
+    except Exception as error:  # The bytes may be anybody's, and so may the key's name on them.
+        raise RefusedOutcomeError(str(error)) from error
+    if not isinstance(result, SuperstepResult):
+        raise RefusedOutcomeError("Its result is none of a superstep.")
+    _check_answers(result.answers, step)
+    return result
+
+
+def check_failure(error: ActivityError, step: SuperstepInput) -> None:
+    """Check that the failure of a superstep was reported by a worker of ours, as far as can be told.
+
+    Raises:
+        RefusedOutcomeError: When it is not taken.
+    """
+    cause = error.cause
+    if not isinstance(cause, ApplicationError):
+        return
+    if cause.type == REFUSED_FAILURE:
+        raise RefusedOutcomeError(cause.message) from error
+    failure = superstep_failure(cause)
+    if failure is not None:
+        _check_answers(failure.answers, step)
+
+
+def superstep_failure(error: ApplicationError) -> SuperstepFailure | None:
+    """Return what a failed attempt has reported; None for an error raised before the activity's own code."""
+    if not error.details or not isinstance(error.details[0], dict) or error.details[0].get("kind") != "failure":
+        return None
+    try:
+        return SuperstepFailure.model_validate(error.details[0])
+    except ValidationError:
+        return None
+
+
+def note_refused(number: int, error: RefusedOutcomeError) -> float | None:
+    """Log a refused outcome.
+
+    Args:
+        number: How many of this superstep's have been refused, from 1.
+        error: Why the last one was.
+
+    Returns:
+        Seconds until the superstep runs again; None when it does not.
+    """
+    again = error.again and number < MAX_REFUSED
+    if not workflow.unsafe.is_replaying():
+        _LOGGER.warning(
+            "The outcome of a superstep of thread %r is refused: %s %s",
+            workflow.info().workflow_id,
+            error,
+            "It runs again." if again else "The run fails.",
+        )
+    if not again:
+        return None
+    return 0.0 if number <= _AT_ONCE else min(2.0 ** (number - _AT_ONCE - 1), _LONGEST_PAUSE)
+
+
+def _check_answers(answers: str | None, step: SuperstepInput) -> None:
+    if answers != step.superstep_id:
+        raise RefusedOutcomeError(
+            f"It answers superstep {answers!r} and not {step.superstep_id!r}: somebody has copied it from there."
+        )

@@ -1,0 +1,94 @@
+"""Holds an answer to the JSON Schema of its request's response type, at once and without the type.
+
+Only updates are held to it. Pydantic, on the worker, has the last word: it knows validators no schema can say.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import Any
+
+import jsonschema_rs
+from pydantic_core import from_json, to_json
+
+from ..messages import PendingRequest, json_bytes
+from .signals import RejectedAnswerError
+
+MAX_ERRORS = 5
+MAX_ERROR_TEXT = 300
+_MAX_BACKTRACKS = 100_000
+"""A pattern of the type's author meets a text of anybody: a workflow task must not be held up by it."""
+
+
+MAX_LISTED_BYTES = 8 * 1024
+"""Of a larger response only the first error is told: a list of them is made whole, and may take seconds."""
+MAX_SCHEMA_BYTES = 64 * 1024
+"""Of a larger schema nothing is checked: to compile it would hold up the workflow task."""
+_MAX_COMPILED = 256
+"""Compiled schemas that a worker keeps; the requests of a run mostly share a few."""
+
+
+def check_schema(request: PendingRequest, response: Any) -> None:
+    """Check a response; requests of a type pydantic does not know have no schema and take anything.
+
+    Raises:
+        RejectedAnswerError: With the first places that do not fit, never with the value.
+    """
+    if fits_schema(request, response):
+        return
+    errors = []
+    for error in _first_errors(request, response):
+        place = ".".join(map(str, error.instance_path)) or "response"
+        errors.append(f"{place}: {error.message}"[:MAX_ERROR_TEXT])
+    raise RejectedAnswerError(
+        f"The response to request {request.request_id!r} does not fit {request.response_type}: {'; '.join(errors)}",
+        errors,
+    )
+
+
+def fits_schema(request: PendingRequest, response: Any) -> bool:
+    """Tell whether a response fits, or nothing can be said: then pydantic decides alone."""
+    try:
+        validator = _validator(request)
+        return validator is None or validator.is_valid(response)
+    except (jsonschema_rs.ValidationError, ValueError, RecursionError):
+        return True  # A value that no schema can be held to.
+
+
+def _first_errors(request: PendingRequest, response: Any) -> list[jsonschema_rs.ValidationError]:
+    validator = _validator(request)
+    if validator is None:
+        return []
+    if json_bytes(response) <= MAX_LISTED_BYTES:
+        return list(itertools.islice(validator.iter_errors(response), MAX_ERRORS))
+    try:
+        validator.validate(response)
+    except jsonschema_rs.ValidationError as error:
+        return [error]
+    return []
+
+
+def _validator(request: PendingRequest) -> jsonschema_rs.Draft202012Validator | None:
+    return None if request.response_schema is None else _compiled(to_json(request.response_schema))
+
+
+@functools.lru_cache(maxsize=_MAX_COMPILED)
+def _compiled(schema: bytes) -> jsonschema_rs.Draft202012Validator | None:
+    """Compile a schema, once for all requests of the worker that share it; None where it cannot be used."""
+    if len(schema) > MAX_SCHEMA_BYTES:
+        return None
+    try:
+        return jsonschema_rs.Draft202012Validator(
+            from_json(schema),
+            mask="the value",
+            retriever=_refuse,
+            pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_MAX_BACKTRACKS),
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, RecursionError):
+        return None
+
+
+def _refuse(uri: str) -> Any:
+    """Refuse to load a schema from elsewhere: a workflow does not touch the network."""
+    raise ValueError(f"{uri} is not part of the schema")

@@ -1,0 +1,52 @@
+"""The search attributes of a run: what a namespace can be searched for, where it knows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+from .messages import RunState
+
+WORKFLOW_NAME = SearchAttributeKey.for_keyword("AgentFrameworkWorkflow")
+STATE = SearchAttributeKey.for_keyword("AgentFrameworkState")
+PENDING_REQUESTS = SearchAttributeKey.for_int("AgentFrameworkPendingRequests")
+THREAD_ID = SearchAttributeKey.for_keyword("AgentFrameworkThread")
+ALL_KEYS = (WORKFLOW_NAME, STATE, PENDING_REQUESTS, THREAD_ID)
+
+
+def first_attributes(workflow_name: str, thread_id: str | None) -> TypedSearchAttributes:
+    """Return those a run starts with; they cost no event. The thread is left out where a schedule is to name it."""
+    found: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(WORKFLOW_NAME, workflow_name),
+        SearchAttributePair(STATE, "running"),
+        SearchAttributePair(PENDING_REQUESTS, 0),
+    ]
+    if thread_id is not None:
+        found.append(SearchAttributePair(THREAD_ID, thread_id))
+    return TypedSearchAttributes(found)
+
+
+class Attributes:
+    """Upserts state and number of pending requests when they change: one history event each time.
+
+    Only a run that was started with them does: so the server knows them. It would refuse to set one that is not
+    registered, and the run would be stuck.
+
+    Args:
+        enabled: Whether they are wanted.
+        fresh: Whether they are what a run starts with, and not what the run before has left.
+    """
+
+    def __init__(self, *, enabled: bool, fresh: bool) -> None:
+        known = workflow.info().typed_search_attributes if enabled else ()
+        self._enabled = enabled and all(key in known for key in (STATE, PENDING_REQUESTS))
+        self._last: tuple[RunState, int] | None = ("running", 0) if fresh else None
+
+    def show(self, state: RunState, pending: int) -> None:
+        """Show where the run stands, if that has changed."""
+        if not self._enabled or (state, pending) == self._last:
+            return
+        self._last = (state, pending)
+        workflow.upsert_search_attributes([STATE.value_set(state), PENDING_REQUESTS.value_set(pending)])
