@@ -28,6 +28,7 @@ from temporalio import activity
 from ..adapter.checkpoints.records import RecordWriter
 from ..adapter.framework.definition import HostedWorkflow
 from ..adapter.framework.internals import (
+    EXECUTOR_STATE,
     cancellation,
     coerce_response,
     drop_restored_events,
@@ -275,7 +276,7 @@ async def _restore(hosted: HostedWorkflow, workflow: Workflow, capture: Capture)
         base = WorkflowCheckpoint(
             workflow_name=hosted.name,
             graph_signature_hash=hosted.graph_hash,
-            state={"_executor_state": dict(hosted.pristine_state)} if hosted.pristine_state else {},
+            state={EXECUTOR_STATE: dict(hosted.pristine_state)} if hosted.pristine_state else {},
         )
     new_thread = capture.base is None
     stream = workflow.run(checkpoint_id=base.checkpoint_id, checkpoint_storage=Capture.holding(base), stream=True)

@@ -2,21 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from agent_framework import FunctionExecutor, Workflow
 
-from ..adapter.errors import WorkflowNotHostedError
+from ..adapter.errors import HostingError, WorkflowNotHostedError
 from ..adapter.framework.catalog import executors_of
 from ..adapter.framework.definition import (
-    Buildable,
     HostedWorkflow,
     WorkflowEntry,
-    _buildable,
     build,
-    check_names,
+    call_factory,
+    checked_workflow,
+    factory_name,
     is_workflow,
 )
+from ..adapter.framework.graph import graph_differences
+
+
+@dataclass(frozen=True, slots=True)
+class Buildable:
+    """An entry that has been built and checked, but for what its executors say of their state."""
+
+    hosted: HostedWorkflow
+    first: Workflow
+
+    async def prepared(self) -> HostedWorkflow:
+        """Return the hosted workflow.
+
+        Raises:
+            HostingError: When an executor cannot tell its state.
+        """
+        await self.hosted.prepare(self.first)
+        return self.hosted
+
+
+def host_now(entry: WorkflowEntry) -> Buildable | None:
+    """Build and check an entry where it is given, as `host` does; None where only a running loop can.
+
+    That is an async factory, and one that asks for the loop where none runs.
+
+    Raises:
+        HostingError: When it cannot be hosted.
+    """
+    if inspect.iscoroutinefunction(entry):
+        return None
+    try:
+        first: Any = entry if is_workflow(entry) else call_factory(entry)
+        if inspect.isawaitable(first):
+            if inspect.iscoroutine(first):
+                first.close()
+            return None
+        second: Any = None if is_workflow(entry) else call_factory(entry)
+    except HostingError as error:
+        if isinstance(error.__cause__, RuntimeError) and "event loop" in str(error.__cause__) and not _in_loop():
+            return None
+        raise
+    return _buildable(
+        entry, checked_workflow(first, entry), None if second is None else checked_workflow(second, entry)
+    )
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _buildable(entry: WorkflowEntry, first: Workflow, second: Workflow | None) -> Buildable:
+    hosted = HostedWorkflow(entry, first)
+    if second is not None:
+        name = factory_name(entry)
+        if second is first:
+            raise HostingError(
+                f"Factory {name!r} returns the same Workflow instance each time, so runs would share its state. Build "
+                "a new one in the factory, or pass the instance itself."
+            )
+        shared = _shared_executors(first, second)
+        if shared:
+            raise HostingError(
+                f"Factory {name!r} puts the same executor objects into every workflow it builds, so that runs would "
+                f"share their state: {shared}. Create them in the factory."
+            )
+        if second.name != first.name:
+            raise HostingError(f"Factory {name!r} names its workflow {first.name!r} once and {second.name!r} next.")
+        differences = graph_differences(first.graph_signature, second.graph_signature)
+        if differences:
+            raise HostingError(
+                f"Factory {name!r} builds a different graph each time: {'; '.join(differences)}. Give every executor "
+                "and every agent an explicit id or name: an unnamed agent gets a random one."
+            )
+    return Buildable(hosted, first)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse two workflows of one name.
+
+    Raises:
+        HostingError: Naming them.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise HostingError(
+                f"Two workflows are named {name!r}; a run finds its workflow by name. Name them apart with "
+                "`name=...` of their builders; an orchestration builder without it names all its workflows alike."
+            )
+        seen.add(name)
 
 
 async def host(entry: WorkflowEntry) -> HostedWorkflow:

@@ -54,6 +54,7 @@ async def failure_of(
     *,
     stored_outside: bool,
 ) -> SuperstepFailure:
+    """Return what a failed superstep reports: its events, and the checkpoint it had entered with if there is room."""
     writer = run.writer
     failure = SuperstepFailure(
         answers=step.superstep_id,

@@ -38,51 +38,65 @@ from typing import Any
 
 from agent_framework import WorkflowCheckpointException, WorkflowException
 
+from ..workflows.exported import exported
 
+
+@exported
 class DurableWorkflowError(WorkflowException):
     """Base of all errors of this package."""
 
 
+@exported
 class HostingError(DurableWorkflowError):
     """A workflow cannot be hosted by a worker."""
 
 
+@exported
 class PayloadError(DurableWorkflowError, TypeError):
     """A value cannot travel to or from the worker."""
 
 
+@exported
 class ServerUnreachableError(DurableWorkflowError):
     """No Temporal server answers at the client's address."""
 
 
+@exported
 class NoWorkerError(DurableWorkflowError):
     """No worker polls the task queue."""
 
 
+@exported
 class WorkflowNotHostedError(DurableWorkflowError):
     """The worker that took the run does not host its workflow."""
 
 
+@exported
 class ThreadNotFoundError(DurableWorkflowError):
     """There is no such thread, or it belongs to another workflow."""
 
 
+@exported
 class ThreadExistsError(DurableWorkflowError):
     """The thread has runs already, so it cannot begin from a checkpoint."""
 
 
+@exported
 class CheckpointNotFoundError(DurableWorkflowError, WorkflowCheckpointException):
     """There is no such checkpoint, it is another workflow's, or history retention has removed it."""
 
 
+@exported
 class CheckpointCorruptedError(DurableWorkflowError, WorkflowCheckpointException):
     """A checkpoint does not restore to the digest it was stored with."""
 
 
+@exported
 class HistoryReadOnlyError(DurableWorkflowError, WorkflowCheckpointException, NotImplementedError):
     """Temporal history takes checkpoints from supersteps only, and loses them only with their whole run."""
 
 
+@exported
 class NotSealedError(DurableWorkflowError, ValueError):
     """Sealing is on, and a checkpoint, result or input was not sealed for its place by a key this process knows."""
 
@@ -90,30 +104,37 @@ class NotSealedError(DurableWorkflowError, ValueError):
     """Whether a process with another key could open it; else nobody ever will."""
 
 
+@exported
 class StartRefusedError(DurableWorkflowError):
     """A run's input says what it may not, e.g. names a checkpoint that is not in history: nothing was run."""
 
 
+@exported
 class StaleCheckpointError(DurableWorkflowError):
     """Another caller has moved the thread on since this checkpoint handle was last updated."""
 
 
+@exported
 class AlreadyRunningError(DurableWorkflowError):
     """The thread is running, so it takes no new message."""
 
 
+@exported
 class PendingRequestsError(DurableWorkflowError):
     """The thread waits for responses, so it takes no new message."""
 
 
+@exported
 class GraphChangedError(DurableWorkflowError, WorkflowCheckpointException):
     """The checkpoint was made by a graph that differs from the hosted one."""
 
 
+@exported
 class SearchAttributesError(DurableWorkflowError):
     """Search attributes are wanted that the namespace does not know, and may not be registered from here."""
 
 
+@exported
 class RunFailedError(DurableWorkflowError):
     """The run failed with an error that is not rebuilt in this process, for instance as its type is not known here."""
 
@@ -127,21 +148,26 @@ class RunFailedError(DurableWorkflowError):
     """Of a group its members, as exceptions; of a `pydantic.ValidationError` what its `errors()` says."""
 
 
+@exported
 class RequestExpiredError(RunFailedError):
     """Nobody answered a request by its deadline; the thread can still go on from its last checkpoint."""
 
 
+@exported
 class WorkerLostError(RunFailedError):
     """The workers that ran a superstep were lost one after the other; the thread goes on from its last checkpoint."""
 
 
+@exported
 class RunCancelledError(RunFailedError):
     """The run was cancelled."""
 
 
+@exported
 class RunTerminatedError(RunFailedError):
     """The run was terminated."""
 
 
+@exported
 class RunTimedOutError(RunFailedError):
     """The run exceeded its execution timeout."""

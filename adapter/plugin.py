@@ -18,24 +18,18 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from ..activities.cache import DEFAULT_BYTES, CheckpointCache
 from ..activities.containment import tasks_contained
 from ..activities.deployment import publish_graphs
-from ..activities.hosting import host_all
+from ..activities.hosting import Buildable, check_names, host_all, host_now
 from ..activities.mirrors import Mirrors
 from ..activities.pacemaker import pacing
 from ..activities.revival import Revival
 from ..activities.superstep import SuperstepActivity
 from ..activities.warm import LiveRuns
+from ..workflows.exported import exported
 from ..workflows.messages import SUPERSTEP_ACTIVITY
 from ..workflows.workflow import AgentFrameworkWorkflow
 from .checkpoints.mirror import MirrorEntry
 from .errors import HostingError
-from .framework.definition import (
-    Buildable,
-    HostedWorkflow,
-    WorkflowEntry,
-    check_names,
-    host_now,
-    is_workflow,
-)
+from .framework.definition import HostedWorkflow, WorkflowEntry, is_workflow
 from .temporal.client import framed_client
 from .temporal.converter import with_frames
 from .temporal.packing import packing
@@ -56,6 +50,7 @@ _HEARTBEAT_THROTTLE = timedelta(milliseconds=50)
 """Live events travel in heartbeats, which the SDK would hold back for up to a minute."""
 
 
+@exported
 class AgentFrameworkPlugin(SimplePlugin):
     """Hosts framework workflows on a Temporal worker, and gives clients the data converter that goes with them.
 
@@ -116,7 +111,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             data_converter=with_frames,
             activities=[superstep.superstep] if self._entries else None,
             workflows=[AgentFrameworkWorkflow],
-            workflow_runner=self._runner,
+            workflow_runner=self._sandboxed,
         )
         self._superstep = superstep
 
@@ -200,7 +195,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             await self._live.close()
             await self._mirrors.close()
 
-    def _runner(self, runner: WorkflowRunner | None) -> WorkflowRunner:
+    def _sandboxed(self, runner: WorkflowRunner | None) -> WorkflowRunner:
         if runner is None:
             runner = SandboxedWorkflowRunner()
         if isinstance(runner, SandboxedWorkflowRunner):

@@ -16,6 +16,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from .exported import exported
+
 _INVISIBLE = (
     "\x00-\x1f\x7f-\x9f"  # C0 with ESC, DEL, C1.
     "\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f"
@@ -40,6 +42,7 @@ def terminal_line(text: str) -> str:
     return _UNSEEN.sub(_escaped, text)
 
 
+@exported
 def terminal_text(text: str, *, margin: str = "") -> str:
     """Return text of several lines for a terminal or a log.
 

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import to_json
 
+from .exported import exported
 from .value_limits import MAX_ID
 
 WORKFLOW_TYPE = "AgentFrameworkWorkflow"
@@ -194,6 +195,7 @@ class RefusedAnswer(WireModel):
     error: str
 
 
+@exported
 class PendingRequest(WireModel):
     """A request_info that waits for its response."""
 

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import sys
 from typing import Annotated, Any, TextIO, cast
 
 import typer
-from agent_framework_temporal import __version__
 
 from ...workflows.display import terminal_text
-from ..cli import (
-    dev as _dev,
-)
-from ..cli import (
-    doctor as _doctor,
-)
-from ..cli import (
-    graph as _graph,
-)
-from ..cli import (
-    namespace as _namespace,
-)
-from ..cli import (
-    respond as _respond,
-)
-from ..cli import (
-    run as _run,
-)
-from ..cli import (
-    threads as _threads,
-)
 from ..commands.exit_codes import FAILED
+from . import dev as _dev
+from . import doctor as _doctor
+from . import graph as _graph
+from . import namespace as _namespace
+from . import respond as _respond
+from . import run as _run
+from . import threads as _threads
 from .command import PROGRAM, register
 
 EXIT_CODES = """\
@@ -52,7 +38,7 @@ app = typer.Typer(
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(__version__)
+        typer.echo(importlib.metadata.version(PROGRAM))
         raise typer.Exit
 
 
@@ -75,7 +61,7 @@ register(app, _dev.dev)
 def worker(context: typer.Context) -> None:
     """Run the worker with its own flags."""
     sys.stderr = sys.__stderr__ or sys.stderr  # What executors write is theirs.
-    from agent_framework_temporal.worker import main as run_worker
+    from ..commands.worker import main as run_worker
 
     raise typer.Exit(run_worker(context.args))
 

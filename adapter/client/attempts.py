@@ -15,6 +15,7 @@ from temporalio.client import Client
 from temporalio.converter import ActivitySerializationContext
 from temporalio.service import RPCError, RPCStatusCode
 
+from ...workflows.exported import exported
 from ...workflows.messages import SUPERSTEP_ACTIVITY, LiveWindow
 from ..checkpoints.history import UnreadableError, decode, failure_text, of_superstep
 from ..errors import NotSealedError
@@ -27,6 +28,7 @@ _STATES: dict[int, Literal["running", "waiting", "cancelling"]] = {
 }
 
 
+@exported
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuperstepAttempt:
     """Which attempt of a superstep runs or is to run next, and what ended those before it."""

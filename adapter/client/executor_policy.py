@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ...workflows.exported import exported
 from ...workflows.messages import MAX_ATTEMPTS, MAX_SECONDS, ExecutorRule
 
 
@@ -35,6 +36,7 @@ def check_retries(attempts: int | None, backoff: float | None) -> None:
         raise ValueError(f"`retry_backoff` must be 1 or more, and {MAX_ATTEMPTS:,} at most, got {backoff!r}.")
 
 
+@exported
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorPolicy:
     """What differs for one executor from the options of its run; what is left out does not.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from ...workflows.exported import exported
 from ...workflows.messages import RequestRule
 from ..encoding.sending import encoded
 from ..framework.catalog import TypeCatalog
@@ -17,6 +18,7 @@ _NO_DEFAULT = object()
 _DEFAULT = "The default response"
 
 
+@exported
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestPolicy:
     """What happens to a pending request as time goes by; durations count from when it was asked.

@@ -27,6 +27,7 @@ from temporalio.api.common.v1 import Payloads
 from temporalio.converter import PayloadCodec
 
 from ...workflows.display import terminal_line, terminal_text
+from ...workflows.exported import exported
 from ..logging import data_logger, log_to_terminal
 from ..temporal.sealing import KEYS_VARIABLE, SealingCodec, parse_keys
 from .parser import CommandParser
@@ -54,6 +55,7 @@ _AT_ONCE = 4
 _TOKEN_VARIABLE = "AGENT_FRAMEWORK_TEMPORAL_CODEC_TOKEN"  # noqa: S105 - its name
 
 
+@exported
 def codec_app(
     codec: PayloadCodec,
     *,

@@ -25,6 +25,7 @@ from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
 
 from ...workflows.display import terminal_line, terminal_text
+from ...workflows.exported import exported
 from ..errors import ServerUnreachableError
 from ..temporal.process_exit import settle_at_exit
 from .parser import CommandParser
@@ -38,6 +39,7 @@ _START_SECONDS = 30
 _INSTALL_HINT = "Install it with `pip install 'agent-framework-temporal[dev]'`"
 
 
+@exported
 class DevServer:
     """A running dev server. An async context manager that stops it; `start_dev_server` makes one.
 
@@ -82,6 +84,7 @@ class DevServer:
         await self.stop()
 
 
+@exported
 async def start_dev_server(
     *,
     database: Path | str | None = None,

@@ -19,10 +19,10 @@ from pydantic import BaseModel
 from ..errors import PayloadError
 from ..framework.catalog import PLAIN_CLASSES, TypeCatalog, generic_args, generic_origin
 from ..framework.internals import registered_type_keys
+from ..framework.standard import SCALARS, bytes_node, bytes_of, integer_node, integer_of
 from ..framework.static import class_attribute, has_base, is_class, type_key
 from .enums import member_of
 from .layouts import refusal_of
-from .standard import SCALARS, bytes_node, bytes_of, integer_node, integer_of
 
 _UNIONS = (typing.Union, types.UnionType)
 _CONSTANTS: dict[str, Any] = {"any": typing.Any, "none": type(None), "...": ...}

@@ -29,9 +29,9 @@ from ...workflows.value_limits import (
 )
 from ..framework.catalog import TypeCatalog, members
 from ..framework.internals import is_framework_data, is_framework_module, matches
+from ..framework.standard import LEAVES, SCALARS
 from ..framework.values import adapter_of
 from .differences import attributes, difference, forget_cached
-from .standard import LEAVES, SCALARS
 
 _LONGEST = 10**MAX_DIGITS
 _SEQUENCES = frozenset({list, tuple, set, frozenset, collections.deque})

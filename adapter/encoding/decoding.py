@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import PayloadError
 from ..framework.catalog import TypeCatalog, may_be_factory
+from ..framework.standard import DATETIME, LEAF_READERS, TIME, bytes_of, datetime_of, time_of
 from ..framework.static import is_class, type_key
 from .annotations import annotation_of
 from .document import CONTENT, MAX_DEPTH, NESTING, OBJECT, REFERENCE, Document, max_attributes, parse
@@ -22,7 +23,6 @@ from .exceptions import made
 from .layouts import Layout, check_key, layout_of
 from .off_loop import off_loop
 from .parts import order_of
-from .standard import DATETIME, LEAF_READERS, TIME, bytes_of, datetime_of, time_of
 
 _DEEPEST = 2 * NESTING
 """Levels in one line: a key may lie as deep as anything else, and has levels of its own."""

@@ -20,6 +20,16 @@ from typing import Any
 from ..errors import PayloadError
 from ..framework.catalog import TypeCatalog, may_be_factory
 from ..framework.internals import is_generic_annotation
+from ..framework.standard import (
+    DATETIME,
+    LEAVES,
+    SCALARS,
+    TIME,
+    bytes_node,
+    datetime_text,
+    integer_node,
+    time_text,
+)
 from ..framework.static import has_base, is_class, type_key
 from .annotations import annotation_node
 from .document import (
@@ -38,16 +48,6 @@ from .enums import member_node
 from .exceptions import described
 from .layouts import Layout, check_key, layout_of, refusal_of
 from .parts import order_of
-from .standard import (
-    DATETIME,
-    LEAVES,
-    SCALARS,
-    TIME,
-    bytes_node,
-    datetime_text,
-    integer_node,
-    time_text,
-)
 
 _FUNCTION_TYPES = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 _LONG = 64 * 1024

@@ -6,8 +6,8 @@ import enum
 from typing import Any
 
 from ..errors import PayloadError
+from ..framework.standard import integer_node, integer_of
 from ..framework.static import class_attribute, has_base, type_key
-from .standard import integer_node, integer_of
 
 _MAX_COMBINATIONS = 10_000
 """Of the members of one flag: each that is ever met is kept by its class, for good."""

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from ..framework.catalog import TypeCatalog, known_error
+from ..framework.standard import SCALARS
 from ..framework.static import class_attribute, mro, type_key
-from .standard import SCALARS
 
 _KEPT = (*SCALARS, bytes)
 _BUILTIN = frozenset(id(found) for found in vars(builtins).values() if isinstance(found, type))

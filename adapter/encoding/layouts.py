@@ -23,6 +23,7 @@ from pydantic_core import PydanticUndefined
 from ..errors import PayloadError
 from ..framework.catalog import PLAIN_CLASSES, generic_origin
 from ..framework.internals import drops_raw_only, is_framework_module
+from ..framework.standard import LEAVES, SCALARS
 from ..framework.static import (
     ABSENT,
     class_attribute,
@@ -33,7 +34,6 @@ from ..framework.static import (
     namespace,
     type_key,
 )
-from .standard import LEAVES, SCALARS
 
 _RAW = "raw_representation"
 """Attribute of the framework's data that holds a provider's own object; its serialization drops it."""

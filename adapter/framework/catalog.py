@@ -17,9 +17,9 @@ from agent_framework import Executor, Workflow, WorkflowEvent, WorkflowExecutor
 from pydantic import BaseModel
 
 from ...adapter import errors as _errors
-from ..encoding.standard import STANDARD_CLASSES
 from ..errors import HostingError
 from .internals import is_framework_data, is_framework_module, registered_type_keys, request_types
+from .standard import STANDARD_CLASSES
 from .static import ABSENT, MAIN, class_attribute, has_base, is_class, main_module
 from .static import loaded_class as loaded_class
 from .static import type_key as type_key

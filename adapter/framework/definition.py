@@ -6,19 +6,16 @@ import asyncio
 import copy
 import inspect
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
 
 from agent_framework import Workflow
 
-from ...activities.hosting import _shared_executors
 from ...workflows.value_limits import clean_text
 from ..errors import HostingError
 from .catalog import TypeCatalog
 from .error_data import class_names, is_from_signal, text_of, told_of
-from .graph import graph_differences
 from .internals import built_storage
 
 WorkflowFactory: TypeAlias = Callable[[], Workflow | Awaitable[Workflow]]
@@ -104,7 +101,7 @@ async def build(entry: WorkflowEntry) -> Workflow:
     """
     if is_workflow(entry):
         return entry
-    built = _call(entry)
+    built = call_factory(entry)
     if inspect.isawaitable(built):
         try:
             built = await built
@@ -113,10 +110,15 @@ async def build(entry: WorkflowEntry) -> Workflow:
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
             raise _raised(entry, error) from error
-    return _checked(built, entry)
+    return checked_workflow(built, entry)
 
 
-def _call(entry: WorkflowEntry) -> Any:
+def call_factory(entry: WorkflowEntry) -> Any:
+    """Call a factory; what it returns may be a workflow, an awaitable of one, or a mistake.
+
+    Raises:
+        HostingError: When it is no factory, or raises.
+    """
     if not callable(entry):
         raise HostingError(f"{entry!r} is neither a workflow nor a factory `() -> Workflow`.")
     try:
@@ -129,17 +131,23 @@ def _raised(entry: WorkflowEntry, error: BaseException) -> HostingError:
     if is_from_signal(error):
         raise error
     text = text_of(error) if isinstance(error, Exception) else told_of(error)
-    return HostingError(f"Factory {_factory_name(entry)!r} raised {class_names(type(error))[1]}: {text}")
+    return HostingError(f"Factory {factory_name(entry)!r} raised {class_names(type(error))[1]}: {text}")
 
 
-def _checked(built: Any, entry: WorkflowEntry) -> Workflow:
+def checked_workflow(built: Any, entry: WorkflowEntry) -> Workflow:
+    """Return what a factory has built.
+
+    Raises:
+        HostingError: When that is no workflow.
+    """
     if is_workflow(built):
         return built
     hint = " Return `builder.build()`." if hasattr(built, "build") else ""
-    raise HostingError(f"Factory {_factory_name(entry)!r} returned {type(built).__name__!r}, not a Workflow.{hint}")
+    raise HostingError(f"Factory {factory_name(entry)!r} returned {type(built).__name__!r}, not a Workflow.{hint}")
 
 
-def _factory_name(entry: object) -> str:
+def factory_name(entry: object) -> str:
+    """Return what errors call a factory."""
     return getattr(entry, "__qualname__", repr(entry))
 
 
@@ -154,12 +162,12 @@ def build_now(entry: WorkflowEntry) -> tuple[WorkflowEntry, str | None]:
     """
     if inspect.iscoroutinefunction(entry):
         return entry, None
-    first: Any = entry if is_workflow(entry) else _call(entry)
+    first: Any = entry if is_workflow(entry) else call_factory(entry)
     if inspect.isawaitable(first):
         if inspect.iscoroutine(first):
             first.close()
         return entry, None
-    workflow = _checked(first, entry)
+    workflow = checked_workflow(first, entry)
     return workflow, checked_name(workflow, entry)
 
 
@@ -173,97 +181,6 @@ async def define(entry: WorkflowEntry) -> HostedWorkflow:
     hosted = HostedWorkflow(entry, first)
     await hosted.prepare(first)
     return hosted
-
-
-@dataclass(frozen=True, slots=True)
-class Buildable:
-    """An entry that has been built and checked, but for what its executors say of their state."""
-
-    hosted: HostedWorkflow
-    first: Workflow
-
-    async def prepared(self) -> HostedWorkflow:
-        """Return the hosted workflow.
-
-        Raises:
-            HostingError: When an executor cannot tell its state.
-        """
-        await self.hosted.prepare(self.first)
-        return self.hosted
-
-
-def host_now(entry: WorkflowEntry) -> Buildable | None:
-    """Build and check an entry where it is given, as `host` does; None where only a running loop can.
-
-    That is an async factory, and one that asks for the loop where none runs.
-
-    Raises:
-        HostingError: When it cannot be hosted.
-    """
-    if inspect.iscoroutinefunction(entry):
-        return None
-    try:
-        first: Any = entry if is_workflow(entry) else _call(entry)
-        if inspect.isawaitable(first):
-            if inspect.iscoroutine(first):
-                first.close()
-            return None
-        second: Any = None if is_workflow(entry) else _call(entry)
-    except HostingError as error:
-        if isinstance(error.__cause__, RuntimeError) and "event loop" in str(error.__cause__) and not _in_loop():
-            return None
-        raise
-    return _buildable(entry, _checked(first, entry), None if second is None else _checked(second, entry))
-
-
-def _in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _buildable(entry: WorkflowEntry, first: Workflow, second: Workflow | None) -> Buildable:
-    hosted = HostedWorkflow(entry, first)
-    if second is not None:
-        name = _factory_name(entry)
-        if second is first:
-            raise HostingError(
-                f"Factory {name!r} returns the same Workflow instance each time, so runs would share its state. Build "
-                "a new one in the factory, or pass the instance itself."
-            )
-        shared = _shared_executors(first, second)
-        if shared:
-            raise HostingError(
-                f"Factory {name!r} puts the same executor objects into every workflow it builds, so that runs would "
-                f"share their state: {shared}. Create them in the factory."
-            )
-        if second.name != first.name:
-            raise HostingError(f"Factory {name!r} names its workflow {first.name!r} once and {second.name!r} next.")
-        differences = graph_differences(first.graph_signature, second.graph_signature)
-        if differences:
-            raise HostingError(
-                f"Factory {name!r} builds a different graph each time: {'; '.join(differences)}. Give every executor "
-                "and every agent an explicit id or name: an unnamed agent gets a random one."
-            )
-    return Buildable(hosted, first)
-
-
-def check_names(names: Iterable[str]) -> None:
-    """Refuse two workflows of one name.
-
-    Raises:
-        HostingError: Naming them.
-    """
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise HostingError(
-                f"Two workflows are named {name!r}; a run finds its workflow by name. Name them apart with "
-                "`name=...` of their builders; an orchestration builder without it names all its workflows alike."
-            )
-        seen.add(name)
 
 
 def checked_name(workflow: Workflow, entry: WorkflowEntry | None = None) -> str:
@@ -299,7 +216,7 @@ def _place(entry: WorkflowEntry | None, workflow: Workflow) -> tuple[str, str]:
     factory = str(getattr(entry, "__name__", ""))
     generic = factory in ("<lambda>", "build", "factory", "main", "create", "make", "workflow", "create_workflow")
     suggested = workflow.start_executor_id if generic else factory
-    where = f"in factory {_factory_name(entry)!r}" if entry is not None else ""
+    where = f"in factory {factory_name(entry)!r}" if entry is not None else ""
     return f"{where} ({code.co_filename}:{code.co_firstlineno})", _suggestion(suggested)
 
 

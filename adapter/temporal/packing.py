@@ -46,20 +46,20 @@ class PackingRunner(WorkflowRunner):
     """The same around any other runner."""
 
     def __init__(self, runner: WorkflowRunner, flooded: Callable[[], None]) -> None:
-        self._runner = runner
+        self._wrapped = runner
         self._flooded = flooded
 
     def prepare_workflow(self, defn: Any) -> None:
         """See base class."""
-        self._runner.prepare_workflow(defn)
+        self._wrapped.prepare_workflow(defn)
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """See base class."""
-        return _packing(self._runner.create_instance(det), det, self._flooded)
+        return _packing(self._wrapped.create_instance(det), det, self._flooded)
 
     def set_worker_level_failure_exception_types(self, types: Any) -> None:
         """See base class."""
-        self._runner.set_worker_level_failure_exception_types(types)
+        self._wrapped.set_worker_level_failure_exception_types(types)
 
 
 class PackingInstance(WorkflowInstance):

@@ -27,6 +27,7 @@ from temporalio.converter import (
     WithSerializationContext,
 )
 
+from ...workflows.exported import exported
 from ...workflows.messages import SUPERSTEP_ACTIVITY
 from .converter import with_frames
 from .place import describe, fits, place_of
@@ -53,6 +54,7 @@ _KEY_ID = re.compile(r"[\w.-]{1,64}")
 KEYS_VARIABLE = "AGENT_FRAMEWORK_TEMPORAL_KEYS"
 
 
+@exported
 class SealingCodec(PayloadCodec, WithSerializationContext):
     """Seals payloads with AES-GCM, each for its place: the thread, and whether it is part of a superstep.
 
@@ -180,6 +182,7 @@ def _take_notes(payload: Payload) -> dict[str, bytes]:
     return notes
 
 
+@exported
 def sealed(
     data_converter: DataConverter | None = None, *, keys: Mapping[str, bytes], accept_unsealed: bool = False
 ) -> DataConverter:

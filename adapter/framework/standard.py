@@ -22,7 +22,7 @@ from typing import Any
 from pydantic_core import TzInfo
 
 from ..errors import PayloadError
-from ..framework.static import has_base
+from .static import has_base
 
 SCALARS = frozenset({str, int, float, bool, type(None)})
 """What stands for itself."""
