@@ -1,4 +1,4 @@
-"""What of a start only history, or this worker, can tell; the table is in `workflows/start.py`."""
+"""What of a start only history, or this worker, can tell; the table is in `workflows/claims.py`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..adapter.encoding.decoding import loads
 from ..adapter.encoding.differences import difference
 from ..adapter.encoding.encoding import dumps
 from ..adapter.errors import CheckpointCorruptedError, CheckpointNotFoundError, StartRefusedError
-from ..adapter.framework.definition import HostedWorkflow, check_executors
+from ..adapter.framework.definition import HostedWorkflow
 from ..workflows.messages import CheckpointRef, SuperstepInput
 from .mirrors import Mirror
 
@@ -35,7 +35,7 @@ def refuse_start(field: str, text: object) -> NoReturn:
     _LOGGER.warning(
         "The start of thread %r, run %r, is refused: `%s`: %s", info.workflow_id, info.workflow_run_id, field, text
     )
-    raise StartRefusedError(f"The start of thread {info.workflow_id!r} is refused: `{field}`: {text}")
+    raise StartRefusedError(f"The run cannot start: `{field}`: {text}")
 
 
 async def check_start(
@@ -63,10 +63,12 @@ async def check_start(
     Raises:
         StartRefusedError: When the start says what it may not.
     """
-    try:
-        check_executors(step.executors, hosted)
-    except ValueError as error:
-        refuse_start("options.executors", error)
+    known_executors = hosted.graph_signature.get("executors", {})
+    for executor_id in step.executors or ():
+        if executor_id not in known_executors:
+            refuse_start(
+                "options.executors", f"there is no executor {executor_id!r}; there are {sorted(known_executors)}."
+            )
     info = activity.info()
     base = step.base
     if base is None:

@@ -6,6 +6,7 @@ Temporal writes to history. An executor's own side effects should therefore be i
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -43,6 +44,7 @@ from ..workflows.messages import (
     SUPERSTEP_ACTIVITY,
     WORKFLOW_TYPE,
     CheckpointRef,
+    RunInput,
     SuperstepFailure,
     SuperstepInput,
     SuperstepResult,
@@ -174,14 +176,16 @@ class SuperstepActivity:
         info = activity.info()
         begins = _begins(step)
         mirrors = self._mirrors.of(hosted, step.mirror, required=begins)
-        brought = await self._check_start(client, hosted, step, mirrors) if begins else None
+        brought, run_input = await asyncio.gather(
+            self._check_start(client, hosted, step, mirrors), _run_input(client, step)
+        )
         async with self._instance(client, hosted, step, brought) as live:
             if begins:
                 check_graph(hosted, step)
             capture, base_raw = live.capture, live.raw
             if step.mode == "message":
                 capture.turn = info.workflow_run_id or ""
-            arguments = await self._arguments(client, hosted, step, live)
+            arguments = await self._arguments(run_input, hosted, step, live)
             before = self._unsaved.snapshot(live.workflow)
             # Only a caller who streams reads along; for any other the beat is a sign of life and nothing more.
             told = beat.tell(LiveEvents(hosted.catalog, info.attempt, step.offset)) if step.streaming else None
@@ -233,6 +237,8 @@ class SuperstepActivity:
     async def _check_start(
         self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, mirrors: list[Mirror]
     ) -> bytes | None:
+        if not _begins(step):
+            return None
         key = _key(hosted, step.base)
         return await check_start(
             client,
@@ -311,15 +317,12 @@ class SuperstepActivity:
         return raw if raw is not None else await load_checkpoint(client, ref)
 
     async def _arguments(
-        self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun
+        self, run_input: RunInput | None, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun
     ) -> RunArguments:
         """Decode what the caller gave; a message lies in the run's start event, not in this activity's input."""
-        if step.mode == "message":
-            info = activity.info()
-            run_input = await start_input(client, _thread_id(info), info.workflow_run_id or "")
-            message = run_input.message or Value()
+        if run_input is not None:
             return RunArguments(
-                message=await _message(message, hosted),
+                message=await _message(run_input.message or Value(), hosted),
                 function_invocation_kwargs=await _kwargs(run_input.function_invocation_kwargs, hosted),
                 client_kwargs=await _kwargs(run_input.client_kwargs, hosted),
             )
@@ -358,6 +361,12 @@ def _thread_id(info: activity.Info) -> str:
     if info.workflow_id is None or info.workflow_type != WORKFLOW_TYPE:
         raise PayloadError("The superstep activity runs for the generic workflow only.")
     return info.workflow_id
+
+
+async def _run_input(client: Client, step: SuperstepInput) -> RunInput | None:
+    """Return the input of the run, where it has the message that the superstep takes."""
+    info = activity.info()
+    return await start_input(client, _thread_id(info), info.workflow_run_id or "") if step.mode == "message" else None
 
 
 def _step(given: RawValue) -> SuperstepInput:

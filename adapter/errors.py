@@ -11,7 +11,7 @@
     ├── CheckpointNotFoundError     no such checkpoint, another workflow's, or past retention
     ├── CheckpointCorruptedError    a checkpoint does not restore to its digest
     ├── NotSealedError              a checkpoint, result or input that no known key has sealed   (also a ValueError)
-    ├── StartRefusedError           a run's input says what it may not; nothing was run
+    ├── StartRefusedError           a run's input says what it may not; nothing was run   (also a ValueError)
     ├── HistoryReadOnlyError        a checkpoint cannot be saved to or deleted from history  (also NotImplementedError)
     ├── StaleCheckpointError        another caller has moved this thread on
     ├── AlreadyRunningError         this thread is running
@@ -105,7 +105,7 @@ class NotSealedError(DurableWorkflowError, ValueError):
 
 
 @exported
-class StartRefusedError(DurableWorkflowError):
+class StartRefusedError(DurableWorkflowError, ValueError):
     """A run's input says what it may not, e.g. names a checkpoint that is not in history: nothing was run."""
 
 

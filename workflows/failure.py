@@ -124,9 +124,9 @@ def expiry_of(message: str) -> SuperstepFailure:
     return _failed(_OUR_ERRORS, "RequestExpiredError", message)
 
 
-def start_refusal(message: str) -> SuperstepFailure:
-    """Return the failure of a run whose start is refused."""
-    return _failed(_OUR_ERRORS, START_REFUSED, message)
+def start_refusal(message: str) -> RunFailure:
+    """Return what a run whose start is refused ends with: it has come nowhere, whatever it was started with."""
+    return RunFailure(error_module=_OUR_ERRORS, error_type=START_REFUSED, error_args=[message], message=message)
 
 
 def refuses_start(failure: SuperstepFailure | RunFailure) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
@@ -16,16 +14,16 @@ THREAD_ID = SearchAttributeKey.for_keyword("AgentFrameworkThread")
 ALL_KEYS = (WORKFLOW_NAME, STATE, PENDING_REQUESTS, THREAD_ID)
 
 
-def first_attributes(workflow_name: str, thread_id: str | None) -> TypedSearchAttributes:
-    """Return those a run starts with; they cost no event. The thread is left out where a schedule is to name it."""
-    found: list[SearchAttributePair[Any]] = [
-        SearchAttributePair(WORKFLOW_NAME, workflow_name),
-        SearchAttributePair(STATE, "running"),
-        SearchAttributePair(PENDING_REQUESTS, 0),
-    ]
-    if thread_id is not None:
-        found.append(SearchAttributePair(THREAD_ID, thread_id))
-    return TypedSearchAttributes(found)
+def first_attributes(workflow_name: str, thread_id: str) -> TypedSearchAttributes:
+    """Return those a run starts with; they cost no event."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(WORKFLOW_NAME, workflow_name),
+            SearchAttributePair(STATE, "running"),
+            SearchAttributePair(PENDING_REQUESTS, 0),
+            SearchAttributePair(THREAD_ID, thread_id),
+        ]
+    )
 
 
 class Attributes:

@@ -76,8 +76,8 @@ class AgentFrameworkWorkflow:
     """
 
     @workflow.init
-    def __init__(self, start: RawValue = NO_START) -> None:
-        run_input, self._refusal = read_start(start)
+    def __init__(self, argument: RawValue = NO_START) -> None:
+        run_input, self._refusal = read_start(argument)
         self._input = run_input
         continued = run_input.continued
         self._log = EventLog(continued.events[0].offset if continued and continued.events else run_input.next_offset)
@@ -97,11 +97,11 @@ class AgentFrameworkWorkflow:
             self._take_over(continued)
 
     @workflow.run
-    async def run(self, start: RawValue = NO_START) -> RunResult:
+    async def run(self, argument: RawValue = NO_START) -> RunResult:
         """Run supersteps until idle.
 
         Args:
-            start: A `RunInput`; what it may say is in `_start`.
+            argument: A `RunInput`, which is decoded when the workflow is made; what it may say is in `_claims`.
 
         Raises:
             ApplicationError: When a superstep failed for good, or the start is refused; its detail is a `RunFailure`.
@@ -209,8 +209,8 @@ class AgentFrameworkWorkflow:
         self._answering = continued.answering
         self._state = "waiting" if continued.waiting else "running"
 
-    @workflow.signal(dynamic=True)
-    def on_signal(self, name: str, arguments: Sequence[RawValue]) -> None:
+    @workflow.signal(dynamic=True, unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON)
+    async def on_signal(self, name: str, arguments: Sequence[RawValue]) -> None:
         """Take signal `respond`, one answer or a list that is delivered together, `cancel_requests`, or `retry`.
 
         `{"request_id": ..., "response": ..., "responder"?: ...}`; `{"request_ids": [...], "responder"?: ...}`. Never
@@ -218,7 +218,7 @@ class AgentFrameworkWorkflow:
         named one gets too many arguments, drops without a trace what is no JSON, and keeps signals of unknown names in
         memory. The worker hands over together what came together.
         """
-        self._arrivals.take(name, arguments)
+        await self._arrivals.take(name, arguments)
 
     @workflow.update(dynamic=True)
     def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt:
@@ -431,7 +431,7 @@ class AgentFrameworkWorkflow:
         """
         failure = failure_of(error)
         if refuses_start(failure):
-            raise run_error(failure, None, None, 0) from error
+            raise run_error(failure, None, None, 0) from error  # As if there had never been a run.
         self._requests.failed(step, failure)
         self._progress.enter(failure)
         # Temporal tells once that a run is cancelled, so one that paused now would not hear of it.

@@ -504,8 +504,9 @@ async def _outcome(
     what = f"Event {event.event_id}"
     try:
         outcome = await _decode_stored(client, event, payload, model, of_superstep(client, thread_id))
-    except (NotSealedError, UnreadableError) as error:
-        if error.waits_for_key and answered.taken:
+    except (NotSealedError, CheckpointCorruptedError) as error:
+        # Of what the workflow has not taken either nothing is lost.
+        if answered.taken and getattr(error, "waits_for_key", True):
             raise
         warn_refused(thread_id, run_id, what, error)
         return None

@@ -62,7 +62,7 @@ class RecordWriter:
             attempt=self._attempt,
             at=_now(),
             origin=event.origin.value,
-            executor_id=event.executor_id,
+            executor_id=clean_text(event.executor_id) if event.executor_id is not None else None,
             iteration=event.iteration,
             state=event.state.value if event.state is not None else None,
         )

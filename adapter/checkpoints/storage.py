@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 
 from agent_framework import CheckpointStorage, WorkflowCheckpoint
@@ -11,14 +10,14 @@ from temporalio.client import Client, WorkflowExecution
 from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef
 from ..encoding.decoding import decoded
-from ..errors import CheckpointNotFoundError, HistoryReadOnlyError, PayloadError
+from ..errors import CheckpointNotFoundError, HistoryReadOnlyError, NotSealedError, PayloadError
 from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, define
 from ..logging import data_logger
 from ..temporal.client import framed_client, rpc_errors
 from .history import StoredFrame, load_checkpoint, restore, run_frames
 from .label import decoded_checkpoint
 from .lineage import CheckpointInfo, Locator, infos, thread_frames
-from .thread import MEMO_WORKFLOW_NAME, latest_run_id
+from .thread import MEMO_WORKFLOW_NAME, UNREADABLE, is_foreign, latest_run_id
 
 _LOGGER = data_logger("agent_framework_temporal")
 
@@ -169,17 +168,33 @@ class HistoryCheckpointStorage:
                 yield self._thread_id, run, stored
             return
         async for execution in self._executions(hosted):
-            with contextlib.suppress(CheckpointNotFoundError):  # Deleted since the query.
-                async for found in run_frames(self.client, execution.id, execution.run_id):
-                    if isinstance(found, StoredFrame):
-                        yield execution.id, execution.run_id, found
+            async for found in self._run_frames(execution):
+                yield execution.id, execution.run_id, found
 
     async def _executions(self, hosted: HostedWorkflow) -> AsyncIterator[WorkflowExecution]:
         """Yield the runs of every thread as servers list them: open ones first, then by their end, newest first."""
         async for execution in self.client.list_workflows(f"WorkflowType = '{WORKFLOW_TYPE}'"):
-            if await execution.memo_value(MEMO_WORKFLOW_NAME, None) == hosted.name:
+            try:
+                owner = await execution.memo_value(MEMO_WORKFLOW_NAME, None)
+            except UNREADABLE as error:
+                if not await is_foreign(self.client, execution.id, execution.run_id, error):
+                    raise
+                continue
+            if owner == hosted.name:
                 self._locator.saw(execution.id, execution.run_id)
                 yield execution
+
+    async def _run_frames(self, execution: WorkflowExecution) -> AsyncIterator[StoredFrame]:
+        """Yield what a run that was listed has stored, newest first; nothing of one deleted since, or of a stranger."""
+        try:
+            async for found in run_frames(self.client, execution.id, execution.run_id):
+                if isinstance(found, StoredFrame):
+                    yield found
+        except CheckpointNotFoundError:
+            return
+        except NotSealedError as error:
+            if not await is_foreign(self.client, execution.id, execution.run_id, error):
+                raise
 
     async def _latest(self, hosted: HostedWorkflow) -> CheckpointInfo | None:
         if self._thread_id is not None:
@@ -190,12 +205,10 @@ class HistoryCheckpointStorage:
         async for execution in self._executions(hosted):
             if latest is not None and execution.close_time is not None and execution.close_time < latest.timestamp:
                 break  # Whatever follows had ended before.
-            with contextlib.suppress(CheckpointNotFoundError):
-                async for found in run_frames(self.client, execution.id, execution.run_id):
-                    if isinstance(found, StoredFrame):
-                        newest = infos(execution.id, execution.run_id, found)[0]
-                        latest = newest if latest is None or newest.timestamp > latest.timestamp else latest
-                        break
+            async for found in self._run_frames(execution):
+                newest = infos(execution.id, execution.run_id, found)[0]
+                latest = newest if latest is None or newest.timestamp > latest.timestamp else latest
+                break
         return latest
 
     async def _restored(self, thread_id: str, run_id: str, frames: list[StoredFrame]) -> AsyncIterator[bytes]:

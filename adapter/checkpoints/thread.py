@@ -16,8 +16,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from ...workflows.failure import refuses_start
 from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef
 from ..errors import (
+    CheckpointCorruptedError,
     CheckpointNotFoundError,
-    NotSealedError,
     StaleCheckpointError,
     ThreadNotFoundError,
 )
@@ -30,6 +30,9 @@ MEMO_REVIVED = "agent_framework_revived"
 
 _KEPT_OPEN = frozenset({WorkflowExecutionStatus.RUNNING})
 _NEVER_FOREIGN = _KEPT_OPEN | {WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.CONTINUED_AS_NEW}
+
+UNREADABLE = (ValueError, KeyError, RuntimeError, CheckpointCorruptedError)
+"""What a start raises that nobody of ours has written, NotSealedError among them."""
 
 ThreadState: TypeAlias = Literal["new", "open"] | CloseState
 
@@ -46,11 +49,10 @@ class ThreadTip:
     """The last good checkpoint; only of a run that is over."""
     graph_hash: str | None = None
     next_offset: int = 0
+    refusal: str | None = None
+    """Why the only runs under the thread's id are none of it; only of a new thread."""
     in_flight: bool = False
     """Whether the framework still holds messages there, so that it would refuse a new one."""
-
-
-NEW = ThreadTip("new")
 
 
 async def read_tip(
@@ -73,10 +75,13 @@ async def read_tip(
         StaleCheckpointError: When the latest run is not the one the caller has seen.
     """
     with rpc_errors(client, f"look up thread {thread_id!r}"):
-        description, closed = await _latest(client, thread_id, workflow_name, end=True)
+        latest = await _latest_of(client, thread_id, workflow_name, end=True)
+    description, closed = latest.description, latest.closed
+    if seen_run_id in latest.passed_over:
+        seen_run_id = None  # It was refused, so the caller has seen nothing of the thread.
     if description is None:
         if seen_run_id is None or may_be_gone:
-            return NEW
+            return ThreadTip("new", refusal=latest.refusal)
         raise ThreadNotFoundError(
             f"Thread {thread_id!r} is not in namespace {client.namespace!r} (any more): it was deleted, or its "
             "history is past the namespace's retention. Begin it anew from a mirror, `run_stream(checkpoint_id=..., "
@@ -127,7 +132,7 @@ async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> s
         ThreadNotFoundError: When there is no such thread, or the workflow id is something else's.
     """
     with rpc_errors(client, f"look up thread {thread_id!r}"):
-        description, _ = await _latest(client, thread_id, workflow_name, end=False)
+        description = (await _latest_of(client, thread_id, workflow_name, end=False)).description
     if description is None:
         raise ThreadNotFoundError(
             f"Thread {thread_id!r} has no run in namespace {client.namespace!r} (any more): it has not begun, was "
@@ -136,35 +141,65 @@ async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> s
     return description.run_id
 
 
-async def _latest(
-    client: Client, thread_id: str, workflow_name: str, *, end: bool
-) -> tuple[WorkflowExecutionDescription | None, Closed | None]:
-    """Return the latest run that is part of a thread, and how it ended if it has and `end` asks for it."""
+@dataclass(frozen=True, slots=True)
+class LatestRun:
+    """The latest run under a workflow id that is part of its thread."""
+
+    description: WorkflowExecutionDescription | None
+    """None where there is none."""
+    closed: Closed | None
+    """How it ended, if that was looked up."""
+    passed_over: frozenset[str]
+    """Later runs, which are not part of it."""
+    refusal: str | None = None
+    """Why the latest of them is not."""
+
+
+async def latest_run(client: Client, thread_id: str, *, end: bool) -> LatestRun:
+    """Return the latest run that is part of a thread; one round trip, two when that has not ended well.
+
+    Args:
+        client: A client with our payload converter.
+        thread_id: Temporal workflow id.
+        end: Whether to look up how it ended in any case.
+    """
     description = await _describe(client, thread_id, None)
-    if description is None:
-        return None, None
-    passed: set[str] = set()
-    while True:
-        closed = None
+    passed_over: set[str] = set()
+    refusal: str | None = None
+    while description is not None:
         skipped = _KEPT_OPEN if end else _NEVER_FOREIGN
-        if description.status not in skipped and description.workflow_type == WORKFLOW_TYPE:
-            closed = await closed_run(client, thread_id, description.run_id)
-            if await _is_foreign(client, thread_id, description.run_id, closed):
-                passed.add(description.run_id)
-                earlier = await _earlier(client, thread_id, passed)
-                description = await _describe(client, thread_id, earlier) if earlier is not None else None
-                if description is None:
-                    return None, None
-                continue
-        memo = await description.memo()
-        ours = description.workflow_type == WORKFLOW_TYPE
-        owner = memo.get(MEMO_WORKFLOW_NAME) if ours else description.workflow_type
-        if owner != workflow_name:
-            raise ThreadNotFoundError(
-                f"Thread {thread_id!r} belongs to workflow {owner!r}, not to {workflow_name!r}. Choose another thread "
-                "id."
-            )
-        return description, closed
+        if description.status in skipped or description.workflow_type != WORKFLOW_TYPE:
+            return LatestRun(description, None, frozenset(passed_over), refusal)
+        closed = await closed_run(client, thread_id, description.run_id)
+        if not await _is_foreign(client, thread_id, description.run_id, closed):
+            return LatestRun(description, closed, frozenset(passed_over), refusal)
+        if refusal is None and closed.failure is not None:
+            refusal = closed.failure.message
+        passed_over.add(description.run_id)
+        earlier = await _earlier(client, thread_id, passed_over)
+        description = await _describe(client, thread_id, earlier) if earlier is not None else None
+    return LatestRun(None, None, frozenset(passed_over), refusal)
+
+
+async def _latest_of(client: Client, thread_id: str, workflow_name: str, *, end: bool) -> LatestRun:
+    latest = await latest_run(client, thread_id, end=end)
+    if latest.description is None:
+        return latest
+    memo, kind = await latest.description.memo(), latest.description.workflow_type
+    owner = memo.get(MEMO_WORKFLOW_NAME) if kind == WORKFLOW_TYPE else kind
+    if owner != workflow_name:
+        raise ThreadNotFoundError(
+            f"Thread {thread_id!r} belongs to workflow {owner!r}, not to {workflow_name!r}. Choose another thread id."
+        )
+    return latest
+
+
+async def is_foreign(client: Client, thread_id: str, run_id: str, error: Exception) -> bool:
+    """Tell whether a run whose start cannot be read is somebody else's, and log that once."""
+    if getattr(error, "waits_for_key", False) and await has_begun(client, thread_id, run_id):
+        return False
+    warn_refused(thread_id, run_id, "The run", error)
+    return True
 
 
 async def _is_foreign(client: Client, thread_id: str, run_id: str, closed: Closed) -> bool:
@@ -175,11 +210,10 @@ async def _is_foreign(client: Client, thread_id: str, run_id: str, closed: Close
         return False
     try:
         await start_input(client, thread_id, run_id)
-    except NotSealedError as error:
-        if error.waits_for_key and await has_begun(client, thread_id, run_id):
-            raise
-        warn_refused(thread_id, run_id, "The run", error)
-        return True
+    except UNREADABLE as error:
+        if await is_foreign(client, thread_id, run_id, error):
+            return True
+        raise
     return False
 
 

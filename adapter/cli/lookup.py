@@ -12,10 +12,9 @@ from typing import Any
 
 from agent_framework import Workflow
 from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.messages import WORKFLOW_TYPE
-from ..checkpoints.thread import MEMO_WORKFLOW_NAME
+from ..checkpoints.thread import MEMO_WORKFLOW_NAME, latest_run
 from ..client.attempts import SuperstepAttempt, attempt_of
 from ..client.durable_workflow import DurableWorkflow
 from ..commands.exit_codes import UsageError
@@ -58,12 +57,9 @@ async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
         ThreadNotFoundError: When the workflow id is that of something else.
     """
     with rpc_errors(client, f"look up thread {thread_id!r}"):
-        try:
-            found = await client.get_workflow_handle(thread_id).describe()
-        except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
-                raise
-            return None
+        found = (await latest_run(client, thread_id, end=False)).description
+    if found is None:
+        return None
     memo: Mapping[str, Any] = await found.memo()
     name = memo.get(MEMO_WORKFLOW_NAME)
     if found.workflow_type != WORKFLOW_TYPE or not isinstance(name, str) or found.status is None:

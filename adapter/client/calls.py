@@ -30,6 +30,7 @@ from ..errors import (
     AlreadyRunningError,
     CheckpointNotFoundError,
     PayloadError,
+    StartRefusedError,
     ThreadExistsError,
     ThreadNotFoundError,
 )
@@ -253,6 +254,8 @@ class _ThreadCall:
 
     async def _resume(self) -> CallReader:
         if self._tip.state == "new":
+            if self._tip.refusal is not None:
+                raise StartRefusedError(self._tip.refusal)
             raise ThreadNotFoundError(
                 f"Thread {self._thread_id!r} has no run to go on with. Begin it with a message: "
                 "`run_stream(message, checkpoint=checkpoint)`."

@@ -61,7 +61,8 @@ async def create_schedule(
         memo={MEMO_WORKFLOW_NAME: name},
         static_summary=markdown_summary(run_input.workflow_name),
         static_details=details,
-        typed_search_attributes=first_attributes(run_input.workflow_name, None)
+        # Which thread is known when it begins only, so that is what its runs are found by.
+        typed_search_attributes=first_attributes(run_input.workflow_name, schedule_id)
         if run_input.options.search_attributes
         else TypedSearchAttributes.empty,
     )

@@ -194,7 +194,10 @@ def _dataclass(value: Any) -> Any:
     adapter = adapter_of(cls)
     if adapter is not None:
         return _validated(adapter, given)
-    hints = typing.get_type_hints(cls)
+    try:
+        hints = typing.get_type_hints(cls)
+    except (NameError, TypeError, AttributeError):
+        hints = {}  # Annotations that cannot be evaluated here.
     for field in fields:
         if not matches(getattr(value, field.name), hints.get(field.name, Any)):
             raise UnfitError(field.name, f"{type(getattr(value, field.name)).__name__} is not what it declares")

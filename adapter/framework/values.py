@@ -176,7 +176,7 @@ def build(data: Any, annotation: Any, *, marked: bool = False) -> Any:
     """
     adapter = adapter_of(annotation)
     if adapter is None:
-        return coerce_value(data, annotation)
+        return _coerced(data, annotation)
     attempts: list[Callable[[], Any]] = [lambda: adapter.validate_json(to_json(data), strict=True)]
     if marked:
         attempts = [lambda: adapter.validate_python(data)]
@@ -187,10 +187,19 @@ def build(data: Any, annotation: Any, *, marked: bool = False) -> Any:
             return attempt()
         except ValidationError as error:
             tuples = any(item["type"] == "enum" and isinstance(item["input"], list) for item in error.errors())
+        except Exception:  # Validators are the type's own code.
+            tuples = False
     if tuples:  # An enum of tuples, which JSON turns into lists.
         with contextlib.suppress(ValidationError):
             return adapter.validate_python(_tuples(data))
-    return coerce_value(data, annotation)
+    return _coerced(data, annotation)
+
+
+def _coerced(data: Any, annotation: Any) -> Any:
+    try:
+        return coerce_value(data, annotation)
+    except Exception:  # Constructors are the type's own code.
+        return data
 
 
 def _has_fields(annotation: Any) -> bool:

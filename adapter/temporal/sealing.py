@@ -58,7 +58,7 @@ KEYS_VARIABLE = "AGENT_FRAMEWORK_TEMPORAL_KEYS"
 class SealingCodec(PayloadCodec, WithSerializationContext):
     """Seals payloads with AES-GCM, each for its place: the thread, and whether it is part of a superstep.
 
-    Costs 28 bytes a payload, the key's id, and about 60 bytes with the thread's id and namespace. Nonces are random, so
+    Costs 28 bytes a payload, the key's id, and about 100 bytes with namespace and thread id. Nonces are random, so
     a key should seal no more than 2**32 payloads. Where the SDK tells no place, in a codec server, what is sealed
     belongs to none and is trusted nowhere, and everything is opened that a key has sealed.
 

@@ -12,6 +12,7 @@ import pytest
 from agent_framework import InMemoryCheckpointStorage
 from agent_framework_temporal import Checkpoint, DurableWorkflow, StartRefusedError
 from agent_framework_temporal.adapter.framework.definition import define
+from agent_framework_temporal.workflows.claims import MAX_OFFSET
 from agent_framework_temporal.workflows.messages import (
     CheckpointRef,
     ContinuedRun,
@@ -21,7 +22,6 @@ from agent_framework_temporal.workflows.messages import (
     RunOptions,
     Value,
 )
-from agent_framework_temporal.workflows.start import MAX_OFFSET
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import RetryPolicy
 
@@ -95,7 +95,6 @@ _WRONG: dict[str, tuple[Any, str]] = {
     "a frame of nothing": (_start().with_frame(b"x"), "base_facts"),
     "a negative offset": (_start(next_offset=-1), "next_offset"),
     "a huge offset": (_start(next_offset=MAX_OFFSET + 1), "next_offset"),
-    "search attributes": (_start(options=RunOptions(search_attributes=True)), "options.search_attributes"),
 }
 
 
@@ -105,7 +104,7 @@ async def test_refused_before_anything_runs(name: str, client: Client, caplog: p
     async with worker(client, shop) as queue:
         thread, status, message = await started(client, queue, start)
     assert status == _FAILED
-    assert f"The start of thread '{thread}' is refused: `{field}" in message
+    assert f"The run cannot start: `{field}" in message
     logged = [text for text in caplog.messages if thread in text and "temporal" not in text]
     assert len(logged) == 1
     assert logged[0].startswith(f"The start of thread '{thread}', run '")
@@ -192,9 +191,9 @@ async def test_nobody_gets_at_a_thread_through_its_checkpoint(
                 base = ref.model_copy(update={"checkpoint_id": f"{ref.run_id}.000000000000", "digest": None})
             start = RunInput(workflow_name=hosted.name, mode="resume", base=base, graph_hash=hosted.graph_hash)
         with caplog.at_level(logging.WARNING, "agent_framework_temporal.worker"):
-            thread, status, message = await started(client, queue, start, own)
+            _, status, message = await started(client, queue, start, own)
         assert status == _FAILED
-        assert f"The start of thread '{thread}' is refused: `base" in message
+        assert "The run cannot start: `base" in message
         refused = [record for record in caplog.records if record.name == "agent_framework_temporal.worker"]
         assert len(refused) == 1
         # The victim goes on from its own state, on the same worker.
@@ -280,7 +279,7 @@ async def test_what_only_the_worker_can_tell(client: Client) -> None:
             start = good.model_copy(update=fields)
             _, status, message = await started(client, queue, start, victim.thread_id)
             assert status == _FAILED
-            assert f"is refused: `{field}`" in message
+            assert f"The run cannot start: `{field}`" in message
         # None of them is part of the thread.
         await durable.run(Order(item="ink"), checkpoint=victim)
         refused = {"approve-ink": Decision(approved=False)}
@@ -289,6 +288,25 @@ async def test_what_only_the_worker_can_tell(client: Client) -> None:
         ]
         infos = await durable.checkpoints(victim.thread_id)
         assert [info.superstep for info in infos] == [0, 1, 1, 2] * 2
+
+
+async def test_a_thread_that_has_nothing_but_a_refused_start_says_why(client: Client) -> None:
+    async with worker(client, shop) as queue:
+        thread, _, _ = await started(client, queue, _start(next_offset=-1))
+        durable = DurableWorkflow(shop, client=client, task_queue=queue)
+        with pytest.raises(StartRefusedError, match="The run cannot start: `next_offset`"):
+            await durable.run(checkpoint=durable.checkpoint(thread))
+        # And begins with a message, like any other.
+        begun = durable.checkpoint(thread)
+        assert len((await durable.run(Order(item="pen"), checkpoint=begun)).get_request_info_events()) == 1
+        assert begun.offset > 0
+
+
+async def test_search_attributes_that_the_run_was_not_started_with(client: Client) -> None:
+    """The server would refuse to set what it does not know, whenever the run tried, for ever."""
+    async with worker(client, shop) as queue:
+        _, status, _ = await started(client, queue, _start(options=RunOptions(search_attributes=True)))
+        assert status == _RUNNING
 
 
 async def test_a_refused_run_does_not_pause(client: Client) -> None:

@@ -51,6 +51,7 @@ from tests.unit._given import (
     given,
 )
 
+_construct: Any = Note.model_construct
 _BERLIN = ZoneInfo("Europe/Berlin")
 _ARRIVE: list[Callable[[], Any]] = [
     lambda: Batch([Warn(text="w"), Note(text="n")]),
@@ -80,7 +81,7 @@ _REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Price(100, 19), "gross`: "),
     (lambda: Tag("a"), "name`: "),
     (lambda: Seat(row=0), "row`: "),
-    (lambda: Note.model_construct(text=7), "text`: "),
+    (lambda: _construct(text=7), "text`: "),
 ]
 
 
@@ -137,8 +138,9 @@ async def test_a_client_without_types_is_refused_what_json_would_change(client: 
         ):
             with pytest.raises(PayloadError, match=place):
                 await plain.run(value, checkpoint=plain.checkpoint())
-        for value in ({"a": [1, None]}, Note(text="x"), Span(1, 3)):
-            result = await plain.run(value, checkpoint=plain.checkpoint())
+        sent: list[Any] = [{"a": [1, None]}, Note(text="x"), Span(1, 3)]
+        for one in sent:
+            result = await plain.run(one, checkpoint=plain.checkpoint())
             assert len(result.get_outputs()) == 1
 
 
@@ -175,10 +177,10 @@ async def test_a_default_response(client: Client) -> None:
         await client.get_workflow_handle(checkpoint.thread_id).result()
         assert (await durable.run(checkpoint=checkpoint)).get_outputs() == [default]
         refused = RequestPolicy(
-            deadline=datetime.timedelta(seconds=1), on_deadline="default", default=Batch([Seat(row=1)])
+            deadline=datetime.timedelta(seconds=1), on_deadline="default", default=Bag(content=[Seat(row=1)])
         )
         durable = DurableWorkflow(given, client=client, task_queue=task_queue, requests=refused)
-        with pytest.raises(PayloadError, match=r"The default response \(Batch\) .*`entries\[0\]"):
+        with pytest.raises(PayloadError, match=r"The default response \(Bag\) .*`content\[0\].row`"):
             await durable.run("a")
 
 

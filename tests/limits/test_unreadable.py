@@ -25,9 +25,10 @@ def _of(events: list[WorkflowEvent[Any]], kind: str) -> list[Any]:
     return [event.data for event in events if event.type == kind]
 
 
+@pytest.mark.parametrize("cache_bytes", [0, 10_000_000], ids=["uncached", "cached"])
 @pytest.mark.parametrize("place", ["output", "message", "state", "request", "warning", "error"])
-async def test_wherever_a_superstep_puts_it(place: str, client: Client) -> None:
-    async with worker(client, odd) as task_queue:
+async def test_wherever_a_superstep_puts_it(place: str, cache_bytes: int, client: Client) -> None:
+    async with worker(client, odd, cache_bytes=cache_bytes) as task_queue:
         durable = DurableWorkflow(odd, client=client, task_queue=task_queue, max_attempts=1)
         plain = DurableWorkflow("odd", client=client, task_queue=task_queue)
         for name, make in ODD.items():

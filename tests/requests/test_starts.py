@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import DurableWorkflow, ThreadNotFoundError
-from agent_framework_temporal.workflows.failure import START_REFUSED
+from agent_framework_temporal.workflows.claims import MAX_OPTIONS_BYTES
 from agent_framework_temporal.workflows.messages import MAX_SECONDS, WORKFLOW_TYPE
 from agent_framework_temporal.workflows.requests.answers import MAX_QUEUED_BYTES
-from agent_framework_temporal.workflows.start import MAX_OPTIONS_BYTES
+from agent_framework_temporal.workflows.start import INVALID_START
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
@@ -114,7 +114,7 @@ async def test_what_cannot_be_used_is_refused_at_once(client: Client) -> None:
                 await asyncio.wait_for(handle.result(), 30)
             cause = caught.value.cause
             assert isinstance(cause, ApplicationError), name
-            assert cause.type == START_REFUSED, name
+            assert cause.type == INVALID_START, name
             assert _INVALID[name][1] in cause.message, (name, cause.message)
             assert len(cause.message) < 2_000, name
             kinds = [event.event_type for event in (await handle.fetch_history()).events]

@@ -16,17 +16,21 @@ from agent_framework_temporal import (
 from agent_framework_temporal.adapter.checkpoints.history import of_superstep
 from agent_framework_temporal.workflows import outcomes as _outcomes
 from agent_framework_temporal.workflows.messages import (
+    SUPERSTEP_ACTIVITY,
     CheckpointRef,
     RunInput,
     RunResult,
+    SuperstepInput,
     SuperstepResult,
 )
+from google.protobuf.duration_pb2 import Duration
 from temporalio.api.command.v1 import (
     Command,
     CompleteWorkflowExecutionCommandAttributes,
     ContinueAsNewWorkflowExecutionCommandAttributes,
+    ScheduleActivityTaskCommandAttributes,
 )
-from temporalio.api.common.v1 import Payload, Payloads, WorkflowType
+from temporalio.api.common.v1 import ActivityType, Payload, Payloads, WorkflowType
 from temporalio.api.enums.v1 import CommandType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.client import Client, WorkflowExecutionStatus
@@ -182,4 +186,35 @@ async def test_a_run_that_somebody_without_a_key_has_ended(end: str, client: Cli
         resumed = await durable.run(checkpoint=handle)
         assert [event.request_id for event in resumed.get_request_info_events()] == ["approve-pen"]
         result = await durable.run(responses=_APPROVED, checkpoint=handle)
+        assert result.get_outputs() == ["pen approved by ada, order 1"]
+
+
+@pytest.mark.parametrize("kind", ["unsealed", "of another thread"])
+async def test_a_superstep_that_somebody_without_a_key_has_scheduled(
+    kind: str, client: Client, sealing: Client
+) -> None:
+    """Who polls workflow tasks can. A worker refuses its input at once, and the workflow schedules its own."""
+    queue, others = unique("queue"), unique("queue")
+    _, other = await _waiting(sealing, others)
+    payload = plain(SuperstepInput(workflow_name="shop", mode="message", superstep_id="any"))
+    if kind != "unsealed":
+        (payload, *_) = await inputs(client, other.thread_id)
+    durable = DurableWorkflow(shop, client=sealing, task_queue=queue)
+    checkpoint = durable.checkpoint()
+    running = asyncio.ensure_future(durable.run(Order(item="pen"), checkpoint=checkpoint))
+    attributes = ScheduleActivityTaskCommandAttributes(
+        activity_id="1",
+        activity_type=ActivityType(name=SUPERSTEP_ACTIVITY),
+        task_queue=TaskQueue(name=queue),
+        input=Payloads(payloads=[payload]),
+        start_to_close_timeout=Duration(seconds=60),
+    )
+    command = Command(
+        command_type=CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK,
+        schedule_activity_task_command_attributes=attributes,
+    )
+    await take_workflow_task(client, queue, command)
+    async with worker(sealing, shop, task_queue=queue):
+        assert len((await running).get_request_info_events()) == 1
+        result = await durable.run(responses=_APPROVED, checkpoint=checkpoint)
         assert result.get_outputs() == ["pen approved by ada, order 1"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from agent_framework_temporal import DurableWorkflow
 from agent_framework_temporal.adapter.checkpoints.frames import Frame, pack
+from agent_framework_temporal.testing import replay_history
 from agent_framework_temporal.workflows.messages import (
     CheckpointFacts,
     SuperstepFailure,
@@ -55,6 +56,8 @@ async def survives(client: Client, sealing: Client, answer: Answer, *, times: in
         # A client of its own: one takes no two workers of a task queue.
         async with worker(await connect(client), chain, task_queue=queue):
             result = await running
+            run = await sealing.get_workflow_handle(checkpoint.thread_id).fetch_history()
+            await replay_history(run, data_converter=sealing.data_converter)
             # What it has left in history is no checkpoint, and the thread goes on.
             found = await durable.checkpoints(checkpoint)
             assert [info.superstep for info in found] == [0, 1, 2, 3, 4, 5], found

@@ -13,9 +13,11 @@ from agent_framework_temporal.adapter.temporal.converter import FramedPayloadCon
 from agent_framework_temporal.workflows.messages import RunInput, Value
 from pydantic import BaseModel
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.common import RawValue
 from temporalio.converter import DataConverter
 
 from tests.flows import Decision, Order, echo, shop
+from tests.sealing._rogue import KEYS
 from tests.support import unique, worker
 
 _CANARY = "canary-51d2c9"
@@ -108,6 +110,38 @@ async def test_thread_outlives_its_key(client: Client) -> None:
     third = await Client.connect(address, data_converter=sealed(keys={"k3": os.urandom(32)}))
     with pytest.raises(NotSealedError, match="key 'k2' has sealed it, and cannot be opened"):
         await DurableWorkflow(shop, client=third, task_queue=task_queue).run(checkpoint=handle)
+
+
+async def test_sealing_is_introduced_while_threads_are_open(client: Client, sealing: Client) -> None:
+    address, task_queue = client.service_client.config.target_host, unique("queue")
+    async with worker(client, shop, task_queue=task_queue):
+        durable = DurableWorkflow(shop, client=client, task_queue=task_queue)
+        checkpoint = durable.checkpoint()
+        await durable.run(Order(item="pen"), checkpoint=checkpoint)
+    accepting = await Client.connect(address, data_converter=sealed(keys=KEYS, accept_unsealed=True))
+    async with worker(accepting, shop, task_queue=task_queue, cache_bytes=0):
+        durable = DurableWorkflow(shop, client=accepting, task_queue=task_queue)
+        handle = Checkpoint.from_json(checkpoint.to_json())
+        result = await durable.run(responses={"approve-pen": Decision(approved=True)}, checkpoint=handle)
+        assert result.get_outputs() == ["pen approved by nobody, order 1"]
+        await durable.run(Order(item="ink"), checkpoint=handle)
+        # What is sealed by now is bound as ever.
+        payloads = [
+            event.workflow_execution_started_event_attributes.input.payloads[0]
+            async for event in client.get_workflow_handle(handle.thread_id).fetch_history_events()
+            if event.HasField("workflow_execution_started_event_attributes")
+        ]
+        copied = await client.start_workflow(
+            "AgentFrameworkWorkflow", RawValue(payloads[0]), id=unique("copy"), task_queue=task_queue
+        )
+        with pytest.raises(WorkflowFailureError):
+            await accepting.get_workflow_handle(copied.id).result()
+    async with worker(sealing, shop, task_queue=task_queue, cache_bytes=0):
+        durable = DurableWorkflow(shop, client=sealing, task_queue=task_queue)
+        result = await durable.run(
+            responses={"approve-ink": Decision(approved=True)}, checkpoint=durable.checkpoint(handle.thread_id)
+        )
+        assert result.get_outputs() == ["ink approved by nobody, order 2"]
 
 
 async def test_answers_of_people_need_no_key(client: Client, sealing: Client) -> None:

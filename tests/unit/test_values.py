@@ -37,7 +37,7 @@ from agent_framework_temporal.adapter.framework.values import (
 from agent_framework_temporal.workflows.messages import EventRecord, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, field_serializer
+from pydantic import BaseModel, Field, field_serializer, field_validator
 
 from tests.parity.gallery import GALLERY, Row
 from tests.unit._in_process import comparable, record
@@ -373,3 +373,25 @@ def test_schemas_and_names_are_for_people() -> None:
     assert describe((Order, list[int])) == f"{__name__}:Order, list[int]"
     assert wire_type("x") is None
     assert wire_type([1]) == "builtins:list"
+
+
+class Picky(BaseModel):
+    x: int
+
+    @field_validator("x", mode="before")
+    @classmethod
+    def _look(cls, value: Any) -> Any:
+        raise RuntimeError("not today")
+
+
+@dataclass
+class Broken:
+    x: object
+
+    def __post_init__(self) -> None:
+        raise LookupError("never")
+
+
+@pytest.mark.parametrize("kind", [Picky, Broken])
+def test_a_type_whose_own_code_raises_takes_nothing(kind: Any) -> None:
+    assert from_json_value({"x": 1}, None, (kind,), CATALOG) == {"x": 1}
