@@ -19,6 +19,7 @@ from ..adapter.framework.internals import EXECUTOR_STATE
 
 _SUFFIX_DIGITS = 12
 """Of a checkpoint id; with 8 two checkpoints of a run of 10,000 would have the same id once in a hundred runs."""
+_WORTH_NAMING = 64 * 1024
 _TURN_METADATA = "turn"
 """Key of a checkpoint's metadata: the run whose message is being worked on."""
 _VERSIONS = {
@@ -148,16 +149,20 @@ def captured(checkpoint: WorkflowCheckpoint, raw: bytes) -> Captured:
 
 
 def dump_checkpoint(checkpoint: WorkflowCheckpoint, catalog: TypeCatalog) -> bytes:
-    """Return a checkpoint as text; an error names the part that cannot be stored."""
+    """Return a checkpoint as text; an error names the part that cannot be stored, or the largest."""
     try:
         return dumps(checkpoint, catalog)
     except Exception as error:
+        sizes: list[tuple[int, str]] = []
         for name, value in parts(checkpoint):
             try:
-                dumps(value, catalog)
+                sizes.append((len(dumps(value, catalog)), name))
             except Exception as cause:
                 raise type(error)(f"{name}: {cause}") from error
-        raise
+        size, name = max(sizes, default=(0, ""))
+        if size < _WORTH_NAMING:
+            raise
+        raise type(error)(f"The checkpoint: {error} Largest: {name} ({size:,} bytes).") from error
 
 
 def parts(checkpoint: WorkflowCheckpoint) -> list[tuple[str, Any]]:

@@ -43,15 +43,17 @@ def terminal_line(text: str) -> str:
 
 
 @exported
-def terminal_text(text: str, *, margin: str = "") -> str:
+def terminal_text(text: str, *, margin: str = "", instead: str | None = None) -> str:
     """Return text of several lines for a terminal or a log.
 
     Args:
         text: The text.
         margin: Begins each line but the first, so that no line of the text can pass for one of the program's own.
+        instead: Stands for each invisible character, for instance a blank in prose; by default its escape does.
     """
     text = text.replace("\r\n", "\n").replace("\t", _TAB)
-    return _UNSEEN_BUT_NEWLINE.sub(_escaped, text).replace("\n", f"\n{margin}")
+    shown = _UNSEEN_BUT_NEWLINE.sub(_escaped if instead is None else lambda _: instead, text)
+    return shown.replace("\n", f"\n{margin}")
 
 
 def one_line(text: str, limit: int) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +39,7 @@ from ..errors import (
 from ..framework.catalog import TypeCatalog
 from ..framework.definition import HostedWorkflow, check_executors
 from ..framework.static_details import static_details
-from ..temporal.client import rpc_errors
+from ..temporal.client import SignalLimitError, rpc_errors
 from ..temporal.search_attributes import use_search_attributes
 from .arguments import (
     cancel_signal,
@@ -59,6 +61,7 @@ from .schedule import create_schedule
 from .superstep_decoder import StepDecoder
 from .thread_cursor import ThreadCursor
 
+_LOOK_AGAIN = 0.5
 _IN_FLIGHT = (
     "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. Resume from a "
     "checkpoint (checkpoint_id=...) or wait for the prior run to complete. Workflows that need to recover from a "
@@ -198,7 +201,7 @@ class _ThreadCall:
         if self._call.message is not None:
             return await self._message()
         if self._call.responses is not None or self._call.cancelled is not None:
-            return await self._respond()
+            return await self._respond_in_time()
         return await self._resume()
 
     async def _message(self) -> CallReader:
@@ -215,6 +218,20 @@ class _ThreadCall:
         run_input.message = encode_message(message, _catalog(self._hosted))
         run_input.discard_in_flight = self._tip.state == "failed" and self._tip.checkpoint is not None
         return await self._start(run_input)
+
+    async def _respond_in_time(self) -> CallReader:
+        """Answer, and wait a little for a run that continues as new as it was sent too many signals."""
+        until = time.monotonic() + self._caller.options.worker_timeout.total_seconds()
+        while True:
+            try:
+                return await self._respond()
+            except SignalLimitError:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_LOOK_AGAIN)
+            self._tip = await read_tip(
+                self._caller.client, self._thread_id, self._name, seen_run_id=self._handle.run_id
+            )
 
     async def _respond(self) -> CallReader:
         responses = self._call.responses or {}

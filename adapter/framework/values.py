@@ -6,6 +6,7 @@ import base64
 import contextlib
 import dataclasses
 import math
+from collections import deque
 from collections.abc import Callable, Set
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -34,6 +35,8 @@ _FLOAT = "agent_framework_temporal.float"
 _JSON_CONTAINERS = frozenset({"builtins:list", "builtins:dict"})
 _PREVIEW_TEXT = 500
 _MAX_ERRORS = 5
+_MAX_SHOWN_PARTS, _MAX_SHOWN_DEPTH = 1_000_000, 200
+"""Of a value that is shown as JSON. JSON readers refuse what is nested deeper."""
 
 
 class NoJSONError(PayloadError):
@@ -90,13 +93,17 @@ class Shown(NamedTuple):
 def preview(value: Any) -> tuple[Any, int]:
     """Return `value` as readable JSON for an event record, best effort, and its size in bytes.
 
-    Never raises: what is shown of an event must not decide whether a superstep succeeds.
+    Never raises: what is shown of an event must not decide whether a superstep succeeds. A value that holds itself, or
+    the same over and over, is shown by its kind alone: as JSON it would have no end, or be larger than any memory.
     """
     return shown(value)[:2]
 
 
 def shown(value: Any) -> Shown:
     """Return `value` as readable JSON, best effort; see `preview`."""
+    if not _is_shown(value):
+        text = to_json(f"{type(value).__name__}: (too large to be shown)")
+        return Shown(from_json(text), len(text), whole=False)
     data: Any = None
     exact = False
     try:
@@ -115,6 +122,30 @@ def shown(value: Any) -> Shown:
     if problem == TOO_DEEP:
         return Shown(_too_deep(value, f" ({len(text):,} bytes)"), len(text), whole=False)
     return Shown(from_json(legible(text)), len(text), whole=False)
+
+
+def _is_shown(value: Any) -> bool:
+    """Tell whether a value has few enough parts to be made JSON of, each counted as often as it is met."""
+    left = _MAX_SHOWN_PARTS
+    level = [value]
+    for _ in range(_MAX_SHOWN_DEPTH):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below += item.values()
+            elif isinstance(item, list | tuple | set | frozenset | deque):
+                below += item
+            elif not isinstance(item, type):
+                below += getattr(item, "__dict__", {}).values()
+                if dataclasses.is_dataclass(item):
+                    below += [getattr(item, found.name, None) for found in dataclasses.fields(item)]
+            if len(below) > left:
+                return False
+        left -= len(below)
+        level = below
+        if not level:
+            return True
+    return False
 
 
 def wire_type(value: Any) -> str | None:

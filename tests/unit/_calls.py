@@ -21,20 +21,24 @@ class Calls:
     """The functions that ran, each with how often."""
 
     def __init__(self) -> None:
-        self.python: Counter[tuple[str, str]] = Counter()
-        """(file, name) of functions of Python; files of this package and of the standard library are relative to it."""
+        self._codes: Counter[types.CodeType] = Counter()
         self.c: Counter[str] = Counter()
         """Functions of C that code of Python called, as `module.name` or `class.name`."""
 
     @property
+    def python(self) -> set[tuple[str, str]]:
+        """(file, name) of functions of Python; files of this package and of the standard library are relative to it."""
+        return {(_file(code.co_filename), code.co_qualname) for code in self._codes}
+
+    @property
     def number(self) -> int:
         """How many calls there were."""
-        return self.python.total() + self.c.total()
+        return self._codes.total() + self.c.total()
 
     def note(self, frame: types.FrameType, event: str, argument: Any) -> None:
         """Take an event of `sys.setprofile`."""
         if event == "call":
-            self.python[_file(frame.f_code.co_filename), frame.f_code.co_qualname] += 1
+            self._codes[frame.f_code] += 1
         elif event == "c_call":
             self.c[_owner(argument)] += 1
 

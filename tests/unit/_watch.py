@@ -6,14 +6,16 @@ write, modules that are imported. A profiler sees every function that is called,
 
 from __future__ import annotations
 
+import builtins
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from agent_framework_temporal.adapter.checkpoints.label import CheckpointLabel, read_label
 from agent_framework_temporal.adapter.encoding.decoding import loads
-from agent_framework_temporal.adapter.errors import PayloadError
+from agent_framework_temporal.adapter.errors import CheckpointCorruptedError, PayloadError
 from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 
 from tests.unit._calls import Calls, watched
@@ -57,6 +59,12 @@ _PYTHON = re.compile(
     """.replace("PACKAGE", "|".join(_PACKAGE)),
     re.VERBOSE,
 )
+
+
+def _is_error(item: Any) -> bool:
+    return isinstance(item, type) and issubclass(item, BaseException)
+
+
 _C = frozenset(
     """
     Counter.update Decimal.__new__ Match.end OrderedDict.items Pattern.fullmatch Pattern.match RLock.acquire
@@ -73,7 +81,7 @@ _C = frozenset(
     sys._getframe sys.get_int_max_str_digits sys.intern sys.setprofile time.fromisoformat time.replace tuple.__new__
     type.__subclasses__
     """.split()  # noqa: SIM905
-)
+) | {f"{name}.__{method}__" for name, item in vars(builtins).items() for method in ("new", "init") if _is_error(item)}
 _watching = False
 _seen: list[str] = []
 
@@ -102,12 +110,12 @@ def audited(*, allowed: tuple[str, ...] = ()) -> Iterator[None]:
 
 
 @contextmanager
-def decoding() -> Iterator[Calls]:
-    """Watch the body, which decodes: nothing but the closed set may run."""
+def decoding(*also: str) -> Iterator[Calls]:
+    """Watch the body, which decodes: nothing but the closed set may run, and what else is named."""
     with audited(), watched() as calls:
         yield calls
     python = {name for name in (f"{file}:{name}" for file, name in calls.python) if _PYTHON.fullmatch(name) is None}
-    assert not python, sorted(python)
+    assert not python - set(also), sorted(python - set(also))
     assert not set(calls.c) - _C, sorted(set(calls.c) - _C)
 
 
@@ -117,4 +125,13 @@ def outcome(data: bytes, catalog: TypeCatalog) -> Any:
         try:
             return loads(data, catalog)
         except PayloadError as error:
+            return error
+
+
+def label_outcome(data: bytes) -> CheckpointLabel | CheckpointCorruptedError:
+    """Read the label of a checkpoint, watched, and return it or the error."""
+    with decoding("<string>:__create_fn__.<locals>.__init__"):  # Of the label, a dataclass of ours.
+        try:
+            return read_label(data)
+        except CheckpointCorruptedError as error:
             return error

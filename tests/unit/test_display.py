@@ -58,6 +58,7 @@ def test_what_is_visible_stays_as_it_is() -> None:
     assert terminal_line(text) == terminal_text(text) == text
     assert terminal_line("a\x1b[2J\u202e\U000e0041\x9b\n") == r"a\x1b[2J\u202e\U000e0041\x9b\n"
     assert terminal_text("a\tb\r\nc\rd") == "a    b\nc\\rd"
+    assert terminal_text("a\x1b[2J\rb\n\u202ec", instead=" ") == "a [2J b\n c"
 
 
 def test_prose_on_one_line_is_cut() -> None:

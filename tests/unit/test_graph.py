@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import builtins
-import os
-import pickle
+import json
+from typing import Any
 
 import pytest
-from agent_framework import WorkflowCheckpoint
+from agent_framework import WorkflowCheckpoint, WorkflowEvent, WorkflowMessage
 from agent_framework_temporal import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
@@ -24,10 +23,11 @@ from agent_framework_temporal.adapter.checkpoints.label import (
 )
 from agent_framework_temporal.adapter.encoding.encoding import dumps
 from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
-from tests.unit.test_hostile_pickles import _TEMPORARY, HOSTILE
 
 from tests.parity.gallery import GALLERY, Row
 from tests.unit._in_process import record, row
+from tests.unit._watch import label_outcome
+from tests.unit.test_hostile_documents import HOSTILE, TEMPORARY
 
 
 @pytest.mark.parametrize("gallery_row", GALLERY, ids=lambda gallery_row: gallery_row.name)
@@ -45,20 +45,30 @@ async def test_the_label_of_every_checkpoint_in_the_gallery(gallery_row: Row) ->
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_bytes(name: str) -> None:
-    with pytest.raises(CheckpointCorruptedError, match="are no checkpoint"):
-        read_label(HOSTILE[name])
-    assert not _TEMPORARY.exists()
+    assert "are no checkpoint" in str(label_outcome(HOSTILE[name]))
+    assert not TEMPORARY.exists()
 
 
-def test_a_call_inside_a_checkpoint_is_not_made() -> None:
-    class Exploit:
-        def __reduce__(self) -> tuple[object, ...]:
-            return (os.system, (f"touch {_TEMPORARY}",))
+def test_what_else_is_in_a_checkpoint_is_not_looked_at() -> None:
+    hosted = TypeCatalog(row("shared-state").build())
+    checkpoint = WorkflowCheckpoint(workflow_name="w", graph_signature_hash="h", metadata={"a": [1]}, state={"b": 2})
+    raw = dumps(checkpoint, hosted)
+    for hostile in HOSTILE.values():
+        node = hostile.split(b"\n")[2:3]
+        if node and node[0].startswith(b"{") and b"$" in node[0]:
+            label = label_outcome(raw.replace(b'{"b":2}', node[0]))
+            assert getattr(label, "workflow_name", None) == "w" or "are no checkpoint" in str(label)
+    assert read_label(raw.replace(b'{"b":2}', b'{"$eval":1}')).metadata == {"a": [1]}
+    assert not TEMPORARY.exists()
 
-    metadata = {"call": Exploit(), "function": builtins.eval}
-    raw = pickle.dumps(WorkflowCheckpoint(workflow_name="w", graph_signature_hash="h", metadata=metadata), 5)
-    assert read_label(raw).workflow_name == "w"
-    assert not _TEMPORARY.exists()
+
+def test_metadata_that_unfolds_is_no_label() -> None:
+    catalog = TypeCatalog(row("shared-state").build())
+    raw = dumps(WorkflowCheckpoint(workflow_name="w", graph_signature_hash="h", metadata={"a": 1}), catalog)
+    shapes, _, body = raw.split(b"\n")
+    parts = [[{"$r": number + 1}] * 2 for number in range(60)]
+    nest = b"\n".join((shapes, json.dumps([*parts, []]).encode(), body.replace(b'{"a":1}', b'{"a":{"$r":0}}')))
+    assert "are no checkpoint" in str(label_outcome(nest))
 
 
 async def test_a_checkpoint_is_decoded_for_its_own_workflow_and_graph_only() -> None:
@@ -93,3 +103,26 @@ async def test_an_undeclared_type_in_a_graph_that_is_the_same() -> None:
     waiting.metadata[GRAPH_METADATA] = asking.graph_signature
     with pytest.raises(GraphChangedError, match=r"executor 'buyer' removed"):
         loads_checkpoint(dumps(waiting, asking.catalog), hosted)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": [1]},
+        {"messages": {"a": 1}},
+        {"messages": {"a": ["text"]}},
+        {"state": []},
+        {"iteration_count": "1"},
+        {"pending_request_info_events": {"id": 1}},
+        {"pending_request_info_events": {"id": WorkflowEvent.started()}},
+        {"metadata": None},
+    ],
+    ids=str,
+)
+async def test_what_only_looks_like_a_checkpoint_is_refused(fields: dict[str, Any]) -> None:
+    hosted = await host(row("shared-state").build)
+    whole: dict[str, Any] = {"messages": {"a": [WorkflowMessage("x", "a")]}, "state": {"k": 1}}
+    made = {"workflow_name": hosted.name, "graph_signature_hash": hosted.graph_hash, **whole}
+    assert loads_checkpoint(dumps(WorkflowCheckpoint(**made), hosted.catalog), hosted).state == {"k": 1}
+    with pytest.raises(CheckpointCorruptedError):
+        loads_checkpoint(dumps(WorkflowCheckpoint(**made | fields), hosted.catalog), hosted)
