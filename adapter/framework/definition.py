@@ -13,7 +13,6 @@ from typing import Any, TypeAlias, TypeGuard
 from agent_framework import Workflow
 
 from ...workflows.value_limits import clean_text
-from ..client.executor_policy import ExecutorPolicy
 from ..errors import HostingError
 from .catalog import TypeCatalog
 from .error_data import class_names, is_from_signal, text_of, told_of
@@ -226,7 +225,7 @@ def _suggestion(name: str) -> str:
     return plain or "my-workflow"
 
 
-def check_executors(policies: Mapping[str, ExecutorPolicy] | None, hosted: HostedWorkflow | None) -> None:
+def check_executors(policies: Mapping[str, object] | None, hosted: HostedWorkflow | None) -> None:
     """Refuse a policy for an executor that the workflow does not have.
 
     Raises:

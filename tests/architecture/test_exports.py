@@ -57,7 +57,7 @@ def test_only_what_is_exported_is_marked() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nothing"):
-        _ = agent_framework_temporal.nothing
+        _ = agent_framework_temporal.nothing  # type: ignore[attr-defined]
 
 
 def _python(code: str) -> str:

@@ -14,6 +14,7 @@ from agent_framework import (
     Workflow,
     WorkflowAgent,
     WorkflowBuilder,
+    WorkflowRunState,
     tool,
 )
 from agent_framework_temporal import Checkpoint, DurableWorkflow
@@ -65,7 +66,7 @@ async def test_requests_are_function_calls(client: Client) -> None:
         answer = Message("user", [_approve(request)])
         final = await agent.run(answer)
         assert "transferred 20" in final.text
-        assert not handle.requests
+        assert other.status is WorkflowRunState.IDLE
 
 
 def _approve(request: Content) -> Content:

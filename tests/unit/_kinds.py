@@ -308,7 +308,7 @@ def _with(value: Any, **attributes: Any) -> Any:
 
 def _slots() -> Iterator[Any]:
     yield Slots(1)
-    more = MoreSlots([1])
+    more: Any = MoreSlots([1])
     more.third = more.second = {"x": (1,)}
     yield more
     yield _with(SlotsAndMore(None), extra=1)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import pickle
+import weakref
+
 import pytest
+from agent_framework import WorkflowEvent
 from agent_framework_temporal import Checkpoint, Response
+from agent_framework_temporal.adapter.client.thread_cursor import ThreadCursors
 from agent_framework_temporal.workflows.messages import CheckpointRef
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,11 +62,35 @@ def test_any_other_text_is_refused_and_the_place_is_named(text: str | bytes, whe
 
 def test_it_moves_along_its_own_thread_only() -> None:
     handle = Checkpoint(workflow_name="w", thread_id="t")
-    handle.move(CheckpointRef(thread_id="t", run_id="r", checkpoint_id="c"))
+    cursor = ThreadCursors().of(handle)
+    cursor.move(CheckpointRef(thread_id="t", run_id="r", checkpoint_id="c"))
     assert handle.checkpoint_id == "c"
-    handle.move(CheckpointRef(thread_id="other", run_id="r2", checkpoint_id="c2"))
-    handle.move(None)
+    cursor.move(CheckpointRef(thread_id="other", run_id="r2", checkpoint_id="c2"))
+    cursor.move(None)
     assert (handle.thread_id, handle.checkpoint_id) == ("t", "c")
+
+
+def test_a_handle_is_a_value_whatever_was_read_with_it() -> None:
+    handle = Checkpoint(workflow_name="w", thread_id="t", run_id="r", checkpoint_id="c", offset=7)
+    cursors = ThreadCursors()
+    event: WorkflowEvent[str] = WorkflowEvent.request_info("q", "asker", "how many?", int)
+    cursors.of(handle).note(event, ())
+    for copied in (
+        copy.copy(handle),
+        copy.deepcopy(handle),
+        pickle.loads(pickle.dumps(handle)),
+        Checkpoint.from_json(handle.to_json()),
+    ):
+        assert copied == handle
+        assert cursors.of(copied).requests == {}
+    assert list(cursors.of(handle).requests) == ["q"]
+
+
+def test_what_was_read_goes_with_its_handle() -> None:
+    cursors = ThreadCursors()
+    cursor = weakref.ref(cursors.of(Checkpoint(workflow_name="w", thread_id="t")))
+    gc.collect()
+    assert cursor() is None
 
 
 def test_an_assignment_is_checked() -> None:

@@ -262,7 +262,7 @@ def test_what_could_not_be_read_back_is_not_written(value: Any, text: str) -> No
         ({"state": {"good": 1, "large": value}}, "shared state key 'large'"),
         ({"state": {"_executor_state": {"e": {"k": value}}}}, "executor 'e', state key 'k'"),
     ):
-        checkpoint = WorkflowCheckpoint(workflow_name="w", graph_signature_hash="h", **fields)  # type: ignore[arg-type]
+        checkpoint = WorkflowCheckpoint(workflow_name="w", graph_signature_hash="h", **fields)
         with pytest.raises(PayloadError, match=f"^{part}: {text}"):
             dump_checkpoint(checkpoint, CATALOG)
 

@@ -47,9 +47,7 @@ def document(body: Any, shapes: dict[str, Any] | None = None, parts: list[Any] |
     return "\n".join(json.dumps(line) for line in lines).encode()
 
 
-def instance(
-    key: Any, *values: Any, names: list[Any] | None = None, empty: list[Any] | None = None, **more: Any
-) -> bytes:
+def instance(key: Any, *values: Any, names: Any = None, empty: Any = None, **more: Any) -> bytes:
     """Return the text of an object of a class."""
     given = [f"a{index}" for index in range(len(values))] if names is None else names
     return document({"$o": ["x", *values], **more}, {"x": [key, given, [] if empty is None else empty]})

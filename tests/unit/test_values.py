@@ -385,13 +385,13 @@ class Picky(BaseModel):
 
 
 @dataclass
-class Broken:
+class Breaking:
     x: object
 
     def __post_init__(self) -> None:
         raise LookupError("never")
 
 
-@pytest.mark.parametrize("kind", [Picky, Broken])
+@pytest.mark.parametrize("kind", [Picky, Breaking])
 def test_a_type_whose_own_code_raises_takes_nothing(kind: Any) -> None:
     assert from_json_value({"x": 1}, None, (kind,), CATALOG) == {"x": 1}
