@@ -78,7 +78,7 @@ def test_a_handle_is_a_value_whatever_was_read_with_it() -> None:
     for copied in (
         copy.copy(handle),
         copy.deepcopy(handle),
-        pickle.loads(pickle.dumps(handle)),
+        pickle.loads(pickle.dumps(handle)),  # noqa: S301 - what was just written
         Checkpoint.from_json(handle.to_json()),
     ):
         assert copied == handle
