@@ -30,7 +30,7 @@ def run(*command: str | Path, folder: Path) -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy of the sources: the editable installation lives in this checkout's build folder."""
     copy, out = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("dist")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "py.typed", "__init__.py", "worker.py"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "py.typed", "__init__.py", "__init__.pyi", "worker.py"):
         shutil.copy(ROOT / name, copy)
     # More than goes into the wheel: so that a test sees what must stay out of it.
     for name in (*PACKAGES, "tests", "examples"):
@@ -79,7 +79,7 @@ def test_lies_beside_a_project_with_packages_of_the_same_names(python: Path, tmp
         "    assert module.OWNER == f'the project, {module.__name__}', module\n"
         "for name in ours.__all__:\n"
         "    getattr(ours, name)\n"
-        "assert ours.worker.main and ours.adapter.DurableWorkflow is ours.DurableWorkflow\n"
+        "assert ours.worker.main and ours.adapter.__name__ == 'agent_framework_temporal.adapter'\n"
         "print(ours.__file__)\n"
     )
     found = Path(run(python, program, folder=tmp_path).strip())
@@ -91,7 +91,11 @@ def test_holds_the_package_and_nothing_else(wheel: Path) -> None:
         names = archive.namelist()
     assert "agent_framework_temporal/py.typed" in names
     assert "agent_framework_temporal/worker.py" in names
-    expected = {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in ROOT.glob("*.py")}
+    expected = {
+        f"agent_framework_temporal/{path.relative_to(ROOT)}"
+        for path in ROOT.glob("*.py*")
+        if path.suffix in (".py", ".pyi")
+    }
     for package in PACKAGES:
         expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in (ROOT / package).rglob("*.py")}
     # It lies in `adapter`, and is imported as `agent_framework_temporal.testing`.
