@@ -34,12 +34,13 @@ _FORBIDDEN = (
     "pickle.find_class",
 )
 _PACKAGE = (
-    *("decoding", "document", "annotations", "enums", "exceptions", "layouts", "parts", "standard", "static", "types"),
-    *("framework", "graph", "frames", "errors"),
+    *("encoding/" + name for name in ("decoding", "document", "annotations", "enums", "exceptions", "layouts", "parts")),
+    *("framework/" + name for name in ("standard", "static", "catalog", "internals", "graph", "error_data")),
+    *("checkpoints/frames", "checkpoints/label", "errors"),
 )
 _PYTHON = re.compile(
     r"""
-      package:adapter/_(PACKAGE)\.py:.*
+      package:adapter/(PACKAGE)\.py:.*
     | python:json/\w+\.py:.*                               # reads, and writes annotations to look them up
     | python:(fractions|uuid|pathlib)\.py:.*               # their constructors, hashes and comparisons
     | python:zoneinfo/\w+\.py:.*

@@ -8,14 +8,13 @@ import re
 
 import agent_framework_temporal
 import pytest
-from agent_framework import WorkflowException
 from agent_framework_temporal import DurableWorkflowError, PayloadError, RunFailedError
 from agent_framework_temporal.adapter import errors as _errors
 
 ERRORS = [
     error
     for _, error in inspect.getmembers(_errors, inspect.isclass)
-    if issubclass(error, WorkflowException) and error.__module__ == _errors.__name__
+    if issubclass(error, DurableWorkflowError)
 ]
 
 
@@ -48,6 +47,7 @@ def test_the_ends_of_a_run_are_caught_together() -> None:
         "RunFailedError",
         "RunTerminatedError",
         "RunTimedOutError",
+        "WorkerLostError",
     }
 
 
