@@ -18,7 +18,7 @@ from .messages import (
 )
 from .outcomes import RefusedOutcomeError, superstep_failure
 
-_OUR_ERRORS = "agent_framework_temporal.adapter.errors"
+OUR_ERRORS = "agent_framework_temporal"
 START_REFUSED = "StartRefusedError"
 MAX_NOT_BEGUN = 30
 """Attempts that a worker was given and never began, as its event loop was blocked or it could not read the input."""
@@ -75,7 +75,7 @@ def heartbeat_timeout(options: RunOptions, executors: list[str] | None) -> timed
 def failure_of(error: ActivityError | RefusedOutcomeError) -> SuperstepFailure:
     """Return what the last attempt reported, or what can be said of an attempt that reported nothing."""
     if isinstance(error, RefusedOutcomeError):
-        return _failed(_OUR_ERRORS, "NotSealedError", f"The outcome of a superstep is refused: {error}")
+        return _failed(OUR_ERRORS, "NotSealedError", f"The outcome of a superstep is refused: {error}")
     cause = error.cause
     if isinstance(cause, ApplicationError):
         reported = superstep_failure(cause)
@@ -121,22 +121,22 @@ def run_error(
 
 def expiry_of(message: str) -> SuperstepFailure:
     """Return the failure of a run whose request nobody has answered by its deadline."""
-    return _failed(_OUR_ERRORS, "RequestExpiredError", message)
+    return _failed(OUR_ERRORS, "RequestExpiredError", message)
 
 
 def start_refusal(message: str) -> RunFailure:
     """Return what a run whose start is refused ends with: it has come nowhere, whatever it was started with."""
-    return RunFailure(error_module=_OUR_ERRORS, error_type=START_REFUSED, error_args=[message], message=message)
+    return RunFailure(error_module=OUR_ERRORS, error_type=START_REFUSED, error_args=[message], message=message)
 
 
 def refuses_start(failure: SuperstepFailure | RunFailure) -> bool:
     """Tell whether a run failed because its start was refused: it is then no part of its thread."""
-    return (failure.error_module, failure.error_type) == (_OUR_ERRORS, START_REFUSED)
+    return (failure.error_module, failure.error_type) == (OUR_ERRORS, START_REFUSED)
 
 
 def refusal_of(message: str) -> SuperstepFailure:
     """Return the failure of a run whose input is refused."""
-    return _failed("agent_framework_temporal.adapter.errors", "PayloadError", message)
+    return _failed(OUR_ERRORS, "PayloadError", message)
 
 
 def _failed(module: str, name: str, message: str) -> SuperstepFailure:

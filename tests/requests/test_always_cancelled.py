@@ -184,7 +184,7 @@ class _Steps:
             except (TimeoutError, asyncio.CancelledError):
                 continue
         if step.mode == "upgrade":
-            return SuperstepResult(state="running", upgrade=True)
+            return SuperstepResult(answers=step.superstep_id, state="running", upgrade=True)
         request = PendingRequest(
             request_id="q0", thread_id="t", executor_id="e", asked_at="now", request_type="str", response_type="str"
         )
@@ -198,7 +198,9 @@ class _Steps:
             timestamp="now",
         )
         pending = [request] if self._state == "waiting" else []
-        return SuperstepResult(state=self._state, checkpoint=facts, pending=pending, next_executors=["e"])
+        return SuperstepResult(
+            answers=step.superstep_id, state=self._state, checkpoint=facts, pending=pending, next_executors=["e"]
+        )
 
     async def until(self, mode: str) -> None:
         async with asyncio.timeout(20):
