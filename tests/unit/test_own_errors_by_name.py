@@ -1,0 +1,10 @@
+"""The workflow names errors that it cannot import: by the module that they say they are of."""
+
+from __future__ import annotations
+
+from agent_framework_temporal import DurableWorkflowError
+from agent_framework_temporal.workflows import failure
+
+
+def test_the_workflow_names_our_errors_as_they_name_themselves() -> None:
+    assert failure.OUR_ERRORS == DurableWorkflowError.__module__
