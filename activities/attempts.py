@@ -32,7 +32,7 @@ def check_attempts(step: SuperstepInput, beat: Beat) -> None:
             f"blocked{by}: use `asyncio.to_thread`."
         )
         rule = retry_rule(step, overdue.executor_id)
-        failure = SuperstepFailure(attempt=info.attempt)
+        failure = SuperstepFailure(attempt=info.attempt, answers=step.superstep_id)
         failed = to_application_error(error, failure, executor_failed=True, failures=beat.failures, rule=rule)
         if failed.non_retryable:
             raise failed from error

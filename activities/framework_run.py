@@ -26,6 +26,7 @@ from agent_framework.observability import OBSERVABILITY_SETTINGS
 from temporalio import activity
 
 from ..adapter.checkpoints.records import RecordWriter
+from ..adapter.framework.catalog import executors_of
 from ..adapter.framework.definition import HostedWorkflow
 from ..adapter.framework.internals import (
     EXECUTOR_STATE,
@@ -38,6 +39,7 @@ from ..adapter.framework.internals import (
     pending_events,
     set_previous_checkpoint_id,
     set_streaming,
+    share_sessions,
     without_pending_warning,
 )
 from ..adapter.framework.values import validation_errors
@@ -175,7 +177,7 @@ async def run_superstep(
                 else:
                     dropping = False  # Nothing is restored, so nothing is told again.
                 if live.stream is not None:
-                    await _collect(live.workflow, live.stream, step, live.capture, run, dropping=dropping)
+                    await _collect(hosted, live, live.stream, step, run, dropping=dropping)
         except Exception as error:
             await live.close()
             if isinstance(error, TimeoutError) and not run.failed:
@@ -228,14 +230,15 @@ async def _begin(
 
 
 async def _collect(
-    workflow: Workflow,
+    hosted: HostedWorkflow,
+    live: LiveRun,
     stream: Stream,
     step: SuperstepInput,
-    capture: Capture,
     run: FrameworkRun,
     *,
     dropping: bool,
 ) -> None:
+    workflow, capture = live.workflow, live.capture
     superstep = 0
     pending_status = step.pending_status
     async for event in stream:
@@ -246,6 +249,8 @@ async def _collect(
             # The inner run has to be a stream, or it could not be stopped; what agents emit is the caller's choice.
             set_streaming(workflow, step.streaming)
             await drop_restored_events(workflow)
+            if live.raw is None or capture.base is not None:  # It has been restored.
+                share_sessions(executors_of(workflow), hosted.session_groups)
         if _is_pending_status(event):
             continue  # Once for the caller's run, not for each inner run: emitted below.
         if event.type == "request_info" and event.request_id in step.answered:
@@ -288,6 +293,7 @@ async def _restore(hosted: HostedWorkflow, workflow: Workflow, capture: Capture)
     except WorkflowConvergenceException:
         pass  # The thread had failed at its last superstep; its state is restored all the same.
     await drop_restored_events(workflow)
+    share_sessions(executors_of(workflow), hosted.session_groups)
     if new_thread:
         set_previous_checkpoint_id(workflow, None)
 

@@ -22,6 +22,7 @@ from ..adapter.framework.definition import (
     is_workflow,
 )
 from ..adapter.framework.graph import graph_differences
+from ..adapter.framework.resources import close_connected
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Buildable:
 
     hosted: HostedWorkflow
     first: Workflow
+    second: Workflow | None
 
     async def prepared(self) -> HostedWorkflow:
         """Return the hosted workflow.
@@ -37,7 +39,11 @@ class Buildable:
         Raises:
             HostingError: When an executor cannot tell its state.
         """
-        await self.hosted.prepare(self.first)
+        try:
+            await self.hosted.prepare(self.first)
+        finally:
+            for built in (self.first, self.second) if self.second is not None else ():
+                await close_connected(self.hosted.shared.connected(built))
         return self.hosted
 
 
@@ -76,7 +82,7 @@ def _in_loop() -> bool:
 
 
 def _buildable(entry: WorkflowEntry, first: Workflow, second: Workflow | None) -> Buildable:
-    hosted = HostedWorkflow(entry, first)
+    hosted = HostedWorkflow(entry, first, second)
     if second is not None:
         name = factory_name(entry)
         if second is first:
@@ -98,7 +104,7 @@ def _buildable(entry: WorkflowEntry, first: Workflow, second: Workflow | None) -
                 f"Factory {name!r} builds a different graph each time: {'; '.join(differences)}. Give every executor "
                 "and every agent an explicit id or name: an unnamed agent gets a random one."
             )
-    return Buildable(hosted, first)
+    return Buildable(hosted, first, second)
 
 
 def check_names(names: Iterable[str]) -> None:

@@ -67,6 +67,7 @@ from .metrics import count_restore, count_superstep
 from .mirrors import Mirror, Mirrors, add_news
 from .pacemaker import current_pacemaker
 from .report import failure_of, payloads_of, result_of, stored_of, targets_of
+from .resources import Resources
 from .start_check import check_graph, check_start, refuse_start
 from .unsaved_state import UnsavedState
 from .warm import LiveRun, LiveRuns
@@ -190,10 +191,11 @@ class SuperstepActivity:
             # Only a caller who streams reads along; for any other the beat is a sign of life and nothing more.
             told = beat.tell(LiveEvents(hosted.catalog, info.attempt, step.offset)) if step.streaming else None
             run = FrameworkRun(RecordWriter(offset=step.offset, attempt=info.attempt), told)
+            scope = Scope(hosted.name, timeouts, live.resources.enter if live.resources is not None else None)
             place = Superstep(hosted.name, _thread_id(info), capture.turn, superstep=0, attempt=info.attempt)
             try:
                 with running(live.workflow, place):
-                    await run_superstep(hosted, live, step, arguments, run, Scope(hosted.name, timeouts))
+                    await run_superstep(hosted, live, step, arguments, run, scope)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(
@@ -274,7 +276,7 @@ class SuperstepActivity:
         if live is not None:
             count_restore(hosted.name, "live")
             live.capture.begin(run_id)
-            async with _closed_on_error(live):
+            async with self._ended_on_error(live):
                 yield live
             return
         raw, base = None, None
@@ -283,21 +285,35 @@ class SuperstepActivity:
         if base is not None and step.discard_in_flight:
             base = dataclasses.replace(base, messages={})
         async with hosted.acquire() as workflow:
-            live = LiveRun(workflow, Capture(hosted, base, run_id=run_id), raw)
-            async with _closed_on_error(live):
+            resources = None if hosted.is_instance else Resources(workflow, hosted.shared)
+            live = LiveRun(workflow, Capture(hosted, base, run_id=run_id), raw, resources=resources)
+            async with self._ended_on_error(live):
                 yield live
             if hosted.is_instance:
                 await live.close()
 
+    @contextlib.asynccontextmanager
+    async def _ended_on_error(self, live: LiveRun) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            await live.close()
+            self._live.end(live)
+            raise
+
     def _keep(self, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun, result: SuperstepResult) -> None:
         last = live.capture.last
         if last is None:
+            self._live.end(live)
             return
         key = _own_key(hosted, result)
         self._cache.put(key, last.raw, replaces=_key(hosted, step.base))
         if not hosted.is_instance:
             live.raw = last.raw
-            self._live.keep(key, live)
+            if live.is_open and result.state != "running":  # Who waits for a person does not keep a server running.
+                self._live.end(live)
+            else:
+                self._live.keep(key, live)
 
     async def _restored(
         self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, ref: CheckpointRef, brought: bytes | None
@@ -428,12 +444,3 @@ async def _kwargs(value: Value | None, hosted: HostedWorkflow) -> Any:
             global_kwargs=given.get("global_kwargs", {}), executor_kwargs=given.get("executor_kwargs", {})
         )
     return given
-
-
-@contextlib.asynccontextmanager
-async def _closed_on_error(live: LiveRun) -> AsyncIterator[None]:
-    try:
-        yield
-    except BaseException:
-        await live.close()
-        raise

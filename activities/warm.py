@@ -11,12 +11,15 @@ from agent_framework import ResponseStream, Workflow, WorkflowEvent, WorkflowRun
 
 from .cache import CheckpointKey
 from .capture import Capture
+from .resources import Resources
 
 Stream: TypeAlias = ResponseStream[WorkflowEvent[Any], WorkflowRunResult]
 
 _OBJECTS_PER_BYTE = 3
 """A checkpoint's objects take about this many times its pickled size (measured on conversations)."""
 _INSTANCE_BYTES = 64 * 1024
+_OPEN_SECONDS = 30.0
+"""How long an instance is kept for the next superstep that holds a resource open, such as a server's process."""
 
 
 @dataclass
@@ -32,6 +35,19 @@ class LiveRun:
     raw: bytes | None = None
     """The checkpoint it holds, which the next one is stored as a patch against; None for an instance just built."""
     stream: Stream | None = None
+    resources: Resources | None = None
+    """What it holds open; None for an instance that is not the worker's own."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds a resource open."""
+        return self.resources is not None and self.resources.is_open
+
+    async def drop(self) -> None:
+        """End it for good, with what it holds open."""
+        await self.close()
+        if self.resources is not None:
+            await self.resources.leave()
 
     async def close(self) -> None:
         """End the framework's run, if it is open."""
@@ -55,6 +71,7 @@ class LiveRuns:
         self._runs: OrderedDict[CheckpointKey, tuple[LiveRun, int]] = OrderedDict()
         self._bytes = 0
         self._closing: set[asyncio.Task[None]] = set()
+        self._expiries: dict[CheckpointKey, asyncio.TimerHandle] = {}
 
     def holds(self, key: CheckpointKey) -> bool:
         """Tell whether there is an instance that holds a checkpoint."""
@@ -79,23 +96,34 @@ class LiveRuns:
         self._drop(key)
         self._runs[key] = (live, size)
         self._bytes += size
+        if live.is_open:  # Another worker may run the next superstep.
+            loop = asyncio.get_running_loop()
+            self._expiries[key] = loop.call_later(_OPEN_SECONDS, self._drop, key)
         while self._bytes > self._max_bytes:
             self._drop(next(iter(self._runs)))
+
+    def end(self, live: LiveRun) -> None:
+        """End an instance that is not kept, in the background."""
+        if live.stream is not None or (live.resources is not None and live.resources.any):
+            task = asyncio.get_running_loop().create_task(live.drop())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
         """Close all of them."""
         while self._runs:
             self._drop(next(iter(self._runs)))
-        await asyncio.gather(*self._closing)
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     def _drop(self, key: CheckpointKey) -> None:
         live = self._remove(key)
-        if live is not None and live.stream is not None:
-            task = asyncio.get_running_loop().create_task(live.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+        if live is not None:
+            self.end(live)
 
     def _remove(self, key: CheckpointKey) -> LiveRun | None:
+        expiry = self._expiries.pop(key, None)
+        if expiry is not None:
+            expiry.cancel()
         live, size = self._runs.pop(key, (None, 0))
         self._bytes -= size
         return live

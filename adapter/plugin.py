@@ -21,6 +21,7 @@ from ..activities.deployment import publish_graphs
 from ..activities.hosting import Buildable, check_names, host_all, host_now
 from ..activities.mirrors import Mirrors
 from ..activities.pacemaker import pacing
+from ..activities.resources import leave_shared
 from ..activities.revival import Revival
 from ..activities.superstep import SuperstepActivity
 from ..activities.warm import LiveRuns
@@ -93,6 +94,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         settle_at_exit()
         self._entries = [host_now(entry) or entry for entry in workflows]
         check_names(entry.hosted.name for entry in self._entries if isinstance(entry, Buildable))
+        self._hosts = bool(self._entries)
         self.hosted: dict[str, HostedWorkflow] = {}
         self._deployment: tuple[Client, WorkerDeploymentVersion] | None = None
         self._live = LiveRuns(cache_bytes // 2)
@@ -109,7 +111,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         super().__init__(
             "agent_framework_temporal.AgentFrameworkPlugin",
             data_converter=with_frames,
-            activities=[superstep.superstep] if self._entries else None,
+            activities=[superstep.superstep] if self._hosts else None,
             workflows=[AgentFrameworkWorkflow],
             workflow_runner=self._sandboxed,
         )
@@ -126,6 +128,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         """
         if not self.hosted:
             self.hosted.update(await host_all(self._entries))
+            self._entries = []  # What was built to be checked is not needed any more.
         return self.hosted
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
@@ -135,7 +138,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             HostingError: When two plugins that host workflows meet on one worker.
         """
         activities = list(config.get("activities") or ())
-        if self._entries and any(getattr(found, "__name__", "") == SUPERSTEP_ACTIVITY for found in activities):
+        if self._hosts and any(getattr(found, "__name__", "") == SUPERSTEP_ACTIVITY for found in activities):
             raise HostingError(
                 "This worker has an AgentFrameworkPlugin with workflows already, from its client perhaps. Name all "
                 "workflows in one plugin, given to the client or to the worker."
@@ -148,10 +151,10 @@ class AgentFrameworkPlugin(SimplePlugin):
         if config.get("max_heartbeat_throttle_interval") == _SDK_HEARTBEAT_THROTTLE:
             config["max_heartbeat_throttle_interval"] = _HEARTBEAT_THROTTLE
         config["client"] = reading_client(framed_client(config["client"]))
-        self._client = (config["client"], config["task_queue"]) if self._entries else None
+        self._client = (config["client"], config["task_queue"]) if self._hosts else None
         self._deployment = None
         deployment = config.get("deployment_config")
-        if self._entries and deployment is not None and deployment.use_worker_versioning:
+        if self._hosts and deployment is not None and deployment.use_worker_versioning:
             self._deployment = (config["client"], deployment.version)
         return config
 
@@ -193,6 +196,7 @@ class AgentFrameworkPlugin(SimplePlugin):
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await self._live.close()
+            await leave_shared(hosted.shared for hosted in self.hosted.values())
             await self._mirrors.close()
 
     def _sandboxed(self, runner: WorkflowRunner | None) -> WorkflowRunner:

@@ -39,7 +39,7 @@ from ..errors import (
 from ..framework.catalog import TypeCatalog
 from ..framework.definition import HostedWorkflow, check_executors
 from ..framework.static_details import static_details
-from ..temporal.client import SignalLimitError, rpc_errors
+from ..temporal.client import RunOverError, SignalLimitError, rpc_errors
 from ..temporal.search_attributes import use_search_attributes
 from .arguments import (
     cancel_signal,
@@ -220,12 +220,12 @@ class _ThreadCall:
         return await self._start(run_input)
 
     async def _respond_in_time(self) -> CallReader:
-        """Answer, and wait a little for a run that continues as new as it was sent too many signals."""
+        """Answer, also a run that continues as new at that moment, or has to as it was sent too many signals."""
         until = time.monotonic() + self._caller.options.worker_timeout.total_seconds()
         while True:
             try:
                 return await self._respond()
-            except SignalLimitError:
+            except (SignalLimitError, RunOverError):
                 if time.monotonic() > until:
                     raise
             await asyncio.sleep(_LOOK_AGAIN)

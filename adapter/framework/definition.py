@@ -14,9 +14,10 @@ from agent_framework import Workflow
 
 from ...workflows.value_limits import clean_text
 from ..errors import HostingError
-from .catalog import TypeCatalog
+from .catalog import TypeCatalog, executors_of
 from .error_data import class_names, is_from_signal, text_of, told_of
-from .internals import built_storage
+from .internals import built_storage, session_groups
+from .resources import SharedResources
 
 WorkflowFactory: TypeAlias = Callable[[], Workflow | Awaitable[Workflow]]
 WorkflowEntry: TypeAlias = Workflow | WorkflowFactory
@@ -38,12 +39,13 @@ class HostedWorkflow:
     Args:
         entry: A factory, or an instance that is used as it is.
         first: The workflow the factory built.
+        second: What it built next, if it was asked.
 
     Raises:
         HostingError: When its name is auto-generated or a declared type cannot travel.
     """
 
-    def __init__(self, entry: WorkflowEntry, first: Workflow) -> None:
+    def __init__(self, entry: WorkflowEntry, first: Workflow, second: Workflow | None = None) -> None:
         self.name = checked_name(first, entry)
         self.graph_hash = first.graph_signature_hash
         self.graph_signature: dict[str, Any] = first.graph_signature
@@ -51,6 +53,10 @@ class HostedWorkflow:
         self.catalog = TypeCatalog(first)
         self.checkpoint_storage = built_storage(first)
         """What the workflow was built with. Supersteps save to history; a worker copies from there."""
+        self.shared = SharedResources(first, second)
+        """What its instances share."""
+        self.session_groups = session_groups(executors_of(first))
+        """Executors whose agents share a session."""
         self._pristine_state: dict[str, dict[str, Any]] = {}
         self._entry = entry
         self._instance = first if is_workflow(entry) else None

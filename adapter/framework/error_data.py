@@ -289,8 +289,9 @@ def parts_of(error: BaseException) -> tuple[list[Any] | None, dict[str, Any] | N
 
 def _class_of(key: str, catalog: TypeCatalog | None) -> type[Exception] | None:
     """Return the class of an exception that may be made here: one of a closed set, or that the catalog knows."""
-    if key == type_key(ValidationError):
-        return ValidationError
+    for made_here in (ValidationError, ExceptionGroup):
+        if key == type_key(made_here):
+            return made_here
     return catalog.error_class(key) if catalog is not None else known_error(key)
 
 

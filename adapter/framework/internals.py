@@ -9,7 +9,7 @@ import enum
 import logging
 import types
 import typing
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias, cast
@@ -286,6 +286,29 @@ def wrap_handlers(executor: Executor, wrap: Callable[[Executor, Handler], Handle
         return wrap(executor, find(message))
 
     executor._find_handler = find_wrapped  # type: ignore[method-assign]
+
+
+def session_groups(executors: Iterable[Executor]) -> list[list[int]]:
+    """Return which executors of a freshly built workflow share one agent session, by their positions."""
+    holders: dict[int, list[int]] = {}
+    for position, executor in enumerate(executors):
+        session = getattr(executor, "_session", None)
+        if isinstance(session, AgentSession):
+            holders.setdefault(id(session), []).append(position)
+    return [positions for positions in holders.values() if len(positions) > 1]
+
+
+def share_sessions(executors: Iterable[Executor], groups: Iterable[Sequence[int]]) -> None:
+    """Give restored executors one session again where they had one: each has restored a copy of its own.
+
+    All copies of a checkpoint are of the same moment. One that another session has replaced since is left alone.
+    """
+    found: list[Any] = list(executors)
+    for positions in groups:
+        first, *others = (found[position] for position in positions)
+        for other in others:
+            if other._session.session_id == first._session.session_id:
+                other._session = first._session
 
 
 def is_generic_annotation(value: Any) -> bool:

@@ -29,6 +29,10 @@ class SignalLimitError(DurableWorkflowError):
     """A run has taken as many signals as the server allows for one run."""
 
 
+class RunOverError(DurableWorkflowError):
+    """A run that was there a moment ago has ended, or continued as new."""
+
+
 def framed_client(client: Client) -> Client:
     """Return a client with our payload converter; the connection, codec and external storage are the given client's.
 
@@ -84,7 +88,9 @@ def rpc_errors(client: Client, what: str) -> Iterator[None]:
                 f"Could not {what}: its run has taken as many signals as the server allows for one run. It continues "
                 "as new when it next waits, or its superstep ends; try again then."
             ) from error
-        raise DurableWorkflowError(f"Could not {what}: {error.message} ({error.status.name})") from error
+        over = error.status == RPCStatusCode.NOT_FOUND and "already completed" in error.message
+        refused = RunOverError if over else DurableWorkflowError
+        raise refused(f"Could not {what}: {error.message} ({error.status.name})") from error
 
 
 def _unreachable(client: Client, what: str, error: Exception) -> ServerUnreachableError:

@@ -88,20 +88,22 @@ async def test_a_worker_that_is_killed_while_it_blocks_is_lost(client: Client, l
 
 
 @pytest.mark.parametrize(
-    ("options", "text"),
+    ("attempts", "options", "text"),
     [
         (
+            2,
             {"superstep_timeout": timedelta(seconds=2)},
             "The superstep took longer than 2 seconds.*by executor 'blocker'",
         ),
         (
+            1,
             {"executors": {"blocker": ExecutorPolicy(timeout=_SECOND)}},
             "Executor 'blocker' took longer than 1 seconds.*`asyncio.to_thread`",
         ),
     ],
 )
 async def test_one_that_blocks_for_ever_ends_by_its_timeout(
-    options: Mapping[str, object], text: str, client: Client, ledger: Path
+    attempts: int, options: Mapping[str, object], text: str, client: Client, ledger: Path
 ) -> None:
     """As many attempts as for any other failure of an executor, each of which takes a worker with it."""
     task_queue = unique("queue")
@@ -111,18 +113,18 @@ async def test_one_that_blocks_for_ever_ends_by_its_timeout(
         task_queue=task_queue,
         heartbeat_timeout=_SECOND,
         retry_initial_interval=_FAST,
-        max_attempts=2,
+        max_attempts=attempts,
         **options,  # type: ignore[arg-type]
     )
     running = asyncio.ensure_future(durable.run(600.0))
     async with AsyncExitStack() as stack:
-        for _ in range(3):
+        for _ in range(attempts + 1):
             # With room for more, a worker that stands still would go on taking supersteps, and lose them.
             process = worker_process(client, task_queue, ledger, workflows=_BLOCKING, flags=["--max-supersteps", "1"])
             await stack.enter_async_context(process)
         with pytest.raises(TimeoutError, match=text):
             await running
-    assert _count(ledger, "begin") == 2
+    assert _count(ledger, "begin") == attempts
 
 
 async def test_workers_that_are_lost_are_counted(

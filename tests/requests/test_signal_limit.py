@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from agent_framework_temporal import DurableWorkflow, DurableWorkflowError
+from agent_framework_temporal.adapter.client.queries import ThreadQueries
+from agent_framework_temporal.workflows.messages import RunStatus
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
@@ -103,3 +105,27 @@ async def test_a_caller_is_told_of_a_run_that_cannot_yet(strict: Client) -> None
             await other.run(responses={"q": 1}, checkpoint=other.checkpoint(checkpoint.thread_id))
         Held.go.set()
         assert await running == ["a"]
+
+
+async def test_a_run_that_continues_as_new_while_it_is_answered(
+    strict: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller has asked the run where it stands, and it is over when the answer is sent."""
+    async with worker(strict, asker) as task_queue:
+        durable = DurableWorkflow(asker, client=strict, task_queue=task_queue)
+        checkpoint = durable.checkpoint()
+        await durable.run(Question(text="how many"), checkpoint=checkpoint)
+        handle = strict.get_workflow_handle(checkpoint.thread_id)
+        asked = ThreadQueries.status
+
+        async def then_continued(self: ThreadQueries, thread_id: str, run_id: str | None) -> RunStatus:
+            status = await asked(self, thread_id, run_id)
+            monkeypatch.setattr(ThreadQueries, "status", asked)
+            await handle.signal("other", "x" * 300_000)  # So much that it continues as new.
+            while (await handle.describe()).run_id == status.run_id:
+                await asyncio.sleep(0.05)
+            return status
+
+        monkeypatch.setattr(ThreadQueries, "status", then_continued)
+        result = await durable.run(responses={"q0": Reply(amount=2)}, checkpoint=checkpoint)
+        assert result.get_outputs() == ["how many: 2"]

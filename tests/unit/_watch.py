@@ -34,7 +34,10 @@ _FORBIDDEN = (
     "pickle.find_class",
 )
 _PACKAGE = (
-    *("encoding/" + name for name in ("decoding", "document", "annotations", "enums", "exceptions", "layouts", "parts")),
+    *(
+        f"encoding/{name}"
+        for name in ["decoding", "document", "annotations", "enums", "exceptions", "layouts", "parts"]
+    ),
     *("framework/" + name for name in ("standard", "static", "catalog", "internals", "graph", "error_data")),
     *("checkpoints/frames", "checkpoints/label", "errors"),
 )

@@ -11,11 +11,7 @@ import pytest
 from agent_framework_temporal import DurableWorkflowError, PayloadError, RunFailedError
 from agent_framework_temporal.adapter import errors as _errors
 
-ERRORS = [
-    error
-    for _, error in inspect.getmembers(_errors, inspect.isclass)
-    if issubclass(error, DurableWorkflowError)
-]
+ERRORS = [error for _, error in inspect.getmembers(_errors, inspect.isclass) if issubclass(error, DurableWorkflowError)]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from agent_framework import (
+    AgentExecutor,
     AgentResponse,
     Annotation,
     Content,
@@ -47,10 +48,13 @@ from agent_framework_temporal.adapter.framework.internals import (
     pending_events,
     registered_type_keys,
     request_types,
+    session_groups,
+    share_sessions,
     validate_run_params,
     wrap_handlers,
 )
 from agent_framework_temporal.adapter.framework.static import class_attribute
+from agent_framework_temporal.testing import Reply, scripted_agent
 from pydantic import BaseModel
 
 from tests.parity.gallery.human import Approval, Buyer, Purchase
@@ -276,6 +280,27 @@ async def test_a_wrapped_handler_is_inside_the_executors_events() -> None:
             events.append(event.type)
     assert times == [(start, "a")], _changed("Executor._find_handler")
     assert events[-4:] == ["executor_invoked", "executor_failed", "failed", "status"], _changed("Executor.execute")
+
+
+async def test_agents_that_share_a_session_restore_one_each() -> None:
+    def build() -> list[AgentExecutor]:
+        writer, reviewer = (scripted_agent(name, lambda prompt: Reply("said")) for name in ("writer", "reviewer"))
+        session = writer.create_session()
+        return [AgentExecutor(agent, session=session, id=agent.name) for agent in (writer, reviewer)]
+
+    executors = build()
+    assert session_groups([Append(id="a"), *executors]) == [[1, 2]], _changed("AgentExecutor._session")
+    states = [await executor.on_checkpoint_save() for executor in executors]
+    restored = build()
+    for executor, state in zip(restored, states, strict=True):
+        await executor.on_checkpoint_restore(state)
+    first, second = restored
+    assert first._session is not second._session
+    share_sessions(restored, [[0, 1]])
+    assert first._session is second._session
+    second._session = first._agent.create_session()
+    share_sessions(restored, [[0, 1]])
+    assert first._session is not second._session
 
 
 def test_storage_a_workflow_was_built_with() -> None:

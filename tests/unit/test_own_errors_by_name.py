@@ -7,4 +7,4 @@ from agent_framework_temporal.workflows import failure
 
 
 def test_the_workflow_names_our_errors_as_they_name_themselves() -> None:
-    assert failure.OUR_ERRORS == DurableWorkflowError.__module__
+    assert DurableWorkflowError.__module__ == failure.OUR_ERRORS

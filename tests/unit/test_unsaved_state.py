@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, WorkflowExecutor, executor, handler
@@ -77,11 +78,46 @@ def test_what_is_saved_or_cannot_be_state_is_not_warned_of(caplog: pytest.LogCap
     assert not caplog.records
 
 
-def test_an_attribute_that_is_new_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    """Set lazily, it may be a cache; that it was there is seen when it changes."""
+def test_an_attribute_that_a_handler_sets_first_is_named(caplog: pytest.LogCaptureFixture) -> None:
     workflow, start = _workflow()
-    _compare(UnsavedState(), workflow, lambda: setattr(start, "added", 1))
+    state = UnsavedState()
+    _compare(state, workflow, lambda: setattr(start, "added", 1))
+    (entry,) = caplog.records
+    assert "Executor 'start' of workflow 'counting' set its attribute 'added'" in entry.getMessage()
+    _compare(state, workflow, lambda: setattr(start, "added", 2))
+    assert len(caplog.records) == 1
+
+
+class Defaulting(Executor):
+    expected: int = 0
+    seen: ClassVar[list[str]] = []
+    words: ClassVar[dict[str, int]] = {}
+
+    @handler
+    async def take(self, text: str, ctx: WorkflowContext) -> None:
+        """Take a text."""
+
+    @functools.cached_property
+    def computed(self) -> int:
+        return 7
+
+
+def test_a_default_of_the_class_and_its_containers_are_watched(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Defaulting, "seen", [])
+    start = Defaulting(id="start")
+    workflow = WorkflowBuilder(name="defaulting", start_executor=start).build()
+    state = UnsavedState()
+    _compare(state, workflow, lambda: None)
     assert not caplog.records
+    _compare(state, workflow, lambda: setattr(start, "expected", 7))
+    _compare(state, workflow, lambda: Defaulting.seen.append("a"))
+    _compare(state, workflow, lambda: start.computed)
+    assert [entry.getMessage().partition(" in a superstep")[0] for entry in caplog.records] == [
+        "Executor 'start' of workflow 'defaulting' changed its attribute 'expected'",
+        "Executor 'start' of workflow 'defaulting' changed its attribute 'seen'",
+    ]
 
 
 def test_executors_of_sub_workflows_are_watched(caplog: pytest.LogCaptureFixture) -> None:
