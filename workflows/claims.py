@@ -31,12 +31,12 @@ from temporalio import workflow
 from .messages import RunInput, json_bytes
 from .requests.answers import MAX_QUEUED_BYTES
 from .search_attributes import STATE
+from .value_limits import MAX_ID
 
 MAX_OFFSET = 10**12
 """A thread that writes a thousand events a second gets there in thirty years."""
 MAX_OPTIONS_BYTES = 64 * 1024
 """Options travel with each run of a thread, beside what that run hands on."""
-_MAX_TEXT = 512
 _OF_MODE = {
     "message": {"message"},
     "responses": {"responses", "base"},
@@ -60,8 +60,8 @@ def _mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
     needed = _OF_MODE[start.mode]
     if start.version != RunInput.model_fields["version"].default:
         yield "version", f"{start.version} is not known to this worker."
-    if not 1 <= len(start.workflow_name) <= _MAX_TEXT:
-        yield "workflow_name", f"it must have 1 to {_MAX_TEXT} characters."
+    if not 1 <= len(start.workflow_name) <= MAX_ID:
+        yield "workflow_name", f"it must have 1 to {MAX_ID} characters."
     for field in sorted(needed - given):
         yield field, f"mode {start.mode!r} needs it."
     for field in _ONLY_OF_MODE:
@@ -111,8 +111,8 @@ def _base_mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
         yield "base_facts", "there is no frame that holds the checkpoint."
     if facts.base_checkpoint_id is not None:
         yield "base_facts", "the frame must hold the checkpoint whole."
-    if not 1 <= len(facts.checkpoint_id) <= _MAX_TEXT:
-        yield "base_facts", f"`checkpoint_id` must have 1 to {_MAX_TEXT} characters."
+    if not 1 <= len(facts.checkpoint_id) <= MAX_ID:
+        yield "base_facts", f"`checkpoint_id` must have 1 to {MAX_ID} characters."
     if base is not None and (base.thread_id, base.run_id, base.checkpoint_id) != (
         workflow.info().workflow_id,
         "",

@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError
 
 from .claims import wrong_claim
 from .failure import start_refusal
+from .flaws import input_flaw
 from .messages import WORKFLOW_TYPE, RunInput
 from .requests.signals import places
 from .unreadable import LASTING, UNREADABLE, is_sealed, waits_for_key, why_unreadable
@@ -56,7 +57,8 @@ def read_start(argument: RawValue) -> tuple[RunInput, ApplicationError | None]:
         return _refused("input", str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
     if not isinstance(run_input, RunInput):
         return _refused("input", f"it is no input of workflow type {WORKFLOW_TYPE}.")
-    wrong = wrong_claim(run_input)
+    flaw = input_flaw(run_input)
+    wrong = wrong_claim(run_input) if flaw is None else ("input", flaw)
     return (run_input, None) if wrong is None else _refused(*wrong)
 
 
