@@ -117,7 +117,7 @@ class SuperstepActivity:
             raise ApplicationError(f"This worker cannot host its workflows: {self.refused}", type="HostingError")
         step = _step(given)
         timeouts = ExecutorTimeouts(step)
-        beat = Beat(step, timeouts, current_pacemaker())
+        beat = Beat(self._client(), step, timeouts, current_pacemaker())
         async with beat.beating():
             try:
                 check_attempts(step, beat)

@@ -19,7 +19,7 @@ from .claims import wrong_claim
 from .failure import start_refusal
 from .flaws import input_flaw
 from .messages import WORKFLOW_TYPE, RunInput
-from .requests.signals import places
+from .requests.signals import WHOLE, places
 from .unreadable import LASTING, UNREADABLE, is_sealed, waits_for_key, why_unreadable
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
@@ -50,7 +50,7 @@ def read_start(argument: RawValue) -> tuple[RunInput, ApplicationError | None]:
     except ValidationError as error:
         first, *more = places(error)
         field, _, reason = first.partition(": ")
-        return _refused(field, "; ".join([reason, *more]))
+        return _refused("input" if field == WHOLE else field, "; ".join([reason, *more]) + ".")
     except Exception as error:  # What the bytes of a stranger raise is any type.
         if workflow.info().continued_run_id is not None and is_sealed(argument) and waits_for_key(error):
             raise

@@ -36,7 +36,8 @@ _APPROVED = {"approve-pen": Decision(approved=True, by="ada")}
 
 
 def _start(**fields: Any) -> RunInput:
-    return RunInput(**{"workflow_name": "shop", "mode": "message", "message": _MESSAGE, **fields})
+    """Return a start that says what a `RunInput` of ours never would."""
+    return RunInput(workflow_name="shop", mode="message", message=_MESSAGE).model_copy(update=fields)
 
 
 _WRONG: dict[str, tuple[Any, str]] = {
@@ -300,13 +301,6 @@ async def test_a_thread_that_has_nothing_but_a_refused_start_says_why(client: Cl
         begun = durable.checkpoint(thread)
         assert len((await durable.run(Order(item="pen"), checkpoint=begun)).get_request_info_events()) == 1
         assert begun.offset > 0
-
-
-async def test_search_attributes_that_the_run_was_not_started_with(client: Client) -> None:
-    """The server would refuse to set what it does not know, whenever the run tried, for ever."""
-    async with worker(client, shop) as queue:
-        _, status, _ = await started(client, queue, _start(options=RunOptions(search_attributes=True)))
-        assert status == _RUNNING
 
 
 async def test_a_refused_run_does_not_pause(client: Client) -> None:

@@ -22,6 +22,8 @@ MAX_COUNTED = 2_000
 MAX_PLACES = 3
 MAX_PLACE_TEXT = 300
 _JSON = b"json/plain"
+WHOLE = "argument"
+"""Place of what is wrong with an argument as a whole."""
 REJECTED = "AnswerRejected"
 """Type of the error a rejected update gives its sender."""
 _respond = TypeAdapter(RespondSignal)
@@ -154,7 +156,7 @@ def places(error: ValidationError) -> list[str]:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, location)) or "argument"
+    return ".".join(map(str, location)) or WHOLE
 
 
 def _json(name: str, argument: RawValue) -> Any:
