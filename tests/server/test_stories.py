@@ -20,7 +20,7 @@ from agent_framework_temporal import (
 )
 from agent_framework_temporal.adapter.temporal import server as _server
 from agent_framework_temporal.adapter.temporal.search_attributes import use_search_attributes
-from agent_framework_temporal.adapter.temporal.server import rpc_errors
+from agent_framework_temporal.adapter.temporal.server import RunOverError, rpc_errors
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
@@ -45,7 +45,7 @@ _WORDS = " ".join(f"w{number}" for number in range(8))
         (RPCStatusCode.UNAUTHENTICATED, "Request unauthorized.", ServerUnreachableError, "credentials"),
         (RPCStatusCode.PERMISSION_DENIED, "Request unauthorized.", ServerUnreachableError, "credentials"),
         (RPCStatusCode.NOT_FOUND, "workflow not found", ThreadNotFoundError, "was deleted"),
-        (RPCStatusCode.NOT_FOUND, "workflow execution already completed", ThreadNotFoundError, "has ended meanwhile"),
+        (RPCStatusCode.NOT_FOUND, "workflow execution already completed", RunOverError, "has ended meanwhile"),
         (RPCStatusCode.UNIMPLEMENTED, "unknown method", DurableWorkflowError, "Update it"),
         (RPCStatusCode.INTERNAL, "shard closed", DurableWorkflowError, "Try again"),
         (RPCStatusCode.INVALID_ARGUMENT, "bad", DurableWorkflowError, "Could not look up thread 't': bad"),
