@@ -17,6 +17,7 @@ from ..checkpoints.records import ALWAYS_READABLE, readable_event
 from ..encoding.decoding import decoded
 from ..framework.catalog import TypeCatalog
 from ..framework.internals import new_event
+from ..temporal.server import rpc_errors
 from .event_position import set_position
 from .stream_mirror import StreamMirror
 
@@ -132,7 +133,9 @@ class StepDecoder:
                 ref = CheckpointRef(
                     thread_id=self._thread_id, run_id=self._run_id, checkpoint_id=facts.base_checkpoint_id
                 )
-                base = await load_checkpoint(self._client, ref)
+                what = f"read the checkpoints of thread {self._thread_id!r}"
+                with rpc_errors(self._client, what, self._thread_id):
+                    base = await load_checkpoint(self._client, ref)
         frame = await restore(StoredFrame(facts, outcome.frame), base)
         self._raw, self._raw_id = frame.checkpoint, facts.checkpoint_id
         return frame

@@ -15,7 +15,8 @@ from ..checkpoints.mirror import MirrorStorage, ThreadSource, copy_missing
 from ..checkpoints.thread import latest_run_id
 from ..errors import PayloadError
 from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, define
-from ..temporal.client import framed_client, rpc_errors
+from ..temporal.client import framed_client
+from ..temporal.server import rpc_errors
 from .attempts import SuperstepAttempt, superstep_attempt
 from .calls import Caller
 from .handle import Checkpoint
@@ -100,7 +101,7 @@ class ThreadOperations:
         thread_id = thread if isinstance(thread, str) else self._handle(thread).thread_id
         run_id = await latest_run_id(self._client, thread_id, self.name)
         source = ThreadSource(self._client, thread_id, run_id, hosted.catalog)
-        with rpc_errors(self._client, f"copy the checkpoints of thread {thread_id!r}"):
+        with rpc_errors(self._client, f"copy the checkpoints of thread {thread_id!r}", thread_id):
             return await copy_missing(source, MirrorStorage(storage))
 
     async def pending_requests(self, checkpoint: Checkpoint | None = None) -> list[PendingRequest]:
