@@ -15,9 +15,9 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from .claims import wrong_claim
+from .claims import unknown_value, wrong_claim
 from .failure import start_refusal
-from .messages import WORKFLOW_TYPE, RunInput
+from .messages import WORKFLOW_TYPE, NewerVersionError, RunInput
 from .requests.signals import places
 from .unreadable import LASTING, UNREADABLE, why_unreadable
 
@@ -36,8 +36,8 @@ def read_start(argument: RawValue) -> tuple[RunInput, ApplicationError | None]:
         What it is and, where it cannot be used, what ends the run.
 
     Raises:
-        Exception: When this worker lacks the key of a run that another has continued: the workflow task fails, and is
-            tried again until a worker takes it that has the key.
+        Exception: When this worker lacks the key of a run that another has continued, or cannot act on what a newer
+            release has handed on: the workflow task fails, and is tried again until a worker takes it that can.
     """
     unreadable = why_unreadable([argument])
     if unreadable is not None:
@@ -51,12 +51,22 @@ def read_start(argument: RawValue) -> tuple[RunInput, ApplicationError | None]:
         first, *more = places(error)
         field, _, reason = first.partition(": ")
         return _refused(field, "; ".join([reason, *more]))
+    except NewerVersionError as error:
+        if workflow.info().continued_run_id is not None:
+            raise
+        return _refused("version", f"{error} Upgrade workers before those who start runs.")
     except Exception as error:  # What the bytes of a stranger raise is any type.
         if workflow.info().continued_run_id is not None and _waits_for_key(error, argument):
             raise
         return _refused("input", str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
     if not isinstance(run_input, RunInput):
         return _refused("input", f"it is no input of workflow type {WORKFLOW_TYPE}.")
+    unknown = unknown_value(run_input)
+    if unknown is not None:
+        field, reason = unknown
+        if workflow.info().continued_run_id is not None:
+            raise NewerVersionError(f"A newer release has handed on `{field}`: {reason} Upgrade this worker.")
+        return _refused(field, f"{reason} Correct it, or upgrade the worker.")
     wrong = wrong_claim(run_input)
     return (run_input, None) if wrong is None else _refused(*wrong)
 

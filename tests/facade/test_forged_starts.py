@@ -12,7 +12,7 @@ import pytest
 from agent_framework import InMemoryCheckpointStorage
 from agent_framework_temporal import Checkpoint, DurableWorkflow, StartRefusedError
 from agent_framework_temporal.adapter.framework.definition import define
-from agent_framework_temporal.workflows.claims import MAX_OFFSET
+from agent_framework_temporal.workflows.limits import MAX_OFFSET
 from agent_framework_temporal.workflows.messages import (
     CheckpointRef,
     ContinuedRun,
@@ -36,7 +36,8 @@ _APPROVED = {"approve-pen": Decision(approved=True, by="ada")}
 
 
 def _start(**fields: Any) -> RunInput:
-    return RunInput(**{"workflow_name": "shop", "mode": "message", "message": _MESSAGE, **fields})
+    known = RunInput(workflow_name="shop", mode="message", message=_MESSAGE)
+    return known.model_copy(update=fields)  # Unchecked, as whoever forges one would.
 
 
 _WRONG: dict[str, tuple[Any, str]] = {
