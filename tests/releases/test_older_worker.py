@@ -103,9 +103,10 @@ class ContinuingWorkflow:
             "mode": "continue",
             "base": ref,
             "graph_hash": "g",
+            **fields,
             "continued": continued,
         }
-        workflow.continue_as_new(args=[{**run_input, **fields}], task_queue=task_queue)
+        workflow.continue_as_new(args=[run_input], task_queue=task_queue)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ async def _workflow_worker(client: Client, result: dict[str, Any]) -> AsyncItera
 
     @activity.defn(name=SUPERSTEP_ACTIVITY)
     async def superstep(step: dict[str, Any]) -> dict[str, Any]:
-        return result
+        return {**result, "answers": step["superstep_id"]}
 
     queue = unique("queue")
     async with Worker(client, task_queue=queue, activities=[superstep], plugins=[AgentFrameworkPlugin()]):

@@ -54,7 +54,7 @@ _INVALID: dict[str, tuple[list[Any], str]] = {
     "no mode": ([{"workflow_name": "asker"}], "`mode`: Field required"),
     "unknown mode": (
         [{**_GOOD, "mode": "restart"}],
-        "`mode`: 'restart' is none of those that this release knows: 'message', ",
+        "`mode`: 'restart' is none of those that this release knows",
     ),
     "long name": ([{**_GOOD, "workflow_name": "x" * 500_000}], "`workflow_name`: String should have at most"),
     "long checkpoint": ([{**_GOOD, "base": {**_BASE, "checkpoint_id": "x" * 500_000}}], "`base.checkpoint_id`: "),
