@@ -69,7 +69,7 @@ def to_application_error(
 
 
 def cause_of(error: Exception) -> Exception | None:
-    """Return an error as the cause of what is reported; None where its texts would not fit.
+    """Return an error as the cause of what is reported; None where its causes would not fit.
 
     Temporal writes a cause with all its causes, whatever their size: a report that it refuses would leave the superstep
     running until its timeout. And it reads them, as the worker's log does, by their own code: one that has any there is
@@ -83,7 +83,7 @@ def cause_of(error: Exception) -> Exception | None:
     size = sum(len(text.encode()) for text in texts)
     if following is not None or len(causes) > MAX_CAUSES or size > _MAX_CAUSES_BYTES:
         return None
-    if all(map(is_told_as_it_is, causes)):
+    if all(is_told_as_it_is(cause) and str(cause) == text for cause, text in zip(causes, texts, strict=True)):
         return error
     copies = [_copy(cause, text) for cause, text in zip(causes, texts, strict=True)]
     for copy, cause in pairwise(copies):

@@ -32,6 +32,7 @@ from temporalio import workflow
 from . import limits
 from .messages import DeadlineAction, RunInput, RunMode, json_bytes
 from .search_attributes import STATE
+from .value_limits import MAX_ID
 
 _OF_MODE = {
     "message": {"message"},
@@ -69,8 +70,8 @@ def _mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
     info = workflow.info()
     given = {field for field in (*_ONLY_OF_MODE, "base") if getattr(start, field) is not None}
     needed = _OF_MODE[start.mode]
-    if not 1 <= len(start.workflow_name) <= limits.MAX_START_TEXT:
-        yield "workflow_name", f"it must have 1 to {limits.MAX_START_TEXT} characters."
+    if not 1 <= len(start.workflow_name) <= MAX_ID:
+        yield "workflow_name", f"it must have 1 to {MAX_ID} characters."
     for field in sorted(needed - given):
         yield field, f"mode {start.mode!r} needs it."
     for field in _ONLY_OF_MODE:
@@ -126,8 +127,8 @@ def _base_mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
         yield "base_facts", "there is no frame that holds the checkpoint."
     if facts.base_checkpoint_id is not None:
         yield "base_facts", "the frame must hold the checkpoint whole."
-    if not 1 <= len(facts.checkpoint_id) <= limits.MAX_START_TEXT:
-        yield "base_facts", f"`checkpoint_id` must have 1 to {limits.MAX_START_TEXT} characters."
+    if not 1 <= len(facts.checkpoint_id) <= MAX_ID:
+        yield "base_facts", f"`checkpoint_id` must have 1 to {MAX_ID} characters."
     if base is not None and (base.thread_id, base.run_id, base.checkpoint_id) != (
         workflow.info().workflow_id,
         "",

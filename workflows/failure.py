@@ -131,16 +131,6 @@ def refuses_start(failure: SuperstepFailure | RunFailure) -> bool:
     return (failure.error_module, failure.error_type) == (OUR_ERRORS, START_REFUSED)
 
 
-def refusal_of(message: str) -> SuperstepFailure:
-    """Return the failure of a run whose input is refused."""
-    return _failed(OUR_ERRORS, "PayloadError", message)
-
-
-def refused(message: str) -> SuperstepFailure:
-    """Return the failure of a run that cannot begin as it was started."""
-    return _failed("agent_framework_temporal", "PayloadError", message)
-
-
 def _failed(module: str, name: str, message: str) -> SuperstepFailure:
     details = ErrorDetails(error_type=name, message=message)
     return SuperstepFailure(

@@ -79,8 +79,6 @@ MAX_OFFSET = 10**12
 """A thread that writes a thousand events a second gets there in thirty years."""
 MAX_OPTIONS_BYTES = 64 * 1024
 """Options travel with each run of a thread, beside what that run hands on."""
-MAX_START_TEXT = 512
-"""Characters of a workflow's name, and of a checkpoint's id."""
 MAX_REFUSED_OUTCOMES = 10
 """Refused outcomes of one superstep, after which the run fails: its last good checkpoint stays usable."""
 REFUSED_AT_ONCE = 3

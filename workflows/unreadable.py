@@ -23,6 +23,8 @@ PASSING = b"now"
 """Value of `UNREADABLE` where it may be readable elsewhere or later."""
 LASTING = b"ever"
 """Value of `UNREADABLE` where it never is."""
+SEALED = b"binary/encrypted"
+"""Encoding of a payload that is sealed, where a worker has not opened it."""
 MAX_REASON = 300
 
 
@@ -31,7 +33,30 @@ def why_unreadable(arguments: Sequence[RawValue]) -> str | None:
     for argument in arguments:
         if UNREADABLE in argument.payload.metadata:
             return argument.payload.data.decode(errors="replace")[:MAX_REASON]
+        if is_sealed(argument):
+            return _why_sealed(argument.payload)
     return None
+
+
+def is_sealed(argument: RawValue) -> bool:
+    """Tell whether a payload is sealed, and this worker has not opened it."""
+    return argument.payload.metadata.get("encoding") == SEALED
+
+
+def waits_for_key(error: Exception) -> bool:
+    """Tell whether a worker with other keys could open what the payload converter of this one raises for."""
+    # One that has no keys at all does not know the encoding, which is a KeyError.
+    return isinstance(error, KeyError) or bool(getattr(error, "waits_for_key", False))
+
+
+def _why_sealed(payload: Payload) -> str:
+    try:
+        workflow.payload_converter().from_payload(payload)
+    except Exception as error:
+        if not waits_for_key(error):
+            return "it was sealed for another place, or altered since"
+    key_id = payload.metadata.get("encryption-key-id", b"").decode(errors="replace")[:64]
+    return f"it says that key {key_id!r} has sealed it, and this worker does not have that key"
 
 
 def unreadable(reason: str, *, lasting: bool = False, stored: bool = False) -> Payload:
@@ -50,7 +75,10 @@ def unreadable(reason: str, *, lasting: bool = False, stored: bool = False) -> P
 
 
 class Readable:
-    """Decides which signals of a run were readable when they came."""
+    """Decides which signals of a run were readable when they came.
+
+    What is sealed and was not opened counts with what a codec could not decode: another worker may have the key.
+    """
 
     def __init__(self) -> None:
         self._sent = self._stored = self._read = self._noted = 0

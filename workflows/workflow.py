@@ -23,12 +23,10 @@ with workflow.unsafe.imports_passed_through():
         expiry_of,
         failure_of,
         heartbeat_timeout,
-        refusal_of,
         refuses_start,
         retry_policy,
         run_error,
     )
-    from .flaws import input_flaw
     from .growth import Growth
     from .log import EventLog
     from .messages import (
@@ -103,9 +101,6 @@ class AgentFrameworkWorkflow:
         """
         if self._refusal is not None:
             raise self._refusal
-        problem = input_flaw(self._input)
-        if problem is not None:
-            self._end(refusal_of(problem))
         step = await self._first_step(self._input)
         while True:
             result = await self._superstep(step)

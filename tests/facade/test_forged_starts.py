@@ -42,7 +42,7 @@ def _start(**fields: Any) -> RunInput:
 
 _WRONG: dict[str, tuple[Any, str]] = {
     "no input": (None, "input"),
-    "text": ("hello", "input"),
+    "text": ("hello", "argument"),
     "another version": (_start(version=2), "version"),
     "no name": (_start(workflow_name=""), "workflow_name"),
     "no message": (_start(message=None), "message"),
@@ -106,7 +106,7 @@ async def test_refused_before_anything_runs(name: str, client: Client, caplog: p
         thread, status, message = await started(client, queue, start)
     assert status == _FAILED
     assert f"The run cannot start: `{field}" in message
-    logged = [text for text in caplog.messages if thread in text and "temporal" not in text]
+    logged = [text for text in caplog.messages if thread in text and "is refused" in text]
     assert len(logged) == 1
     assert logged[0].startswith(f"The start of thread '{thread}', run '")
     assert f"`{field}" in logged[0]
@@ -306,8 +306,8 @@ async def test_a_thread_that_has_nothing_but_a_refused_start_says_why(client: Cl
 async def test_search_attributes_that_the_run_was_not_started_with(client: Client) -> None:
     """The server would refuse to set what it does not know, whenever the run tried, for ever."""
     async with worker(client, shop) as queue:
-        _, status, _ = await started(client, queue, _start(options=RunOptions(search_attributes=True)))
-        assert status == _RUNNING
+        _, status, message = await started(client, queue, _start(options=RunOptions(search_attributes=True)))
+    assert (status, "`options.search_attributes`" in message) == (_FAILED, True)
 
 
 async def test_a_refused_run_does_not_pause(client: Client) -> None:

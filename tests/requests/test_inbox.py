@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -28,7 +27,7 @@ from tests.cli._commands import MODULE
 from tests.requests._flows import Question, Reply, asker, free
 from tests.support import unique, worker
 
-_COMMAND = [sys.executable, "-m", "agent_framework_temporal.adapter.temporal.search_attributes"]
+_COMMAND = [*MODULE, "attributes", "register"]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from agent_framework_temporal import DurableWorkflow, ThreadNotFoundError
+from agent_framework_temporal import DurableWorkflow, StartRefusedError
 from agent_framework_temporal.workflows.limits import MAX_OPTIONS_BYTES, MAX_QUEUED_BYTES
 from agent_framework_temporal.workflows.messages import MAX_SECONDS, WORKFLOW_TYPE
 from agent_framework_temporal.workflows.start import INVALID_START
@@ -133,7 +133,7 @@ async def test_a_refused_start_is_no_part_of_its_thread(client: Client) -> None:
         handle = await _start(client, task_queue, _options(max_attempts=0), memo={"agent_framework_workflow": "asker"})
         with pytest.raises(WorkflowFailureError):
             await handle.result()
-        with pytest.raises(ThreadNotFoundError):
+        with pytest.raises(StartRefusedError, match="max_attempts"):
             async for _ in durable.run_stream(checkpoint=durable.checkpoint(handle.id), after=-1):
                 pass
 

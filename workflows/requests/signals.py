@@ -20,7 +20,6 @@ MAX_COUNTED = 2_000
 MAX_PLACES = 3
 MAX_PLACE_TEXT = 300
 _JSON = b"json/plain"
-_ENCRYPTED = b"binary/encrypted"
 REJECTED = "AnswerRejected"
 """Type of the error a rejected update gives its sender."""
 _respond = TypeAdapter(RespondSignal)
@@ -158,8 +157,7 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 def _json(name: str, argument: RawValue) -> Any:
     encoding = argument.payload.metadata.get("encoding", b"")
-    # What is still encrypted says, through the converter, why it was not opened.
-    if encoding not in (_JSON, _ENCRYPTED):
+    if encoding != _JSON:
         raise RejectedAnswerError(f"`{name}` carries no JSON, but {encoding.decode(errors='replace')[:100]!r}.")
     try:
         return workflow.payload_converter().from_payload(argument.payload)
