@@ -29,6 +29,7 @@ from agent_framework_temporal import (
     register_search_attributes,
     start_dev_server,
 )
+from agent_framework_temporal.workflows import limits
 from agent_framework_temporal.workflows.messages import WORKFLOW_TYPE
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
@@ -211,7 +212,7 @@ async def forked_from_another_storage(stage: Stage) -> None:
     await stage.keep(waiting, answered, cancelled)
 
 
-@scenario(runs=4, WORKFLOW_EXECUTION_FAILED=4)
+@scenario(runs=7, WORKFLOW_EXECUTION_FAILED=7)
 async def refused_starts(stage: Stage) -> None:
     """Of any process, in any language: what the workflow cannot act on ends the run in words."""
     for wrong in (
@@ -219,6 +220,9 @@ async def refused_starts(stage: Stage) -> None:
         {"mode": "responses"},
         {"options": {"retry_backoff": 0.5}},
         {"options": {"requests": {"*": {"deadline": 1, "on_deadline": "shrug"}}}},
+        {"options": {"requests": {"*": {"deadline": 1, "on_deadline": "default", "default": {"value": LARGE}}}}},
+        {"discard_in_flight": True},
+        {"next_offset": limits.MAX_OFFSET + 1},
     ):
         thread = stage.durable(shop).checkpoint()
         run_input = {"workflow_name": "shop", "mode": "message", "message": {"value": {"item": "pen"}}, **wrong}
