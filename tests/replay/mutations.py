@@ -148,12 +148,27 @@ def _without_discarding(original: Callable[..., Any]) -> Callable[..., Any]:
     return read_start
 
 
-def _without_handed_on(original: Callable[..., Any]) -> Callable[..., Any]:
-    def take_over(self: Any, continued: Any) -> None:
-        continued.queued = []
-        original(self, continued)
+def _without(field: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a change of what takes over from the run before: it does not, of one list."""
 
-    return take_over
+    def change(original: Callable[..., Any]) -> Callable[..., Any]:
+        def take_over(self: Any, continued: Any) -> None:
+            setattr(continued, field, [])
+            original(self, continued)
+
+        return take_over
+
+    return change
+
+
+def _uncompiled(apply: Apply) -> Apply:
+    """Add to a change that schemas which were compiled before are not remembered."""
+
+    def changed(patch: Patch) -> None:
+        constant("_compiled", lambda compiled: compiled.__wrapped__)(patch)
+        apply(patch)
+
+    return changed
 
 
 def _forgetting(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -274,8 +289,41 @@ NOTICED: tuple[Mutation, ...] = (
     ),
     Mutation(
         "does not take over the answers that waited",
-        method("Answers", "take_over", _without_handed_on),
+        method("Answers", "take_over", _without("queued")),
         ("answers-that-wait-at-their-bound",),
+    ),
+    Mutation(
+        "takes over no answers that came early",
+        method("Answers", "take_over", _without("early")),
+        ("early-answer-that-is-handed-on",),
+    ),
+    # Floods.
+    Mutation(
+        "continues as new in the middle of a flood",
+        method("Growth", "_is_calm", always(True)),
+        ("flooded-while-waiting-by-count",),
+    ),
+    Mutation(
+        "does not look again in a lull",
+        method("Growth", "look_again", lambda _: property(lambda self: None)),
+        ("flooded-while-waiting-by-count",),
+    ),
+    Mutation(
+        "reads all signals in one workflow task",
+        method("Arrivals", "_may_read", always(True)),
+        ("signals-that-one-workflow-task-does-not-read",),
+    ),
+    _to("CALM_SIGNALS", 0, "flooded-while-waiting-by-bytes"),
+    _to("CALM_SIGNALS", 1_000, "flooded-while-waiting-by-count"),
+    *(
+        _scaled(name, factor, f"signals-that-one-workflow-task-{reads}")
+        for name, more, fewer in (
+            ("TASK_COST", 2, 0.5),
+            ("SIGNAL_COST", 0.5, 2),
+            ("BYTE_COST", 0.5, 2),
+            ("ANSWER_COST", 0.5, 2),
+        )
+        for factor, reads in ((more, "does-not-read"), (fewer, "reads"))
     ),
     # Search attributes.
     Mutation("upserts disappear", method("Attributes", "show", always(None)), ("search-attributes",)),
@@ -315,6 +363,11 @@ NOTICED: tuple[Mutation, ...] = (
         ("paused-and-retried", "cancelled-while-paused"),
     ),
     Mutation("takes no `retry`", method("Pause", "signal", always(True)), ("paused-and-retried",)),
+    # Outcomes of supersteps that are refused.
+    _scaled("MAX_REFUSED_OUTCOMES", 0.5, "outcomes-that-are-refused"),
+    _scaled("MAX_REFUSED_OUTCOMES", 2, "outcomes-that-are-refused"),
+    _to("REFUSED_AT_ONCE", 1, "outcomes-that-are-refused"),
+    _scaled("REFUSED_AT_ONCE", 2, "outcomes-that-are-refused"),
     # Requests.
     _scaled("MAX_EARLY", 0, "early-answers-at-their-bound-by-count", "early-answers-at-their-bound-by-bytes"),
     _scaled("MAX_EARLY", 0.5, "early-answers-at-their-bound-by-count"),
@@ -429,6 +482,32 @@ COMPARED: tuple[Mutation, ...] = (
     _scaled("MAX_TAIL_BYTES", 0, "continued-after-supersteps", reason=_NEXT_RUN),
     _scaled("MAX_HANDED_ON_BYTES", 0.5, "more-answered-requests-than-are-handed-on", reason=_NEXT_RUN),
     _scaled("MAX_HANDED_ON_BYTES", 2, "more-answered-requests-than-are-handed-on", reason=_NEXT_RUN),
+    _scaled("MAX_EARLY_REPEATED", 0.5, "early-answers-to-one-request-at-their-bound", reason=_RESULT),
+    _scaled("MAX_EARLY_REPEATED", 2, "early-answers-to-one-request-at-their-bound", reason=_RESULT),
+    # A run that has got so much continues as new before it delivers what it has kept.
+    _scaled("MAX_SIGNAL_BYTES", 0.5, "signals-at-their-largest", reason=_NEXT_RUN),
+    _scaled("MAX_SIGNAL_BYTES", 2, "signals-at-their-largest", reason=_NEXT_RUN),
+    _scaled("MAX_DISPLACING", 0.5, "answers-for-which-large-ones-give-way", reason=_NEXT_RUN),
+    _scaled("MAX_DISPLACING", 2, "answers-for-which-large-ones-give-way", reason=_NEXT_RUN),
+    _scaled("LARGE_BYTES", 0.5, "answers-for-which-small-ones-do-not-give-way", reason=_NEXT_RUN),
+    _scaled("LARGE_BYTES", 2, "answers-for-which-large-ones-give-way", reason=_NEXT_RUN),
+    Mutation(
+        "MAX_SCHEMA_BYTES is 0",
+        _uncompiled(constant("MAX_SCHEMA_BYTES", lambda _: 0)),
+        ("answers-for-which-large-ones-give-way",),
+        _NEXT_RUN,
+        constants=("MAX_SCHEMA_BYTES",),
+    ),
+    _scaled("MAX_SCHEMAS_BYTES", 0, "flooded-while-waiting-by-count", reason=_NEXT_RUN),
+    _scaled("LONGEST_PAUSE", 0.5, "outcomes-that-are-refused", reason=_CONTENTS),
+    _scaled("PUT_OFF_SECONDS", 2, "signals-that-one-workflow-task-does-not-read", reason=_CONTENTS),
+    _scaled("LULL", 2, "flooded-while-waiting-by-count", reason=_CONTENTS),
+    _scaled(
+        "MAX_TOLD",
+        0,
+        "requests",
+        reason="Rejected answers are records of the event log, and the next superstep is told how long that is.",
+    ),
     # Commands at another time.
     Mutation(
         "reminders are a second later",
@@ -451,6 +530,7 @@ COMPARED: tuple[Mutation, ...] = (
 )
 
 _LOG = "Only the event log changes, which queries answer from."
+_STORED = "Replay would need the storage, or the codec: tests/requests/test_unreadable.py replays such runs with it."
 _QUERY = "Only what query `pending_requests` tells, and the next run's input of a run that no scenario has."
 
 UNNOTICED: tuple[Mutation, ...] = (
@@ -473,6 +553,9 @@ UNNOTICED: tuple[Mutation, ...] = (
             ("MAX_REFUSED_BYTES", _QUERY, ("requests",)),
             ("MAX_ERRORS", "What validators of updates refuse is not in history.", ("updates-and-cancellation",)),
             ("MAX_ERROR_TEXT", "What validators of updates refuse is not in history.", ("updates-and-cancellation",)),
+            ("MAX_READ", _STORED, ("requests",)),
+            ("MAX_NOTED", _STORED, ("requests",)),
+            ("MAX_BACKTRACKS", "No type of a scenario has a pattern.", ("answers-for-which-large-ones-give-way",)),
             ("MAX_ANSWERED", "A history of so many answers would weigh more than all others.", ("requests",)),
         )
     ),

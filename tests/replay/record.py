@@ -1,7 +1,8 @@
-"""Records the histories that the replay tests keep: `python -m tests.replay.record VERSION [SCENARIO...]`.
+"""Records the histories that the replay tests keep: `python -m tests.replay.record [--anew] VERSION [SCENARIO...]`.
 
 Without names it records what the version does not have yet. Stored histories are never overwritten: they are what older
-workers wrote, and must go on replaying. What is not released yet may be deleted, and recorded again.
+workers wrote, and must go on replaying. What is not released yet may be recorded again: `--anew` replaces what there is
+of the scenarios, each as soon as it is played. All of them take one to two minutes.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from tests.flows import chain, countdown, echo, shop
 from tests.replay.flows import asking, frail, looping
 from tests.replay.scenarios import SCENARIOS
 from tests.replay.stage import Stage, counted
-from tests.replay.store import store, stored
+from tests.replay.store import remove, store, stored
 from tests.support import worker
 
 _AT_ONCE = 4
 _SECONDS = 120
 
 
-async def record(version: str, names: Sequence[str]) -> int:
-    """Play scenarios and store their histories; returns how many could not be stored."""
+async def record(version: str, names: Sequence[str], *, anew: bool = False) -> int:
+    """Play scenarios and store their histories, in place of those there are or not; returns how many could not be."""
     logging.disable(logging.ERROR)  # Workers tell of every superstep that fails, as it is meant to.
     slots = asyncio.Semaphore(_AT_ONCE)
     async with await start_dev_server(log_level="never") as server:
@@ -36,13 +37,13 @@ async def record(version: str, names: Sequence[str]) -> int:
 
             async def one(name: str) -> bool:
                 async with slots:
-                    return await _scenario(version, name, client, task_queue)
+                    return await _scenario(version, name, client, task_queue, anew=anew)
 
             done = await asyncio.gather(*(one(name) for name in names))
     return done.count(False)
 
 
-async def _scenario(version: str, name: str, client: Client, task_queue: str) -> bool:
+async def _scenario(version: str, name: str, client: Client, task_queue: str, *, anew: bool) -> bool:
     scenario, stage, began = SCENARIOS[name], Stage(client, task_queue), time.monotonic()
     try:
         async with asyncio.timeout(_SECONDS):
@@ -55,6 +56,8 @@ async def _scenario(version: str, name: str, client: Client, task_queue: str) ->
     if lacking or len(stage.kept) < scenario.runs:
         print(f"{name}: not stored, {len(stage.kept)} of {scenario.runs} runs, lacks {lacking}", file=sys.stderr)
         return False
+    if anew:
+        remove(version, name)
     written = store(version, name, stage.kept)
     size = sum(run.path.stat().st_size for run in written)
     print(f"{name}: {len(written)} runs, {found.total()} events, {size:,} bytes, {time.monotonic() - began:.1f} s")
@@ -63,6 +66,7 @@ async def _scenario(version: str, name: str, client: Client, task_queue: str) ->
 
 def main(arguments: Sequence[str]) -> int:
     """Record; returns the exit code."""
+    anew, arguments = "--anew" in arguments, [argument for argument in arguments if argument != "--anew"]
     if not arguments or arguments[0].startswith("-"):
         print(__doc__, file=sys.stderr)
         return 2
@@ -71,13 +75,13 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         print(f"There is no scenario {', '.join(unknown)}; there are: {', '.join(SCENARIOS)}.", file=sys.stderr)
         return 2
-    there = [name for name in names or SCENARIOS if stored(version, name)]
+    there = [name for name in names or SCENARIOS if stored(version, name) and not anew]
     if names and there:
         print(f"{version} has {', '.join(there)} already; stored histories are kept.", file=sys.stderr)
         return 1
     if there:
         print(f"{version} has {len(there)} scenarios already, which are kept")
-    failed = asyncio.run(record(version, [name for name in names or SCENARIOS if name not in there]))
+    failed = asyncio.run(record(version, [name for name in names or SCENARIOS if name not in there], anew=anew))
     return 1 if failed else 0
 
 

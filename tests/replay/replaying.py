@@ -26,6 +26,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import Replayer, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.workflow import NondeterminismError
 
 Command: TypeAlias = dict[str, Any]
 
@@ -65,7 +66,12 @@ async def replay(history: WorkflowHistory, *, exactly: bool) -> None:
     watching = SimplePlugin("watching", workflow_runner=lambda runner: _Watched(_given(runner), tasks))
     # In debug mode no task is given up because a busy machine takes too long for it.
     replayer = Replayer(workflows=[], plugins=[AgentFrameworkPlugin(), watching], debug_mode=True)
-    await replayer.replay_workflow(history)
+    try:
+        await replayer.replay_workflow(history)
+    except RuntimeError as error:
+        if "Fatal error in workflow machines" in str(error):  # What the SDK says where the order of timers has changed.
+            raise NondeterminismError(str(error)) from error
+        raise
     found = differences(history, tasks) if exactly else []
     if found:
         raise ChangedCommandsError(f"{history.workflow_id} does other than it did:\n" + "\n".join(found[:10]))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import signal
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +22,7 @@ from typing import Any, TypeAlias
 
 from agent_framework import InMemoryCheckpointStorage
 from agent_framework_temporal import (
+    AgentFrameworkPlugin,
     Checkpoint,
     DurableWorkflow,
     ExecutorPolicy,
@@ -30,9 +32,14 @@ from agent_framework_temporal import (
     start_dev_server,
 )
 from agent_framework_temporal.workflows import limits
-from agent_framework_temporal.workflows.messages import WORKFLOW_TYPE
+from agent_framework_temporal.workflows.messages import SUPERSTEP_ACTIVITY, WORKFLOW_TYPE
+from agent_framework_temporal.workflows.requests.arrivals import taken_over
+from temporalio import activity
+from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.common import RawValue
+from temporalio.worker import Worker
 
 from tests.flows import Decision, Order, chain, countdown, echo, shop
 from tests.replay.flows import FAILING, GATES, Ask, Gate, asking, frail, looping, looping_otherwise
@@ -381,6 +388,117 @@ async def more_answers_to_one_request_than_are_kept(stage: Stage) -> None:
     await stage.keep(thread)
 
 
+@scenario(WORKFLOW_EXECUTION_SIGNALED=102, WORKFLOW_EXECUTION_CANCELED=1)
+async def early_answers_to_one_request_at_their_bound(stage: Stage) -> None:
+    """Of one request the last answer that is kept is the one that fits, of the other the first that is not kept."""
+    task_queue = unique("queue")
+    async with worker(stage.client, asking, task_queue=task_queue):
+        _, thread = await _asked(stage, "first", task_queue=task_queue, **TIMED)
+    run = stage.run_of(thread)
+    bound = limits.MAX_EARLY_REPEATED
+    unfit = {"request_id": "beyond", "response": 7}
+    for number in range(bound):
+        both = [unfit, {**unfit, "request_id": "within"} if number < bound * 0.6 else answer("within")]
+        await run.signal("respond", both if number <= bound * 0.6 else unfit)
+    await run.signal("respond", answer("beyond"))
+    await run.signal("respond", answer("first", "within", "beyond"))
+    async with worker(stage.client, asking, task_queue=task_queue):
+        await stage.seen(thread, "ACTIVITY_TASK_COMPLETED", 3)
+        await stage.waits(thread)
+        await _cancelled(stage, thread)
+    await stage.keep(thread)
+
+
+async def _displacing(stage: Stage, number: int, batches: int) -> None:
+    """Fill the room for answers with so many that do not fit; then send ten that do, and eleven."""
+    task_queue = unique("queue")
+    counts = {"unfit": number, "ten": 10, "eleven": 11}
+    unfit, ten, eleven = ([f"{kind}-{n:03}" for n in range(count)] for kind, count in counts.items())
+    async with worker(stage.client, asking, task_queue=task_queue):
+        _, thread = await _asked(stage, *unfit, *ten, *eleven, task_queue=task_queue, **TIMED)
+    run, first = stage.run_of(thread), thread.run_id or ""
+    text = "x" * (limits.MAX_QUEUED_BYTES // number - 180)
+    await run.signal("respond", [{"request_id": name, "response": {"ask": 7, "text": text}} for name in unfit])
+    for fitting in (ten, eleven):
+        await run.signal("respond", [answer(name, text="x" * 2_000) for name in fitting])
+    async with worker(stage.client, asking, task_queue=task_queue):
+        while not await stage.moved(thread, first):
+            await asyncio.sleep(0.05)
+        await stage.seen(thread, "ACTIVITY_TASK_COMPLETED", 1 + batches)
+        await stage.waits(thread)
+        await _cancelled(stage, thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_SIGNALED=3, ACTIVITY_TASK_COMPLETED=4, WORKFLOW_EXECUTION_CANCELED=1)
+async def answers_for_which_large_ones_give_way(stage: Stage) -> None:
+    await _displacing(stage, 64, batches=2)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_SIGNALED=3, ACTIVITY_TASK_COMPLETED=3, WORKFLOW_EXECUTION_CANCELED=1)
+async def answers_for_which_small_ones_do_not_give_way(stage: Stage) -> None:
+    await _displacing(stage, 128, batches=1)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_SIGNALED=2, WORKFLOW_EXECUTION_CANCELED=1)
+async def signals_at_their_largest(stage: Stage) -> None:
+    """One that is a little too large, and one that takes more than half of what is taken, whose answers would fit."""
+    _, thread = await _asked(stage, "a", "b", **TIMED)
+    run = stage.run_of(thread)
+    for request_id, size in (("a", limits.MAX_SIGNAL_BYTES + 1_000), ("b", limits.MAX_SIGNAL_BYTES * 0.6)):
+        written = b"\\u0078" * (int(size) // 6)
+        data = b'{"request_id": "%s", "response": {"text": "%s"}}' % (request_id.encode(), written)
+        first = (await run.describe()).run_id
+        await run.signal("respond", RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data)))
+        while not await stage.moved(thread, first):
+            await asyncio.sleep(0.05)
+        await stage.waits(thread)
+    await _cancelled(stage, thread)
+    await stage.keep(thread)
+
+
+async def _at_once(stage: Stage, cost: int) -> None:
+    """Send what one workflow task reads at such a cost, and an answer behind it."""
+    task_queue = unique("queue")
+    async with worker(stage.client, asking, task_queue=task_queue):
+        _, thread = await _asked(stage, "a", task_queue=task_queue, **TIMED)
+    run = stage.run_of(thread)
+    many = [answer(f"early-{number}") for number in range(limits.MAX_BATCH)]
+    for _ in range(5):
+        await run.signal("respond", many)
+        cost -= _cost(many) + limits.ANSWER_COST * len(many)
+    await asyncio.gather(*(run.signal("retry") for _ in range(400)))
+    cost -= 400 * limits.SIGNAL_COST
+    most = int((limits.MAX_SIGNAL_BYTES - 1_000) * limits.BYTE_COST)
+    for left in range(count := -(-cost // most), 0, -1):
+        share = cost // left
+        padding = {"request_id": 7, "response": "x" * int((share - limits.SIGNAL_COST) / limits.BYTE_COST)}
+        await run.signal("respond", padding)
+        cost -= _cost(padding)
+    assert count and abs(cost) < 500
+    await run.signal("respond", answer("a"))
+    async with worker(stage.client, asking, task_queue=task_queue):
+        await run.result()
+    await stage.keep(thread)
+
+
+def _cost(argument: Any) -> int:
+    """Return what a signal `respond` costs, without the answers in it."""
+    payload = Payload(data=json.dumps(argument, separators=(",", ":")).encode())
+    (job,) = taken_over("respond", [RawValue(payload)])
+    return limits.SIGNAL_COST + int(job.ByteSize() * limits.BYTE_COST)
+
+
+@scenario(WORKFLOW_EXECUTION_SIGNALED=400, WORKFLOW_EXECUTION_COMPLETED=1)
+async def signals_that_one_workflow_task_reads(stage: Stage) -> None:
+    await _at_once(stage, limits.TASK_COST - 3_000)
+
+
+@scenario(WORKFLOW_EXECUTION_SIGNALED=400, TIMER_FIRED=1, WORKFLOW_EXECUTION_COMPLETED=1)
+async def signals_that_one_workflow_task_does_not_read(stage: Stage) -> None:
+    await _at_once(stage, limits.TASK_COST + 3_000)
+
+
 @scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1, WORKFLOW_EXECUTION_CANCELED=1)
 async def more_answered_requests_than_are_handed_on(stage: Stage) -> None:
     """What the next run does not know as answered it takes for early; what it knows it refuses."""
@@ -477,6 +595,23 @@ async def retried_at_the_wrong_time(stage: Stage) -> None:
     durable, thread = await _waiting_shop(stage, "pen")
     await stage.run_of(thread).signal("retry")
     await durable.run(responses={"approve-pen": GOOD}, checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(ACTIVITY_TASK_COMPLETED=10, TIMER_FIRED=6, WORKFLOW_EXECUTION_FAILED=1)
+async def outcomes_that_are_refused(stage: Stage) -> None:
+    """Of whoever polls the task queue; takes a minute."""
+
+    @activity.defn(name=SUPERSTEP_ACTIVITY)
+    async def superstep(_step: Any) -> dict[str, Any]:
+        return {"state": "idle", "answers": "another"}
+
+    task_queue = unique("queue")
+    async with Worker(stage.client, task_queue=task_queue, activities=[superstep], plugins=[AgentFrameworkPlugin()]):
+        durable = stage.durable(chain, task_queue=task_queue)
+        thread = durable.checkpoint()
+        following = asyncio.ensure_future(durable.run("a", checkpoint=thread))
+        await asyncio.wait([following])
     await stage.keep(thread)
 
 
@@ -648,6 +783,18 @@ async def flooded_while_waiting_by_bytes(stage: Stage) -> None:
         await run.query("status")
     await durable.run(responses={"approve-pen": GOOD}, checkpoint=thread)
     await durable.run(responses={"approve-ink": GOOD}, checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1, WORKFLOW_EXECUTION_COMPLETED=1)
+async def early_answer_that_is_handed_on(stage: Stage) -> None:
+    _, thread = await _asked(stage, "first")
+    run, first = stage.run_of(thread), thread.run_id or ""
+    await run.signal("respond", answer("second"))
+    while not await stage.moved(thread, first):
+        await run.signal("respond", {"request_id": 7, "response": LARGE})
+    await run.signal("respond", answer("first", "second"))
+    await run.result()
     await stage.keep(thread)
 
 

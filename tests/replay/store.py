@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +42,11 @@ class StoredRun:
 def stored(version: str = "*", scenario: str = "*") -> list[StoredRun]:
     """Return the stored runs of a release and scenario, or of all, in order."""
     return [StoredRun(path) for path in sorted(HISTORIES.glob(f"{version}/{scenario}/*.json*"))]
+
+
+def remove(version: str, scenario: str) -> None:
+    """Remove the runs of a scenario, if the release has it; it must not be one that people have."""
+    shutil.rmtree(HISTORIES / version / scenario, ignore_errors=True)
 
 
 def store(version: str, scenario: str, histories: Sequence[WorkflowHistory]) -> list[StoredRun]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.metadata
+import re
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from tests.replay.replaying import replay
 from tests.replay.scenarios import SCENARIOS
@@ -14,6 +19,8 @@ from tests.replay.store import HISTORIES, StoredRun, stored
 
 VERSION = importlib.metadata.version("agent-framework-temporal")
 _BYTES = 2_000_000
+_OF_A_MACHINE = re.compile(rf"File \\?\"(?:/|[A-Z]:)|site-packages|\d+@\w|{re.escape(str(HISTORIES.parents[2]))}")
+"""A traceback with absolute paths, an identity that names a process and its host, the folder of this project."""
 
 
 @pytest.mark.parametrize("run", stored(), ids=lambda run: run.name)
@@ -33,6 +40,26 @@ def test_the_scenario_is_stored_for_this_version(name: str) -> None:
 def test_nothing_else_is_stored() -> None:
     """A scenario may go only with the histories of all versions: what was stored must be known by a name."""
     assert {path.name for path in HISTORIES.glob("*/*")} <= set(SCENARIOS)
+
+
+@pytest.mark.parametrize("run", stored(), ids=lambda run: run.name)
+def test_nothing_of_the_recording_machine_is_stored(run: StoredRun) -> None:
+    for event in run.history().events:
+        for text in _texts(MessageToDict(event)):
+            assert not _OF_A_MACHINE.search(text), text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == "data" and isinstance(item, str):
+                yield base64.b64decode(item).decode(errors="replace")
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
 
 
 def test_what_is_stored_of_a_version_is_small() -> None:
