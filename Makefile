@@ -49,7 +49,7 @@ test-core:
 	@test -n "$(CORE)" || { echo 'Say which agent-framework-core: make test-core CORE=1.23.0' >&2; exit 1; }
 	test -x $(CORE_BIN)/python || $(PYTHON) -m venv $(VENV)-core-$(CORE)
 	$(CORE_BIN)/python $(INSTALL_ARGS) --editable '.[test]' 'agent-framework-core==$(CORE)'
-	$(CORE_BIN)/python -m pytest -n 2 tests/unit tests/parity tests/facade $(ARGS)
+	$(CORE_BIN)/python -m pytest -n 2 tests/unit tests/parity tests/replay $(ARGS)
 
 # The oldest and the newest that the declared range admits, where `make test` has not run against them already.
 test-cores: $(VENV)/.test

@@ -33,7 +33,7 @@ def test_ci_tests_both_ends() -> None:
     assert "test-cores" in (ROOT / ".ci" / "run").read_text()
     makefile = (ROOT / "Makefile").read_text()
     assert "tests.packaging.cores" in makefile
-    assert "tests/unit tests/parity tests/facade" in makefile
+    assert "tests/unit tests/parity tests/replay" in makefile
 
 
 @pytest.mark.parametrize(

@@ -301,20 +301,20 @@ NOTICED: tuple[Mutation, ...] = (
     Mutation(
         "continues as new in the middle of a flood",
         method("Growth", "_is_calm", always(True)),
-        ("flooded-while-waiting-by-count",),
+        ("flooded-in-one-workflow-task",),
     ),
     Mutation(
         "does not look again in a lull",
         method("Growth", "look_again", lambda _: property(lambda self: None)),
-        ("flooded-while-waiting-by-count",),
+        ("flooded-in-one-workflow-task",),
     ),
     Mutation(
         "reads all signals in one workflow task",
         method("Arrivals", "_may_read", always(True)),
         ("signals-that-one-workflow-task-does-not-read",),
     ),
-    _to("CALM_SIGNALS", 0, "flooded-while-waiting-by-bytes"),
-    _to("CALM_SIGNALS", 1_000, "flooded-while-waiting-by-count"),
+    _scaled("CALM_SIGNALS", 0, "flooded-while-waiting-by-bytes"),
+    _scaled("CALM_SIGNALS", 2, "flooded-in-one-workflow-task"),
     *(
         _scaled(name, factor, f"signals-that-one-workflow-task-{reads}")
         for name, more, fewer in (
@@ -336,7 +336,7 @@ NOTICED: tuple[Mutation, ...] = (
     Mutation(
         "asks always",
         method("Upgrade", "is_wanted", always(True)),
-        ("requests", "continued-after-supersteps", "upgraded-between-supersteps"),
+        ("requests", "continued-after-supersteps"),
     ),
     Mutation(
         "forgets that it was refused",
@@ -501,7 +501,7 @@ COMPARED: tuple[Mutation, ...] = (
     _scaled("MAX_SCHEMAS_BYTES", 0, "flooded-while-waiting-by-count", reason=_NEXT_RUN),
     _scaled("LONGEST_PAUSE", 0.5, "outcomes-that-are-refused", reason=_CONTENTS),
     _scaled("PUT_OFF_SECONDS", 2, "signals-that-one-workflow-task-does-not-read", reason=_CONTENTS),
-    _scaled("LULL", 2, "flooded-while-waiting-by-count", reason=_CONTENTS),
+    _scaled("LULL", 2, "flooded-in-one-workflow-task", reason=_CONTENTS),
     _scaled(
         "MAX_TOLD",
         0,

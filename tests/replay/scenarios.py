@@ -786,6 +786,23 @@ async def flooded_while_waiting_by_bytes(stage: Stage) -> None:
     await stage.keep(thread)
 
 
+@scenario(runs=2, TIMER_FIRED=1, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1)
+async def flooded_in_one_workflow_task(stage: Stage) -> None:
+    """It continues as new in the first lull."""
+    task_queue = unique("queue")
+    async with worker(stage.client, asking, task_queue=task_queue):
+        _, thread = await _asked(stage, "a", task_queue=task_queue)
+    run, first = stage.run_of(thread), thread.run_id or ""
+    for _ in range(limits.CALM_SIGNALS + 1):
+        await run.signal("respond", {"request_id": 7, "response": LARGE})
+    async with worker(stage.client, asking, task_queue=task_queue):
+        while not await stage.moved(thread, first):
+            await asyncio.sleep(0.05)
+        await run.signal("respond", answer("a"))
+        await run.result()
+    await stage.keep(thread)
+
+
 @scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1, WORKFLOW_EXECUTION_COMPLETED=1)
 async def early_answer_that_is_handed_on(stage: Stage) -> None:
     _, thread = await _asked(stage, "first")

@@ -117,8 +117,6 @@ def scrubbed(history: WorkflowHistory) -> WorkflowHistory:
             return [clean(item) for item in value]
         if isinstance(value, dict):
             cleaned = {key: clean(item) for key, item in value.items()}
-            if "identity" in cleaned:
-                cleaned["identity"] = re.sub(r"^\d+@.*", "worker", cleaned["identity"])
             if isinstance(cleaned.get("data"), str) and "metadata" in cleaned:
                 data = base64.b64decode(cleaned["data"])
                 for folder in folders:
@@ -126,6 +124,7 @@ def scrubbed(history: WorkflowHistory) -> WorkflowHistory:
                 cleaned["data"] = base64.b64encode(data).decode()
             return cleaned
         if isinstance(value, str):
+            value = re.sub(r"^\d+@[\w.-]+$", "worker", value)
             for folder in folders:
                 value = value.replace(f"{folder}/", "")
         return value

@@ -11,7 +11,7 @@ from pathlib import Path
 from temporalio.client import WorkflowHistory
 
 HISTORIES = Path(__file__).with_name("histories")
-_PLAIN_BYTES = 16 * 1024
+_PLAIN_BYTES = 8 * 1024
 """A larger history is compressed."""
 
 
