@@ -3,7 +3,7 @@
 | raised                                              | another attempt |
 |-----------------------------------------------------|-----------------|
 | by the framework before or after the executors      | no: validation, convergence, restore |
-| one of our own errors (graph, payload, checkpoint)  | no |
+| one of our own errors (graph, payload, checkpoint)  | no, except that of a worker that is too old |
 | HTTP status 4xx of a model client                   | no, except 408, 409, 425, 429 |
 | any other error of an executor                      | up to `max_attempts`, after Retry-After if there is one |
 """
@@ -21,7 +21,7 @@ from typing import Any
 from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ApplicationError
 
-from ..adapter.errors import DurableWorkflowError
+from ..adapter.errors import DurableWorkflowError, NewerReleaseError
 from ..adapter.framework.error_data import (
     MAX_CAUSES,
     causes_of,
@@ -58,7 +58,9 @@ def to_application_error(
     failure.error_module, failure.error_type = class_names(type(error))
     failure.message = text_of(error)
     failure.error_args, failure.error_data = parts_of(error)
-    final = not executor_failed or failures >= rule.max_attempts or not is_retryable(error)
+    # Another worker may know what this one does not.
+    elsewhere = isinstance(error, NewerReleaseError)
+    final = not elsewhere and (not executor_failed or failures >= rule.max_attempts or not is_retryable(error))
     if final:
         return ApplicationError(failure.message, failure, type=_plain_name(failure), non_retryable=True)
     wait = retry_after(error)

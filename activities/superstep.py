@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_args
 
 from agent_framework import WorkflowCheckpoint, WorkflowInvocationKwargs
 from temporalio import activity
@@ -30,6 +30,7 @@ from ..adapter.errors import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
     DurableWorkflowError,
+    NewerReleaseError,
     NotSealedError,
     PayloadError,
 )
@@ -45,6 +46,7 @@ from ..workflows.messages import (
     WORKFLOW_TYPE,
     CheckpointRef,
     RunInput,
+    StepMode,
     SuperstepFailure,
     SuperstepInput,
     SuperstepResult,
@@ -150,6 +152,11 @@ class SuperstepActivity:
     async def _step(self, step: SuperstepInput, beat: Beat, timeouts: ExecutorTimeouts) -> SuperstepResult:
         if step.flaw is not None:
             raise PayloadError(f"The input of the superstep cannot be read: {step.flaw}.")
+        if step.mode not in get_args(StepMode):
+            raise NewerReleaseError(
+                f"This worker knows no superstep of mode {step.mode!r}, which a newer release of "
+                "agent-framework-temporal has scheduled. Upgrade it; another one may take the superstep."
+            )
         hosted = find(self._hosted, step.workflow_name)
         client = self._client()
         if step.mode == "upgrade":
@@ -389,11 +396,12 @@ def _step(given: RawValue) -> SuperstepInput:
     """Decode the input of a superstep.
 
     Raises:
-        ApplicationError: When nobody with a key has sealed it for a superstep of this thread.
+        ApplicationError: When nobody with a key has sealed it for a superstep of this thread, or a newer release has
+            written it.
     """
     try:
         step = activity.payload_converter().from_payload(given.payload, SuperstepInput)
-    except NotSealedError as error:
+    except (NotSealedError, NewerReleaseError) as error:
         raise _reported(error, SuperstepInput(workflow_name="", mode="resume")) from cause_of(error)
     assert isinstance(step, SuperstepInput)  # noqa: S101 - the converter has made it, or raised
     return step

@@ -15,10 +15,10 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from .claims import wrong_claim
+from .claims import unknown_value, wrong_claim
 from .failure import start_refusal
 from .flaws import input_flaw
-from .messages import WORKFLOW_TYPE, RunInput
+from .messages import WORKFLOW_TYPE, NewerVersionError, RunInput
 from .requests.signals import WHOLE, places
 from .unreadable import LASTING, UNREADABLE, is_sealed, waits_for_key, why_unreadable
 
@@ -36,8 +36,8 @@ def read_start(argument: RawValue) -> tuple[RunInput, ApplicationError | None]:
         What it is and, where it cannot be used, what ends the run.
 
     Raises:
-        Exception: When this worker lacks the key of a run that another has continued: the workflow task fails, and is
-            tried again until a worker takes it that has the key.
+        Exception: When this worker lacks the key of a run that another has continued, or cannot act on what a newer
+            release has handed on: the workflow task fails, and is tried again until a worker takes it that can.
     """
     unreadable = None if is_sealed(argument) else why_unreadable([argument])
     if unreadable is not None:
@@ -51,6 +51,10 @@ def read_start(argument: RawValue) -> tuple[RunInput, ApplicationError | None]:
         first, *more = places(error)
         field, _, reason = first.partition(": ")
         return _refused("input" if field == WHOLE else field, "; ".join([reason, *more]) + ".")
+    except NewerVersionError as error:
+        if workflow.info().continued_run_id is not None:
+            raise
+        return _refused("version", f"{error} Upgrade workers before those who start runs.")
     except Exception as error:  # What the bytes of a stranger raise is any type.
         if workflow.info().continued_run_id is not None and is_sealed(argument) and waits_for_key(error):
             raise
@@ -58,7 +62,15 @@ def read_start(argument: RawValue) -> tuple[RunInput, ApplicationError | None]:
     if not isinstance(run_input, RunInput):
         return _refused("input", f"it is no input of workflow type {WORKFLOW_TYPE}.")
     flaw = input_flaw(run_input)
-    wrong = wrong_claim(run_input) if flaw is None else ("input", flaw)
+    if flaw is not None:
+        return _refused("input", flaw)
+    unknown = unknown_value(run_input)
+    if unknown is not None:
+        field, reason = unknown
+        if workflow.info().continued_run_id is not None:
+            raise NewerVersionError(f"A newer release has handed on `{field}`: {reason} Upgrade this worker.")
+        return _refused(field, f"{reason} Correct it, or upgrade the worker.")
+    wrong = wrong_claim(run_input)
     return (run_input, None) if wrong is None else _refused(*wrong)
 
 

@@ -13,6 +13,8 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
+from . import limits
+
 UNREADABLE = "agent-framework-unreadable"
 """Metadata of a payload that stands for one that could not be read; its data says why, as text."""
 STORED = "agent-framework-stored"
@@ -24,10 +26,6 @@ LASTING = b"ever"
 SEALED = b"binary/encrypted"
 """Encoding of a payload that is sealed, where a worker has not opened it."""
 MAX_REASON = 300
-MAX_READ = 20
-"""Signals of a run that are read from external storage; each notes it with 2 history events."""
-MAX_NOTED = 100
-"""Signals of a run that a codec could not decode and that are noted so; further ones are taken to stay so."""
 
 
 def why_unreadable(arguments: Sequence[RawValue]) -> str | None:
@@ -88,7 +86,7 @@ class Readable:
     @property
     def is_exhausted(self) -> bool:
         """Whether the run has to continue as new before it takes one more answer from external storage."""
-        return self._read >= MAX_READ
+        return self._read >= limits.MAX_READ
 
     def why_not(self, arguments: Sequence[RawValue]) -> str | None:
         """Return why a signal counts as unreadable; None where its arguments can be used.
@@ -102,7 +100,7 @@ class Readable:
         if any(argument.payload.metadata.get(UNREADABLE) == LASTING for argument in arguments):
             return reason
         self._sent += 1
-        if self._noted >= MAX_NOTED or (reason is None and not workflow.unsafe.is_replaying()):
+        if self._noted >= limits.MAX_NOTED or (reason is None and not workflow.unsafe.is_replaying()):
             return reason
         # Failure is what is noted here, as most signals can be decoded; a replay asks what was noted of each.
         noted = workflow.patched(f"undecoded-{self._sent}")
@@ -115,7 +113,7 @@ class Readable:
 
     def _of_stored(self, reason: str | None) -> str | None:
         if self.is_exhausted:
-            return f"a run takes {MAX_READ} answers from external storage, and then has to continue as new first"
+            return f"a run takes {limits.MAX_READ} answers from external storage, and then has to continue as new first"
         self._stored += 1
         if reason is not None and not workflow.unsafe.is_replaying():
             return reason

@@ -12,7 +12,7 @@ import pytest
 from agent_framework import InMemoryCheckpointStorage
 from agent_framework_temporal import Checkpoint, DurableWorkflow, StartRefusedError
 from agent_framework_temporal.adapter.framework.definition import define
-from agent_framework_temporal.workflows.claims import MAX_OFFSET
+from agent_framework_temporal.workflows.limits import MAX_OFFSET
 from agent_framework_temporal.workflows.messages import (
     CheckpointRef,
     ContinuedRun,
@@ -42,7 +42,7 @@ def _start(**fields: Any) -> RunInput:
 
 _WRONG: dict[str, tuple[Any, str]] = {
     "no input": (None, "input"),
-    "text": ("hello", "input"),
+    "text": ("hello", "argument"),
     "another version": (_start(version=2), "version"),
     "no name": (_start(workflow_name=""), "workflow_name"),
     "no message": (_start(message=None), "message"),
@@ -106,7 +106,7 @@ async def test_refused_before_anything_runs(name: str, client: Client, caplog: p
         thread, status, message = await started(client, queue, start)
     assert status == _FAILED
     assert f"The run cannot start: `{field}" in message
-    logged = [text for text in caplog.messages if thread in text and "temporal" not in text]
+    logged = [text for text in caplog.messages if thread in text and "is refused" in text]
     assert len(logged) == 1
     assert logged[0].startswith(f"The start of thread '{thread}', run '")
     assert f"`{field}" in logged[0]

@@ -174,13 +174,13 @@ async def test_a_report_that_is_none(client: Client) -> None:
         checkpoint = durable.checkpoint()
         await durable.run(["output", ""], checkpoint=checkpoint)
         tampering.change = change
-        with pytest.raises(DurableWorkflowError, match="Its result cannot be read"):
+        with pytest.raises(DurableWorkflowError, match="completed with a result that no superstep"):
             await durable.run(["output", ""], checkpoint=checkpoint)
         tampering.change = None
         assert await _failed_tasks(client, checkpoint.thread_id) == 0
         assert len(await durable.checkpoints(checkpoint)) == 2
         events: list[WorkflowEvent[Any]] = []
-        with pytest.raises(DurableWorkflowError, match="Its result cannot be read"):
+        with pytest.raises(DurableWorkflowError, match="completed with a result that no superstep"):
             async for event in durable.run_stream(checkpoint=durable.checkpoint(checkpoint.thread_id), after=-1):
                 events.append(event)
         assert [event.data for event in events if event.type == "output"] == ["plain", "done"]

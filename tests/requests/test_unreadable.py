@@ -18,7 +18,7 @@ from agent_framework_temporal.adapter.temporal.reading import (
     REFERENCE_MESSAGE,
 )
 from agent_framework_temporal.testing import replay_history
-from agent_framework_temporal.workflows.unreadable import MAX_READ
+from agent_framework_temporal.workflows.limits import MAX_READ
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowUpdateFailedError

@@ -14,7 +14,7 @@ from agent_framework_temporal import (
     NotSealedError,
 )
 from agent_framework_temporal.adapter.checkpoints.history import of_superstep
-from agent_framework_temporal.workflows import outcomes as _outcomes
+from agent_framework_temporal.workflows import limits
 from agent_framework_temporal.workflows.messages import (
     SUPERSTEP_ACTIVITY,
     CheckpointRef,
@@ -56,7 +56,7 @@ async def _waiting(sealing: Client, queue: str, **options: Any) -> tuple[Durable
 async def test_a_run_that_meets_nobody_else_fails_and_is_resumed(
     client: Client, sealing: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_outcomes, "MAX_REFUSED", 3)
+    monkeypatch.setattr(limits, "MAX_REFUSED_OUTCOMES", 3)
     queue = unique("queue")
     durable, checkpoint = await _waiting(sealing, queue)
     good = checkpoint.checkpoint_id

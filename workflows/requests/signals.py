@@ -10,14 +10,12 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from .. import limits
 from ..flaws import answer_flaw
 from ..messages import CANCEL_SIGNAL, RESPOND_SIGNAL, CancelSignal, RespondSignal
 from ..unreadable import why_unreadable
 from ..value_limits import MAX_DEPTH, MAX_DIGITS
 
-MAX_BATCH = 1_000
-MAX_SIGNAL_BYTES = 1_200_000
-"""Of an argument as it comes; what a larger one holds would not be taken either, however it is written."""
 MAX_COUNTED = 2_000
 MAX_PLACES = 3
 MAX_PLACE_TEXT = 300
@@ -66,8 +64,8 @@ def read(name: str, arguments: Sequence[RawValue], wanted: Wanted | None = None)
     if reason is not None or name not in SIGNALS:
         raise refusal(name, reason)
     size = sum(argument.payload.ByteSize() for argument in arguments)
-    if size > MAX_SIGNAL_BYTES:
-        raise refusal(name, f"it takes {size:,} bytes, over {MAX_SIGNAL_BYTES:,}")
+    if size > limits.MAX_SIGNAL_BYTES:
+        raise refusal(name, f"it takes {size:,} bytes, over {limits.MAX_SIGNAL_BYTES:,}")
     return parse(name, [_json(name, argument) for argument in arguments], wanted)
 
 
@@ -114,8 +112,8 @@ def parse(name: str, arguments: Sequence[Any], wanted: Wanted | None = None) -> 
 
 
 def _check_count(name: str, count: int) -> None:
-    if not 1 <= count <= MAX_BATCH:
-        raise RejectedAnswerError(f"`{name}` takes 1 to {MAX_BATCH} requests at once, got {count}.")
+    if not 1 <= count <= limits.MAX_BATCH:
+        raise RejectedAnswerError(f"`{name}` takes 1 to {limits.MAX_BATCH} requests at once, got {count}.")
 
 
 def _answered(argument: Any) -> list[RespondSignal]:
