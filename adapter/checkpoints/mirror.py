@@ -26,6 +26,7 @@ from .history import StoredFrame, load_checkpoint, restore, run_frames
 from .lineage import infos, thread_frames
 
 MirrorEntry: TypeAlias = CheckpointStorage | Callable[[], CheckpointStorage | Awaitable[CheckpointStorage]]
+"""A storage that a worker copies checkpoints to, or a factory of one, which may be async."""
 
 ThreadKey: TypeAlias = tuple[str, str]
 """Namespace and Temporal workflow id."""

@@ -14,6 +14,7 @@ from ..errors import CheckpointNotFoundError, HistoryReadOnlyError, NotSealedErr
 from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, define
 from ..logging import data_logger
 from ..temporal.client import framed_client, rpc_errors
+from .handle import Checkpoint, thread_id_of
 from .history import StoredFrame, load_checkpoint, restore, run_frames
 from .label import decoded_checkpoint
 from .lineage import CheckpointInfo, Locator, infos, thread_frames
@@ -33,8 +34,9 @@ class HistoryCheckpointStorage:
     Args:
         client: A connected Temporal client with the codec and external storage the runs were written with.
         workflow: The workflow's factory or instance: checkpoints are decoded to the types it declares.
-        thread_id: Lists take in this thread only; without it every thread of the workflow in the namespace, found by a
-            visibility query, which may miss what began in the last second. Any checkpoint can be loaded either way.
+        checkpoint: A thread's handle, or its id: lists take in this thread only. Without it they take in every thread
+            of the workflow in the namespace, found by a visibility query, which may miss what began in the last second.
+            Any checkpoint can be loaded either way.
 
     Raises:
         HostingError: When the workflow cannot be hosted, or the client has a payload converter of its own.
@@ -44,10 +46,10 @@ class HistoryCheckpointStorage:
     Lists read every history of the thread, or of all threads. Nothing is written.
     """
 
-    def __init__(self, client: Client, workflow: WorkflowEntry, *, thread_id: str | None = None) -> None:
+    def __init__(self, client: Client, workflow: WorkflowEntry, *, checkpoint: Checkpoint | str | None = None) -> None:
         self.client = framed_client(client)
         self._entry, _ = build_now(workflow)
-        self._thread_id = thread_id
+        self._thread_id = None if checkpoint is None else thread_id_of(checkpoint)
         self._hosted: HostedWorkflow | None = None
         self._locator = Locator(self.client)
 
@@ -69,7 +71,7 @@ class HistoryCheckpointStorage:
         """Load every checkpoint, oldest first; one that this process cannot decode is left out with a warning.
 
         Raises:
-            ThreadNotFoundError: When `thread_id` is no thread of this workflow.
+            ThreadNotFoundError: When `checkpoint` is of no thread of this workflow.
         """
         hosted = await self._definition()
         if workflow_name != hosted.name:
@@ -93,7 +95,7 @@ class HistoryCheckpointStorage:
         """Return the ids of every checkpoint, oldest first; none is decoded.
 
         Raises:
-            ThreadNotFoundError: When `thread_id` is no thread of this workflow.
+            ThreadNotFoundError: When `checkpoint` is of no thread of this workflow.
         """
         hosted = await self._definition()
         if workflow_name != hosted.name:
@@ -108,7 +110,7 @@ class HistoryCheckpointStorage:
         """Load the newest checkpoint of the thread, or of all threads; only that one is decoded.
 
         Raises:
-            ThreadNotFoundError: When `thread_id` is no thread of this workflow.
+            ThreadNotFoundError: When `checkpoint` is of no thread of this workflow.
         """
         hosted = await self._definition()
         if workflow_name != hosted.name:

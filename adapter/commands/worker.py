@@ -127,7 +127,7 @@ async def _run(options: argparse.Namespace) -> None:
         deployment_config=_deployment(options),
     )
     where = f"namespace {client.namespace!r} at {client.service_client.config.target_host}"
-    names = ", ".join(sorted(hosted))
+    names = ", ".join(hosted)
     print(terminal_line(f"Serving {names} on task queue {options.task_queue!r}, {where}"), flush=True)
     async with AsyncExitStack() as stack:
         if options.health_port is not None:
