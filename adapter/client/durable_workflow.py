@@ -143,7 +143,7 @@ class DurableWorkflow:
             PayloadError: For an argument that cannot travel.
             AlreadyRunningError: When a stream of this facade follows the thread already.
 
-        While it is iterated it raises what the run raises, or one of the errors in `adapter.errors`.
+        While it is iterated it raises what the run raises, or a `DurableWorkflowError`.
 
         Cost: a run takes 5 history events and each superstep 6; responses 4 more. Following costs no history. A fork
         copies nothing: it takes one read of the other thread's history, and a visibility query if this facade has not

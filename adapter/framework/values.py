@@ -25,8 +25,9 @@ from ...workflows.value_limits import (
     words_for,
 )
 from ..errors import PayloadError
-from .catalog import PLAIN_CLASSES, TypeCatalog, members, runtime_class, type_key, type_name
+from .catalog import PLAIN_CLASSES, TypeCatalog, members, runtime_class, type_name
 from .internals import coerce_value, matches
+from .static import type_key
 
 _SCALARS = (str, int, float, bool, type(None))
 _BYTES = "agent_framework_temporal.bytes"

@@ -31,7 +31,7 @@ from agent_framework_temporal.adapter.encoding.decoding import loads
 from agent_framework_temporal.adapter.encoding.encoding import dumps, dumps_all
 from agent_framework_temporal.adapter.encoding.exceptions import new_exception
 from agent_framework_temporal.adapter.errors import PayloadError
-from agent_framework_temporal.adapter.framework import catalog as _types
+from agent_framework_temporal.adapter.framework import internals
 from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -385,7 +385,7 @@ def test_a_class_that_has_moved_since_is_found_under_its_new_name(monkeypatch: p
         "agent_framework._old:Message": "agent_framework._types:Message",
         "shop._errors:Odd": "tests.unit._declared:Odd",
     }
-    monkeypatch.setattr(_types, "RENAMED", moved)
+    monkeypatch.setattr(internals, "RENAMED", moved)
     message = dumps(Message("user", ["hi"]), CATALOG).replace(
         b"agent_framework._types:Message", b"agent_framework._old:Message"
     )

@@ -20,7 +20,8 @@ from agent_framework_temporal.adapter.encoding.decoding import loads
 from agent_framework_temporal.adapter.encoding.encoding import dumps
 from agent_framework_temporal.adapter.encoding.exceptions import new_exception
 from agent_framework_temporal.adapter.errors import CheckpointCorruptedError
-from agent_framework_temporal.adapter.framework.catalog import TypeCatalog, loaded_class
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
+from agent_framework_temporal.adapter.framework.static import loaded_class
 from agent_framework_temporal.adapter.framework.values import from_json_value
 from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
 from agent_framework_temporal.workflows import messages as _messages
