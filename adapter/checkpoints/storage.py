@@ -15,7 +15,7 @@ from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, def
 from ..logging import data_logger
 from ..temporal.client import framed_client, rpc_errors
 from .handle import Checkpoint, thread_id_of
-from .history import StoredFrame, load_checkpoint, restore, run_frames
+from .history import FrameReader, StoredFrame, load_checkpoint, run_frames
 from .label import decoded_checkpoint
 from .lineage import CheckpointInfo, Locator, infos, thread_frames
 from .thread import MEMO_WORKFLOW_NAME, UNREADABLE, is_foreign, latest_run_id
@@ -82,7 +82,8 @@ class HistoryCheckpointStorage:
             async for thread_id, run_id, stored in self._frames(hosted):
                 runs.setdefault((thread_id, run_id), []).append(stored)
             for (thread_id, run_id), frames in reversed(runs.items()):
-                async for raw in self._restored(thread_id, run_id, frames):
+                reader = FrameReader(self.client, thread_id, run_id)
+                async for _, raw in reader.restore_all(reversed(frames)):
                     try:
                         checkpoint: WorkflowCheckpoint = await decoded(raw, hosted.catalog)
                     except PayloadError as error:
@@ -212,20 +213,6 @@ class HistoryCheckpointStorage:
                 latest = newest if latest is None or newest.timestamp > latest.timestamp else latest
                 break
         return latest
-
-    async def _restored(self, thread_id: str, run_id: str, frames: list[StoredFrame]) -> AsyncIterator[bytes]:
-        """Yield the raw checkpoints in a run's frames, oldest first."""
-        raw, raw_id = b"", ""
-        for stored in reversed(frames):
-            base_id = stored.facts.base_checkpoint_id
-            if base_id is not None and base_id != raw_id:
-                ref = CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=base_id)
-                raw = await load_checkpoint(self.client, ref)
-            frame = await restore(stored, raw)
-            raw, raw_id = frame.checkpoint, stored.facts.checkpoint_id
-            if frame.entry:
-                yield frame.entry
-            yield raw
 
 
 def is_history_of(storage: CheckpointStorage | None, client: Client) -> bool:

@@ -33,12 +33,13 @@ LIST = Path(__file__).with_name("framework_classes.txt")
 CATALOG = TypeCatalog(echo())
 
 
-def _classes() -> Iterator[type[Any]]:
+def _classes() -> Iterator[Any]:
     """Yield the classes that stored data may name, of the framework's core and its orchestrations."""
     for package in (agent_framework, agent_framework_orchestrations):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             module = sys.modules.get(found.name)
-            for cls in list(vars(module).values()) if module is not None else ():
+            known: list[Any] = list(vars(module).values()) if module is not None else []
+            for cls in known:
                 if inspect.isclass(cls) and cls.__module__ == found.name:
                     stored = internals.is_framework_data(cls) or has_base(cls, Exception, WorkflowEvent)
                     if stored and loaded_class(type_key(cls)) is cls:
