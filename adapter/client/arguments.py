@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from agent_framework import WorkflowInvocationKwargs, WorkflowMessage
 from pydantic import ValidationError
@@ -16,8 +16,6 @@ from ..framework.catalog import TypeCatalog
 from ..framework.internals import matches
 from ..framework.values import to_json_value, wire_type
 from .input_size import check_answers
-
-_T = TypeVar("_T")
 
 
 def split_message(message: Any, responses: Mapping[str, Any] | None) -> tuple[Any, Mapping[str, Any] | None]:
