@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -173,4 +174,25 @@ def test_no_text_sends_users_to_a_module_inside() -> None:
     inside = (f"{PACKAGE}.adapter", f"{PACKAGE}.activities", f"{PACKAGE}.workflows")
     for page in [path for path in pages if path.name not in ("architecture.md", "reference.md")]:
         assert not [line for line in page.read_text().splitlines() if any(name in line for name in inside)], page
-    assert Path(ROOT / "README.md") in pages
+    examples = [path.read_text() for path in (ROOT / "examples").rglob("*") if path.suffix in (".py", ".md", ".sh")]
+    assert examples
+    assert not [text for text in examples if any(name in text for name in inside)]
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "cli" in path.parts or "commands" in path.parts])
+def test_the_connections_variables_are_read_by_the_sdk(path: Path) -> None:
+    """By `ClientConfig` in one module: here nothing asks the environment for a variable of Temporal's."""
+    asked = [
+        argument.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        for argument in (
+            [*node.args, *(given.value for given in node.keywords if given.arg == "envvar")]
+            if isinstance(node, ast.Call) and not isinstance(node.func, ast.Name)
+            else [node.slice]
+            if isinstance(node, ast.Subscript)
+            else []
+        )
+        if isinstance(argument, ast.Constant) and re.match("TEMPORAL_[A-Z]", str(argument.value))
+    ]
+    assert asked == []
+    assert ("ClientConfig" in path.read_text()) is (path.name == "connection.py")
