@@ -3,16 +3,20 @@
 from .activities.invocation import Superstep as Superstep
 from .activities.invocation import current_superstep as current_superstep
 from .activities.invocation import idempotency_key as idempotency_key
+from .adapter.checkpoints.handle import Checkpoint as Checkpoint
+from .adapter.checkpoints.handle import Response as Response
 from .adapter.checkpoints.lineage import CheckpointInfo as CheckpointInfo
+from .adapter.checkpoints.mirror import MirrorEntry as MirrorEntry
 from .adapter.checkpoints.storage import HistoryCheckpointStorage as HistoryCheckpointStorage
 from .adapter.client.attempts import SuperstepAttempt as SuperstepAttempt
+from .adapter.client.devui import DevUIEntity as DevUIEntity
 from .adapter.client.durable_workflow import DurableWorkflow as DurableWorkflow
+from .adapter.client.durable_workflow import InvocationKwargs as InvocationKwargs
+from .adapter.client.durable_workflow import Tools as Tools
 from .adapter.client.event_position import EventPosition as EventPosition
 from .adapter.client.event_position import LiveEventsVoid as LiveEventsVoid
 from .adapter.client.event_position import position_of as position_of
 from .adapter.client.executor_policy import ExecutorPolicy as ExecutorPolicy
-from .adapter.client.handle import Checkpoint as Checkpoint
-from .adapter.client.handle import Response as Response
 from .adapter.client.inbox import inbox as inbox
 from .adapter.client.options import DurableOptions as DurableOptions
 from .adapter.client.options import OptionArguments as OptionArguments
@@ -57,6 +61,7 @@ from .adapter.temporal.sealing import sealed as sealed
 from .adapter.temporal.search_attributes import register_search_attributes as register_search_attributes
 from .workflows.display import terminal_text as terminal_text
 from .workflows.messages import PendingRequest as PendingRequest
+from .workflows.messages import RefusedAnswer as RefusedAnswer
 
 __version__: str
 __all__: list[str]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from ..adapter.lru import BoundedCache
 from ..workflows.messages import CheckpointRef
 
 DEFAULT_BYTES = 128 * 1024 * 1024
@@ -48,16 +48,11 @@ class CheckpointCache:
     def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
         if max_bytes < 0:
             raise ValueError(f"`max_bytes` must be 0 or more, got {max_bytes!r}.")
-        self._max_bytes = max_bytes
-        self._entries: OrderedDict[Hashable, bytes] = OrderedDict()
-        self._bytes = 0
+        self._entries: BoundedCache[Hashable, bytes] = BoundedCache(max_bytes)
 
     def get(self, key: Hashable) -> bytes | None:
         """Return a raw checkpoint, or None."""
-        raw = self._entries.get(key)
-        if raw is not None:
-            self._entries.move_to_end(key)
-        return raw
+        return self._entries.get(key)
 
     def put(self, key: Hashable, raw: bytes, *, replaces: Hashable | None = None) -> None:
         """Keep a raw checkpoint.
@@ -67,16 +62,6 @@ class CheckpointCache:
             raw: Its bytes.
             replaces: The predecessor, which is no longer needed to go on.
         """
-        self._drop(replaces)
-        self._drop(key)
-        if len(raw) > self._max_bytes:
-            return
-        self._entries[key] = raw
-        self._bytes += len(raw)
-        while self._bytes > self._max_bytes:
-            self._drop(next(iter(self._entries)))
-
-    def _drop(self, key: Hashable | None) -> None:
-        raw = self._entries.pop(key, None) if key is not None else None
-        if raw is not None:
-            self._bytes -= len(raw)
+        if replaces is not None:
+            self._entries.drop(replaces)
+        self._entries.put(key, raw, len(raw))

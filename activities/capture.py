@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from agent_framework import WorkflowCheckpoint, WorkflowCheckpointException
 
-from ..adapter.checkpoints.label import GRAPH_METADATA as GRAPH_METADATA
+from ..adapter.checkpoints.label import GRAPH_METADATA
 from ..adapter.encoding.encoding import dumps
 from ..adapter.errors import CheckpointNotFoundError
 from ..adapter.framework.catalog import TypeCatalog

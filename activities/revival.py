@@ -15,7 +15,6 @@ import logging
 import math
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -28,6 +27,7 @@ from ..adapter.checkpoints.history import last_commit, start_input
 from ..adapter.checkpoints.thread import MEMO_REVIVED, closed_run
 from ..adapter.framework.definition import HostedWorkflow
 from ..adapter.framework.static_details import static_details
+from ..adapter.lru import BoundedCache
 from ..adapter.temporal.server import MEMO_WORKFLOW_NAME, RunDescription, describe
 from ..workflows.messages import WORKFLOW_TYPE, RunInput
 from ..workflows.search_attributes import first_attributes
@@ -57,7 +57,7 @@ class Revival:
 
     def __init__(self, hosted: Mapping[str, HostedWorkflow]) -> None:
         self._hosted = hosted
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._known: BoundedCache[str, bool] = BoundedCache(MAX_KNOWN)
         """Runs that were looked at."""
         self._flooded_at = -math.inf
         self._wake: Callable[[], object] | None = None
@@ -107,9 +107,7 @@ class Revival:
                 raise  # It is looked at again.
             except Exception as error:  # Anybody may have started it, with anything.
                 _LOGGER.warning("Thread %r, which the server has ended, is not begun again: %s", execution.id, error)
-            self._known[execution.run_id] = None
-            while len(self._known) > MAX_KNOWN:
-                self._known.popitem(last=False)
+            self._known.put(execution.run_id, True)
 
     async def _look_at(self, client: Client, thread_id: str, run_id: str) -> None:
         closed = await closed_run(client, thread_id, run_id)

@@ -34,10 +34,10 @@ from ..adapter.errors import (
     NotSealedError,
     PayloadError,
 )
-from ..adapter.framework.catalog import type_key
 from ..adapter.framework.definition import HostedWorkflow
 from ..adapter.framework.error_data import is_readable
-from ..adapter.framework.internals import matches, pending_events
+from ..adapter.framework.internals import current_key, matches, pending_events
+from ..adapter.framework.static import type_key
 from ..adapter.framework.values import from_json_value
 from ..adapter.temporal.client import framed_client
 from ..adapter.temporal.converter import stores_outside
@@ -447,7 +447,8 @@ async def _kwargs(value: Value | None, hosted: HostedWorkflow) -> Any:
     if value is None:
         return None
     given = value.value if value.typed is None else await received(None, value.typed, None, (), hosted.catalog)
-    if value.type == type_key(WorkflowInvocationKwargs) and isinstance(given, dict):
+    named = current_key(value.type) if value.type is not None else None
+    if named == type_key(WorkflowInvocationKwargs) and isinstance(given, dict):
         return WorkflowInvocationKwargs(
             global_kwargs=given.get("global_kwargs", {}), executor_kwargs=given.get("executor_kwargs", {})
         )

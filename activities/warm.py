@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from agent_framework import ResponseStream, Workflow, WorkflowEvent, WorkflowRunResult
 
+from ..adapter.lru import BoundedCache
 from .cache import CheckpointKey
 from .capture import Capture
 from .resources import Resources
@@ -67,9 +67,7 @@ class LiveRuns:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._runs: OrderedDict[CheckpointKey, tuple[LiveRun, int]] = OrderedDict()
-        self._bytes = 0
+        self._runs: BoundedCache[CheckpointKey, LiveRun] = BoundedCache(max_bytes, self._dropped)
         self._closing: set[asyncio.Task[None]] = set()
         self._expiries: dict[CheckpointKey, asyncio.TimerHandle] = {}
 
@@ -85,22 +83,17 @@ class LiveRuns:
             open_run: Whether its framework run is to go on; else it must be over, so that a new one can begin.
         """
         found = self._runs.get(key)
-        if found is None or (found[0].stream is not None) is not open_run:
+        if found is None or (found.stream is not None) is not open_run:
             return None
-        self._remove(key)
-        return found[0]
+        self._forget_expiry(key)
+        return self._runs.take(key)
 
     def keep(self, key: CheckpointKey, live: LiveRun) -> None:
         """Keep an instance under the key of the checkpoint it now holds."""
-        size = _INSTANCE_BYTES + _OBJECTS_PER_BYTE * len(live.raw or b"")
-        self._drop(key)
-        self._runs[key] = (live, size)
-        self._bytes += size
-        if live.is_open:  # Another worker may run the next superstep.
+        self._runs.put(key, live, _INSTANCE_BYTES + _OBJECTS_PER_BYTE * len(live.raw or b""))
+        if live.is_open and key in self._runs:  # Another worker may run the next superstep.
             loop = asyncio.get_running_loop()
-            self._expiries[key] = loop.call_later(_OPEN_SECONDS, self._drop, key)
-        while self._bytes > self._max_bytes:
-            self._drop(next(iter(self._runs)))
+            self._expiries[key] = loop.call_later(_OPEN_SECONDS, self._runs.drop, key)
 
     def end(self, live: LiveRun) -> None:
         """End an instance that is not kept, in the background."""
@@ -111,19 +104,14 @@ class LiveRuns:
 
     async def close(self) -> None:
         """Close all of them."""
-        while self._runs:
-            self._drop(next(iter(self._runs)))
+        self._runs.clear()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _drop(self, key: CheckpointKey) -> None:
-        live = self._remove(key)
-        if live is not None:
-            self.end(live)
+    def _dropped(self, key: CheckpointKey, live: LiveRun) -> None:
+        self._forget_expiry(key)
+        self.end(live)
 
-    def _remove(self, key: CheckpointKey) -> LiveRun | None:
+    def _forget_expiry(self, key: CheckpointKey) -> None:
         expiry = self._expiries.pop(key, None)
         if expiry is not None:
             expiry.cancel()
-        live, size = self._runs.pop(key, (None, 0))
-        self._bytes -= size
-        return live

@@ -95,14 +95,14 @@ class AgentFrameworkPlugin(SimplePlugin):
         self._entries = [host_now(entry) or entry for entry in workflows]
         check_names(entry.hosted.name for entry in self._entries if isinstance(entry, Buildable))
         self._hosts = bool(self._entries)
-        self.hosted: dict[str, HostedWorkflow] = {}
+        self._hosted: dict[str, HostedWorkflow] = {}
         self._deployment: tuple[Client, WorkerDeploymentVersion] | None = None
         self._live = LiveRuns(cache_bytes // 2)
         self._mirrors = Mirrors(mirrors or {})
-        self._revival = Revival(self.hosted)
+        self._revival = Revival(self._hosted)
         self._client: tuple[Client, str] | None = None
         superstep = SuperstepActivity(
-            self.hosted,
+            self._hosted,
             CheckpointCache(cache_bytes // 2),
             self._live,
             self._mirrors,
@@ -117,19 +117,19 @@ class AgentFrameworkPlugin(SimplePlugin):
         )
         self._superstep = superstep
 
-    async def prepare(self) -> dict[str, HostedWorkflow]:
+    async def prepare(self) -> list[str]:
         """Build and check every workflow; the worker does this before it polls.
 
         Returns:
-            The hosted workflows by name.
+            The names of what is hosted.
 
         Raises:
             HostingError: For the first one that cannot be hosted.
         """
-        if not self.hosted:
-            self.hosted.update(await host_all(self._entries))
+        if not self._hosted:
+            self._hosted.update(await host_all(self._entries))
             self._entries = []  # What was built to be checked is not needed any more.
-        return self.hosted
+        return sorted(self._hosted)
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
         """See base class. A client without this plugin is given our payload converter here.
@@ -185,7 +185,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         beside: list[asyncio.Task[None]] = []
         if self._deployment is not None:
             client, version = self._deployment
-            graphs = {name: hosted.graph_hash for name, hosted in self.hosted.items()}
+            graphs = {name: hosted.graph_hash for name, hosted in self._hosted.items()}
             beside.append(asyncio.create_task(publish_graphs(client, version, graphs)))
         if self._client is not None:
             beside.append(asyncio.create_task(self._revival.run(*self._client)))
@@ -196,7 +196,7 @@ class AgentFrameworkPlugin(SimplePlugin):
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await self._live.close()
-            await leave_shared(hosted.shared for hosted in self.hosted.values())
+            await leave_shared(hosted.shared for hosted in self._hosted.values())
             await self._mirrors.close()
 
     def _sandboxed(self, runner: WorkflowRunner | None) -> WorkflowRunner:

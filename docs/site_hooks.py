@@ -18,10 +18,11 @@ def _name_package() -> None:
     """Give the package its name: it lives in the root of the repository."""
     package = ROOT / ".site" / "agent_framework_temporal"
     package.mkdir(parents=True, exist_ok=True)
-    for name in ("__init__.py", "worker.py", "adapter", "activities", "workflows"):
+    own = ("__init__.py", "__init__.pyi", "worker.py", "adapter", "activities", "workflows")
+    for name, target in {**{name: ROOT / name for name in own}, "testing": ROOT / "adapter" / "testing"}.items():
         link = package / name
         if not link.is_symlink():
-            link.symlink_to(ROOT / name)
+            link.symlink_to(target)
 
 
 _name_package()  # Before any plugin looks for it.

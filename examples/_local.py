@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Unpack
 
-from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflow, start_dev_server
-from agent_framework_temporal.adapter.client.options import OptionArguments
-from agent_framework_temporal.adapter.framework.definition import WorkflowFactory
+from agent_framework_temporal import (
+    AgentFrameworkPlugin,
+    DurableWorkflow,
+    OptionArguments,
+    WorkflowFactory,
+    start_dev_server,
+)
 from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
 from temporalio.worker import Worker
 
 
@@ -24,13 +28,13 @@ async def hosted(build: WorkflowFactory, **options: Unpack[OptionArguments]) -> 
         **options: Options of its runs.
     """
     async with AsyncExitStack() as stack:
-        address = os.environ.get("TEMPORAL_ADDRESS")
-        if address is None:
+        config = ClientConfig.load_client_connect_config()
+        if "target_host" not in config:
             server = await stack.enter_async_context(await start_dev_server())
             client = await server.connect()
             print(f"Web UI: {server.ui_url}")
         else:
-            client = await Client.connect(address)
+            client = await Client.connect(**config)
         queue = f"example-{uuid.uuid4().hex[:8]}"
         await stack.enter_async_context(Worker(client, task_queue=queue, plugins=[AgentFrameworkPlugin([build])]))
         yield DurableWorkflow(build, client=client, task_queue=queue, **options)

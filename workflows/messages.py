@@ -223,6 +223,7 @@ class EventRecord(WireModel):
     error: str | None = None
 
 
+@exported
 class RefusedAnswer(WireModel):
     """An answer that did not fit the declared type, so that its request still waits."""
 

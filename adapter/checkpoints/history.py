@@ -8,8 +8,7 @@ refused was not committed.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
@@ -46,13 +45,14 @@ from ..errors import (
     DurableWorkflowError,
     NotSealedError,
 )
+from ..lru import BoundedCache
 from ..temporal.server import each, retried
 from .frames import Frame, digest, unpacked
 
 _LOGGER = logging.getLogger("agent_framework_temporal")
 _REVERSE_PAGE = 200
 _MAX_WARNED = 1_000
-_warned: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+_warned: BoundedCache[tuple[str, str, str], bool] = BoundedCache(_MAX_WARNED)
 
 
 class HistoryGoneError(CheckpointNotFoundError):
@@ -200,9 +200,7 @@ def warn_refused(thread_id: str, run_id: str, what: str, reason: object) -> None
     key = (thread_id, run_id, what)
     if key in _warned:
         return
-    _warned[key] = None
-    while len(_warned) > _MAX_WARNED:
-        _warned.popitem(last=False)
+    _warned.put(key, True)
     _LOGGER.warning(
         "%s of thread %r, run %r, is passed over as if it had never been: %s", what, thread_id, run_id, reason
     )
@@ -304,23 +302,75 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
             "past the namespace's retention; begin from a mirror of it with `checkpoint_storage=`, or choose another "
             "with `DurableWorkflow.checkpoints`."
         )
-    raw: bytes | None = None
+    frame = Frame(checkpoint=b"", payloads=b"")
     for stored in reversed(chain):
-        frame = await restore(stored, raw)
-        raw = frame.checkpoint
-        if as_entry and stored is chain[0]:
-            raw = frame.entry
-            if stored.entry is None or digest(raw) != stored.entry.digest:
-                raise _not_its_digest(ref.checkpoint_id)
-    if ref.digest is not None and digest(raw or b"") != ref.digest:
+        frame = await _restored(stored, frame.checkpoint)
+    raw = frame.entry if as_entry else frame.checkpoint
+    if ref.digest is not None and digest(raw) != ref.digest:
         raise CheckpointCorruptedError(
             f"Checkpoint {ref.checkpoint_id!r} in the history of thread {ref.thread_id!r} is not the one that is "
             "meant: its digest is another. The history was altered, or the reference to it."
         )
-    return raw or b""
+    return raw
 
 
-async def restore(stored: StoredFrame, base: bytes | None) -> Frame:
+class FrameReader:
+    """Restores the frames of a run in their order, each from the checkpoint before it where it is a patch on that.
+
+    Where a base is another, it is loaded from history.
+
+    Args:
+        client: A connected client.
+        thread_id: Temporal workflow id.
+        run_id: Temporal run id, of which the bases are.
+    """
+
+    def __init__(self, client: Client, thread_id: str, run_id: str) -> None:
+        self._client = client
+        self._thread_id = thread_id
+        self._run_id = run_id
+        self._last: tuple[str, bytes] | None = None
+        """Id and bytes of the checkpoint that was restored last."""
+
+    @property
+    def last(self) -> bytes | None:
+        """The checkpoint that was restored last."""
+        return self._last[1] if self._last is not None else None
+
+    def enter(self, run_id: str) -> None:
+        """Go on with another run of the thread."""
+        self._run_id = run_id
+
+    async def restore(self, stored: StoredFrame) -> Frame:
+        """Restore the next frame.
+
+        Raises:
+            CheckpointNotFoundError: When its base is not in history (any more).
+            CheckpointCorruptedError: When it does not restore to its digest.
+        """
+        base_id = stored.facts.base_checkpoint_id
+        if base_id is not None and (self._last is None or self._last[0] != base_id):
+            ref = CheckpointRef(thread_id=self._thread_id, run_id=self._run_id, checkpoint_id=base_id)
+            self._last = (base_id, await load_checkpoint(self._client, ref))
+        frame = await _restored(stored, self.last)
+        self._last = (stored.facts.checkpoint_id, frame.checkpoint)
+        return frame
+
+    async def restore_all(self, frames: Iterable[StoredFrame]) -> AsyncIterator[tuple[str, bytes]]:
+        """Yield ids and bytes of the checkpoints in frames, which come oldest first.
+
+        Raises:
+            CheckpointNotFoundError: See `restore`.
+            CheckpointCorruptedError: See `restore`.
+        """
+        for stored in frames:
+            frame = await self.restore(stored)
+            if stored.entry is not None:
+                yield stored.entry.checkpoint_id, frame.entry
+            yield stored.facts.checkpoint_id, frame.checkpoint
+
+
+async def _restored(stored: StoredFrame, base: bytes | None) -> Frame:
     """Unpack a stored frame and verify the checkpoint in it, beside the event loop where it takes long.
 
     Raises:
@@ -330,6 +380,8 @@ async def restore(stored: StoredFrame, base: bytes | None) -> Frame:
     def check(frame: Frame) -> None:
         if digest(frame.checkpoint) != stored.facts.digest:
             raise _not_its_digest(stored.facts.checkpoint_id)
+        if stored.entry is not None and digest(frame.entry) != stored.entry.digest:
+            raise _not_its_digest(stored.entry.checkpoint_id)
 
     patch = stored.facts.base_checkpoint_id is not None
     return await unpacked(stored.data, base if patch else None, check)

@@ -22,10 +22,10 @@ from ..errors import (
     GraphChangedError,
     PayloadError,
 )
-from ..framework.catalog import type_key
 from ..framework.definition import HostedWorkflow
 from ..framework.graph import graph_differences
-from ..framework.static import MAIN, main_module
+from ..framework.internals import current_key
+from ..framework.static import MAIN, main_module, type_key
 
 GRAPH_METADATA = "graph_signature"
 """Key of a checkpoint's metadata under which a superstep notes the graph."""
@@ -85,7 +85,7 @@ def read_label(raw: bytes) -> CheckpointLabel:
     try:
         document = parse(raw)
         key, fields = document.fields(document.body)
-        if key != type_key(WorkflowCheckpoint):
+        if current_key(key) != type_key(WorkflowCheckpoint):
             raise ValueError(f"they are those of a {key!r:.60}")
         label = CheckpointLabel(
             checkpoint_id=_text(fields["checkpoint_id"]),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from temporalio.client import Client
 from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef, EntryFacts
 from ..errors import CheckpointNotFoundError
+from ..lru import BoundedCache
 from ..temporal.server import list_runs, rpc_errors
 from .history import HistoryGoneError, StoredFrame, load_checkpoint, run_frames
 
@@ -134,14 +134,11 @@ class Locator:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._seen: OrderedDict[str, str] = OrderedDict()
+        self._seen: BoundedCache[str, str] = BoundedCache(_MAX_SEEN)
 
     def saw(self, thread_id: str, run_id: str) -> None:
         """Remember a run, so that its checkpoints are found without asking the server."""
-        self._seen[run_id] = thread_id
-        self._seen.move_to_end(run_id)
-        while len(self._seen) > _MAX_SEEN:
-            self._seen.popitem(last=False)
+        self._seen.put(run_id, thread_id)
 
     async def locate(self, checkpoint_id: str, *, lookups: int = _LOOKUPS) -> CheckpointRef:
         """Return where a checkpoint lies: no round trip for a run that was seen, else one visibility query.
@@ -163,9 +160,11 @@ class Locator:
                 "another storage pass that storage too: `run_stream(checkpoint_id=..., checkpoint_storage=...)`."
             )
         run_id = match[1]
-        if run_id not in self._seen:
-            self.saw(await self._thread_of(checkpoint_id, run_id, lookups), run_id)
-        return CheckpointRef(thread_id=self._seen[run_id], run_id=run_id, checkpoint_id=checkpoint_id)
+        thread_id = self._seen.get(run_id)
+        if thread_id is None:
+            thread_id = await self._thread_of(checkpoint_id, run_id, lookups)
+            self.saw(thread_id, run_id)
+        return CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=checkpoint_id)
 
     async def _thread_of(self, checkpoint_id: str, run_id: str, lookups: int) -> str:
         query = f"WorkflowType = '{WORKFLOW_TYPE}' AND RunId = '{run_id}'"

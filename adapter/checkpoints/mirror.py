@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -17,15 +17,15 @@ from agent_framework import (
 )
 from temporalio.client import Client
 
-from ...workflows.messages import CheckpointRef
 from ..encoding.decoding import decoded
 from ..errors import HostingError, PayloadError
 from ..framework.catalog import TypeCatalog
 from ..logging import data_logger
-from .history import StoredFrame, load_checkpoint, restore, run_frames
-from .lineage import infos, thread_frames
+from .history import FrameReader, StoredFrame, run_frames
+from .lineage import thread_frames
 
 MirrorEntry: TypeAlias = CheckpointStorage | Callable[[], CheckpointStorage | Awaitable[CheckpointStorage]]
+"""A storage that a worker copies checkpoints to, or a factory of one, which may be async."""
 
 ThreadKey: TypeAlias = tuple[str, str]
 """Namespace and Temporal workflow id."""
@@ -210,19 +210,15 @@ async def _restored(source: ThreadSource, run_id: str) -> AsyncIterator[tuple[st
     frames = [
         found async for found in run_frames(source.client, source.thread_id, run_id) if isinstance(found, StoredFrame)
     ]
-    raw, raw_id = b"", ""
+    reader = FrameReader(source.client, source.thread_id, run_id)
+    async for restored in reader.restore_all(_popped(frames)):
+        yield restored
+
+
+def _popped(frames: list[StoredFrame]) -> Iterator[StoredFrame]:
+    """Yield frames from the last to the first, and let go of each."""
     while frames:
-        stored = frames.pop()
-        base_id = stored.facts.base_checkpoint_id
-        if base_id is not None and base_id != raw_id:
-            ref = CheckpointRef(thread_id=source.thread_id, run_id=run_id, checkpoint_id=base_id)
-            raw = await load_checkpoint(source.client, ref)
-        frame = await restore(stored, raw)
-        raw, raw_id = frame.checkpoint, stored.facts.checkpoint_id
-        newest, *entry = infos(source.thread_id, run_id, stored)
-        if entry:
-            yield entry[0].checkpoint_id, frame.entry
-        yield newest.checkpoint_id, raw
+        yield frames.pop()
 
 
 async def _copy(source: ThreadSource, storage: MirrorStorage, checkpoint_id: str, raw: bytes) -> None:

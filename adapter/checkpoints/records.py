@@ -13,8 +13,9 @@ from ...workflows.value_limits import MAX_ID, clean_text
 from ..encoding.annotations import schema_type
 from ..encoding.encoding import dumps_all
 from ..errors import PayloadError
-from ..framework.catalog import TypeCatalog, known_event, type_key, type_name
+from ..framework.catalog import TypeCatalog, known_event, type_name
 from ..framework.internals import event_types, new_event
+from ..framework.static import type_key
 from ..framework.values import Shown, json_schema, preview, shown
 
 _Named = TypeVar("_Named", WorkflowEventSource, WorkflowRunState)

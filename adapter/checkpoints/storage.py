@@ -16,7 +16,8 @@ from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, def
 from ..logging import data_logger
 from ..temporal.client import framed_client
 from ..temporal.server import list_runs, rpc_errors, workflow_name_of
-from .history import StoredFrame, load_checkpoint, restore, run_frames
+from .handle import Checkpoint, thread_id_of
+from .history import FrameReader, StoredFrame, load_checkpoint, run_frames
 from .label import decoded_checkpoint
 from .lineage import CheckpointInfo, Locator, infos, thread_frames
 from .thread import UNREADABLE, is_foreign, latest_run_id
@@ -35,8 +36,9 @@ class HistoryCheckpointStorage:
     Args:
         client: A connected Temporal client with the codec and external storage the runs were written with.
         workflow: The workflow's factory or instance: checkpoints are decoded to the types it declares.
-        thread_id: Lists take in this thread only; without it every thread of the workflow in the namespace, found by a
-            visibility query, which may miss what began in the last second. Any checkpoint can be loaded either way.
+        checkpoint: A thread's handle, or its id: lists take in this thread only. Without it they take in every thread
+            of the workflow in the namespace, found by a visibility query, which may miss what began in the last second.
+            Any checkpoint can be loaded either way.
 
     Raises:
         HostingError: When the workflow cannot be hosted, or the client has a payload converter of its own.
@@ -46,10 +48,10 @@ class HistoryCheckpointStorage:
     Lists read every history of the thread, or of all threads. Nothing is written.
     """
 
-    def __init__(self, client: Client, workflow: WorkflowEntry, *, thread_id: str | None = None) -> None:
+    def __init__(self, client: Client, workflow: WorkflowEntry, *, checkpoint: Checkpoint | str | None = None) -> None:
         self.client = framed_client(client)
         self._entry, _ = build_now(workflow)
-        self._thread_id = thread_id
+        self._thread_id = None if checkpoint is None else thread_id_of(checkpoint)
         self._hosted: HostedWorkflow | None = None
         self._locator = Locator(self.client)
 
@@ -71,7 +73,7 @@ class HistoryCheckpointStorage:
         """Load every checkpoint, oldest first; one that this process cannot decode is left out with a warning.
 
         Raises:
-            ThreadNotFoundError: When `thread_id` is no thread of this workflow.
+            ThreadNotFoundError: When `checkpoint` is of no thread of this workflow.
         """
         hosted = await self._definition()
         if workflow_name != hosted.name:
@@ -82,7 +84,8 @@ class HistoryCheckpointStorage:
             async for thread_id, run_id, stored in self._frames(hosted):
                 runs.setdefault((thread_id, run_id), []).append(stored)
             for (thread_id, run_id), frames in reversed(runs.items()):
-                async for raw in self._restored(thread_id, run_id, frames):
+                reader = FrameReader(self.client, thread_id, run_id)
+                async for _, raw in reader.restore_all(reversed(frames)):
                     try:
                         checkpoint: WorkflowCheckpoint = await decoded(raw, hosted.catalog)
                     except PayloadError as error:
@@ -95,7 +98,7 @@ class HistoryCheckpointStorage:
         """Return the ids of every checkpoint, oldest first; none is decoded.
 
         Raises:
-            ThreadNotFoundError: When `thread_id` is no thread of this workflow.
+            ThreadNotFoundError: When `checkpoint` is of no thread of this workflow.
         """
         hosted = await self._definition()
         if workflow_name != hosted.name:
@@ -110,7 +113,7 @@ class HistoryCheckpointStorage:
         """Load the newest checkpoint of the thread, or of all threads; only that one is decoded.
 
         Raises:
-            ThreadNotFoundError: When `thread_id` is no thread of this workflow.
+            ThreadNotFoundError: When `checkpoint` is of no thread of this workflow.
         """
         hosted = await self._definition()
         if workflow_name != hosted.name:
@@ -213,20 +216,6 @@ class HistoryCheckpointStorage:
                 latest = newest if latest is None or newest.timestamp > latest.timestamp else latest
                 break
         return latest
-
-    async def _restored(self, thread_id: str, run_id: str, frames: list[StoredFrame]) -> AsyncIterator[bytes]:
-        """Yield the raw checkpoints in a run's frames, oldest first."""
-        raw, raw_id = b"", ""
-        for stored in reversed(frames):
-            base_id = stored.facts.base_checkpoint_id
-            if base_id is not None and base_id != raw_id:
-                ref = CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=base_id)
-                raw = await load_checkpoint(self.client, ref)
-            frame = await restore(stored, raw)
-            raw, raw_id = frame.checkpoint, stored.facts.checkpoint_id
-            if frame.entry:
-                yield frame.entry
-            yield raw
 
 
 def is_history_of(storage: CheckpointStorage | None, client: Client) -> bool:

@@ -1,4 +1,4 @@
-"""`python -m agent_framework_temporal.adapter.cli` is the console script."""
+"""The console script, for `python -m`."""
 
 from __future__ import annotations
 

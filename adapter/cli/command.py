@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from ...workflows.display import json_text, shell_command, terminal_text
 from ..commands.connection import ConnectionSettings, connect
-from ..commands.exit_codes import EXPECTED, INTERRUPTED, UsageError, exit_code_of
+from ..commands.exit_codes import EXPECTED, INTERRUPTED, exit_code_of
 from ..logging import log_to_terminal
 from ..temporal.client import framed_client
 from .output import Output, silence
@@ -29,40 +29,32 @@ Address = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
-        envvar="TEMPORAL_ADDRESS",
         help="Server; else the profile's, else localhost:7233.",
         rich_help_panel=_PANEL,
-        show_envvar=False,
     ),
 ]
 Namespace = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        envvar="TEMPORAL_NAMESPACE",
         help="Namespace; else the profile's, else default.",
         rich_help_panel=_PANEL,
-        show_envvar=False,
     ),
 ]
 Profile = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        envvar="TEMPORAL_PROFILE",
         help="Profile of Temporal's configuration file.",
         rich_help_panel=_PANEL,
-        show_envvar=False,
     ),
 ]
 ConfigFile = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        envvar="TEMPORAL_CONFIG_FILE",
         help="Another configuration file.",
         rich_help_panel=_PANEL,
-        show_envvar=False,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
@@ -106,13 +98,13 @@ class Session:
     def again(self, command: str, *arguments: str, options: Sequence[str] = ()) -> str:
         """Return the command line of another command that connects as this one has."""
         flags: list[str] = []
-        for flag, variable, value in (
-            ("--address", "TEMPORAL_ADDRESS", self.settings.address),
-            ("--namespace", "TEMPORAL_NAMESPACE", self.settings.namespace),
-            ("--profile", "TEMPORAL_PROFILE", self.settings.profile),
-            ("--config-file", "TEMPORAL_CONFIG_FILE", self.settings.config_file),
+        for flag, value in (
+            ("--address", self.settings.address),
+            ("--namespace", self.settings.namespace),
+            ("--profile", self.settings.profile),
+            ("--config-file", self.settings.config_file),
         ):
-            if value is not None and os.environ.get(variable) != value:
+            if value is not None:
                 flags += [flag, value]
         return shell_command([PROGRAM, command], arguments, [*options, *flags])
 
@@ -169,9 +161,6 @@ def _carry_out(session: Session, begin: Callable[[], Any]) -> int:
     # What it warns of are runs, which are told by their events.
     log_to_terminal("ERROR", "%(message)s")
     try:
-        config_file = session.settings.config_file
-        if config_file and not os.path.isfile(config_file):
-            raise UsageError(f"there is no configuration file {config_file!r}")
         return asyncio.run(begin()) or 0
     except KeyboardInterrupt:
         return INTERRUPTED

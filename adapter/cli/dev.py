@@ -17,6 +17,7 @@ from watchfiles import PythonFilter, awatch
 
 from ...activities.hosting import host
 from ...workflows.display import shell_command
+from ..commands.connection import configuration
 from ..commands.dev_server import start_dev_server
 from ..commands.exit_codes import UsageError
 from ..commands.references import load_workflow
@@ -44,7 +45,8 @@ async def dev(
     reload: Annotated[bool, typer.Option(help="Start the worker anew when a Python file here changes.")] = True,
 ) -> None:
     """Run a local server with its Web UI, and a worker that starts anew when code changes."""
-    if session.settings.address is not None:
+    given = configuration(session.settings, of_file=False)
+    if session.settings.address is not None or "target_host" in given:
         raise UsageError("`dev` starts a server of its own: leave --address and TEMPORAL_ADDRESS out, or use `worker`")
     queue = task_queue or DEFAULT_TASK_QUEUE
     # A workflow that cannot be hosted is told before a server is started for it.
@@ -53,7 +55,7 @@ async def dev(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    namespace = session.settings.namespace or "default"
+    namespace = session.settings.namespace or given.get("namespace", "default")
     async with await start_dev_server(
         database=database, port=port or None, ui_port=ui_port or None, namespace=namespace
     ) as server:

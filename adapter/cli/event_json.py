@@ -8,8 +8,8 @@ from typing import Any
 from agent_framework import WorkflowEvent, WorkflowRunResult
 
 from ...workflows.messages import PendingRequest
+from ..checkpoints.handle import Checkpoint
 from ..client.event_position import LiveEventsVoid, position_of
-from ..client.handle import Checkpoint
 from ..framework.catalog import type_name
 from ..framework.values import preview
 

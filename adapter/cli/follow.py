@@ -10,7 +10,7 @@ from typing import Any
 from agent_framework import ResponseStream, WorkflowEvent, WorkflowRunResult, WorkflowRunState
 
 from ...workflows.messages import PendingRequest
-from ..client.handle import Checkpoint
+from ..checkpoints.handle import Checkpoint
 from ..errors import ThreadPausedError
 from .command import PROGRAM, Session
 from .event_json import result_json

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...workflows.display import one_line, terminal_line
-from ..client.handle import Checkpoint
+from ..checkpoints.handle import Checkpoint
 from .event_json import event_json
 from .output import Output
 from .run_model import ExecutorView, RunModel, describe

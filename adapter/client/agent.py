@@ -7,8 +7,8 @@ from typing import Any
 
 from agent_framework import CheckpointStorage, Executor, Workflow, WorkflowEvent, WorkflowRunState
 
+from ..checkpoints.handle import Checkpoint
 from ..framework.internals import give_pending_requests
-from .handle import Checkpoint
 from .thread_cursor import ThreadCursor
 
 

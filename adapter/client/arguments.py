@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from agent_framework import WorkflowInvocationKwargs, WorkflowMessage
 from pydantic import ValidationError
 
 from ...workflows.messages import CancelSignal, RespondSignal, Value
+from ..checkpoints.handle import Response
 from ..encoding.sending import encoded, encoded_mapping
 from ..errors import PayloadError
 from ..framework.catalog import TypeCatalog
 from ..framework.internals import matches
 from ..framework.values import to_json_value, wire_type
-from .handle import Response
 from .input_size import check_answers
-
-_T = TypeVar("_T")
 
 
 def split_message(message: Any, responses: Mapping[str, Any] | None) -> tuple[Any, Mapping[str, Any] | None]:

@@ -22,6 +22,7 @@ from ...workflows.messages import (
     SuperstepInput,
     SuperstepResult,
 )
+from ..checkpoints.handle import Checkpoint
 from ..checkpoints.history import Closed
 from ..checkpoints.thread import run_after_reset
 from ..errors import (
@@ -35,7 +36,6 @@ from ..framework.catalog import TypeCatalog
 from ..framework.error_data import rebuilt
 from ..framework.internals import new_event
 from .event_position import LiveEventsVoid, position_of
-from .handle import Checkpoint
 from .live_reader import LiveEventsRead, LiveReader
 from .run_follower import RunFollower, RunStep, Settled, SuperstepLost
 from .superstep_decoder import StepDecoder

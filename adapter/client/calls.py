@@ -25,6 +25,7 @@ from ...workflows.messages import (
     Value,
 )
 from ...workflows.search_attributes import first_attributes
+from ..checkpoints.handle import Checkpoint
 from ..checkpoints.history import runs_after
 from ..checkpoints.lineage import CheckpointInfo, Locator, thread_infos
 from ..checkpoints.thread import ThreadTip, latest_run_id, read_tip
@@ -59,10 +60,9 @@ from .arguments import (
 )
 from .call_reader import NO_PENDING, CallReader
 from .fork import begin_from_history, seed_from_storage
-from .handle import Checkpoint
 from .input_size import check_input
 from .live_reader import LiveReader
-from .options import DurableOptions
+from .options import DurableOptions, wire_options
 from .queries import ThreadQueries
 from .run_follower import RunFollower
 from .schedule import create_schedule
@@ -148,7 +148,7 @@ class Caller:
         cron: str | Sequence[str],
         time_zone: str | None,
     ) -> ScheduleHandle:
-        """Let Temporal start threads with a message; see `ThreadOperations.schedule`."""
+        """Let Temporal start threads with a message; see `DurableWorkflow.schedule`."""
         if hosted is not None:
             message = unwrap_message(message, hosted.catalog.input_types)
         check_executors(self.options.executors, hosted)
@@ -156,7 +156,7 @@ class Caller:
             workflow_name=name,
             mode="message",
             message=encode_message(message, _catalog(hosted)),
-            options=self.options.to_wire(_catalog(hosted)),
+            options=wire_options(self.options, _catalog(hosted)),
         )
         run_input.options.search_attributes = await use_search_attributes(self.client, self.options.search_attributes)
         await check_input(self.client, run_input)
@@ -358,7 +358,7 @@ class _ThreadCall:
             function_invocation_kwargs=_kwargs(self._call, "function_invocation_kwargs", catalog),
             client_kwargs=_kwargs(self._call, "client_kwargs", catalog),
             next_offset=self._tip.next_offset,
-            options=self._caller.options.to_wire(catalog),
+            options=wire_options(self._caller.options, catalog),
         )
 
     async def _start(self, run_input: RunInput, *, call_id: str | None = None) -> CallReader:

@@ -8,9 +8,11 @@ from typing import Any
 
 from agent_framework import CheckpointStorage, Executor, Workflow
 
-from .handle import Checkpoint
+from ...workflows.exported import exported
+from ..checkpoints.handle import Checkpoint
 
 
+@exported
 class DevUIEntity:
     """Stands in the place of the workflow that DevUI serves.
 

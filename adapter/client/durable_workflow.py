@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import uuid
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Literal, TypeAlias, Unpack, overload
 
 from agent_framework import (
     CheckpointStorage,
@@ -17,29 +19,37 @@ from agent_framework import (
     WorkflowRunResult,
     WorkflowRunState,
 )
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleHandle
 
 from ...workflows.exported import exported
+from ...workflows.messages import PendingRequest
+from ..checkpoints.handle import Checkpoint
+from ..checkpoints.lineage import CheckpointInfo
+from ..checkpoints.mirror import MirrorStorage, ThreadSource, copy_missing
 from ..checkpoints.storage import HistoryCheckpointStorage, is_history_of
-from ..errors import AlreadyRunningError, ThreadNotFoundError
-from ..framework.definition import WorkflowEntry, is_workflow
+from ..checkpoints.thread import latest_run_id
+from ..errors import AlreadyRunningError, PayloadError, ThreadNotFoundError
+from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, define, is_workflow
 from ..framework.internals import finalize_events, validate_run_params
+from ..temporal.client import framed_client
+from ..temporal.server import rpc_errors
 from .agent import AgentThread
 from .arguments import given_kwargs, refuse_tools, split_message
-from .calls import Call
+from .attempts import SuperstepAttempt, superstep_attempt
+from .calls import Call, Caller
 from .devui import DevUIEntity
 from .event_position import settled
-from .handle import Checkpoint
 from .options import DurableOptions, OptionArguments
 from .thread_cursor import ThreadCursors
-from .thread_operations import ThreadOperations
 
-InvocationKwargs = WorkflowInvocationKwargs | Mapping[str, Any]
-Tools = ToolTypes | Callable[..., Any] | Sequence[ToolTypes | Callable[..., Any]]
+InvocationKwargs: TypeAlias = WorkflowInvocationKwargs | Mapping[str, Any]
+"""What agents pass on to their tools, or to their chat client, as the framework's `Workflow.run` takes it."""
+Tools: TypeAlias = ToolTypes | Callable[..., Any] | Sequence[ToolTypes | Callable[..., Any]]
+"""Tools as the framework's `Workflow.run` takes them."""
 
 
 @exported
-class DurableWorkflow(ThreadOperations):
+class DurableWorkflow:
     """Runs a framework workflow durably on Temporal; use it where you would use the `Workflow` itself.
 
     Each *thread* is a Temporal workflow id. Without `checkpoint=` the facade keeps a thread of its own, as an
@@ -50,7 +60,8 @@ class DurableWorkflow(ThreadOperations):
             runs it. Or its name: a pure client, whose events carry plain JSON data.
         client: A connected Temporal client. It needs no plugin; its codec and external storage are used.
         task_queue: Where a worker hosts the workflow.
-        **options: Arguments of `DurableOptions`.
+        options: Options of the runs, to be shared by several facades.
+        **changes: Arguments of `DurableOptions`, for this facade alone: they come before those of `options`.
 
     Raises:
         HostingError: When the workflow cannot be hosted, or the client has a payload converter of its own.
@@ -63,12 +74,30 @@ class DurableWorkflow(ThreadOperations):
         *,
         client: Client,
         task_queue: str,
-        **options: Unpack[OptionArguments],
+        options: DurableOptions | None = None,
+        **changes: Unpack[OptionArguments],
     ) -> None:
-        super().__init__(workflow, client, task_queue, DurableOptions(**options))
+        if not task_queue:
+            raise ValueError("`task_queue` must name the queue a worker polls.")
+        self._entry: WorkflowEntry | None = None
+        self._name: str | None = None
+        if isinstance(workflow, str):
+            self._name = workflow
+        else:
+            # An async factory can only be called in a loop: its name is known with the first run.
+            self._entry, self._name = build_now(workflow)
+        self._hosted: HostedWorkflow | None = None
+        self._client = framed_client(client)
+        self._caller = Caller(self._client, task_queue, dataclasses.replace(options or DurableOptions(), **changes))
+        self._own: Checkpoint | None = None
         self._status = WorkflowRunState.IDLE
         self._cursors = ThreadCursors()
         self._active: weakref.WeakValueDictionary[str, ResponseStream[Any, Any]] = weakref.WeakValueDictionary()
+
+    @property
+    def name(self) -> str:
+        """The workflow's name; of an async factory known after the first run, empty before."""
+        return self._name or ""
 
     @property
     def status(self) -> WorkflowRunState:
@@ -80,7 +109,7 @@ class DurableWorkflow(ThreadOperations):
         message: Any | None = None,
         *,
         responses: Mapping[str, Any] | None = None,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: Checkpoint | str | None = None,
         checkpoint_id: str | None = None,
         checkpoint_storage: CheckpointStorage | None = None,
         after: int | None = None,
@@ -94,7 +123,8 @@ class DurableWorkflow(ThreadOperations):
             message: Message for the start executor. A list made only of `Response` objects is responses; a one-element
                 list is unwrapped if the start executor takes its element and not the list.
             responses: Responses to pending requests, by request id.
-            checkpoint: The thread to go on with, alone: follow what runs, or resume what failed.
+            checkpoint: The thread, by its handle, which moves forward with the events, or by its id. Alone: follow what
+                runs, or resume what failed.
             checkpoint_id: Begin a new thread from that checkpoint, as it was or with `responses`: of any thread of this
                 workflow (`checkpoints` lists them), which stays as it is, or of `checkpoint_storage`.
             checkpoint_storage: Takes a copy of each checkpoint as the stream passes it; history stays the truth. One
@@ -114,7 +144,7 @@ class DurableWorkflow(ThreadOperations):
             PayloadError: For an argument that cannot travel.
             AlreadyRunningError: When a stream of this facade follows the thread already.
 
-        While it is iterated it raises what the run raises, or one of the errors in `adapter.errors`.
+        While it is iterated it raises what the run raises, or a `DurableWorkflowError`.
 
         Cost: a run takes 5 history events and each superstep 6; responses 4 more. Following costs no history. A fork
         copies nothing: it takes one read of the other thread's history, and a visibility query if this facade has not
@@ -141,7 +171,7 @@ class DurableWorkflow(ThreadOperations):
         *,
         stream: Literal[True],
         responses: Mapping[str, Any] | None = None,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: Checkpoint | str | None = None,
         checkpoint_id: str | None = None,
         checkpoint_storage: CheckpointStorage | None = None,
         tools: Tools | None = None,
@@ -156,7 +186,7 @@ class DurableWorkflow(ThreadOperations):
         *,
         stream: Literal[False] = ...,
         responses: Mapping[str, Any] | None = None,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: Checkpoint | str | None = None,
         checkpoint_id: str | None = None,
         checkpoint_storage: CheckpointStorage | None = None,
         include_status_events: bool = False,
@@ -165,13 +195,29 @@ class DurableWorkflow(ThreadOperations):
         client_kwargs: InvocationKwargs | None = None,
     ) -> Awaitable[WorkflowRunResult]: ...
 
+    @overload
+    def run(
+        self,
+        message: Any | None = None,
+        *,
+        stream: bool,
+        responses: Mapping[str, Any] | None = None,
+        checkpoint: Checkpoint | str | None = None,
+        checkpoint_id: str | None = None,
+        checkpoint_storage: CheckpointStorage | None = None,
+        include_status_events: bool = False,
+        tools: Tools | None = None,
+        function_invocation_kwargs: InvocationKwargs | None = None,
+        client_kwargs: InvocationKwargs | None = None,
+    ) -> ResponseStream[WorkflowEvent, WorkflowRunResult] | Awaitable[WorkflowRunResult]: ...
+
     def run(
         self,
         message: Any | None = None,
         *,
         stream: bool = False,
         responses: Mapping[str, Any] | None = None,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: Checkpoint | str | None = None,
         checkpoint_id: str | None = None,
         checkpoint_storage: CheckpointStorage | None = None,
         include_status_events: bool = False,
@@ -212,7 +258,7 @@ class DurableWorkflow(ThreadOperations):
         self,
         request_ids: Collection[str],
         *,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: Checkpoint | str | None = None,
         checkpoint_id: str | None = None,
         checkpoint_storage: CheckpointStorage | None = None,
         tools: Tools | None = None,
@@ -253,8 +299,126 @@ class DurableWorkflow(ThreadOperations):
         )
         return await response_stream.get_final_response()
 
+    def checkpoint(self, thread_id: str | None = None) -> Checkpoint:
+        """Return a handle to a thread: no round trip.
+
+        Args:
+            thread_id: Temporal workflow id of the thread, new or existing; a new unique one when left out.
+        """
+        return Checkpoint(workflow_name=self.name, thread_id=thread_id or f"{self.name or 'thread'}-{uuid.uuid4()}")
+
+    async def checkpoints(self, checkpoint: Checkpoint | str | None = None) -> list[CheckpointInfo]:
+        """List the checkpoints of a thread over all its runs, oldest first; no worker is needed, none is decoded.
+
+        Costs one round trip, and another for each 200 events of the thread's history.
+
+        Args:
+            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+
+        Raises:
+            ThreadNotFoundError: When there is no such thread, or it belongs to another workflow.
+        """
+        await self._definition()  # An async factory's name is known only now.
+        thread_id = self._handle(checkpoint).thread_id
+        return await self._caller.checkpoints(thread_id, self.name)
+
+    async def copy_checkpoints(
+        self, storage: CheckpointStorage, checkpoint: Checkpoint | str | None = None
+    ) -> list[str]:
+        """Copy what a storage lacks of a thread's checkpoints, oldest first; no worker is needed.
+
+        For threads that had no mirror, or whose mirror was down when the last worker stopped. It asks the storage once
+        for each checkpoint that is lacking and once more, and costs a `save` for each, and two round trips for each 200
+        history events.
+
+        Args:
+            storage: Takes the copies.
+            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+
+        Returns:
+            The ids of the checkpoints that were copied.
+
+        Raises:
+            ThreadNotFoundError: When there is no such thread (any more), or it belongs to another workflow.
+            PayloadError: When the facade was made from the workflow's name.
+            Exception: What the storage raises.
+        """
+        hosted = await self._definition()
+        if hosted is None:
+            raise PayloadError("Checkpoints are decoded: make the facade from the workflow's factory, not its name.")
+        thread_id = self._handle(checkpoint).thread_id
+        run_id = await latest_run_id(self._client, thread_id, self.name)
+        source = ThreadSource(self._client, thread_id, run_id, hosted.catalog)
+        with rpc_errors(self._client, f"copy the checkpoints of thread {thread_id!r}", thread_id):
+            return await copy_missing(source, MirrorStorage(storage))
+
+    async def pending_requests(self, checkpoint: Checkpoint | str | None = None) -> list[PendingRequest]:
+        """Return what the thread waits for, as plain JSON: one query, which a worker answers.
+
+        Raises:
+            ThreadNotFoundError: When the thread has no run.
+            NoWorkerError: When no worker answers.
+        """
+        return await self._caller.queries.pending_requests(self._handle(checkpoint).thread_id)
+
+    async def attempt(self, checkpoint: Checkpoint | str | None = None) -> SuperstepAttempt | None:
+        """Return which attempt of a superstep the thread is at, and what ended those before it; one round trip.
+
+        Returns:
+            None while no superstep runs.
+        """
+        return await superstep_attempt(self._client, self._handle(checkpoint).thread_id)
+
+    async def cancel(self, checkpoint: Checkpoint | str | None = None) -> None:
+        """Cancel what runs in the thread; the cancellation reaches the running executor. One round trip.
+
+        Raises:
+            ThreadNotFoundError: When the thread has no open run.
+        """
+        await self._caller.queries.cancel(self._handle(checkpoint).thread_id)
+
+    async def retry(self, checkpoint: Checkpoint | str | None = None) -> None:
+        """Try again what a paused run failed at; follow it then with `run_stream(checkpoint=...)`.
+
+        For runs with the option `pause_on_failure`; one without it has ended, and `run_stream(checkpoint=...)` resumes
+        it. Costs one query and one signal: 4 history events with the workflow task, and those of the superstep.
+
+        Raises:
+            ThreadNotFoundError: When the thread has no open run.
+            AlreadyRunningError: When it is running.
+            PendingRequestsError: When it waits for responses.
+            NoWorkerError: When no worker answers.
+        """
+        await self._caller.queries.retry(self._handle(checkpoint).thread_id)
+
+    async def schedule(
+        self, schedule_id: str, message: Any, *, cron: str | Sequence[str], time_zone: str | None = None
+    ) -> ScheduleHandle:
+        """Let Temporal begin a thread with a message at fixed times, whether or not any process of ours runs then.
+
+        Each action begins a thread of its own, whose id is the schedule's and the time: the threads of a schedule are
+        listed by `await handle.describe()`. Threads of one schedule may overlap.
+
+        Args:
+            schedule_id: Name of the schedule.
+            message: For the start executor; the same each time.
+            cron: When, as five fields (`0 3 * * *`), or several of these.
+            time_zone: Of the cron fields, as `Europe/Berlin`; UTC when left out.
+
+        Returns:
+            The SDK's handle, to trigger, pause, change or delete it.
+
+        Raises:
+            PayloadError: When the message cannot travel.
+            ThreadExistsError: When there is a schedule of that name.
+
+        Cost: one round trip; two more for a facade that has not run anything. The schedule itself is no run.
+        """
+        hosted = await self._definition()
+        return await self._caller.schedule(schedule_id, message, self.name, hosted, cron=cron, time_zone=time_zone)
+
     def as_agent(
-        self, name: str | None = None, *, checkpoint: Checkpoint | None = None, **kwargs: Any
+        self, name: str | None = None, *, checkpoint: Checkpoint | str | None = None, **kwargs: Any
     ) -> WorkflowAgent:
         """Return a thread as a framework agent, with the behaviour of `Workflow.as_agent`; no round trip.
 
@@ -274,7 +438,7 @@ class DurableWorkflow(ThreadOperations):
             raise ValueError(
                 "`as_agent` needs the workflow's definition: make the facade from an instance or a synchronous factory."
             )
-        handle = checkpoint if checkpoint is not None else self.checkpoint()
+        handle = self._handle(checkpoint) if checkpoint is not None else self.checkpoint()
         thread: Any = AgentThread(self.run, self._entry, handle, self._cursors.of(handle))
         return WorkflowAgent(
             thread,
@@ -301,7 +465,7 @@ class DurableWorkflow(ThreadOperations):
         *,
         stream: bool,
         responses: Mapping[str, Any] | None,
-        checkpoint: Checkpoint | None,
+        checkpoint: Checkpoint | str | None,
         checkpoint_id: str | None,
         checkpoint_storage: CheckpointStorage | None,
         include_status_events: bool,
@@ -366,6 +530,21 @@ class DurableWorkflow(ThreadOperations):
         finally:
             if id(self._active.get(handle.thread_id)) == token:
                 del self._active[handle.thread_id]
+
+    def _handle(self, checkpoint: Checkpoint | str | None) -> Checkpoint:
+        if isinstance(checkpoint, str):
+            return Checkpoint(workflow_name=self.name, thread_id=checkpoint)
+        if checkpoint is not None:
+            return checkpoint
+        if self._own is None:
+            self._own = self.checkpoint()
+        return self._own
+
+    async def _definition(self) -> HostedWorkflow | None:
+        if self._hosted is None and self._entry is not None:
+            self._hosted = await define(self._entry)
+            self._name = self._hosted.name
+        return self._hosted
 
 
 def _finalize(events: Sequence[WorkflowEvent[Any]], *, include_status_events: bool) -> WorkflowRunResult:

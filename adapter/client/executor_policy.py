@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from ...workflows.exported import exported
 from ...workflows.messages import MAX_ATTEMPTS, MAX_SECONDS, ExecutorRule
@@ -73,17 +74,6 @@ class ExecutorPolicy:
             raise ValueError(f"`heartbeat_timeout` must be at least 1 second, got {self.heartbeat_timeout!r}.")
         check_retries(self.max_attempts, self.retry_backoff)
 
-    def to_wire(self) -> ExecutorRule:
-        """Return the policy as the workflow takes it."""
-        return ExecutorRule(
-            timeout=_seconds(self.timeout),
-            heartbeat_timeout=_seconds(self.heartbeat_timeout),
-            max_attempts=self.max_attempts,
-            retry_initial_interval=_seconds(self.retry_initial_interval),
-            retry_backoff=self.retry_backoff,
-            retry_maximum_interval=_seconds(self.retry_maximum_interval),
-        )
-
 
 def executor_rules(
     policies: Mapping[str, ExecutorPolicy] | None, superstep_timeout: timedelta
@@ -104,8 +94,17 @@ def executor_rules(
                 raise ValueError(
                     f"`{name}` of executor {executor_id!r} is longer than `superstep_timeout`: raise that too."
                 )
-    return {executor_id: policy.to_wire() for executor_id, policy in (policies or {}).items()}
+    return {
+        executor_id: ExecutorRule(**wire_values(policy, ExecutorRule.model_fields))
+        for executor_id, policy in (policies or {}).items()
+    }
 
 
-def _seconds(duration: timedelta | None) -> float | None:
-    return None if duration is None else duration.total_seconds()
+def wire_values(policy: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return attributes of a policy as the workflow takes them: durations in seconds."""
+    values = {name: getattr(policy, name) for name in names}
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    return value.total_seconds() if isinstance(value, timedelta) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,8 +11,11 @@ from typing import TypedDict
 from ...workflows.exported import exported
 from ...workflows.messages import RunOptions
 from ..framework.catalog import TypeCatalog
-from .executor_policy import ExecutorPolicy, check_duration, check_retries, executor_rules
-from .request_policy import RequestPolicy, policies_by_key, rules_of
+from .executor_policy import ExecutorPolicy, check_duration, check_retries, executor_rules, wire_values
+from .request_policy import RequestPolicy, policies_by_key, request_rules
+
+_DEFAULTS = RunOptions()
+"""What goes for a run that is started without this package, too."""
 
 
 @exported
@@ -41,73 +45,63 @@ class OptionArguments(TypedDict, total=False):
 class DurableOptions:
     """How Temporal runs the supersteps of a run.
 
-    Args:
-        superstep_timeout: Longest time one attempt of a superstep may take; 24 hours, as agents may think long. A lost
-            worker is noticed by `heartbeat_timeout`, not by this.
-        heartbeat_timeout: After this long without a heartbeat a worker counts as lost and the superstep starts again on
-            another one; 10 seconds. An executor that blocks the event loop is no lost worker; it holds up all other
-            runs of its worker, which says so in its log.
-        max_attempts: Attempts of a superstep whose executor raises; 3. Lost workers do not count. Errors that another
-            attempt cannot mend (validation, convergence, a changed graph) end the run at once.
-        max_worker_losses: After how many lost workers in one superstep the run fails with `WorkerLostError`; 10. The
-            waits between these attempts grow as those after a failure do.
-        executors: What differs for single executors, by their ids: an `ExecutorPolicy` each; nothing. Costs each
-            superstep's input a few bytes of history for each.
-        retry_initial_interval: Wait before the second attempt; 1 second.
-        retry_backoff: Factor by which the wait grows; 2.
-        retry_maximum_interval: Longest wait; 1 minute.
-        worker_timeout: How long the facade waits for a first sign of a worker before it raises NoWorkerError;
-            10 seconds. Applies to callers, not to runs: a run waits for a worker for ever.
-        server_timeout: How long a stream whose connection to the server is lost tries to get it back; 2 minutes. The
-            run goes on meanwhile.
-        history_bytes_per_run: A run whose history is larger continues as new at its next superstep, unseen by callers;
-            4 MB. It does so too when the server suggests it (by default at 4,096 events or 4 MB). Each new run stores
-            one checkpoint whole.
-        supersteps_per_run: Continue as new after this many supersteps; no bound.
-        mirror: Name of a mirror of the workers, `AgentFrameworkPlugin(mirrors={name: ...})`, that each checkpoint of
-            these runs is copied to; none. Costs the worker one `save` a checkpoint, in the background, and no history.
-        pause_on_failure: Keep a run open whose superstep has failed for good, so that `DurableWorkflow.retry`, or
-            signal `retry` without arguments, tries it again; off: it fails, and `run_stream(checkpoint=...)` resumes
-            it. A caller is given the failure either way. A paused run costs nothing while it waits, and retention does
-            not remove it.
-        requests: Reminders and deadlines of pending requests, a `RequestPolicy` for all of them, or a mapping whose
-            keys are request ids, executor ids or request types (`module:Class` or `Class`), looked for in that order,
-            with `*` for all others; none.
-        search_attributes: Show workflow, state, number of pending requests and thread as search attributes, which
-            `register_search_attributes` registers; costs one history event each time a run begins or ends to wait, and
-            one at its end. Left out, they are shown where they are registered: one round trip for a facade's first run.
-
     Raises:
         ValueError: For a value that cannot work, when the options are built. Durations are at most ten years.
     """
 
-    superstep_timeout: timedelta = timedelta(hours=24)
-    heartbeat_timeout: timedelta = timedelta(seconds=10)
-    max_attempts: int = 3
-    max_worker_losses: int = 10
+    superstep_timeout: timedelta = timedelta(seconds=_DEFAULTS.superstep_timeout)
+    """Longest time one attempt of a superstep may take; 24 hours, as agents may think long. A lost worker is noticed by
+    `heartbeat_timeout`, not by this."""
+    heartbeat_timeout: timedelta = timedelta(seconds=_DEFAULTS.heartbeat_timeout)
+    """After this long without a heartbeat a worker counts as lost and the superstep starts again on another one; 10
+    seconds. An executor that blocks the event loop is no lost worker; it holds up all other runs of its worker, which
+    says so in its log."""
+    max_attempts: int = _DEFAULTS.max_attempts
+    """Attempts of a superstep whose executor raises; 3. Lost workers do not count. Errors that another attempt cannot
+    mend (validation, convergence, a changed graph) end the run at once."""
+    max_worker_losses: int = _DEFAULTS.max_worker_losses
+    """After how many lost workers in one superstep the run fails with `WorkerLostError`; 10. The waits between these
+    attempts grow as those after a failure do."""
     executors: Mapping[str, ExecutorPolicy] | None = None
-    retry_initial_interval: timedelta = timedelta(seconds=1)
-    retry_backoff: float = 2.0
-    retry_maximum_interval: timedelta = timedelta(minutes=1)
+    """What differs for single executors, by their ids: an `ExecutorPolicy` each; nothing. Costs each superstep's input
+    a few bytes of history for each."""
+    retry_initial_interval: timedelta = timedelta(seconds=_DEFAULTS.retry_initial_interval)
+    """Wait before the second attempt; 1 second."""
+    retry_backoff: float = _DEFAULTS.retry_backoff
+    """Factor by which the wait grows; 2."""
+    retry_maximum_interval: timedelta = timedelta(seconds=_DEFAULTS.retry_maximum_interval)
+    """Longest wait; 1 minute."""
     worker_timeout: timedelta = timedelta(seconds=10)
+    """How long the facade waits for a first sign of a worker before it raises NoWorkerError; 10 seconds. Applies to
+    callers, not to runs: a run waits for a worker for ever."""
     server_timeout: timedelta = timedelta(minutes=2)
-    history_bytes_per_run: int = 4_000_000
-    supersteps_per_run: int | None = None
-    mirror: str | None = None
-    pause_on_failure: bool = False
+    """How long a stream whose connection to the server is lost tries to get it back; 2 minutes. The run goes on
+    meanwhile."""
+    history_bytes_per_run: int = _DEFAULTS.history_bytes_per_run
+    """A run whose history is larger continues as new at its next superstep, unseen by callers; 4 MB. It does so too
+    when the server suggests it (by default at 4,096 events or 4 MB). Each new run stores one checkpoint whole."""
+    supersteps_per_run: int | None = _DEFAULTS.supersteps_per_run
+    """Continue as new after this many supersteps; no bound."""
+    mirror: str | None = _DEFAULTS.mirror
+    """Name of a mirror of the workers, `AgentFrameworkPlugin(mirrors={name: ...})`, that each checkpoint of these runs
+    is copied to; none. Costs the worker one `save` a checkpoint, in the background, and no history."""
+    pause_on_failure: bool = _DEFAULTS.pause_on_failure
+    """Keep a run open whose superstep has failed for good, so that `DurableWorkflow.retry`, or signal `retry` without
+    arguments, tries it again; off: it fails, and `run_stream(checkpoint=...)` resumes it. A caller is given the failure
+    either way. A paused run costs nothing while it waits, and retention does not remove it."""
     requests: RequestPolicy | Mapping[str, RequestPolicy] | None = None
+    """Reminders and deadlines of pending requests, a `RequestPolicy` for all of them, or a mapping whose keys are
+    request ids, executor ids or request types (`module:Class` or `Class`), looked for in that order, with `*` for all
+    others; none."""
     search_attributes: bool | None = None
+    """Show workflow, state, number of pending requests and thread as search attributes, which
+    `register_search_attributes` registers; costs one history event each time a run begins or ends to wait, and one at
+    its end. Left out, they are shown where they are registered: one round trip for a facade's first run."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "superstep_timeout",
-            "heartbeat_timeout",
-            "retry_initial_interval",
-            "retry_maximum_interval",
-            "worker_timeout",
-            "server_timeout",
-        ):
-            check_duration(name, getattr(self, name))
+        for field in dataclasses.fields(self):
+            if isinstance(field.default, timedelta):
+                check_duration(field.name, getattr(self, field.name))
         if self.heartbeat_timeout < timedelta(seconds=1):
             raise ValueError(
                 f"`heartbeat_timeout` must be at least 1 second, got {self.heartbeat_timeout!r}: a busy worker needs "
@@ -127,27 +121,20 @@ class DurableOptions:
         policies_by_key(self.requests)
         executor_rules(self.executors, self.superstep_timeout)
 
-    def to_wire(self, catalog: TypeCatalog | None = None) -> RunOptions:
-        """Return the options as the workflow takes them.
 
-        Args:
-            catalog: The types of the workflow; None for a caller without its definition.
+def wire_options(options: DurableOptions, catalog: TypeCatalog | None = None) -> RunOptions:
+    """Return options as the workflow takes them, but for whether search attributes are registered.
 
-        Raises:
-            PayloadError: When a default response would not arrive as it is.
-        """
-        return RunOptions(
-            superstep_timeout=self.superstep_timeout.total_seconds(),
-            heartbeat_timeout=self.heartbeat_timeout.total_seconds(),
-            max_attempts=self.max_attempts,
-            max_worker_losses=self.max_worker_losses,
-            retry_initial_interval=self.retry_initial_interval.total_seconds(),
-            retry_backoff=self.retry_backoff,
-            retry_maximum_interval=self.retry_maximum_interval.total_seconds(),
-            history_bytes_per_run=self.history_bytes_per_run,
-            supersteps_per_run=self.supersteps_per_run,
-            mirror=self.mirror,
-            pause_on_failure=self.pause_on_failure,
-            requests=rules_of(self.requests, catalog),
-            executors=executor_rules(self.executors, self.superstep_timeout),
-        )
+    Args:
+        options: The options.
+        catalog: The types of the workflow; None for a caller without its definition.
+
+    Raises:
+        PayloadError: When a default response would not arrive as it is.
+    """
+    apart = ("requests", "executors", "search_attributes")
+    return RunOptions(
+        **wire_values(options, RunOptions.model_fields.keys() - apart),
+        requests=request_rules(options.requests, catalog),
+        executors=executor_rules(options.executors, options.superstep_timeout),
+    )

@@ -12,7 +12,7 @@ from ...workflows.messages import RequestRule
 from ..encoding.sending import encoded
 from ..framework.catalog import TypeCatalog
 from ..framework.values import to_json_value
-from .executor_policy import check_duration
+from .executor_policy import check_duration, wire_values
 
 _NO_DEFAULT = object()
 _DEFAULT = "The default response"
@@ -58,35 +58,27 @@ class RequestPolicy:
         if self.default is not _NO_DEFAULT:
             to_json_value(self.default, _DEFAULT)
 
-    def to_wire(self, catalog: TypeCatalog | None = None) -> RequestRule:
-        """Return the policy as the workflow takes it.
 
-        Args:
-            catalog: The types of the workflow; None for a caller without its definition, or to check the policy alone.
-
-        Raises:
-            PayloadError: When the default would not arrive as it is.
-        """
-        default = None
-        if self.default is not _NO_DEFAULT:
-            default = encoded(self.default, _DEFAULT, None, catalog)
-        return RequestRule(
-            remind_after=None if self.remind_after is None else self.remind_after.total_seconds(),
-            deadline=None if self.deadline is None else self.deadline.total_seconds(),
-            on_deadline=self.on_deadline,
-            default=default,
-        )
-
-
-def rules_of(
+def request_rules(
     policies: RequestPolicy | Mapping[str, RequestPolicy] | None, catalog: TypeCatalog | None
 ) -> dict[str, RequestRule]:
-    """Return policies by key as the workflow takes them; see `RequestPolicy.to_wire`.
+    """Return policies by key as the workflow takes them.
+
+    Args:
+        policies: The policies; a single one is for all requests.
+        catalog: The types of the workflow; None for a caller without its definition, or to check the policies alone.
 
     Raises:
         ValueError: When a value is no policy.
+        PayloadError: When a default would not arrive as it is.
     """
-    return {key: policy.to_wire(catalog) for key, policy in policies_by_key(policies).items()}
+    rules: dict[str, RequestRule] = {}
+    for key, policy in policies_by_key(policies).items():
+        values = wire_values(policy, RequestRule.model_fields)
+        has_default = policy.default is not _NO_DEFAULT
+        values["default"] = encoded(policy.default, _DEFAULT, None, catalog) if has_default else None
+        rules[key] = RequestRule(**values)
+    return rules
 
 
 def policies_by_key(policies: RequestPolicy | Mapping[str, RequestPolicy] | None) -> dict[str, RequestPolicy]:

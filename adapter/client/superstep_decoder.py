@@ -9,9 +9,9 @@ from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheck
 from pydantic_core import from_json
 from temporalio.client import Client
 
-from ...workflows.messages import CheckpointRef, SuperstepFailure, SuperstepResult
+from ...workflows.messages import SuperstepFailure, SuperstepResult
 from ..checkpoints.frames import Frame, unpacked
-from ..checkpoints.history import StoredFrame, load_checkpoint, restore
+from ..checkpoints.history import FrameReader, StoredFrame
 from ..checkpoints.mirror import ThreadSource
 from ..checkpoints.records import ALWAYS_READABLE, readable_event
 from ..encoding.decoding import decoded
@@ -37,8 +37,7 @@ class StepDecoder:
         self._thread_id = thread_id
         self._run_id = run_id
         self._catalog = catalog
-        self._raw: bytes | None = None
-        self._raw_id: str | None = None
+        self._frames = FrameReader(client, thread_id, run_id)
         self._mirrors: dict[int, StreamMirror] = {}
         self._readable: list[Any] = []
         """Readable data of the outcome that was decoded last."""
@@ -46,6 +45,7 @@ class StepDecoder:
     def enter(self, run_id: str) -> None:
         """Go on with another run of the thread."""
         self._run_id = run_id
+        self._frames.enter(run_id)
 
     async def events(
         self, outcome: SuperstepResult | SuperstepFailure, *, mirror: CheckpointStorage | None
@@ -84,8 +84,9 @@ class StepDecoder:
 
     async def pending(self, result: SuperstepResult) -> list[WorkflowEvent[Any]]:
         """Return the pending requests of the checkpoint that was decoded last, of this result, as events."""
-        if self._catalog is not None and self._raw:
-            checkpoint: WorkflowCheckpoint = await decoded(self._raw, self._catalog)
+        raw = self._frames.last
+        if self._catalog is not None and raw:
+            checkpoint: WorkflowCheckpoint = await decoded(raw, self._catalog)
             return list(checkpoint.pending_request_info_events.values())
         pending: list[WorkflowEvent[Any]] = []
         for request in result.pending:
@@ -126,19 +127,9 @@ class StepDecoder:
         facts = outcome.checkpoint
         if facts is None:
             return await unpacked(outcome.frame, None)
-        base: bytes | None = None
-        if facts.base_checkpoint_id is not None:
-            base = self._raw if self._raw_id == facts.base_checkpoint_id else None
-            if base is None:
-                ref = CheckpointRef(
-                    thread_id=self._thread_id, run_id=self._run_id, checkpoint_id=facts.base_checkpoint_id
-                )
-                what = f"read the checkpoints of thread {self._thread_id!r}"
-                with rpc_errors(self._client, what, self._thread_id):
-                    base = await load_checkpoint(self._client, ref)
-        frame = await restore(StoredFrame(facts, outcome.frame), base)
-        self._raw, self._raw_id = frame.checkpoint, facts.checkpoint_id
-        return frame
+        what = f"read the checkpoints of thread {self._thread_id!r}"
+        with rpc_errors(self._client, what, self._thread_id):
+            return await self._frames.restore(StoredFrame(facts, outcome.frame))
 
     async def _mirror(self, frame: Frame, mirror: CheckpointStorage) -> None:
         if self._catalog is None:

@@ -9,7 +9,7 @@ from typing import Any
 from agent_framework import WorkflowEvent, WorkflowRunState
 
 from ...workflows.messages import CheckpointRef
-from .handle import Checkpoint
+from ..checkpoints.handle import Checkpoint
 from .run_follower import RunFollower
 from .superstep_decoder import StepDecoder
 

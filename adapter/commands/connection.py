@@ -11,7 +11,7 @@ from typing import Any
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, Plugin
-from temporalio.envconfig import ClientConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import RPCError
 
 from ..errors import ServerUnreachableError
@@ -39,6 +39,26 @@ class ConnectionSettings:
     config_file: str | None = None
 
 
+def configuration(settings: ConnectionSettings, *, of_file: bool = True) -> ClientConnectConfig:
+    """Return what Temporal's configuration says: its file's profile, and the variables that override it.
+
+    Args:
+        settings: What the command line says; its address and namespace are not in it.
+        of_file: Whether the file counts.
+
+    Raises:
+        UsageError: When the profile cannot be used.
+    """
+    if settings.config_file is not None and not os.path.isfile(settings.config_file):
+        raise UsageError(f"there is no configuration file {settings.config_file!r}")
+    try:
+        return ClientConfig.load_client_connect_config(
+            settings.profile, config_file=settings.config_file, disable_file=not of_file
+        )
+    except Exception as error:
+        raise UsageError(f"the connection profile cannot be used: {error}") from error
+
+
 async def connect(settings: ConnectionSettings, plugins: Sequence[Plugin] = ()) -> Client:
     """Connect, and make sure that the namespace is there; seal payloads if the environment has keys.
 
@@ -50,10 +70,7 @@ async def connect(settings: ConnectionSettings, plugins: Sequence[Plugin] = ()) 
         UsageError: When the profile cannot be used.
         ServerUnreachableError: When no server answers, it refuses the credentials, or it has no such namespace.
     """
-    try:
-        config = ClientConfig.load_client_connect_config(settings.profile, config_file=settings.config_file)
-    except Exception as error:
-        raise UsageError(f"the connection profile cannot be used: {error}") from error
+    config = configuration(settings)
     sealing = {}
     if os.environ.get(KEYS_VARIABLE):
         try:

@@ -22,7 +22,6 @@ from ..errors import (
     WorkflowNotHostedError,
 )
 
-DONE = 0
 FAILED = 1
 BAD_USAGE = 2
 BAD_IMPORT = 3

@@ -77,10 +77,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     text = f"workflow, or factory of one, looked for from this folder; can be repeated [{workflows}, with commas]"
     parser.add_argument("--workflow", action="append", metavar="MODULE:ATTR", help=text)
     add("--task-queue", f"{prefix}_TASK_QUEUE", "task queue to serve", metavar="NAME")
-    add("--address", "TEMPORAL_ADDRESS", "server; else the profile's, else localhost:7233", metavar="HOST:PORT")
-    add("--namespace", "TEMPORAL_NAMESPACE", "namespace; else the profile's, else default")
-    add("--profile", "TEMPORAL_PROFILE", "profile of the configuration file; else default")
-    add("--config-file", "TEMPORAL_CONFIG_FILE", "configuration file; else Temporal's usual one", metavar="FILE")
+    # These variables are Temporal's own, and read where it is connected.
+    for flag, variable, text, metavar in (
+        ("--address", "TEMPORAL_ADDRESS", "server; else the profile's, else localhost:7233", "HOST:PORT"),
+        ("--namespace", "TEMPORAL_NAMESPACE", "namespace; else the profile's, else default", "NAMESPACE"),
+        ("--profile", "TEMPORAL_PROFILE", "profile of the configuration file; else default", "PROFILE"),
+        ("--config-file", "TEMPORAL_CONFIG_FILE", "configuration file; else Temporal's usual one", "FILE"),
+    ):
+        parser.add_argument(flag, help=f"{text} [{variable}]", metavar=metavar)
     text = "seconds that running supersteps get to end when told to stop (25); then they start again elsewhere"
     add("--shutdown-timeout", f"{prefix}_SHUTDOWN_TIMEOUT", text, "25", type=float, metavar="SECONDS")
     add("--max-supersteps", f"{prefix}_MAX_SUPERSTEPS", "supersteps at a time (100)", "100", type=int, metavar="N")
@@ -127,7 +131,7 @@ async def _run(options: argparse.Namespace) -> None:
         deployment_config=_deployment(options),
     )
     where = f"namespace {client.namespace!r} at {client.service_client.config.target_host}"
-    names = ", ".join(sorted(hosted))
+    names = ", ".join(hosted)
     print(terminal_line(f"Serving {names} on task queue {options.task_queue!r}, {where}"), flush=True)
     async with AsyncExitStack() as stack:
         if options.health_port is not None:

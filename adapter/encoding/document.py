@@ -111,16 +111,6 @@ class Document:
         return node
 
 
-def write(shapes: Mapping[str, Any], parts: list[Any], body: Any) -> bytes:
-    """Return the text of a value.
-
-    Raises:
-        PayloadError: When it is larger than `parse` would take.
-        ValueError: For an integer of more than 4,300 digits, which has to be written otherwise.
-    """
-    return lines(shapes, parts, text(body))
-
-
 def text(node: Any) -> str:
     """Return the JSON of one node."""
     return _ENCODER.encode(node)

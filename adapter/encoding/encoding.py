@@ -112,7 +112,6 @@ class _Encoder:
 
     def __init__(self, catalog: TypeCatalog, *, careful: bool) -> None:
         self._catalog = catalog
-        self._careful = careful
         self._plain = SCALARS - {str, int} if careful else SCALARS - {str}
         """What needs no look."""
         self._shapes: dict[str, list[Any]] = {}

@@ -7,24 +7,17 @@ the same without them is found out where it is written, by the process in which 
 from __future__ import annotations
 
 import builtins
-import types
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from ..framework.catalog import TypeCatalog, known_error
+from ..framework.catalog import TypeCatalog
 from ..framework.standard import SCALARS
-from ..framework.static import class_attribute, mro, type_key
+from ..framework.static import mro, type_key
 
 _KEPT = (*SCALARS, bytes)
 _BUILTIN = frozenset(id(found) for found in vars(builtins).values() if isinstance(found, type))
 _FALLBACK = "builtins:RuntimeError"
 _ErrorT = TypeVar("_ErrorT", bound=BaseException)
-
-
-def exception_args(error: BaseException) -> list[Any] | None:
-    """Return the arguments that rebuild an exception; None when they are not plain scalars."""
-    args = _given(error)
-    return args if all(type(arg) in SCALARS for arg in args) else None
 
 
 def described(error: BaseException, catalog: TypeCatalog) -> tuple[str, list[Any]]:
@@ -63,33 +56,6 @@ def made(cls: type[_ErrorT], args: Sequence[Any]) -> _ErrorT:
     error: _ErrorT = builtin.__new__(cls, *args)
     builtin.__init__(error, *args)
     return error
-
-
-def new_exception(
-    module: str, name: str, args: list[Any] | None, text: str | None = None, *, catalog: TypeCatalog | None = None
-) -> Exception | None:
-    """Rebuild the exception an executor raised, if its class may be made here; else None.
-
-    That may be an exception of Python or the framework, one of this package, and with a catalog those that the
-    workflow's modules name or that are registered.
-
-    Args:
-        module: Module of its class.
-        name: Qualified name of its class.
-        args: Its arguments, if it says `text` when it is made with them; None where only the text is known.
-        text: What it said; an exception that would say something else is not rebuilt.
-        catalog: The types of the workflow.
-    """
-    key = f"{module}:{name}"
-    cls = catalog.error_class(key) if catalog is not None else known_error(key)
-    silent = cls is not None and type(class_attribute(cls, "__str__")) is types.WrapperDescriptorType
-    if cls is None or (args is None and not silent):
-        return None
-    try:
-        error = made(cls, [text or ""] if args is None else args)
-    except (TypeError, ValueError):
-        return None
-    return error if type(error) is cls and (text is None or not silent or str(error) == text) else None
 
 
 def _given(error: BaseException) -> list[Any]:

@@ -18,11 +18,9 @@ from pydantic import BaseModel
 
 from ...adapter import errors as _errors
 from ..errors import HostingError
-from .internals import is_framework_data, is_framework_module, registered_type_keys, request_types
+from .internals import current_key, is_framework_data, is_framework_module, registered_type_keys, request_types
 from .standard import STANDARD_CLASSES
-from .static import ABSENT, MAIN, class_attribute, has_base, is_class, main_module
-from .static import loaded_class as loaded_class
-from .static import type_key as type_key
+from .static import ABSENT, MAIN, class_attribute, has_base, is_class, loaded_class, main_module, type_key
 
 _Class = TypeVar("_Class")
 
@@ -32,8 +30,6 @@ def type_name(annotation: Any) -> str:
     return type_key(annotation) if isinstance(annotation, type) else str(annotation)
 
 
-RENAMED: dict[str, str] = {}
-"""Key of a class in checkpoints that were written before it moved -> its key today."""
 PLAIN_CLASSES: dict[str, type[Any]] = {
     type_key(cls): cls
     for cls in (
@@ -163,7 +159,7 @@ class TypeCatalog:
 
     def resolve(self, key: str) -> type[Any] | None:
         """Return the class of a `module:qualname` key, if it may be part of a checkpoint; never imports anything."""
-        key = RENAMED.get(key, key)
+        key = current_key(key)
         known = self._classes.get(key, PLAIN_CLASSES.get(key)) or _of_script(self._classes, key)
         if known is not None:
             return known
@@ -175,7 +171,7 @@ class TypeCatalog:
 
     def error_class(self, key: str) -> type[Exception] | None:
         """Return the class of a `module:qualname` key, if it is an exception that may be made again."""
-        key = RENAMED.get(key, key)
+        key = current_key(key)
         found = self._errors.get(key) or _of_script(self._errors, key)
         if found is None and key in registered_type_keys():
             loaded = loaded_class(key)
@@ -184,7 +180,7 @@ class TypeCatalog:
 
     def event_class(self, key: str) -> type[WorkflowEvent[Any]] | None:
         """Return the class of a `module:qualname` key, if it is one of the workflow's classes of events."""
-        key = RENAMED.get(key, key)
+        key = current_key(key)
         found = self._events.get(key) or _of_script(self._events, key)
         return known_event(key) if found is None else found
 
@@ -262,6 +258,7 @@ def known_error(key: str) -> type[Exception] | None:
 
     Of the standard library those that say what they were made with, in contrast to what code of theirs makes of it.
     """
+    key = current_key(key)
     module = key.partition(":")[0]
     if module == "builtins":
         return _BUILTIN_ERRORS.get(key)
@@ -278,6 +275,7 @@ def known_error(key: str) -> type[Exception] | None:
 
 def known_event(key: str) -> type[WorkflowEvent[Any]] | None:
     """Return a class of events of the framework by its key; never imports anything."""
+    key = current_key(key)
     found = loaded_class(key) if is_framework_module(key.partition(":")[0]) else None
     return found if found is not None and type_key(found) == key and has_base(found, WorkflowEvent) else None
 

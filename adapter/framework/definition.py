@@ -20,7 +20,9 @@ from .internals import built_storage, session_groups
 from .resources import SharedResources
 
 WorkflowFactory: TypeAlias = Callable[[], Workflow | Awaitable[Workflow]]
+"""What builds a workflow anew each time it is called; it may be async."""
 WorkflowEntry: TypeAlias = Workflow | WorkflowFactory
+"""What is hosted: a factory, or one instance."""
 
 _AUTO_NAME = re.compile(
     r"^(WorkflowBuilder|Workflow)?[-_ ]?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$",

@@ -36,7 +36,7 @@ from pydantic_core.core_schema import ErrorType
 
 from ..errors import RunFailedError
 from .catalog import TypeCatalog, known_error
-from .static import class_attribute, type_key
+from .static import class_attribute, has_base, namespace, type_key
 
 MAX_TEXT = 64 * 1024
 """A failure has to fit a gRPC message, some clients put a whole response body into their errors, and it is written
@@ -345,10 +345,11 @@ def _rebuilt(
     error: Exception
     if cls is ValidationError:
         return _rebuilt_validation(data["validation"], text)
-    if issubclass(cls, ExceptionGroup):
+    if has_base(cls, ExceptionGroup):
         group = data["group"]
         # The class's own `__new__` and `__init__` are passed by.
-        error = ExceptionGroup.__new__(cls, str(group["message"]), _members(group, catalog))
+        of_group: Any = cls
+        error = ExceptionGroup.__new__(of_group, str(group["message"]), _members(group, catalog))
     elif cls in (UnicodeDecodeError, UnicodeEncodeError):
         error = _rebuilt_unicode(cls, data["unicode"])
     elif cls.__module__ == "builtins":  # OSError and its like format their text from what the constructor sets.
@@ -356,13 +357,13 @@ def _rebuilt(
     else:
         base = next(base for base in cls.__mro__ if base.__module__ == "builtins")
         error = _made(base, cls)
-        vars(BaseException)["args"].__set__(error, tuple(given))
+        namespace(BaseException)["args"].__set__(error, tuple(given))
     slots = data.get("slots", {})
     for kind, names in _SLOTS.items():
-        if isinstance(error, kind):
+        if has_base(cls, kind):
             for name in names:
                 if name in slots and _is_scalar(slots[name]):
-                    vars(kind)[name].__set__(error, slots[name])
+                    namespace(kind)[name].__set__(error, slots[name])
     attributes = data.get("attributes", {})
     _attributes(error).update({name: value for name, value in attributes.items() if type(name) is str})
     return error if not silent or str(error) == text else None

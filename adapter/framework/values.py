@@ -25,8 +25,9 @@ from ...workflows.value_limits import (
     words_for,
 )
 from ..errors import PayloadError
-from .catalog import PLAIN_CLASSES, TypeCatalog, members, runtime_class, type_key, type_name
+from .catalog import PLAIN_CLASSES, TypeCatalog, members, runtime_class
 from .internals import coerce_value, matches
+from .static import type_key
 
 _SCALARS = (str, int, float, bool, type(None))
 _BYTES = "agent_framework_temporal.bytes"
@@ -270,11 +271,6 @@ def _cached_schema(annotation: Any) -> dict[str, Any] | None:
         return schema if flaw(to_json(schema)) is None else None
     except (PydanticUserError, ValueError, RecursionError):
         return None
-
-
-def describe(annotations: tuple[Any, ...]) -> str:
-    """Return type names for a message."""
-    return ", ".join(type_name(annotation) for annotation in annotations)
 
 
 @lru_cache(maxsize=1024)

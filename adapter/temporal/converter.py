@@ -100,6 +100,6 @@ def with_frames(existing: DataConverter | None) -> DataConverter:
         raise HostingError(
             f"The client's data converter uses {existing.payload_converter_class.__name__!r}. AgentFrameworkPlugin "
             "brings a payload converter of its own (pydantic JSON): connect a client of its own for it, or derive your "
-            "converter from FramedPayloadConverter in agent_framework_temporal.adapter."
+            "converter from agent_framework_temporal.FramedPayloadConverter."
         )
     return replace(existing, payload_converter_class=FramedPayloadConverter)

@@ -42,8 +42,8 @@ from .sealed_converter import (
     AcceptingFailureConverter,
     AcceptingPayloadConverter,
     SealedFailureConverter,
+    SealedPayloadConverter,
 )
-from .sealed_converter import SealedPayloadConverter as SealedPayloadConverter
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

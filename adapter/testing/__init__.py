@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from agent_framework_temporal.workflows.exported import exported
+
 from .environment import DurableTestEnvironment
 from .replay import replay_history
 from .same import Turn, assert_same_as_in_process
@@ -18,3 +20,6 @@ __all__ = [
     "replay_history",
     "scripted_agent",
 ]
+
+for _name in __all__:
+    exported(globals()[_name], __name__)

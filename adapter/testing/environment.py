@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Unpack
 
+from agent_framework_temporal.adapter.checkpoints.handle import Checkpoint, thread_id_of
 from agent_framework_temporal.adapter.client.durable_workflow import DurableWorkflow
-from agent_framework_temporal.adapter.client.handle import Checkpoint
-from agent_framework_temporal.adapter.client.options import OptionArguments
+from agent_framework_temporal.adapter.client.options import DurableOptions, OptionArguments
 from agent_framework_temporal.adapter.commands.dev_server import start_dev_server
 from agent_framework_temporal.adapter.framework.definition import WorkflowEntry
 from agent_framework_temporal.adapter.plugin import AgentFrameworkPlugin
@@ -70,32 +70,39 @@ class DurableTestEnvironment:
                 # Off until a test skips time: else a run that waits for a person would meet its deadline at once.
                 yield cls(client, queue, TimeSkipper(client, config=TimeSkippingConfig(enabled=False)))
 
-    def durable(self, workflow: WorkflowEntry | str, **options: Unpack[OptionArguments]) -> DurableWorkflow:
-        """Return a facade of a hosted workflow.
+    def durable(
+        self,
+        workflow: WorkflowEntry | str,
+        *,
+        options: DurableOptions | None = None,
+        **changes: Unpack[OptionArguments],
+    ) -> DurableWorkflow:
+        """Return a facade of a hosted workflow; arguments as for `DurableWorkflow`.
 
         Args:
-            workflow: As for `DurableWorkflow`.
-            **options: Arguments of `DurableOptions`.
+            workflow: The workflow's factory or instance, or its name.
+            options: Options of the runs.
+            **changes: Arguments of `DurableOptions`, which come before those of `options`.
         """
-        return DurableWorkflow(workflow, client=self._skipper.client, task_queue=self.task_queue, **options)
+        return DurableWorkflow(
+            workflow, client=self._skipper.client, task_queue=self.task_queue, options=options, **changes
+        )
 
-    async def skip_time(self, thread: Checkpoint | str, duration: timedelta) -> bool:
+    async def skip_time(self, checkpoint: Checkpoint | str, duration: timedelta) -> bool:
         """Let time pass for a thread that waits: its reminders and deadlines come due, in about a second.
 
         Only for threads that a facade of `durable` has begun. It uses the SDK's per-workflow time skipping, which is
         experimental.
 
         Args:
-            thread: A handle, or a thread id.
+            checkpoint: The thread's handle, or its id.
             duration: How far to skip.
 
         Returns:
             False when the run has come to its end before.
         """
-        thread_id = thread if isinstance(thread, str) else thread.thread_id
-        return await self._skipper.fast_forward(self.client.get_workflow_handle(thread_id), duration)
+        return await self._skipper.fast_forward(self.client.get_workflow_handle(thread_id_of(checkpoint)), duration)
 
-    async def replay(self, thread: Checkpoint | str) -> None:
+    async def replay(self, checkpoint: Checkpoint | str) -> None:
         """Replay a thread's latest run; see `replay_history`."""
-        thread_id = thread if isinstance(thread, str) else thread.thread_id
-        await replay_history(await self.client.get_workflow_handle(thread_id).fetch_history())
+        await replay_history(await self.client.get_workflow_handle(thread_id_of(checkpoint)).fetch_history())

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import os
 import sys
 import time
 
 from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import ApplicationError
 
 
 async def main(thread_id: str, request_id: str) -> None:
     """Look what is asked, answer wrongly, answer rightly, and wait for the end."""
-    client = await Client.connect(os.environ.get("TEMPORAL_ADDRESS", "localhost:7233"))
+    config = ClientConfig.load_client_connect_config()  # TEMPORAL_ADDRESS and its like.
+    config.setdefault("target_host", "localhost:7233")
+    client = await Client.connect(**config)
     thread = client.get_workflow_handle(thread_id)
     for request in await thread.query("pending_requests"):
         # Others have chosen the id: what it may do to a terminal is shown instead.

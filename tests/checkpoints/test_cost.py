@@ -54,7 +54,7 @@ async def test_lists_and_loads(client: Client, monkeypatch: pytest.MonkeyPatch) 
         await storage.load(infos[3].checkpoint_id)
     assert counts == {READ: 1}
 
-    storage = HistoryCheckpointStorage(client, chain, thread_id=thread_id)
+    storage = HistoryCheckpointStorage(client, chain, checkpoint=thread_id)
     with counting(client, monkeypatch) as counts:
         await storage.list_checkpoint_ids(workflow_name="chain")
     assert counts == {DESCRIBE: 1, READ: 1}

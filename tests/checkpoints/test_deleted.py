@@ -125,7 +125,7 @@ async def test_what_a_later_run_has_stored_once_more(client: Client) -> None:
         kept = await durable.checkpoints(checkpoint.thread_id)
         assert [info.checkpoint_id for info in kept] == [infos[-1].checkpoint_id]
         assert kept[0].run_id != infos[-1].run_id
-        storage = HistoryCheckpointStorage(client, shop, thread_id=checkpoint.thread_id)
+        storage = HistoryCheckpointStorage(client, shop, checkpoint=checkpoint)
         latest = await storage.get_latest(workflow_name="shop")
         assert latest is not None
         assert latest.checkpoint_id == kept[0].checkpoint_id

@@ -118,7 +118,7 @@ async def test_of_a_graph_that_has_changed(client: Client, change: str) -> None:
     await refuse(changed, infos[0].checkpoint_id, GraphChangedError, change)
     await refuse(changed, infos[-1].checkpoint_id, GraphChangedError, change)
     await refuse(changed, infos[-1].checkpoint_id, GraphChangedError, change, checkpoint_storage=mirror)
-    storage = HistoryCheckpointStorage(client, shorter_chain, thread_id=infos[0].thread_id)
+    storage = HistoryCheckpointStorage(client, shorter_chain, checkpoint=infos[0].thread_id)
     with pytest.raises(GraphChangedError, match=change):
         await storage.load(infos[-1].checkpoint_id)
     # For looking at they are good.
@@ -152,7 +152,7 @@ async def test_of_a_workflow_that_no_longer_declares_its_types(client: Client) -
     await refuse(
         DurableWorkflow(changed, client=client, task_queue="none"), last.checkpoint_id, GraphChangedError, text
     )
-    storage = HistoryCheckpointStorage(client, changed, thread_id=last.thread_id)
+    storage = HistoryCheckpointStorage(client, changed, checkpoint=last.thread_id)
     with pytest.raises(GraphChangedError, match=text):
         await storage.load(last.checkpoint_id)
     assert isinstance(await storage.list_checkpoints(workflow_name="shop"), list)

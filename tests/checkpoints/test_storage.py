@@ -47,7 +47,7 @@ async def test_what_it_lists_is_what_a_mirror_holds(client: Client) -> None:
         checkpoint = durable.checkpoint()
         await durable.run(Order(item="pen"), checkpoint=checkpoint, checkpoint_storage=mirror)
         await durable.run(responses=approved(), checkpoint=checkpoint, checkpoint_storage=mirror)
-    storage = HistoryCheckpointStorage(client, shop, thread_id=checkpoint.thread_id)
+    storage = HistoryCheckpointStorage(client, shop, checkpoint=checkpoint)
     mirrored = await mirror.list_checkpoints(workflow_name="shop")
     listed = await storage.list_checkpoints(workflow_name="shop")
     assert len(listed) == 4
@@ -81,7 +81,7 @@ async def test_of_a_thread_that_runs_waits_fails(
         task = asyncio.ensure_future(durable.run("a", checkpoint=running))
         while not ledger.exists() or "begin third" not in ledger.read_text():
             await asyncio.sleep(0.05)
-        storage = HistoryCheckpointStorage(client, chain, thread_id=running.thread_id)
+        storage = HistoryCheckpointStorage(client, chain, checkpoint=running)
         latest = await storage.get_latest(workflow_name="chain")
         assert latest is not None
         assert latest.iteration_count == 2
@@ -91,14 +91,14 @@ async def test_of_a_thread_that_runs_waits_fails(
         assert len(await storage.list_checkpoints(workflow_name="chain")) == 6
 
         waits = await waiting(durable_shop(client, task_queue))
-        storage = HistoryCheckpointStorage(client, shop, thread_id=waits.thread_id)
+        storage = HistoryCheckpointStorage(client, shop, checkpoint=waits)
         latest = await storage.get_latest(workflow_name="shop")
         assert latest is not None
         assert list(latest.pending_request_info_events) == ["approve-pen"]
         assert latest.state["orders"] == 1
 
         fails = await failed(durable_echo(client, task_queue))
-        storage = HistoryCheckpointStorage(client, echo, thread_id=fails.thread_id)
+        storage = HistoryCheckpointStorage(client, echo, checkpoint=fails)
         latest = await storage.get_latest(workflow_name="echo")
         assert latest is not None
         assert latest.checkpoint_id == fails.checkpoint_id
@@ -110,7 +110,7 @@ async def test_over_runs_that_continued_as_new(client: Client) -> None:
         durable = DurableWorkflow(chain, client=client, task_queue=task_queue, supersteps_per_run=2)
         await durable.run("a")
         infos = await durable.checkpoints()
-        storage = HistoryCheckpointStorage(client, chain, thread_id=infos[0].thread_id)
+        storage = HistoryCheckpointStorage(client, chain, checkpoint=infos[0].thread_id)
         assert await storage.list_checkpoint_ids(workflow_name="chain") == [info.checkpoint_id for info in infos]
         listed = await storage.list_checkpoints(workflow_name="chain")
         assert [found.iteration_count for found in listed] == [0, 1, 2, 3, 4, 5]
@@ -118,7 +118,7 @@ async def test_over_runs_that_continued_as_new(client: Client) -> None:
             assert (await storage.load(info.checkpoint_id)).iteration_count == info.superstep
 
         waits = await continued_while_waiting(client, task_queue)
-        storage = HistoryCheckpointStorage(client, shop, thread_id=waits.thread_id)
+        storage = HistoryCheckpointStorage(client, shop, checkpoint=waits)
         assert len(await storage.list_checkpoints(workflow_name="shop")) == 2
         assert len(await storage.list_checkpoint_ids(workflow_name="shop")) == 2
 
@@ -150,7 +150,7 @@ async def test_over_all_threads_of_the_workflow(client: Client) -> None:
 
 
 async def test_a_workflow_it_is_not_for(client: Client) -> None:
-    storage = HistoryCheckpointStorage(client, echo, thread_id=unique("nowhere"))
+    storage = HistoryCheckpointStorage(client, echo, checkpoint=unique("nowhere"))
     assert await storage.list_checkpoints(workflow_name="other") == []
     assert await storage.list_checkpoint_ids(workflow_name="other") == []
     assert await storage.get_latest(workflow_name="other") is None
@@ -171,7 +171,7 @@ async def test_it_only_reads(client: Client) -> None:
 
 async def test_no_server() -> None:
     client = await Client.connect("127.0.0.1:1", lazy=True)
-    storage = HistoryCheckpointStorage(client, echo, thread_id="a")
+    storage = HistoryCheckpointStorage(client, echo, checkpoint="a")
     with pytest.raises(ServerUnreachableError):
         await storage.list_checkpoint_ids(workflow_name="echo")
 
@@ -201,7 +201,7 @@ async def test_a_durable_checkpoint_resumes_in_this_process(
     assert await durable.checkpoints() == infos
 
     local = shop()
-    storage = HistoryCheckpointStorage(client, shop, thread_id=waits.thread_id)
+    storage = HistoryCheckpointStorage(client, shop, checkpoint=waits)
     latest = await storage.get_latest(workflow_name="shop")
     assert latest is not None
     answered = await local.run(responses=approved(), checkpoint_id=latest.checkpoint_id, checkpoint_storage=storage)

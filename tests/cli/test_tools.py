@@ -103,6 +103,9 @@ async def test_says_which_connection_flag_is_wrong(cli: Commands, tmp_path: Path
     flags = ["--config-file", str(profiles), "--profile"]
     assert "Profile 'other' not found" in (await cli("status", "t", *flags, "other", code=2)).err
     assert "no thread 't'" in (await cli("status", "t", *flags, "staging", code=7)).err
+    variables = {"TEMPORAL_CONFIG_FILE": str(profiles), "TEMPORAL_PROFILE": "staging"}
+    async with started("status", "t", variables=variables) as process:
+        assert await process.wait() == 7, "the SDK reads the variables"
     assert "namespace 'elsewhere'" in (await cli("status", "t", "--namespace", "elsewhere", code=4)).err
 
 

@@ -95,7 +95,7 @@ async def test_a_type_in_a_checkpoint_is_never_evaluated(kind: str, mode: str, c
         for read in (
             lambda: durable.run(checkpoint=checkpoint),
             lambda: durable.run(responses={"approve-pen": Decision(approved=True)}, checkpoint=checkpoint),
-            lambda: HistoryCheckpointStorage(client, shop, thread_id=thread).list_checkpoints(workflow_name="shop"),
+            lambda: HistoryCheckpointStorage(client, shop, checkpoint=thread).list_checkpoints(workflow_name="shop"),
         ):
             try:
                 await read()

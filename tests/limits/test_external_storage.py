@@ -75,7 +75,7 @@ async def test_a_large_checkpoint(cache_bytes: int, stored: Client) -> None:
         # Read without a worker, and from another thread.
         infos = await durable.checkpoints(checkpoint)
         assert max(info.history_bytes for info in infos) > _LARGE // 2
-        storage = HistoryCheckpointStorage(stored, hoard, thread_id=checkpoint.thread_id)
+        storage = HistoryCheckpointStorage(stored, hoard, checkpoint=checkpoint)
         assert len(await storage.list_checkpoints(workflow_name="hoard")) == len(infos)
         forked = durable.checkpoint()
         result = await durable.run(checkpoint_id=infos[1].checkpoint_id, checkpoint=forked)

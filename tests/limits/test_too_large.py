@@ -129,6 +129,6 @@ async def test_history_of_many_large_results(cache_bytes: int, client: Client) -
         assert result.get_outputs() == ["done"]
         infos = await durable.checkpoints(checkpoint)
         assert [info.superstep for info in infos] == list(range(16))
-        storage = HistoryCheckpointStorage(client, churn, thread_id=checkpoint.thread_id)
+        storage = HistoryCheckpointStorage(client, churn, checkpoint=checkpoint)
         loaded = await storage.load(infos[3].checkpoint_id)
         assert len(loaded.state["churned"]) == 1_700_000

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from agent_framework_temporal import NotSealedError, SealingCodec, sealed
 from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
-from agent_framework_temporal.adapter.temporal.sealing import SealedPayloadConverter, parse_keys
+from agent_framework_temporal.adapter.temporal.sealed_converter import SealedPayloadConverter
+from agent_framework_temporal.adapter.temporal.sealing import parse_keys
 from agent_framework_temporal.workflows.messages import RunInput, SuperstepResult
 from hypothesis import given
 from hypothesis import strategies as st

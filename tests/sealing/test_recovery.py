@@ -113,7 +113,7 @@ async def test_terminate_and_resume(
         result = await durable.run(responses=_APPROVED, checkpoint=resumed)
         assert result.get_outputs() == ["pen approved by ada, order 1"]
         found = await durable.checkpoints(resumed)
-        storage = HistoryCheckpointStorage(sealing, shop, thread_id=resumed.thread_id)
+        storage = HistoryCheckpointStorage(sealing, shop, checkpoint=resumed)
         assert {each.checkpoint_id for each in found} == set(await storage.list_checkpoint_ids(workflow_name="shop"))
     texts = [text for text in caplog.messages if "is passed over as if it had never been" in text]
     assert texts

@@ -74,7 +74,7 @@ async def test_what_is_stored_outside_is_bound_as_well(
         result = await durable.run(order, checkpoint=first)
         assert [len(output) for output in result.get_outputs()] == [_LARGE, len(f"sink {_LARGE}")]
         assert first.thread_id in Compressing.seen
-        storage = HistoryCheckpointStorage(stored, hoard, thread_id=first.thread_id)
+        storage = HistoryCheckpointStorage(stored, hoard, checkpoint=first)
         assert len(await storage.list_checkpoints(workflow_name="hoard")) == len(await durable.checkpoints(first))
     files = list(tmp_path.rglob("*"))
     assert files

@@ -29,10 +29,10 @@ from agent_framework import (
 )
 from agent_framework_temporal.adapter.encoding.decoding import loads
 from agent_framework_temporal.adapter.encoding.encoding import dumps, dumps_all
-from agent_framework_temporal.adapter.encoding.exceptions import new_exception
-from agent_framework_temporal.adapter.errors import PayloadError
-from agent_framework_temporal.adapter.framework import catalog as _types
+from agent_framework_temporal.adapter.errors import PayloadError, RunFailedError
+from agent_framework_temporal.adapter.framework import internals
 from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
+from agent_framework_temporal.adapter.framework.error_data import rebuilt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -224,12 +224,15 @@ def test_an_exception_that_cannot_be_rebuilt_keeps_its_text() -> None:
 
 
 def test_an_exception_from_the_wire_is_rebuilt_only_if_the_workflow_names_its_class() -> None:
-    assert isinstance(new_exception("builtins", "LookupError", ["x"]), LookupError)
-    assert isinstance(new_exception("tests.unit._declared", "Odd", ["3 of pens"], catalog=CATALOG), Odd)
-    assert new_exception("tests.unit._declared", "Odd", ["3 of pens"]) is None
-    assert new_exception("not_there", "Odd", [], catalog=CATALOG) is None
-    assert new_exception("builtins", "dict", []) is None
-    assert new_exception("builtins", "SystemExit", []) is None
+    def made(module: str, name: str, catalog: TypeCatalog | None = None) -> type[Exception]:
+        return type(rebuilt(module, name, ["3 of pens"], "3 of pens", None, catalog=catalog))
+
+    assert made("builtins", "LookupError") is LookupError
+    assert made("tests.unit._declared", "Odd", CATALOG) is Odd
+    assert made("tests.unit._declared", "Odd") is RunFailedError
+    assert made("not_there", "Odd", CATALOG) is RunFailedError
+    assert made("builtins", "dict") is RunFailedError
+    assert made("builtins", "SystemExit") is RunFailedError
 
 
 def test_the_providers_own_object_is_dropped_and_everything_else_kept() -> None:
@@ -385,7 +388,7 @@ def test_a_class_that_has_moved_since_is_found_under_its_new_name(monkeypatch: p
         "agent_framework._old:Message": "agent_framework._types:Message",
         "shop._errors:Odd": "tests.unit._declared:Odd",
     }
-    monkeypatch.setattr(_types, "RENAMED", moved)
+    monkeypatch.setattr(internals, "RENAMED", moved)
     message = dumps(Message("user", ["hi"]), CATALOG).replace(
         b"agent_framework._types:Message", b"agent_framework._old:Message"
     )

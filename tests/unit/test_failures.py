@@ -17,8 +17,8 @@ from agent_framework_temporal.activities.failures import (
     retry_after,
     to_application_error,
 )
-from agent_framework_temporal.adapter.encoding.exceptions import new_exception
 from agent_framework_temporal.adapter.errors import GraphChangedError, PayloadError
+from agent_framework_temporal.adapter.framework.error_data import rebuilt
 from agent_framework_temporal.workflows.messages import ExecutorRule, SuperstepFailure, SuperstepInput
 from temporalio.exceptions import ApplicationError
 
@@ -188,9 +188,9 @@ def test_the_caller_can_rebuild_the_error(error: Exception) -> None:
     _, failure = _report(error)
     wire = SuperstepFailure.model_validate_json(failure.model_dump_json())
     assert wire.error_args is not None
-    rebuilt = new_exception(wire.error_module, wire.error_type, wire.error_args, wire.message)
-    assert type(rebuilt) is type(error)
-    assert str(rebuilt) == str(error) == wire.message
+    again = rebuilt(wire.error_module, wire.error_type, wire.error_args, wire.message, wire.error_data)
+    assert type(again) is type(error)
+    assert str(again) == str(error) == wire.message
 
 
 class Unreadable(Exception):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
-from agent_framework_temporal import DurableOptions, ExecutorPolicy
-from agent_framework_temporal.adapter.client.options import OptionArguments
+from agent_framework_temporal import DurableOptions, ExecutorPolicy, OptionArguments
+from agent_framework_temporal.adapter.client.options import wire_options
 from agent_framework_temporal.workflows.failure import heartbeat_timeout
 from agent_framework_temporal.workflows.messages import RunOptions
 
@@ -16,7 +16,7 @@ SECOND = timedelta(seconds=1)
 
 
 def test_the_defaults_are_those_of_the_wire() -> None:
-    assert DurableOptions().to_wire() == RunOptions()
+    assert wire_options(DurableOptions()) == RunOptions()
 
 
 def test_every_option_of_a_run_reaches_the_wire() -> None:
@@ -28,7 +28,7 @@ def test_every_option_of_a_run_reaches_the_wire() -> None:
         retry_backoff=1.5,
         retry_maximum_interval=4 * SECOND,
     )
-    assert options.to_wire() == RunOptions(
+    assert wire_options(options) == RunOptions(
         superstep_timeout=20,
         heartbeat_timeout=2,
         max_attempts=7,
@@ -36,11 +36,11 @@ def test_every_option_of_a_run_reaches_the_wire() -> None:
         retry_backoff=1.5,
         retry_maximum_interval=4,
     )
-    assert RunOptions.model_validate_json(options.to_wire().model_dump_json()) == options.to_wire()
+    assert RunOptions.model_validate_json(wire_options(options).model_dump_json()) == wire_options(options)
 
 
 def test_the_arguments_of_the_facade_are_the_options() -> None:
-    assert OptionArguments.__annotations__.keys() == DurableOptions.__dataclass_fields__.keys()
+    assert get_type_hints(OptionArguments) == get_type_hints(DurableOptions)
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_a_policy_that_cannot_work_is_refused(arguments: dict[str, Any], text: s
 
 def test_a_worker_may_be_silent_as_long_as_any_executor_it_may_run() -> None:
     policies = {"slow": ExecutorPolicy(heartbeat_timeout=60 * SECOND), "fast": ExecutorPolicy(heartbeat_timeout=SECOND)}
-    options = DurableOptions(executors=policies).to_wire()
+    options = wire_options(DurableOptions(executors=policies))
     assert heartbeat_timeout(options, ["fast"]) == SECOND
     assert heartbeat_timeout(options, ["fast", "other"]) == 10 * SECOND
     assert heartbeat_timeout(options, ["fast", "slow"]) == heartbeat_timeout(options, None) == 60 * SECOND
-    assert heartbeat_timeout(options, []) == heartbeat_timeout(DurableOptions().to_wire(), None) == 10 * SECOND
+    assert heartbeat_timeout(options, []) == heartbeat_timeout(wire_options(DurableOptions()), None) == 10 * SECOND
 
 
 def test_options_are_values() -> None:

@@ -35,12 +35,11 @@ from agent_framework_temporal.adapter.framework.catalog import (
     executors_of,
     generic_args,
     generic_origin,
-    loaded_class,
     members,
     runtime_class,
-    type_key,
     type_name,
 )
+from agent_framework_temporal.adapter.framework.static import loaded_class, type_key
 from pydantic import BaseModel, SecretStr
 
 from tests.parity.gallery._scripted import Prompt, Reply, scripted_agent

@@ -27,7 +27,6 @@ from agent_framework_temporal.adapter.errors import PayloadError
 from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 from agent_framework_temporal.adapter.framework.internals import matches
 from agent_framework_temporal.adapter.framework.values import (
-    describe,
     from_json_value,
     json_schema,
     preview,
@@ -370,7 +369,6 @@ def test_schemas_and_names_are_for_people() -> None:
     assert schema["required"] == ["item"]
     assert json_schema(Message) is None
     assert json_schema(list[Order]) is not None
-    assert describe((Order, list[int])) == f"{__name__}:Order, list[int]"
     assert wire_type("x") is None
     assert wire_type([1]) == "builtins:list"
 

@@ -108,7 +108,7 @@ def test_a_factory_that_needs_a_loop_is_called_in_one() -> None:
         return echo()
 
     plugin = AgentFrameworkPlugin([in_a_loop])
-    assert list(asyncio.run(plugin.prepare())) == ["echo"]
+    assert asyncio.run(plugin.prepare()) == ["echo"]
 
 
 # What to type.

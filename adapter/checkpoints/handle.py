@@ -50,6 +50,11 @@ class Checkpoint(BaseModel):
             raise ValueError(f"This is no checkpoint handle: {where}: {mistake['msg']}") from error
 
 
+def thread_id_of(checkpoint: Checkpoint | str) -> str:
+    """Return the id of the thread that a handle names, or an id itself."""
+    return checkpoint if isinstance(checkpoint, str) else checkpoint.thread_id
+
+
 @exported
 @dataclass(frozen=True, slots=True)
 class Response:
