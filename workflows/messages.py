@@ -28,6 +28,7 @@ SUPERSTEP_ACTIVITY = "superstep"
 RESPOND_SIGNAL = "respond"
 CANCEL_SIGNAL = "cancel_requests"
 RETRY_SIGNAL = "retry"
+MESSAGE_UPDATE = "message"
 EVENTS_QUERY = "events"
 STATUS_QUERY = "status"
 PENDING_REQUESTS_QUERY = "pending_requests"
@@ -289,6 +290,38 @@ class RespondReceipt(WireModel):
     """Ids of requests that are not asked (yet); the answers wait for them."""
 
 
+class MessageUpdate(WireModel):
+    """The JSON of update `message`, to a run that waits for answers: `{"message": ...}`."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    message: Any
+    type: str | None = Field(default=None, max_length=MAX_ID)
+    """Python type name of the message, set by the facade."""
+    typed: str | None = None
+    """See `Value.typed`."""
+    call_id: str | None = Field(default=None, max_length=128)
+    """Set by the facade: names the call, whose events begin with the superstep that takes the message."""
+    streaming: bool = False
+    function_invocation_kwargs: Value | None = None
+    client_kwargs: Value | None = None
+
+
+class MessageInput(Value):
+    """A message that came while requests waited, on its way to a superstep."""
+
+    turn: str
+    """Set by the workflow: names the message within the thread, as a run's id names the one that it began with."""
+    call_id: str | None = None
+
+
+class MessageReceipt(WireModel):
+    """Result of update `message`: it was taken, and is what the run does next."""
+
+    pending: list[str] = Field(default_factory=list)
+    """Ids of the requests that wait on."""
+
+
 class RequestRule(WireModel):
     """When to remind of a request and what to do about it at last; durations in seconds."""
 
@@ -412,12 +445,14 @@ class SuperstepInput(WireModel):
     """Whether `base` lies in the run's own input, which nobody has checked yet."""
     graph_hash: str | None = None
     discard_in_flight: bool = False
+    message: MessageInput | None = None
+    """With `message`, where the message is not in the run's own input."""
     responses: list[ResponseInput] | None = None
     """With `cancel` the requests that are cancelled."""
     answered: list[str] = Field(default_factory=list)
     """Request ids the current run of the framework workflow was given responses for."""
     function_invocation_kwargs: Value | None = None
-    """Only with `responses`; those of a message are read from the run's start event."""
+    """With `responses` and `message`; those of a run's own input are read from its start event."""
     client_kwargs: Value | None = None
     streaming: bool = False
     offset: int = 0

@@ -20,6 +20,7 @@ from ...workflows.messages import (
     CANCEL_SIGNAL,
     RESPOND_SIGNAL,
     WORKFLOW_TYPE,
+    MessageUpdate,
     RespondSignal,
     RunInput,
     Value,
@@ -60,6 +61,7 @@ from .run_follower import RunFollower
 from .schedule import create_schedule
 from .superstep_decoder import StepDecoder
 from .thread_cursor import ThreadCursor
+from .waiting import send_message
 
 _LOOK_AGAIN = 0.5
 _IN_FLIGHT = (
@@ -199,32 +201,54 @@ class _ThreadCall:
         if self._call.checkpoint_id is not None:
             return await self._begin(self._call.checkpoint_id)
         if self._call.message is not None:
-            return await self._message()
+            return await self._in_time(self._message)
         if self._call.responses is not None or self._call.cancelled is not None:
-            return await self._respond_in_time()
+            return await self._in_time(self._respond)
         return await self._resume()
 
     async def _message(self) -> CallReader:
         if self._tip.state == "open":
-            await self._caller.queries.refuse_message(self._thread_id, self._tip)
+            return await self._message_while_waiting()
         if self._tip.in_flight:
             raise RuntimeError(_IN_FLIGHT)
-        message = (
-            self._call.message
-            if self._hosted is None
-            else unwrap_message(self._call.message, self._hosted.catalog.input_types)
-        )
         run_input = self._input(mode="message")
-        run_input.message = encode_message(message, _catalog(self._hosted))
+        run_input.message = self._encoded_message()
         run_input.discard_in_flight = self._tip.state == "failed" and self._tip.checkpoint is not None
         return await self._start(run_input)
 
-    async def _respond_in_time(self) -> CallReader:
-        """Answer, also a run that continues as new at that moment, or has to as it was sent too many signals."""
+    def _encoded_message(self) -> Value:
+        message = self._call.message
+        if self._hosted is not None:
+            message = unwrap_message(message, self._hosted.catalog.input_types)
+        return encode_message(message, _catalog(self._hosted))
+
+    async def _message_while_waiting(self) -> CallReader:
+        options = self._caller.options
+        status = await self._caller.queries.takes_message(self._thread_id, self._tip, when_waiting=options.when_waiting)
+        given = self._input(mode="message")
+        value = self._encoded_message()
+        call_id = uuid.uuid4().hex
+        update = MessageUpdate(
+            call_id=call_id,
+            message=value.value,
+            type=value.type,
+            typed=value.typed,
+            streaming=given.streaming,
+            function_invocation_kwargs=given.function_invocation_kwargs,
+            client_kwargs=given.client_kwargs,
+        )
+        await send_message(self._caller.client, self._thread_id, status, update, options)
+        self._handle.run_id = status.run_id
+        return self._reader(
+            call_id=call_id, after=status.next_offset - 1, until=self._tip.history_length, to_open_run=True
+        )
+
+    async def _in_time(self, send: Callable[[], Awaitable[CallReader]]) -> CallReader:
+        """Send to a run also where it continues as new at that moment, or has to as it was sent too many signals."""
         until = time.monotonic() + self._caller.options.worker_timeout.total_seconds()
         while True:
             try:
-                return await self._respond()
+                return await send()
             except (SignalLimitError, RunOverError):
                 if time.monotonic() > until:
                     raise
@@ -258,6 +282,7 @@ class _ThreadCall:
             call_id=call_id,
             after=status.next_offset - 1,
             until=self._tip.history_length,
+            to_open_run=True,
             raise_rejected=functools.partial(self._caller.queries.raise_rejected, self._thread_id, status, call_id),
         )
         run = self._caller.client.get_workflow_handle(self._thread_id, run_id=status.run_id)
@@ -381,13 +406,14 @@ class _ThreadCall:
         call_id: str | None = None,
         until: int = 0,
         later_runs: list[str] | None = None,
+        to_open_run: bool = False,
         raise_rejected: Callable[[], Awaitable[None]] | None = None,
     ) -> CallReader:
         run_id = self._handle.run_id or ""
         self._caller.locator.saw(self._thread_id, run_id)
         kept = self._cursor.take_reader(run_id)
-        # What follows a thread may have to give events that were read before; answers have only new ones.
-        follower, decoder = kept if raise_rejected is not None else (None, None)
+        # What follows a thread may have to give events that were read before; what is sent to a run has only new ones.
+        follower, decoder = kept if to_open_run else (None, None)
         if follower is None or decoder is None:
             follower = RunFollower(
                 self._caller.client,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypedDict
+from typing import Literal, TypeAlias, TypedDict, get_args
 
 from ...workflows.exported import exported
 from ...workflows.messages import RunOptions
 from ..framework.catalog import TypeCatalog
 from .executor_policy import ExecutorPolicy, check_duration, check_retries, executor_rules
 from .request_policy import RequestPolicy, policies_by_key, rules_of
+
+WhenWaiting: TypeAlias = Literal["take", "reject"]
 
 
 @exported
@@ -34,6 +36,7 @@ class OptionArguments(TypedDict, total=False):
     pause_on_failure: bool
     requests: RequestPolicy | Mapping[str, RequestPolicy] | None
     search_attributes: bool | None
+    when_waiting: WhenWaiting
 
 
 @exported
@@ -76,6 +79,9 @@ class DurableOptions:
         search_attributes: Show workflow, state, number of pending requests and thread as search attributes, which
             `register_search_attributes` registers; costs one history event each time a run begins or ends to wait, and
             one at its end. Left out, they are shown where they are registered: one round trip for a facade's first run.
+        when_waiting: What becomes of a message to a thread that waits for responses. "take", as in process: it is run,
+            with a warning, and the requests wait on; costs one query and, beside the run, 3 history events. "reject":
+            PendingRequestsError.
 
     Raises:
         ValueError: For a value that cannot work, when the options are built. Durations are at most ten years.
@@ -97,6 +103,7 @@ class DurableOptions:
     pause_on_failure: bool = False
     requests: RequestPolicy | Mapping[str, RequestPolicy] | None = None
     search_attributes: bool | None = None
+    when_waiting: WhenWaiting = "take"
 
     def __post_init__(self) -> None:
         for name in (
@@ -120,6 +127,8 @@ class DurableOptions:
         if self.supersteps_per_run is not None and self.supersteps_per_run < 1:
             raise ValueError(f"`supersteps_per_run` must be 1 or more, got {self.supersteps_per_run!r}.")
         check_retries(self.max_attempts, self.retry_backoff)
+        if self.when_waiting not in get_args(WhenWaiting):
+            raise ValueError(f"`when_waiting` must be one of {get_args(WhenWaiting)}, got {self.when_waiting!r}.")
         if self.max_worker_losses < 1:
             raise ValueError(f"`max_worker_losses` must be 1 or more, got {self.max_worker_losses!r}.")
         if self.retry_maximum_interval < self.retry_initial_interval:

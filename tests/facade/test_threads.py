@@ -108,9 +108,9 @@ async def test_dropped_stream_frees_the_thread(client: Client) -> None:
         assert result.get_outputs() == ["left early 1"]
 
 
-async def test_message_while_requests_are_pending(client: Client) -> None:
+async def test_message_while_requests_are_pending_is_refused_on_request(client: Client) -> None:
     async with worker(client, shop) as task_queue:
-        durable = DurableWorkflow(shop, client=client, task_queue=task_queue)
+        durable = DurableWorkflow(shop, client=client, task_queue=task_queue, when_waiting="reject")
         checkpoint = durable.checkpoint()
         await durable.run(Order(item="pen"), checkpoint=checkpoint)
         with pytest.raises(PendingRequestsError, match=r"waits for responses to \['approve-pen'\]"):
@@ -161,3 +161,24 @@ async def test_checkpoint_of_another_storage(client: Client) -> None:
         other = DurableWorkflow(echo, client=client, task_queue=task_queue)
         with pytest.raises(GraphChangedError, match="was made by another graph"):
             await other.run(checkpoint_id=latest.checkpoint_id, checkpoint_storage=storage)
+
+
+async def test_a_signal_in_the_middle_of_a_superstep_hides_no_event(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TESTS_DELAY", "0.4")
+    async with worker(client, chain) as task_queue:
+        durable = DurableWorkflow(chain, client=client, task_queue=task_queue)
+        checkpoint = durable.checkpoint()
+        handle = client.get_workflow_handle(checkpoint.thread_id)
+        seen: list[str] = []
+        async for event in durable.run_stream("a", checkpoint=checkpoint):
+            seen.append(event.type)
+            if event.type == "started" or (event.type == "superstep_completed" and (event.iteration or 0) < 3):
+                for request_id in ("x", "y"):
+                    await asyncio.sleep(0.1)
+                    await handle.signal("respond", {"request_id": request_id, "response": 1})
+        assert seen.count("superstep_completed") == 5
+        assert seen.count("output") == 1
+        again = [event.type async for event in durable.run_stream(checkpoint=checkpoint, after=-1)]
+        assert again.count("superstep_completed") == 5

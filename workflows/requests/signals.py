@@ -67,7 +67,7 @@ def read(name: str, arguments: Sequence[RawValue], wanted: Wanted | None = None)
     size = sum(argument.payload.ByteSize() for argument in arguments)
     if size > MAX_SIGNAL_BYTES:
         raise refusal(name, f"it takes {size:,} bytes, over {MAX_SIGNAL_BYTES:,}")
-    return parse(name, [_json(name, argument) for argument in arguments], wanted)
+    return parse(name, [read_json(name, argument) for argument in arguments], wanted)
 
 
 def refusal(name: str, reason: str | None) -> RejectedAnswerError:
@@ -158,7 +158,12 @@ def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(map(str, location)) or "argument"
 
 
-def _json(name: str, argument: RawValue) -> Any:
+def read_json(name: str, argument: RawValue) -> Any:
+    """Decode one argument.
+
+    Raises:
+        RejectedAnswerError: When it is no JSON.
+    """
     encoding = argument.payload.metadata.get("encoding", b"")
     # What is still encrypted says, through the converter, why it was not opened.
     if encoding not in (_JSON, _ENCRYPTED):
