@@ -180,6 +180,8 @@ class SuperstepActivity:
         brought, run_input = await asyncio.gather(
             self._check_start(client, hosted, step, mirrors), _run_input(client, step)
         )
+        if step.own_storage:  # It takes the place of the workflow's own, as in process.
+            mirrors = [mirror for mirror in mirrors if not mirror.is_built_in]
         async with self._instance(client, hosted, step, brought) as live:
             if begins:
                 check_graph(hosted, step)

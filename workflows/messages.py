@@ -258,6 +258,8 @@ class RespondSignal(WireModel):
     answer."""
     streaming: bool | None = None
     """Whether agents emit updates in the supersteps that follow; unset: as in the supersteps before."""
+    own_storage: bool | None = None
+    """See `RunInput.own_storage`; unset: as in the supersteps before."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
     received_at: str | None = None
@@ -277,6 +279,8 @@ class CancelSignal(WireModel):
     responder: str | None = Field(default=None, max_length=MAX_ID)
     call_id: str | None = Field(default=None, max_length=128)
     """See `RespondSignal.call_id`."""
+    own_storage: bool | None = None
+    """See `RespondSignal.own_storage`."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
 
@@ -303,6 +307,8 @@ class MessageUpdate(WireModel):
     call_id: str | None = Field(default=None, max_length=128)
     """Set by the facade: names the call, whose events begin with the superstep that takes the message."""
     streaming: bool = False
+    own_storage: bool = False
+    """See `RunInput.own_storage`."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
 
@@ -417,6 +423,9 @@ class RunInput(Framed):
     discard_in_flight: bool = False
     """Drop the messages in flight in `base`: the failed superstep has used them up, as it does in process."""
     streaming: bool = False
+    own_storage: bool = False
+    """Whether the caller keeps the checkpoints in a storage of their own, which takes the place of the one that the
+    workflow was built with."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
     next_offset: int = Field(default=0, ge=0, le=2**53)
@@ -473,6 +482,8 @@ class SuperstepInput(WireModel):
     pending_status: bool = False
     """Whether this run has already emitted IN_PROGRESS_PENDING_REQUESTS."""
     mirror: str | None = None
+    own_storage: bool | None = None
+    """See `RunInput.own_storage`; left out where it is not so."""
     flaw: str | None = None
     """See `RunInput.flaw`."""
 

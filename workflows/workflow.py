@@ -97,6 +97,7 @@ class AgentFrameworkWorkflow:
         self._progress = Progress(run_input)
         self._pending_status = False
         self._streaming = run_input.streaming
+        self._own_storage = run_input.own_storage
         self._answering: list[str] = []
         if continued is not None:
             self._take_over(continued)
@@ -206,6 +207,7 @@ class AgentFrameworkWorkflow:
                 base=self._progress.checkpoint,
                 graph_hash=self._progress.graph_hash,
                 streaming=self._streaming,
+                own_storage=self._own_storage,
                 next_offset=self._log.next_offset,
                 options=self._input.options,
             ),
@@ -325,6 +327,7 @@ class AgentFrameworkWorkflow:
                 "mode": mode,
                 **self._progress.step_fields(),
                 "streaming": self._streaming,
+                "own_storage": self._own_storage or None,
                 "offset": self._log.next_offset,
                 "max_attempts": self._input.options.max_attempts,
                 "timeout": self._input.options.superstep_timeout,
@@ -338,6 +341,7 @@ class AgentFrameworkWorkflow:
     def _message_step(self) -> SuperstepInput:
         message, turn = self._message.next()
         self._streaming = message.streaming
+        self._own_storage = message.own_storage
         self._answering = []
         self._pending_status = False
         step = self._step("message")
@@ -352,6 +356,8 @@ class AgentFrameworkWorkflow:
         first = batch[0]
         if first.streaming is not None:
             self._streaming = first.streaming
+        if first.own_storage is not None:
+            self._own_storage = first.own_storage
         self._answering = [answer.request_id for answer in batch]
         self._pending_status = False
         step = self._step("cancel" if first.cancel else "responses")

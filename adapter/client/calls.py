@@ -87,6 +87,8 @@ class Call:
     """Where `checkpoint_id` is; None for Temporal history."""
     mirror: CheckpointStorage | None
     """Takes a copy of each checkpoint."""
+    own_storage: bool
+    """Whether the caller has given a storage, which takes the place of the one that the workflow was built with."""
     function_invocation_kwargs: Any
     client_kwargs: Any
 
@@ -234,6 +236,7 @@ class _ThreadCall:
             type=value.type,
             typed=value.typed,
             streaming=given.streaming,
+            own_storage=given.own_storage,
             function_invocation_kwargs=given.function_invocation_kwargs,
             client_kwargs=given.client_kwargs,
         )
@@ -364,6 +367,7 @@ class _ThreadCall:
             base=self._tip.checkpoint,
             graph_hash=self._tip.graph_hash,
             streaming=self._call.streaming,
+            own_storage=self._call.own_storage,
             function_invocation_kwargs=_kwargs(self._call, "function_invocation_kwargs", catalog),
             client_kwargs=_kwargs(self._call, "client_kwargs", catalog),
             next_offset=self._tip.next_offset,
@@ -448,13 +452,14 @@ def _encode(call: Call, call_id: str, cursor: ThreadCursor, hosted: HostedWorkfl
     function_invocation_kwargs = _kwargs(call, "function_invocation_kwargs", catalog)
     client_kwargs = _kwargs(call, "client_kwargs", catalog)
     if call.cancelled is not None:
-        return encode_cancellation(call.cancelled, call_id, function_invocation_kwargs, client_kwargs)
+        return encode_cancellation(call.cancelled, call_id, call.own_storage, function_invocation_kwargs, client_kwargs)
     # What a client without types was told of a request says nothing of its response.
     asked = cursor.requests if hosted is not None else {}
     return encode_responses(
         call.responses or {},
         call_id=call_id,
         streaming=call.streaming,
+        own_storage=call.own_storage,
         function_invocation_kwargs=function_invocation_kwargs,
         client_kwargs=client_kwargs,
         expected={name: event.response_type for name, event in asked.items() if event.response_type is not object},

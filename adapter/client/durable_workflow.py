@@ -97,8 +97,9 @@ class DurableWorkflow(ThreadOperations):
             checkpoint: The thread to go on with, alone: follow what runs, or resume what failed.
             checkpoint_id: Begin a new thread from that checkpoint, as it was or with `responses`: of any thread of this
                 workflow (`checkpoints` lists them), which stays as it is, or of `checkpoint_storage`.
-            checkpoint_storage: Takes a copy of each checkpoint as the stream passes it; history stays the truth. One
-                that fails is logged, as in process. With `checkpoint_id` it is where that checkpoint is, too.
+            checkpoint_storage: Takes a copy of each checkpoint as the stream passes it, in place of the storage that
+                the workflow was built with; history stays the truth. One that fails is logged, as in process. With
+                `checkpoint_id` it is where that checkpoint is, too.
             after: With `checkpoint` alone: give the thread's events with a greater offset, from -1 for all of them, and
                 do not resume a run that failed. Left out, it is the handle's own offset.
             tools: Refused: live objects cannot travel.
@@ -341,6 +342,7 @@ class DurableWorkflow(ThreadOperations):
             checkpoint_id=checkpoint_id,
             storage=None if is_history_of(checkpoint_storage, self._client) else checkpoint_storage,
             mirror=None if isinstance(checkpoint_storage, HistoryCheckpointStorage) else checkpoint_storage,
+            own_storage=checkpoint_storage is not None,
             function_invocation_kwargs=given_kwargs("function_invocation_kwargs", function_invocation_kwargs),
             client_kwargs=given_kwargs("client_kwargs", client_kwargs),
         )

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from agent_framework import InMemoryCheckpointStorage
+from agent_framework import InMemoryCheckpointStorage, WorkflowBuilder
 from agent_framework_temporal import (
     AlreadyRunningError,
     Checkpoint,
@@ -21,7 +21,7 @@ from agent_framework_temporal import (
 )
 from temporalio.client import Client
 
-from tests.flows import Decision, Order, chain, echo, shop
+from tests.flows import Decision, Order, Shop, chain, echo, shop
 from tests.support import unique, worker
 
 _OTHER_PROCESS = """
@@ -158,7 +158,24 @@ async def test_checkpoint_of_another_storage(client: Client) -> None:
             checkpoint=durable.checkpoint(),
         )
         assert answered.get_outputs() == ["pen approved by nobody, order 1"]
+        # In process names are not compared: those who let the framework choose them bring their checkpoints along.
+        unnamed = WorkflowBuilder(start_executor=Shop(id="shop")).build()
+        await unnamed.run(Order(item="ink"), checkpoint_storage=storage)
+        auto = await storage.get_latest(workflow_name=unnamed.name)
+        assert auto is not None and auto.workflow_name != "shop"
+        thread = durable.checkpoint()
+        brought = await durable.run(
+            responses={"approve-ink": Decision(approved=True)},
+            checkpoint_id=auto.checkpoint_id,
+            checkpoint_storage=storage,
+            checkpoint=thread,
+        )
+        assert brought.get_outputs() == ["ink approved by nobody, order 1"]
+        again = await durable.run(Order(item="cup"), checkpoint=thread)
+        assert [event.request_id for event in again.get_request_info_events()] == ["approve-cup"]
         other = DurableWorkflow(echo, client=client, task_queue=task_queue)
+        with pytest.raises(GraphChangedError, match="Workflow graph has changed since the checkpoint was created"):
+            await other.run(checkpoint_id=auto.checkpoint_id, checkpoint_storage=storage)
         with pytest.raises(GraphChangedError, match="was made by another graph"):
             await other.run(checkpoint_id=latest.checkpoint_id, checkpoint_storage=storage)
 
