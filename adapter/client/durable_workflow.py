@@ -75,6 +75,14 @@ class DurableWorkflow(ThreadOperations):
         """State the caller of the last run has seen, in step with the events it was given."""
         return self._status
 
+    def get_last_checkpoint_id(self, checkpoint: Checkpoint | None = None) -> str | None:
+        """Return the id of the last checkpoint this process was given of a thread; no round trip.
+
+        Args:
+            checkpoint: The thread; the facade's own when left out.
+        """
+        return self._handle(checkpoint).checkpoint_id
+
     def run_stream(
         self,
         message: Any | None = None,

@@ -18,11 +18,12 @@ from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, def
 from ..temporal.client import framed_client, rpc_errors
 from .attempts import SuperstepAttempt, superstep_attempt
 from .calls import Caller
+from .definition import WorkflowDefinition
 from .handle import Checkpoint
 from .options import DurableOptions
 
 
-class ThreadOperations:
+class ThreadOperations(WorkflowDefinition):
     """The part of `DurableWorkflow` that does not run anything.
 
     Args:
