@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import UnionType
 from typing import Any
 
-from agent_framework import EdgeGroup, Executor, Workflow
+from agent_framework import Executor, Workflow
 
 from ..framework.definition import WorkflowEntry, is_workflow
 
@@ -43,7 +43,7 @@ class WorkflowDefinition:
         return self._workflow.executors
 
     @property
-    def edge_groups(self) -> list[EdgeGroup]:
+    def edge_groups(self) -> list[Any]:
         """The edges."""
         return self._workflow.edge_groups
 
