@@ -32,6 +32,7 @@ from ..adapter.framework.internals import (
     EXECUTOR_STATE,
     cancellation,
     coerce_response,
+    count_anew,
     drop_restored_events,
     forget_updates,
     has_messages,
@@ -216,6 +217,8 @@ async def _begin(
         return workflow.run(checkpoint_id=capture.base.checkpoint_id, checkpoint_storage=capture, stream=True)
     if live.raw is None or capture.base is not None:
         await _restore(hosted, workflow, capture)
+    if step.recount:
+        count_anew(workflow)
     if step.mode == "cancel":
         return await cancellation(workflow, list(arguments.responses), capture, **kwargs)
     if step.mode == "message":

@@ -286,6 +286,8 @@ class SuperstepActivity:
             raw, base = await self._restored(client, hosted, step, step.base, brought)
         if base is not None and step.discard_in_flight:
             base = dataclasses.replace(base, messages={})
+        if base is not None and step.recount:
+            base = dataclasses.replace(base, iteration_count=0)
         async with hosted.acquire() as workflow:
             resources = None if hosted.is_instance else Resources(workflow, hosted.shared)
             live = LiveRun(workflow, Capture(hosted, base, run_id=run_id), raw, resources=resources)

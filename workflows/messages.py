@@ -372,6 +372,8 @@ class RunOptions(WireModel):
     """By executor id."""
     pause_on_failure: bool = False
     """Stay open after a failure and wait for signal `retry`."""
+    iterations_per: Literal["message", "answer"] = "message"
+    """From where the framework counts supersteps up to its `max_iterations`."""
     search_attributes: bool = False
     """Whether the run shows where it stands in our search attributes, if it was started with them."""
 
@@ -484,6 +486,8 @@ class SuperstepInput(WireModel):
     mirror: str | None = None
     own_storage: bool | None = None
     """See `RunInput.own_storage`; left out where it is not so."""
+    recount: bool | None = None
+    """Whether the framework counts supersteps anew from here; left out where it is not so."""
     flaw: str | None = None
     """See `RunInput.flaw`."""
 

@@ -68,6 +68,8 @@ with workflow.unsafe.imports_passed_through():
 TIMEOUT_GRACE = timedelta(seconds=30)
 """The activity ends a superstep that takes too long itself, so that its events are not lost; the server is the second
 line, for an executor that cannot be cancelled."""
+RECOUNTED = ("responses", "cancel", "resume")
+"""Modes that begin the count of supersteps anew, where the option says so; a message always does."""
 MAX_TAIL_BYTES = 64 * 1024
 """Of the event log, what a run hands to the one it continues as."""
 
@@ -328,6 +330,7 @@ class AgentFrameworkWorkflow:
                 **self._progress.step_fields(),
                 "streaming": self._streaming,
                 "own_storage": self._own_storage or None,
+                "recount": (mode in RECOUNTED and self._input.options.iterations_per == "answer") or None,
                 "offset": self._log.next_offset,
                 "max_attempts": self._input.options.max_attempts,
                 "timeout": self._input.options.superstep_timeout,

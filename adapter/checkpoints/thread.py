@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from agent_framework import WorkflowConvergenceException
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
@@ -53,6 +54,8 @@ class ThreadTip:
     """Why the only runs under the thread's id are none of it; only of a new thread."""
     in_flight: bool = False
     """Whether the framework still holds messages there, so that it would refuse a new one."""
+    met_limit: bool = False
+    """Whether it ended as it met `max_iterations`: what is in flight waits for a higher limit, an answer among it."""
 
 
 async def read_tip(
@@ -259,6 +262,7 @@ async def _closed_tip(client: Client, thread_id: str, run_id: str, history_lengt
             graph_hash=known.graph_hash,
             next_offset=known.next_offset,
             in_flight=closed.failure is not None and closed.failure.in_flight,
+            met_limit=closed.failure is not None and closed.failure.error_type == WorkflowConvergenceException.__name__,
         )
     commit = await last_commit(client, thread_id, run_id)
     return ThreadTip(

@@ -272,7 +272,9 @@ class _ThreadCall:
         if self._tip.state != "open":
             run_input = self._input(mode="responses" if self._call.cancelled is None else "cancel")
             run_input.responses = batch
-            run_input.discard_in_flight = self._tip.state == "failed" and self._tip.checkpoint is not None
+            run_input.discard_in_flight = (
+                self._tip.state == "failed" and self._tip.checkpoint is not None and not self._tip.met_limit
+            )
             return await self._start(run_input, call_id=call_id)
         status = await self._caller.queries.status(self._thread_id, self._tip.run_id)
         self._caller.queries.refuse_paused(self._thread_id, status)

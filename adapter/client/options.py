@@ -14,6 +14,7 @@ from .executor_policy import ExecutorPolicy, check_duration, check_retries, exec
 from .request_policy import RequestPolicy, policies_by_key, rules_of
 
 WhenWaiting: TypeAlias = Literal["take", "reject"]
+IterationsPer: TypeAlias = Literal["message", "answer"]
 
 
 @exported
@@ -37,6 +38,7 @@ class OptionArguments(TypedDict, total=False):
     requests: RequestPolicy | Mapping[str, RequestPolicy] | None
     search_attributes: bool | None
     when_waiting: WhenWaiting
+    iterations_per: IterationsPer
 
 
 @exported
@@ -82,6 +84,9 @@ class DurableOptions:
         when_waiting: What becomes of a message to a thread that waits for responses. "take", as in process: it is run,
             with a warning, and the requests wait on; costs one query and, beside the run, 3 history events. "reject":
             PendingRequestsError.
+        iterations_per: From where the framework counts supersteps up to the workflow's `max_iterations`. "message", as
+            in process: over all answers to a message, so a thread that people are asked in for months meets its limit
+            one day. "answer": each answer begins the count anew, as each message does, and so does resuming.
 
     Raises:
         ValueError: For a value that cannot work, when the options are built. Durations are at most ten years.
@@ -104,6 +109,7 @@ class DurableOptions:
     requests: RequestPolicy | Mapping[str, RequestPolicy] | None = None
     search_attributes: bool | None = None
     when_waiting: WhenWaiting = "take"
+    iterations_per: IterationsPer = "message"
 
     def __post_init__(self) -> None:
         for name in (
@@ -127,8 +133,9 @@ class DurableOptions:
         if self.supersteps_per_run is not None and self.supersteps_per_run < 1:
             raise ValueError(f"`supersteps_per_run` must be 1 or more, got {self.supersteps_per_run!r}.")
         check_retries(self.max_attempts, self.retry_backoff)
-        if self.when_waiting not in get_args(WhenWaiting):
-            raise ValueError(f"`when_waiting` must be one of {get_args(WhenWaiting)}, got {self.when_waiting!r}.")
+        for name, kind in (("when_waiting", WhenWaiting), ("iterations_per", IterationsPer)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"`{name}` must be one of {get_args(kind)}, got {getattr(self, name)!r}.")
         if self.max_worker_losses < 1:
             raise ValueError(f"`max_worker_losses` must be 1 or more, got {self.max_worker_losses!r}.")
         if self.retry_maximum_interval < self.retry_initial_interval:
@@ -157,6 +164,7 @@ class DurableOptions:
             supersteps_per_run=self.supersteps_per_run,
             mirror=self.mirror,
             pause_on_failure=self.pause_on_failure,
+            iterations_per=self.iterations_per,
             requests=rules_of(self.requests, catalog),
             executors=executor_rules(self.executors, self.superstep_timeout),
         )
