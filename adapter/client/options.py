@@ -82,8 +82,8 @@ class DurableOptions:
             `register_search_attributes` registers; costs one history event each time a run begins or ends to wait, and
             one at its end. Left out, they are shown where they are registered: one round trip for a facade's first run.
         when_waiting: What becomes of a message to a thread that waits for responses. "take", as in process: it is run,
-            with a warning, and the requests wait on; costs one query and, beside the run, 3 history events. "reject":
-            PendingRequestsError.
+            with a warning, and the requests wait on; costs one query and, beside its supersteps, 5 history events.
+            "reject": PendingRequestsError.
         iterations_per: From where the framework counts supersteps up to the workflow's `max_iterations`. "message", as
             in process: over all answers to a message, so a thread that people are asked in for months meets its limit
             one day. "answer": each answer begins the count anew, as each message does, and so does resuming.

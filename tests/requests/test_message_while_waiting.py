@@ -137,6 +137,24 @@ async def _refused(client: Client, thread_id: str, *arguments: object) -> Applic
     return caught.value.cause
 
 
+async def test_a_request_that_is_asked_again_under_its_id(client: Client) -> None:
+    """As in process, it takes the place of the one that waits."""
+    local = shop()
+    await local.run(Order(item="pen", price=1))
+    await local.run(Order(item="pen", price=2))
+    in_process = await local.run(responses={"approve-pen": _YES})
+    async with worker(client, shop) as task_queue:
+        durable = DurableWorkflow(shop, client=client, task_queue=task_queue)
+        checkpoint = durable.checkpoint()
+        await durable.run(Order(item="pen", price=1), checkpoint=checkpoint)
+        await durable.run(Order(item="pen", price=2), checkpoint=checkpoint)
+        pending = await durable.pending_requests(checkpoint)
+        assert [request.request for request in pending] == [{"item": "pen", "price": 2}]
+        result = await durable.run(responses={"approve-pen": _YES}, checkpoint=checkpoint)
+        assert result.get_outputs() == in_process.get_outputs()
+        assert result.get_final_state() == in_process.get_final_state()
+
+
 async def test_what_cannot_be_taken_leaves_no_history(client: Client) -> None:
     async with worker(client, shop) as task_queue:
         durable = DurableWorkflow(shop, client=client, task_queue=task_queue)
