@@ -486,6 +486,8 @@ class SuperstepInput(WireModel):
     mirror: str | None = None
     own_storage: bool | None = None
     """See `RunInput.own_storage`; left out where it is not so."""
+    restores: bool | None = None
+    """Of mode `responses`: whether the caller gave the checkpoint that they go to; left out where it is not so."""
     recount: bool | None = None
     """Whether the framework counts supersteps anew from here; left out where it is not so."""
     flaw: str | None = None

@@ -136,6 +136,9 @@ class AgentFrameworkWorkflow:
     async def _first_step(self, run_input: RunInput) -> SuperstepInput:
         if run_input.mode in ("responses", "cancel"):
             step = self._responses_step(run_input.responses or [])
+            base = run_input.base
+            restores = run_input.base_facts is not None or (base and base.thread_id != workflow.info().workflow_id)
+            step.restores = (run_input.mode == "responses" and bool(restores)) or None
         elif run_input.continued is not None and run_input.continued.waiting:
             # It may wait for longer than the run before is retained, whose history holds its checkpoint.
             await self._superstep(self._step("store"))

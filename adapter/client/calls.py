@@ -26,9 +26,11 @@ from ...workflows.messages import (
     Value,
 )
 from ...workflows.search_attributes import first_attributes
-from ..checkpoints.history import runs_after
+from ..checkpoints.frames import unpacked
+from ..checkpoints.history import load_checkpoint, runs_after
 from ..checkpoints.lineage import CheckpointInfo, Locator, thread_infos
 from ..checkpoints.thread import MEMO_WORKFLOW_NAME, ThreadTip, latest_run_id, read_tip
+from ..encoding.decoding import loads
 from ..errors import (
     AlreadyRunningError,
     CheckpointNotFoundError,
@@ -56,12 +58,12 @@ from .handle import Checkpoint
 from .input_size import check_input
 from .live_reader import LiveReader
 from .options import DurableOptions
-from .queries import ThreadQueries
+from .queries import ALREADY_RUNNING, ThreadQueries
 from .run_follower import RunFollower
 from .schedule import create_schedule
 from .superstep_decoder import StepDecoder
 from .thread_cursor import ThreadCursor
-from .waiting import send_message
+from .waiting import send_message, warn_still_pending
 
 _LOOK_AGAIN = 0.5
 _IN_FLIGHT = (
@@ -213,6 +215,7 @@ class _ThreadCall:
             return await self._message_while_waiting()
         if self._tip.in_flight:
             raise RuntimeError(_IN_FLIGHT)
+        warn_still_pending(self._name, len(self._cursor.requests))
         run_input = self._input(mode="message")
         run_input.message = self._encoded_message()
         run_input.discard_in_flight = self._tip.state == "failed" and self._tip.checkpoint is not None
@@ -262,11 +265,11 @@ class _ThreadCall:
 
     async def _respond(self) -> CallReader:
         responses = self._call.responses or {}
-        if self._call.cancelled is None:
-            _refuse_no_responses(responses)
         nothing = self._tip.state == "new" or (self._tip.state == "idle" and self._call.cancelled is None)
         if nothing or (self._tip.state != "open" and self._tip.checkpoint is None):
             raise RuntimeError(NO_PENDING)
+        if self._call.cancelled is None:
+            _refuse_no_responses(responses)
         call_id = uuid.uuid4().hex
         batch = _encode(self._call, call_id, self._cursor, self._hosted)
         if self._tip.state != "open":
@@ -322,14 +325,7 @@ class _ThreadCall:
         return await self._start(self._input(mode="resume"))
 
     async def _begin(self, checkpoint_id: str) -> CallReader:
-        _refuse_no_responses(self._call.responses)
-        mode = (
-            "responses"
-            if self._call.responses is not None
-            else "cancel"
-            if self._call.cancelled is not None
-            else "resume"
-        )
+        mode = "responses" if self._call.responses else "cancel" if self._call.cancelled is not None else "resume"
         run_input = self._input(mode=mode)
         if self._call.storage is None or self._hosted is None:
             if self._tip.state != "new":
@@ -342,8 +338,8 @@ class _ThreadCall:
             )
         elif self._tip.state == "open":
             raise AlreadyRunningError(
-                f"Thread {self._thread_id!r} is running, so it cannot begin from checkpoint {checkpoint_id!r}. Use a "
-                "new thread: `checkpoint=durable.checkpoint()`."
+                f"Thread {self._thread_id!r} is running, so it cannot begin from checkpoint {checkpoint_id!r}. "
+                f"{ALREADY_RUNNING} Use a new thread: `checkpoint=durable.checkpoint()`."
             )
         else:
             await seed_from_storage(
@@ -355,11 +351,24 @@ class _ThreadCall:
                 self._call.storage,
                 checkpoint_id,
             )
+        if self._call.responses is not None and mode == "resume":
+            await self._check_pending(run_input)
         call_id = None
         if mode != "resume":
             call_id = uuid.uuid4().hex
             run_input.responses = _encode(self._call, call_id, self._cursor, self._hosted)
         return await self._start(run_input, call_id=call_id)
+
+    async def _check_pending(self, run_input: RunInput) -> None:
+        """Refuse an answer of nothing to a checkpoint in which nothing is pending, as the framework does."""
+        if self._hosted is None or run_input.base is None:
+            return
+        if run_input.base_facts is None:
+            raw = await load_checkpoint(self._caller.client, run_input.base)
+        else:
+            raw = (await unpacked(run_input.frame, None)).checkpoint or b""
+        if not loads(raw, self._hosted.catalog).pending_request_info_events:
+            raise RuntimeError(NO_PENDING)
 
     def _input(self, *, mode: Any) -> RunInput:
         catalog = _catalog(self._hosted)
@@ -399,8 +408,8 @@ class _ThreadCall:
                 )
             except WorkflowAlreadyStartedError as error:
                 raise AlreadyRunningError(
-                    f"Another caller has just started a run of thread {self._thread_id!r}; nothing was sent. Follow "
-                    "it with `run_stream(checkpoint=...)`, or use a thread of your own."
+                    f"Another caller has just started a run of thread {self._thread_id!r}; nothing was sent. "
+                    f"{ALREADY_RUNNING} Follow it with `run_stream(checkpoint=...)`, or use a thread of your own."
                 ) from error
         self._handle.run_id = run.first_execution_run_id
         return self._reader(call_id=call_id, after=run_input.next_offset - 1)

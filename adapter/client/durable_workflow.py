@@ -31,6 +31,7 @@ from .devui import DevUIEntity
 from .event_position import settled
 from .handle import Checkpoint
 from .options import DurableOptions, OptionArguments
+from .queries import ALREADY_RUNNING
 from .thread_cursor import ThreadCursors
 from .thread_operations import ThreadOperations
 
@@ -338,7 +339,7 @@ class DurableWorkflow(ThreadOperations):
             )
         if self._active.get(handle.thread_id) is not None:
             raise AlreadyRunningError(
-                f"Thread {handle.thread_id!r} is already running; concurrent runs are not allowed on the same thread. "
+                f"Thread {handle.thread_id!r}: {ALREADY_RUNNING} "
                 "Read the stream to its end, drop it, or use a thread of its own: `checkpoint=durable.checkpoint()`."
             )
         call = Call(

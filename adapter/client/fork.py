@@ -91,7 +91,7 @@ async def seed_from_storage(
     except WorkflowCheckpointException as error:
         raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} cannot be loaded: {error}") from error
     if loaded is None:
-        raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} is not in the given storage.")
+        raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id} not found: it is not in the given storage.")
     if type(loaded) is not WorkflowCheckpoint or loaded.checkpoint_id != checkpoint_id:
         raise CheckpointCorruptedError(
             f"The given storage gives something else for checkpoint {checkpoint_id!r}: a {type(loaded).__name__}"

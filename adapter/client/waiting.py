@@ -61,4 +61,10 @@ async def send_message(
                 f"No worker has taken the message to thread {thread_id!r} in time. If one takes it later, follow it "
                 "with `run_stream(checkpoint=...)`."
             ) from error
-    _LOGGER.warning(_STILL_PENDING, status.workflow_name, len(receipt.pending))
+    warn_still_pending(status.workflow_name, len(receipt.pending))
+
+
+def warn_still_pending(workflow_name: str, count: int) -> None:
+    """Warn as the framework does, where its caller sees it; the worker's own runs are silent."""
+    if count:
+        _LOGGER.warning(_STILL_PENDING, workflow_name, count)
