@@ -187,12 +187,14 @@ class SuperstepActivity:
         brought, run_input = await asyncio.gather(
             self._check_start(client, hosted, step, mirrors), _run_input(client, step)
         )
+        if step.own_storage:  # It takes the place of the workflow's own, as in process.
+            mirrors = [mirror for mirror in mirrors if not mirror.is_built_in]
         async with self._instance(client, hosted, step, brought) as live:
             if begins:
                 check_graph(hosted, step)
             capture, base_raw = live.capture, live.raw
             if step.mode == "message":
-                capture.turn = info.workflow_run_id or ""
+                capture.turn = (info.workflow_run_id or "") if step.message is None else step.message.turn
             arguments = await self._arguments(run_input, hosted, step, live)
             before = self._unsaved.snapshot(live.workflow)
             # Only a caller who streams reads along; for any other the beat is a sign of life and nothing more.
@@ -291,6 +293,8 @@ class SuperstepActivity:
             raw, base = await self._restored(client, hosted, step, step.base, brought)
         if base is not None and step.discard_in_flight:
             base = dataclasses.replace(base, messages={})
+        if base is not None and step.recount:
+            base = dataclasses.replace(base, iteration_count=0)
         async with hosted.acquire() as workflow:
             resources = None if hosted.is_instance else Resources(workflow, hosted.shared)
             live = LiveRun(workflow, Capture(hosted, base, run_id=run_id), raw, resources=resources)
@@ -343,6 +347,12 @@ class SuperstepActivity:
         self, run_input: RunInput | None, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun
     ) -> RunArguments:
         """Decode what the caller gave; a message lies in the run's start event, not in this activity's input."""
+        if step.message is not None:
+            return RunArguments(
+                message=await _message(step.message, hosted),
+                function_invocation_kwargs=await _kwargs(step.function_invocation_kwargs, hosted),
+                client_kwargs=await _kwargs(step.client_kwargs, hosted),
+            )
         if run_input is not None:
             return RunArguments(
                 message=await _message(run_input.message or Value(), hosted),
@@ -389,7 +399,9 @@ def _thread_id(info: activity.Info) -> str:
 async def _run_input(client: Client, step: SuperstepInput) -> RunInput | None:
     """Return the input of the run, where it has the message that the superstep takes."""
     info = activity.info()
-    return await start_input(client, _thread_id(info), info.workflow_run_id or "") if step.mode == "message" else None
+    if step.mode != "message" or step.message is not None:
+        return None
+    return await start_input(client, _thread_id(info), info.workflow_run_id or "")
 
 
 def _step(given: RawValue) -> SuperstepInput:

@@ -34,6 +34,7 @@ SUPERSTEP_ACTIVITY = "superstep"
 RESPOND_SIGNAL = "respond"
 CANCEL_SIGNAL = "cancel_requests"
 RETRY_SIGNAL = "retry"
+MESSAGE_UPDATE = "message"
 EVENTS_QUERY = "events"
 STATUS_QUERY = "status"
 PENDING_REQUESTS_QUERY = "pending_requests"
@@ -294,6 +295,8 @@ class RespondSignal(WireModel):
     answer."""
     streaming: bool | None = None
     """Whether agents emit updates in the supersteps that follow; unset: as in the supersteps before."""
+    own_storage: bool | None = None
+    """See `RunInput.own_storage`; unset: as in the supersteps before."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
     received_at: str | None = None
@@ -313,6 +316,8 @@ class CancelSignal(WireModel):
     responder: str | None = Field(default=None, max_length=MAX_ID)
     call_id: str | None = Field(default=None, max_length=128)
     """See `RespondSignal.call_id`."""
+    own_storage: bool | None = None
+    """See `RespondSignal.own_storage`."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
 
@@ -324,6 +329,40 @@ class RespondReceipt(WireModel):
     """Ids of pending requests; the answers are delivered with the next supersteps."""
     early: list[str] = Field(default_factory=list)
     """Ids of requests that are not asked (yet); the answers wait for them."""
+
+
+class MessageUpdate(WireModel):
+    """The JSON of update `message`, to a run that waits for answers: `{"message": ...}`."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    message: Any
+    type: str | None = Field(default=None, max_length=MAX_ID)
+    """Python type name of the message, set by the facade."""
+    typed: str | None = None
+    """See `Value.typed`."""
+    call_id: str | None = Field(default=None, max_length=128)
+    """Set by the facade: names the call, whose events begin with the superstep that takes the message."""
+    streaming: bool = False
+    own_storage: bool = False
+    """See `RunInput.own_storage`."""
+    function_invocation_kwargs: Value | None = None
+    client_kwargs: Value | None = None
+
+
+class MessageInput(Value):
+    """A message that came while requests waited, on its way to a superstep."""
+
+    turn: str
+    """Set by the workflow: names the message within the thread, as a run's id names the one that it began with."""
+    call_id: str | None = None
+
+
+class MessageReceipt(WireModel):
+    """Result of update `message`: it was taken, and is what the run does next."""
+
+    pending: list[str] = Field(default_factory=list)
+    """Ids of the requests that wait on."""
 
 
 class RequestRule(WireModel):
@@ -370,6 +409,8 @@ class RunOptions(WireModel):
     """By executor id."""
     pause_on_failure: bool = False
     """Stay open after a failure and wait for signal `retry`."""
+    iterations_per: Literal["message", "answer"] = "message"
+    """From where the framework counts supersteps up to its `max_iterations`."""
     search_attributes: bool = False
     """Whether the run shows where it stands in our search attributes, if it was started with them."""
 
@@ -420,6 +461,9 @@ class RunInput(Framed, Versioned):
     discard_in_flight: bool = False
     """Drop the messages in flight in `base`: the failed superstep has used them up, as it does in process."""
     streaming: bool = False
+    own_storage: bool = False
+    """Whether the caller keeps the checkpoints in a storage of their own, which takes the place of the one that the
+    workflow was built with."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
     next_offset: int = Field(default=0, ge=0, le=2**53)
@@ -447,12 +491,14 @@ class SuperstepInput(Versioned):
     """Whether `base` lies in the run's own input, which nobody has checked yet."""
     graph_hash: str | None = None
     discard_in_flight: bool = False
+    message: MessageInput | None = None
+    """With `message`, where the message is not in the run's own input."""
     responses: list[ResponseInput] | None = None
     """With `cancel` the requests that are cancelled."""
     answered: list[str] = Field(default_factory=list)
     """Request ids the current run of the framework workflow was given responses for."""
     function_invocation_kwargs: Value | None = None
-    """Only with `responses`; those of a message are read from the run's start event."""
+    """With `responses` and `message`; those of a run's own input are read from its start event."""
     client_kwargs: Value | None = None
     streaming: bool = False
     offset: int = 0
@@ -473,6 +519,12 @@ class SuperstepInput(Versioned):
     pending_status: bool = False
     """Whether this run has already emitted IN_PROGRESS_PENDING_REQUESTS."""
     mirror: str | None = None
+    own_storage: bool | None = None
+    """See `RunInput.own_storage`; left out where it is not so."""
+    restores: bool | None = None
+    """Of mode `responses`: whether the caller gave the checkpoint that they go to; left out where it is not so."""
+    recount: bool | None = None
+    """Whether the framework counts supersteps anew from here; left out where it is not so."""
     flaw: str | None = None
     """See `RunInput.flaw`."""
 

@@ -54,7 +54,7 @@ class CallReader:
         handle: The caller's checkpoint handle; moves forward with the events.
         cursor: What this process has seen of the thread.
         after: Only events with a greater offset are the call's.
-        call_id: Of a call with responses: its events begin with the superstep that takes them.
+        call_id: Of a call to an open run: its events begin with the superstep that takes its responses or message.
         until: Events in the last run's history when the call was made; a pause before that is over already.
         later_runs: Runs of the thread that were there when the call was made, after the follower's.
         mirror: Takes a copy of each checkpoint.
@@ -127,7 +127,8 @@ class CallReader:
         self._answering = self._call_id is not None and any(
             answer.call_id == self._call_id for answer in step.responses or []
         )
-        self._begun = self._begun or self._answering
+        mine = self._call_id is not None and step.message is not None and step.message.call_id == self._call_id
+        self._begun = self._begun or self._answering or mine
         if self._live is not None:
             self._live.begin(step.offset, step.superstep_id)
 

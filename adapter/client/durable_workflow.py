@@ -37,9 +37,11 @@ from .agent import AgentThread
 from .arguments import given_kwargs, refuse_tools, split_message
 from .attempts import SuperstepAttempt, superstep_attempt
 from .calls import Call, Caller
+from .definition import WorkflowDefinition
 from .devui import DevUIEntity
 from .event_position import settled
 from .options import DurableOptions, OptionArguments
+from .queries import ALREADY_RUNNING
 from .thread_cursor import ThreadCursors
 
 InvocationKwargs: TypeAlias = WorkflowInvocationKwargs | Mapping[str, Any]
@@ -49,7 +51,7 @@ Tools: TypeAlias = ToolTypes | Callable[..., Any] | Sequence[ToolTypes | Callabl
 
 
 @exported
-class DurableWorkflow:
+class DurableWorkflow(WorkflowDefinition):
     """Runs a framework workflow durably on Temporal; use it where you would use the `Workflow` itself.
 
     Each *thread* is a Temporal workflow id. Without `checkpoint=` the facade keeps a thread of its own, as an
@@ -104,6 +106,14 @@ class DurableWorkflow:
         """State the caller of the last run has seen, in step with the events it was given."""
         return self._status
 
+    def get_last_checkpoint_id(self, checkpoint: Checkpoint | None = None) -> str | None:
+        """Return the id of the last checkpoint this process was given of a thread; no round trip.
+
+        Args:
+            checkpoint: The thread; the facade's own when left out.
+        """
+        return self._handle(checkpoint).checkpoint_id
+
     def run_stream(
         self,
         message: Any | None = None,
@@ -127,8 +137,9 @@ class DurableWorkflow:
                 runs, or resume what failed.
             checkpoint_id: Begin a new thread from that checkpoint, as it was or with `responses`: of any thread of this
                 workflow (`checkpoints` lists them), which stays as it is, or of `checkpoint_storage`.
-            checkpoint_storage: Takes a copy of each checkpoint as the stream passes it; history stays the truth. One
-                that fails is logged, as in process. With `checkpoint_id` it is where that checkpoint is, too.
+            checkpoint_storage: Takes a copy of each checkpoint as the stream passes it, in place of the storage that
+                the workflow was built with; history stays the truth. One that fails is logged, as in process. With
+                `checkpoint_id` it is where that checkpoint is, too.
             after: With `checkpoint` alone: give the thread's events with a greater offset, from -1 for all of them, and
                 do not resume a run that failed. Left out, it is the handle's own offset.
             tools: Refused: live objects cannot travel.
@@ -493,7 +504,7 @@ class DurableWorkflow:
             )
         if self._active.get(handle.thread_id) is not None:
             raise AlreadyRunningError(
-                f"Thread {handle.thread_id!r} is already running; concurrent runs are not allowed on the same thread. "
+                f"Thread {handle.thread_id!r}: {ALREADY_RUNNING} "
                 "Read the stream to its end, drop it, or use a thread of its own: `checkpoint=durable.checkpoint()`."
             )
         call = Call(
@@ -505,6 +516,7 @@ class DurableWorkflow:
             checkpoint_id=checkpoint_id,
             storage=None if is_history_of(checkpoint_storage, self._client) else checkpoint_storage,
             mirror=None if isinstance(checkpoint_storage, HistoryCheckpointStorage) else checkpoint_storage,
+            own_storage=checkpoint_storage is not None,
             function_invocation_kwargs=given_kwargs("function_invocation_kwargs", function_invocation_kwargs),
             client_kwargs=given_kwargs("client_kwargs", client_kwargs),
         )

@@ -77,6 +77,16 @@ RunStep: TypeAlias = SuperstepInput | SuperstepResult | SuperstepFailure | Super
 _GONE_ON = frozenset(
     {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW}
 )
+_WAKES = frozenset(
+    {
+        EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
+        # The workflow may have been given something else meanwhile, and gone on waiting for the superstep.
+        EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
+    }
+)
+"""What the workflow has to do something after."""
 
 
 class RunFollower:
@@ -167,7 +177,7 @@ class RunFollower:
             self._settled = not self._goes_on()
             if self._settled:
                 self._check_opened(await self._refused_now())
-        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+        elif event.event_type in _WAKES:
             self._settled = False
         return self._settled
 

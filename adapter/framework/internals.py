@@ -246,6 +246,14 @@ async def cancellation(
     return ResponseStream(events(), finalizer=lambda found: finalize_events(found, include_status_events=True))
 
 
+def count_anew(workflow: Workflow) -> None:
+    """Have the framework count supersteps from zero again, as it does for a message; sub-workflows too."""
+    workflow._runner.reset_iteration_count()
+    for executor in workflow.executors.values():
+        if isinstance(executor, WorkflowExecutor):
+            count_anew(executor.workflow)
+
+
 async def has_messages(workflow: Workflow) -> bool:
     """Tell whether messages wait for a next superstep, so that the framework would refuse a new message."""
     return bool(await workflow._runner_context.has_messages())

@@ -107,6 +107,7 @@ def _append() -> Workflow:
         (InProcRunnerContext, "set_streaming", ["self", "streaming"]),
         (InProcRunnerContext, "get_pending_request_info_events", ["self"]),
         (InProcRunnerContext, "has_messages", ["self"]),
+        (RunnerImpl, "reset_iteration_count", ["self"]),
         (InProcRunnerContext, "drain_events", ["self"]),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),

@@ -108,6 +108,10 @@ class Answers:
         """
         # A request that was answered and is pending again has been asked anew, under the id of its executor's choice.
         asked = {name: request for name, request in self.pending.items() if name not in self._answered}
+        for request in pending:  # As has one whose data is another now, which a later message has asked.
+            before = asked.get(request.request_id)
+            if before is not None and _is_another(before, request):
+                del asked[request.request_id]
         self.pending = OrderedDict((request.request_id, asked.get(request.request_id, request)) for request in pending)
         self._delivered()
         dropped: Dropped = []
@@ -499,3 +503,10 @@ def _newest(answered: OrderedDict[str, None]) -> list[str]:
             break
         newest.append(request_id)
     return newest[::-1]
+
+
+def _is_another(before: PendingRequest, request: PendingRequest) -> bool:
+    """Tell whether a request of the same id asks something else; where its data was left out nobody can tell."""
+    if (before.executor_id, before.request_type) != (request.executor_id, request.request_type):
+        return True
+    return before.request is not None and request.request is not None and before.request != request.request

@@ -66,7 +66,7 @@ def read(name: str, arguments: Sequence[RawValue], wanted: Wanted | None = None)
     size = sum(argument.payload.ByteSize() for argument in arguments)
     if size > limits.MAX_SIGNAL_BYTES:
         raise refusal(name, f"it takes {size:,} bytes, over {limits.MAX_SIGNAL_BYTES:,}")
-    return parse(name, [_json(name, argument) for argument in arguments], wanted)
+    return parse(name, [read_json(name, argument) for argument in arguments], wanted)
 
 
 def refusal(name: str, reason: str | None) -> RejectedAnswerError:
@@ -140,6 +140,7 @@ def _canceled(argument: Any, wanted: Wanted | None) -> list[RespondSignal]:
     ]
     if batch:
         batch[0].streaming = False if signal.call_id is not None else None
+        batch[0].own_storage = signal.own_storage
         batch[0].function_invocation_kwargs = signal.function_invocation_kwargs
         batch[0].client_kwargs = signal.client_kwargs
     return batch
@@ -157,7 +158,12 @@ def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(map(str, location)) or WHOLE
 
 
-def _json(name: str, argument: RawValue) -> Any:
+def read_json(name: str, argument: RawValue) -> Any:
+    """Decode one argument.
+
+    Raises:
+        RejectedAnswerError: When it is no JSON.
+    """
     encoding = argument.payload.metadata.get("encoding", b"")
     if encoding != _JSON:
         raise RejectedAnswerError(f"`{name}` carries no JSON, but {encoding.decode(errors='replace')[:100]!r}.")
