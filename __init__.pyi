@@ -41,11 +41,13 @@ from .adapter.errors import RunFailedError as RunFailedError
 from .adapter.errors import RunTerminatedError as RunTerminatedError
 from .adapter.errors import RunTimedOutError as RunTimedOutError
 from .adapter.errors import SearchAttributesError as SearchAttributesError
+from .adapter.errors import ServerBusyError as ServerBusyError
 from .adapter.errors import ServerUnreachableError as ServerUnreachableError
 from .adapter.errors import StaleCheckpointError as StaleCheckpointError
 from .adapter.errors import StartRefusedError as StartRefusedError
 from .adapter.errors import ThreadExistsError as ThreadExistsError
 from .adapter.errors import ThreadNotFoundError as ThreadNotFoundError
+from .adapter.errors import ThreadPausedError as ThreadPausedError
 from .adapter.errors import WorkerLostError as WorkerLostError
 from .adapter.errors import WorkflowNotHostedError as WorkflowNotHostedError
 from .adapter.framework.definition import WorkflowEntry as WorkflowEntry

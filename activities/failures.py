@@ -11,12 +11,14 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any
 
+from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ApplicationError
 
 from ..adapter.errors import DurableWorkflowError
@@ -36,6 +38,9 @@ from .executor_rules import RetryRule
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
 _MAX_RETRY_AFTER = timedelta(minutes=10)
 _MAX_CAUSES_BYTES = 128 * 1024
+_SHOWN_BYTES = 1_500
+_SHOWN_TYPE_BYTES = 200
+_SHOWN_FRAMES = 2
 
 
 def to_application_error(
@@ -54,16 +59,47 @@ def to_application_error(
     failure.message = text_of(error)
     failure.error_args, failure.error_data = parts_of(error)
     final = not executor_failed or failures >= rule.max_attempts or not is_retryable(error)
+    if final:
+        return ApplicationError(failure.message, failure, type=_plain_name(failure), non_retryable=True)
     wait = retry_after(error)
-    if wait is None:
-        wait = rule.wait(failures)
-    return ApplicationError(
-        failure.message,
-        failure,
-        type=failure.error_type.rpartition(".")[2],
-        non_retryable=final,
-        next_retry_delay=None if final else wait,
-    )
+    return RepeatedAttemptError(error, failure, rule.wait(failures) if wait is None else wait)
+
+
+class RepeatedAttemptError(ApplicationError):
+    """What an attempt reports that is repeated: the server shows it meanwhile, and nobody reads more of it.
+
+    The server keeps 4 KB of it. Where it is larger, its traceback and causes included, what is shown is the server's
+    own "Failure exceeds size limit", with the error somewhere inside. So it is the text, and where it was raised.
+
+    Args:
+        raised: What the executor raised.
+        failure: What it comes to.
+        wait: Until the next attempt.
+    """
+
+    def __init__(self, raised: Exception, failure: SuperstepFailure, wait: timedelta) -> None:
+        super().__init__(failure.message, failure, type=_plain_name(failure), next_retry_delay=wait)
+        self._where = traceback.format_tb(native(raised, "__traceback__"))[-_SHOWN_FRAMES:]
+
+    @property
+    def failure(self) -> Failure:
+        """What goes to the server. The worker's log has the error as it is, with its causes."""
+        where = _cut("".join(self._where), _SHOWN_BYTES)
+        failure = Failure(message=_cut(self.message, _SHOWN_BYTES), stack_trace=where)
+        info = failure.application_failure_info
+        info.type = _cut(self.type or "", _SHOWN_TYPE_BYTES)
+        if self.next_retry_delay is not None:
+            info.next_retry_delay.FromTimedelta(self.next_retry_delay)
+        return failure
+
+
+def _plain_name(failure: SuperstepFailure) -> str:
+    return failure.error_type.rpartition(".")[2]
+
+
+def _cut(text: str, size: int) -> str:
+    data = text.encode()
+    return text if len(data) <= size else f"{data[:size].decode(errors='ignore')} ..."
 
 
 def cause_of(error: Exception) -> Exception | None:

@@ -25,7 +25,7 @@ from ..workflows.messages import LiveWindow, OverdueSuperstep, SuperstepInput
 from .containment import Place
 from .executor_rules import ExecutorTimeouts
 from .live_events import LiveEvents
-from .pacemaker import Pacemaker, Pulse
+from .pacemaker import Pacemaker, Pulse, beat_interval
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 _PAUSE = 0.05
@@ -50,7 +50,6 @@ class Beat:
 
     def __init__(self, step: SuperstepInput, timeouts: ExecutorTimeouts, pacemaker: Pacemaker | None) -> None:
         info = activity.info()
-        timeout = info.heartbeat_timeout
         self._superstep_id = step.superstep_id
         last = _said_before(info, step.superstep_id)
         self.failures = last.failures or 0
@@ -64,20 +63,17 @@ class Beat:
         self._info = info
         self._client = activity.client()
         self._attempt = info.attempt
-        self._interval = timeout.total_seconds() / 4 if timeout else 5.0
+        self._interval = beat_interval(info.heartbeat_timeout)
         self._timeouts = timeouts
         self._converter: DataConverter = heartbeat_converter(self._client.data_converter, info)
         self._live: LiveEvents | None = None
         self._overdue_details: Sequence[Payload] | None = None
         self._pacemaker = pacemaker
-        self._pulse = Pulse(
-            task_token=info.task_token,
-            interval=self._interval,
-            workflow_name=step.workflow_name,
-            task=asyncio.current_task(),
-            ends_at=timeouts.ends_at,
-            last_words=self._last_words,
-        )
+        known = pacemaker.pulse(info.task_token) if pacemaker is not None else None
+        self._watched = known is not None
+        self._pulse = known or Pulse(info.task_token, self._interval)
+        self._pulse.workflow_name = step.workflow_name
+        self._pulse.task = asyncio.current_task()
         self._may_be_given_up = timeouts.has_limits or (step.timeout is not None and step.timeout <= _SOON)
         self._encoding = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -119,18 +115,20 @@ class Beat:
     async def beating(self) -> AsyncIterator[None]:
         """Beat while the body runs."""
         self._start(self._prepare())
-        if self._pacemaker is not None:
-            self._pacemaker.add(self._pulse)
-        else:
+        if self._pacemaker is None:
             self._start(self._beat_from_the_loop())
+        elif not self._watched:
+            self._pacemaker.add(self._pulse)
+        self._pulse.ends_at, self._pulse.last_words = self._timeouts.ends_at, self._last_words
         try:
             yield
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            if self._pacemaker is not None:
-                self._pacemaker.remove(self._pulse)
+            self._pulse.ends_at = lambda: None  # It beats on until the SDK has encoded its outcome.
+            if self._pacemaker is not None and not self._watched:
+                self._pacemaker.ended(self._info.task_token)
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(coroutine))

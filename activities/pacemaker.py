@@ -17,11 +17,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from temporalio.api.common.v1 import Payload
 from temporalio.worker import Worker
 
-from ..adapter.temporal.sdk import HeartbeatRecorder, heartbeat_recorder
+from ..adapter.temporal.sdk import ActivityStart, HeartbeatRecorder, heartbeat_recorder, watch_activities
+from ..workflows.messages import SUPERSTEP_ACTIVITY
 from .containment import Place, place_running_in
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
@@ -33,27 +35,34 @@ _OVERDUE = 2.0
 """Seconds after its end that a superstep in a blocked loop is given, as the loop could end it yet."""
 
 
+def beat_interval(timeout: timedelta | None) -> float:
+    """Return the seconds between two heartbeats of an activity with this heartbeat timeout."""
+    return timeout.total_seconds() / 4 if timeout else 5.0
+
+
 @dataclass(eq=False)
 class Pulse:
-    """The heartbeats of one running superstep.
+    """The heartbeats of one superstep that a worker has been given, until what it ends with is reported.
+
+    A codec may take long to decode its input, and to encode its outcome: both are done by the SDK, before and after.
 
     Args:
         task_token: Of its activity.
         interval: Seconds between two of them.
+        details: Of the next heartbeat.
         workflow_name: Name of the framework workflow.
-        task: The activity's own.
+        task: The activity's own; None before its code runs.
         ends_at: Returns when it will have taken too long, by `time.monotonic()`; None for never.
         last_words: Returns the details of the last heartbeat of one that has.
-        details: Of the next heartbeat.
     """
 
     task_token: bytes
     interval: float
-    workflow_name: str
-    task: asyncio.Task[object] | None
-    ends_at: Callable[[], float | None]
-    last_words: Callable[[Place | None], Sequence[Payload] | None]
     details: Sequence[Payload] = ()
+    workflow_name: str = ""
+    task: asyncio.Task[object] | None = None
+    ends_at: Callable[[], float | None] = field(default=lambda: None)
+    last_words: Callable[[Place | None], Sequence[Payload] | None] = field(default=lambda _: None)
     beaten: float = field(default_factory=time.monotonic)
     given_up: bool = False
 
@@ -71,7 +80,7 @@ class Pacemaker:
         self._loop = loop
         self._loop_thread = threading.get_ident()
         self._condition = threading.Condition()
-        self._pulses: list[Pulse] = []
+        self._pulses: dict[bytes, Pulse] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
         self._asked: float | None = None
@@ -82,10 +91,28 @@ class Pacemaker:
         self._warned: set[tuple[str | None, str | None]] = set()
         self._said: list[tuple[int, str]] = []
 
+    def begun(self, task_token: bytes, start: ActivityStart) -> None:
+        """Beat for an activity from now on, if it is a superstep; the first time after its interval.
+
+        Until its code runs it says what the attempt before had said last, as the server has it.
+        """
+        if start.activity_type == SUPERSTEP_ACTIVITY:
+            timeout = start.heartbeat_timeout.ToTimedelta() if start.HasField("heartbeat_timeout") else None
+            self.add(Pulse(task_token, beat_interval(timeout), list(start.heartbeat_details)))
+
+    def ended(self, task_token: bytes) -> None:
+        """Beat no more for an activity; nothing of it is sent once this has returned."""
+        with self._condition:
+            self._pulses.pop(task_token, None)
+
+    def pulse(self, task_token: bytes) -> Pulse | None:
+        """Return the pulse of an activity that has begun."""
+        return self._pulses.get(task_token)
+
     def add(self, pulse: Pulse) -> None:
         """Beat for a superstep from now on; the first time after its interval."""
         with self._condition:
-            self._pulses.append(pulse)
+            self._pulses[pulse.task_token] = pulse
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="agent-framework-pacemaker", daemon=True)
                 # Debuggers that stop every thread at a breakpoint leave such a one alone.
@@ -99,11 +126,6 @@ class Pacemaker:
             pulse.details = details
             if not pulse.given_up:
                 self._send(pulse, time.monotonic())
-
-    def remove(self, pulse: Pulse) -> None:
-        """Beat no more for a superstep; nothing of it is sent once this has returned."""
-        with self._condition:
-            self._pulses.remove(pulse)
 
     def close(self) -> None:
         """End the thread."""
@@ -127,13 +149,13 @@ class Pacemaker:
                     self._asked = self._suspect = None
                     self._condition.wait()
                     self._looked = time.monotonic()
-                tick = min((pulse.interval / 2 for pulse in self._pulses), default=_TICK)
+                tick = min((pulse.interval / 2 for pulse in self._pulses.values()), default=_TICK)
                 self._condition.wait(min(tick, _TICK))
                 if self._closed:
                     return
                 now = time.monotonic()
                 blocked = self._look(now)
-                for pulse in self._pulses:
+                for pulse in self._pulses.values():
                     self._keep(pulse, now, blocked)
                 said, self._said = self._said, []
             for level, text in said:  # Outside of the lock, which the loop takes too.
@@ -141,8 +163,8 @@ class Pacemaker:
 
     def _keep(self, pulse: Pulse, now: float, blocked: float) -> None:
         """Beat for a superstep if it is time to."""
-        if pulse.given_up:
-            return
+        if pulse.given_up or (pulse.task is None and blocked >= max(_BLOCKED, 4 * pulse.interval)):
+            return  # What has not begun in a blocked loop is for another worker.
         end = pulse.ends_at()
         if end is not None and now > end + _OVERDUE and blocked >= _BLOCKED:
             # The loop cannot end it. Without heartbeats the server does, and has it tried again elsewhere.
@@ -171,7 +193,7 @@ class Pacemaker:
         if running is not self._suspect:
             self._suspect, self._suspected = running, max(before, self._asked)
         lasted = now - self._suspected
-        if running is not None and lasted >= max(_BLOCKED, min(pulse.interval for pulse in self._pulses)):
+        if running is not None and lasted >= max(_BLOCKED, min(pulse.interval for pulse in self._pulses.values())):
             self._warn(running, lasted)
         return now - self._asked
 
@@ -181,7 +203,7 @@ class Pacemaker:
     def _warn(self, running: asyncio.Task[object], lasted: float) -> None:
         place = place_running_in(self._loop)
         name = place.scope.workflow_name if place is not None else None
-        for pulse in self._pulses:
+        for pulse in self._pulses.values():
             if place is None and pulse.task is running:  # The superstep's own task: a hook, a condition.
                 name = pulse.workflow_name
         executor = place.executor_id if place is not None else None
@@ -219,6 +241,7 @@ def pacing(worker: Worker) -> Iterator[None]:
         yield
         return
     pacemaker = Pacemaker(record, asyncio.get_running_loop())
+    watch_activities(worker, pacemaker.begun, pacemaker.ended)
     token = _pacemaker.set(pacemaker)
     try:
         yield

@@ -18,16 +18,17 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from ..adapter.checkpoints.history import last_commit, start_input
-from ..adapter.checkpoints.thread import MEMO_REVIVED, MEMO_WORKFLOW_NAME, closed_run, first_run_id
+from ..adapter.checkpoints.thread import MEMO_REVIVED, closed_run
 from ..adapter.framework.definition import HostedWorkflow
 from ..adapter.framework.static_details import static_details
 from ..adapter.lru import BoundedCache
+from ..adapter.temporal.server import MEMO_WORKFLOW_NAME, RunDescription, describe
 from ..workflows.messages import WORKFLOW_TYPE, RunInput
 from ..workflows.search_attributes import first_attributes
 
@@ -112,25 +113,24 @@ class Revival:
         closed = await closed_run(client, thread_id, run_id)
         if closed.state != "terminated" or not closed.message.startswith(LIMITS):
             return
-        latest = await client.get_workflow_handle(thread_id).describe()
+        latest = await describe(client, thread_id)
         if latest.run_id == run_id:  # Else somebody has gone on with the thread.
             await self._revive(client, latest, closed.message)
 
-    async def _revive(self, client: Client, ended: WorkflowExecutionDescription, reason: str) -> None:
-        thread_id = ended.id
+    async def _revive(self, client: Client, ended: RunDescription, reason: str) -> None:
+        thread_id = ended.info.execution.workflow_id
         run_input = await _go_on(client, thread_id, ended.run_id)
         if run_input is None:
             return
         name = run_input.workflow_name
-        memo = await ended.memo()
-        before = [*memo.get(MEMO_REVIVED, ()), first_run_id(ended)][-MAX_REVIVED:]
+        before = [*(await ended.memo(MEMO_REVIVED) or ()), ended.info.first_run_id][-MAX_REVIVED:]
         attributes = first_attributes(name, thread_id) if run_input.options.search_attributes else None
         try:
             run = await client.start_workflow(
                 WORKFLOW_TYPE,
                 run_input,
                 id=thread_id,
-                task_queue=ended.task_queue,
+                task_queue=ended.info.task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 memo={MEMO_WORKFLOW_NAME: name, MEMO_REVIVED: before},
                 static_summary=name,

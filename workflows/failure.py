@@ -16,7 +16,7 @@ from .messages import (
     RunOptions,
     SuperstepFailure,
 )
-from .outcomes import RefusedOutcomeError, superstep_failure
+from .outcomes import NoOutcomeError, RefusedOutcomeError, superstep_failure
 
 OUR_ERRORS = "agent_framework_temporal"
 START_REFUSED = "StartRefusedError"
@@ -74,6 +74,8 @@ def heartbeat_timeout(options: RunOptions, executors: list[str] | None) -> timed
 
 def failure_of(error: ActivityError | RefusedOutcomeError) -> SuperstepFailure:
     """Return what the last attempt reported, or what can be said of an attempt that reported nothing."""
+    if isinstance(error, NoOutcomeError):
+        return _failed(OUR_ERRORS, "RunFailedError", str(error))
     if isinstance(error, RefusedOutcomeError):
         return _failed(OUR_ERRORS, "NotSealedError", f"The outcome of a superstep is refused: {error}")
     cause = error.cause
@@ -86,7 +88,9 @@ def failure_of(error: ActivityError | RefusedOutcomeError) -> SuperstepFailure:
         name = "TimeoutError"
     else:
         message = getattr(cause, "message", None) or str(cause or error)
-        name = getattr(cause, "type", None) or "RuntimeError"
+        name = getattr(cause, "type", None) or ""
+        if not name:  # Failed by hand, perhaps: `temporal activity fail` gives a reason and no type.
+            return _failed(OUR_ERRORS, "RunFailedError", message)
     return _failed("builtins", name, message)
 
 

@@ -518,6 +518,12 @@ class SuperstepFailure(SuperstepOutcome):
     message: str = ""
 
 
+NOT_REPORTED = (
+    "The activity was completed with a result that no superstep of a worker of ours returns: by hand, perhaps "
+    "(`temporal activity complete`). To end a superstep by hand fail it with a reason (`temporal activity fail`)."
+)
+
+
 class RunResult(WireModel):
     """Result of a run that ended idle: where the thread stands, and its outputs as JSON."""
 

@@ -15,7 +15,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from .messages import REFUSED_FAILURE, SuperstepFailure, SuperstepInput, SuperstepResult
+from .messages import NOT_REPORTED, REFUSED_FAILURE, SuperstepFailure, SuperstepInput, SuperstepResult
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 MAX_REFUSED = 10
@@ -38,6 +38,13 @@ class RefusedOutcomeError(Exception):
         self.again = again
 
 
+class NoOutcomeError(RefusedOutcomeError):
+    """An activity was completed with what no superstep returns: by hand, and so for good."""
+
+    def __init__(self) -> None:
+        super().__init__(NOT_REPORTED, again=False)
+
+
 def read_result(given: Any, step: SuperstepInput) -> SuperstepResult:
     """Decode and check the result of a superstep.
 
@@ -48,12 +55,14 @@ def read_result(given: Any, step: SuperstepInput) -> SuperstepResult:
         raise RefusedOutcomeError("It was reported as done, without a result.")
     try:
         result = workflow.payload_converter().from_payload(given.payload, SuperstepResult)
-    except ValidationError as error:
-        raise RefusedOutcomeError(f"Its result cannot be read: {error}", again=False) from error
+    except ValidationError:
+        raise NoOutcomeError from None  # Its text repeats what was given.
     except Exception as error:  # The bytes may be anybody's, and so may the key's name on them.
         raise RefusedOutcomeError(str(error)) from error
     if not isinstance(result, SuperstepResult):
         raise RefusedOutcomeError("Its result is none of a superstep.")
+    if result.checkpoint is None and not result.rejected and result.upgrade is None:
+        raise NoOutcomeError
     _check_answers(result.answers, step)
     return result
 

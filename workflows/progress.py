@@ -103,7 +103,9 @@ class Progress:
     def next_superstep_id(self) -> str:
         """Name a superstep that is about to be scheduled, or scheduled again, within its thread."""
         self._scheduled += 1
-        return f"{workflow.info().run_id[-12:]}.{self._scheduled}"
+        # Drawn, as a run that is reset has another id, and takes the outcomes from before all the same. What it draws
+        # after that is new, so that those it has left do not count.
+        return f"{workflow.random().getrandbits(48):012x}.{self._scheduled}"
 
     def summary(self, step: SuperstepInput) -> str:
         """Return what the Web UI shows of a superstep."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload, WorkflowExecution
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
@@ -45,6 +45,7 @@ from ..errors import (
     NotSealedError,
 )
 from ..lru import BoundedCache
+from ..temporal.server import each, retried
 from .frames import Frame, digest, unpacked
 
 _LOGGER = logging.getLogger("agent_framework_temporal")
@@ -212,7 +213,7 @@ async def start_input(client: Client, thread_id: str, run_id: str) -> RunInput:
         RPCError: When it is not there (any more).
     """
     history = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(page_size=1)
-    async for event in history:
+    async for event in each(history):
         kind = event.workflow_execution_started_event_attributes.workflow_type.name
         if kind != WORKFLOW_TYPE:
             raise CheckpointNotFoundError(
@@ -224,7 +225,7 @@ async def start_input(client: Client, thread_id: str, run_id: str) -> RunInput:
 
 async def has_begun(client: Client, thread_id: str, run_id: str) -> bool:
     """Tell whether a worker has ever taken a run up, which takes the key that had sealed its start."""
-    async for event in client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events():
+    async for event in each(client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events()):
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
             return True
     return False
@@ -422,17 +423,15 @@ async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIt
     Raises:
         HistoryGoneError: When the history is not there (any more).
     """
-    token = b""
+    request = GetWorkflowExecutionHistoryReverseRequest(
+        namespace=client.namespace,
+        execution=WorkflowExecution(workflow_id=thread_id, run_id=run_id),
+        maximum_page_size=_REVERSE_PAGE,
+    )
     while True:
         try:
-            response = await client.workflow_service.get_workflow_execution_history_reverse(
-                GetWorkflowExecutionHistoryReverseRequest(
-                    namespace=client.namespace,
-                    execution=WorkflowExecution(workflow_id=thread_id, run_id=run_id),
-                    maximum_page_size=_REVERSE_PAGE,
-                    next_page_token=token,
-                ),
-                retry=True,
+            response = await retried(
+                lambda: client.workflow_service.get_workflow_execution_history_reverse(request, retry=True)
             )
         except RPCError as error:
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
@@ -443,9 +442,57 @@ async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIt
             raise
         for event in response.history.events:
             yield event
-        token = response.next_page_token
-        if not token:
+        request.next_page_token = response.next_page_token
+        if not response.next_page_token:
             return
+
+
+def is_reset(event: HistoryEvent) -> bool:
+    """Tell whether an event is where an operator has reset the run before: what comes then has not happened there."""
+    cause = event.workflow_task_failed_event_attributes.cause
+    return (
+        event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+        and cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+    )
+
+
+async def reset_point(client: Client, thread_id: str, run_id: str, seen_run_id: str) -> int | None:
+    """Return the offset of the last event before a run, or one it continues, was reset; None if none was.
+
+    Costs a round trip for each 200 events back to there.
+
+    Args:
+        client: A connected client.
+        thread_id: Temporal workflow id.
+        run_id: The latest run.
+        seen_run_id: A run that was left by a reset: where there were several, it is that of this run that counts, or
+            else the earliest.
+    """
+    reader: str | None = run_id
+    while reader is not None:
+        current, reader = reader, None
+        left: list[tuple[int, str]] = []
+        found: int | None = None
+        async for event, answered in _reverse(client, thread_id, current):
+            if is_reset(event):
+                left.append((event.event_id, event.workflow_task_failed_event_attributes.base_run_id))
+            elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+                run_input = await _run_input(client, event, thread_id)
+                if left:
+                    return run_input.next_offset - 1
+                reader = run_input.continued.previous_run_id if run_input.continued is not None else None
+            elif answered is not None:
+                # An outcome comes where its superstep was scheduled: it may have ended after the reset.
+                before = [run for event_id, run in left if event_id > event.event_id]
+                outcome = await _outcome(client, thread_id, current, event, answered, _model(event)) if before else None
+                if outcome is not None and outcome.events:
+                    found = outcome.events[-1].offset
+                    if seen_run_id in before:
+                        return found
+                    left = left[len(before) :]
+        if found is not None:
+            return found
+    return None
 
 
 async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterator[StoredFrame | RunBase]:
@@ -483,8 +530,9 @@ async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterat
 async def superstep_outcome(
     client: Client, event: HistoryEvent, place: SerializationContext | None = None
 ) -> SuperstepResult | SuperstepFailure | None:
-    """Return what a superstep reported in an ActivityTaskCompleted or ActivityTaskFailed event; None for others.
+    """Return what a superstep reported in an ActivityTaskCompleted or ActivityTaskFailed event.
 
+    None for other events, and for what no superstep reports: an operator can complete or fail an activity by hand.
     Whether it answers the superstep that was scheduled is for the caller to see.
 
     Raises:
@@ -493,8 +541,11 @@ async def superstep_outcome(
     payload = _outcome_payload(event)
     if payload is None:
         return None
-    outcome: SuperstepResult | SuperstepFailure = await decode(client, payload, _model(event), place)
-    return outcome
+    try:
+        outcome: SuperstepResult | SuperstepFailure = await decode(client, payload, _model(event), place)
+    except UnreadableError:
+        return None
+    return outcome if "kind" in outcome.model_fields_set else None
 
 
 async def _reverse(client: Client, thread_id: str, run_id: str) -> AsyncIterator[tuple[HistoryEvent, _Answered | None]]:

@@ -15,7 +15,7 @@ from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef, EntryFacts
 from ..errors import CheckpointNotFoundError
 from ..lru import BoundedCache
-from ..temporal.client import rpc_errors
+from ..temporal.server import list_runs, rpc_errors
 from .history import HistoryGoneError, StoredFrame, load_checkpoint, run_frames
 
 OUR_ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[0-9a-f]{8,}")
@@ -171,8 +171,8 @@ class Locator:
             if attempt:
                 await asyncio.sleep(_LOOKUP_PAUSE)
             with rpc_errors(self._client, f"look up checkpoint {checkpoint_id!r}"):
-                async for execution in self._client.list_workflows(query):
-                    return execution.id
+                async for info in list_runs(self._client, query):
+                    return info.execution.workflow_id
         raise CheckpointNotFoundError(
             f"No thread in namespace {self._client.namespace!r} has a run {run_id!r}, so checkpoint {checkpoint_id!r} "
             "is not there (any more): the run was deleted, is past the namespace's retention, or belongs to another "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 from agent_framework import CheckpointStorage, WorkflowCheckpoint
-from temporalio.client import Client, WorkflowExecution
+from temporalio.client import Client
 
 from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef
@@ -13,12 +14,13 @@ from ..encoding.decoding import decoded
 from ..errors import CheckpointNotFoundError, HistoryReadOnlyError, NotSealedError, PayloadError
 from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, define
 from ..logging import data_logger
-from ..temporal.client import framed_client, rpc_errors
+from ..temporal.client import framed_client
+from ..temporal.server import list_runs, rpc_errors, workflow_name_of
 from .handle import Checkpoint, thread_id_of
 from .history import FrameReader, StoredFrame, load_checkpoint, run_frames
 from .label import decoded_checkpoint
 from .lineage import CheckpointInfo, Locator, infos, thread_frames
-from .thread import MEMO_WORKFLOW_NAME, UNREADABLE, is_foreign, latest_run_id
+from .thread import UNREADABLE, is_foreign, latest_run_id
 
 _LOGGER = data_logger("agent_framework_temporal")
 
@@ -170,33 +172,34 @@ class HistoryCheckpointStorage:
                 self._locator.saw(self._thread_id, run)
                 yield self._thread_id, run, stored
             return
-        async for execution in self._executions(hosted):
-            async for found in self._run_frames(execution):
-                yield execution.id, execution.run_id, found
+        async for thread_id, run_id, _ in self._runs(hosted):
+            async for found in self._run_frames(thread_id, run_id):
+                yield thread_id, run_id, found
 
-    async def _executions(self, hosted: HostedWorkflow) -> AsyncIterator[WorkflowExecution]:
-        """Yield the runs of every thread as servers list them: open ones first, then by their end, newest first."""
-        async for execution in self.client.list_workflows(f"WorkflowType = '{WORKFLOW_TYPE}'"):
+    async def _runs(self, hosted: HostedWorkflow) -> AsyncIterator[tuple[str, str, datetime | None]]:
+        """Yield thread, run and end of every run as servers list them: open ones first, then the newest end first."""
+        async for info in list_runs(self.client, f"WorkflowType = '{WORKFLOW_TYPE}'"):
+            thread_id, run_id = info.execution.workflow_id, info.execution.run_id
             try:
-                owner = await execution.memo_value(MEMO_WORKFLOW_NAME, None)
+                owner = await workflow_name_of(self.client, info)
             except UNREADABLE as error:
-                if not await is_foreign(self.client, execution.id, execution.run_id, error):
+                if not await is_foreign(self.client, thread_id, run_id, error):
                     raise
                 continue
             if owner == hosted.name:
-                self._locator.saw(execution.id, execution.run_id)
-                yield execution
+                self._locator.saw(thread_id, run_id)
+                yield thread_id, run_id, info.close_time.ToDatetime(UTC) if info.HasField("close_time") else None
 
-    async def _run_frames(self, execution: WorkflowExecution) -> AsyncIterator[StoredFrame]:
+    async def _run_frames(self, thread_id: str, run_id: str) -> AsyncIterator[StoredFrame]:
         """Yield what a run that was listed has stored, newest first; nothing of one deleted since, or of a stranger."""
         try:
-            async for found in run_frames(self.client, execution.id, execution.run_id):
+            async for found in run_frames(self.client, thread_id, run_id):
                 if isinstance(found, StoredFrame):
                     yield found
         except CheckpointNotFoundError:
             return
         except NotSealedError as error:
-            if not await is_foreign(self.client, execution.id, execution.run_id, error):
+            if not await is_foreign(self.client, thread_id, run_id, error):
                 raise
 
     async def _latest(self, hosted: HostedWorkflow) -> CheckpointInfo | None:
@@ -205,11 +208,11 @@ class HistoryCheckpointStorage:
                 return infos(thread_id, run_id, stored)[0]
             return None
         latest: CheckpointInfo | None = None
-        async for execution in self._executions(hosted):
-            if latest is not None and execution.close_time is not None and execution.close_time < latest.timestamp:
+        async for thread_id, run_id, ended in self._runs(hosted):
+            if latest is not None and ended is not None and ended < latest.timestamp:
                 break  # Whatever follows had ended before.
-            async for found in self._run_frames(execution):
-                newest = infos(execution.id, execution.run_id, found)[0]
+            async for found in self._run_frames(thread_id, run_id):
+                newest = infos(thread_id, run_id, found)[0]
                 latest = newest if latest is None or newest.timestamp > latest.timestamp else latest
                 break
         return latest

@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from temporalio.client import (
-    Client,
-    WorkflowExecutionDescription,
-    WorkflowExecutionStatus,
-    WorkflowHistoryEventFilterType,
-)
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowHistoryEventFilterType
 from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.failure import refuses_start
@@ -21,20 +17,24 @@ from ..errors import (
     StaleCheckpointError,
     ThreadNotFoundError,
 )
-from ..temporal.client import rpc_errors
-from .history import Closed, CloseState, has_begun, last_commit, read_close, start_input, warn_refused
+from ..temporal.server import RunDescription, describe, each, gone, is_of_namespace, list_runs, rpc_errors
+from .history import Closed, CloseState, has_begun, last_commit, read_close, reset_point, start_input, warn_refused
 
-MEMO_WORKFLOW_NAME = "agent_framework_workflow"
 MEMO_REVIVED = "agent_framework_revived"
 """The first runs of those that the server had ended under a flood, which this one goes on from without a caller."""
-
-_KEPT_OPEN = frozenset({WorkflowExecutionStatus.RUNNING})
-_NEVER_FOREIGN = _KEPT_OPEN | {WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.CONTINUED_AS_NEW}
 
 UNREADABLE = (ValueError, KeyError, RuntimeError, CheckpointCorruptedError)
 """What a start raises that nobody of ours has written, NotSealedError among them."""
 
 ThreadState: TypeAlias = Literal["new", "open"] | CloseState
+
+_NEVER_FOREIGN = frozenset(
+    {
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED,
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW,
+    }
+)
+_ABSENT = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,16 @@ class ThreadTip:
     """Why the only runs under the thread's id are none of it; only of a new thread."""
     in_flight: bool = False
     """Whether the framework still holds messages there, so that it would refuse a new one."""
+    reset_to: int | None = None
+    """Set when an operator has reset the thread since the caller has seen it: the last offset before that point."""
 
 
 async def read_tip(
     client: Client, thread_id: str, workflow_name: str, *, seen_run_id: str | None, may_be_gone: bool = False
 ) -> ThreadTip:
-    """Read where a thread stands: one round trip, two when its latest run is over.
+    """Read where a thread stands.
+
+    One round trip, one more when its latest run is over, and more when that is not the one the caller has seen.
 
     A run whose start was refused is no part of the thread: whoever may write to the namespace can start one under any
     id. Passing over it costs a visibility query.
@@ -72,57 +76,68 @@ async def read_tip(
 
     Raises:
         ThreadNotFoundError: When the workflow id is something else's, or the run that was seen is gone.
-        StaleCheckpointError: When the latest run is not the one the caller has seen.
+        StaleCheckpointError: When the latest run is neither the one the caller has seen, nor what that went on as, nor
+            what an operator has reset it to.
     """
-    with rpc_errors(client, f"look up thread {thread_id!r}"):
+    with rpc_errors(client, f"look up thread {thread_id!r}", thread_id):
         latest = await _latest_of(client, thread_id, workflow_name, end=True)
-    description, closed = latest.description, latest.closed
-    if seen_run_id in latest.passed_over:
-        seen_run_id = None  # It was refused, so the caller has seen nothing of the thread.
-    if description is None:
-        if seen_run_id is None or may_be_gone:
-            return ThreadTip("new", refusal=latest.refusal)
-        raise ThreadNotFoundError(
-            f"Thread {thread_id!r} is not in namespace {client.namespace!r} (any more): it was deleted, or its "
-            "history is past the namespace's retention. Begin it anew from a mirror, `run_stream(checkpoint_id=..., "
-            "checkpoint_storage=mirror)`, or start a new thread."
-        )
-    run_id = description.run_id
-    with rpc_errors(client, f"look up run {seen_run_id!r} of thread {thread_id!r}"):
-        same = seen_run_id is None or await _is_same_run(client, seen_run_id, description)
-    if not same:
-        raise StaleCheckpointError(
-            f"Thread {thread_id!r} has gone on without this checkpoint: it knows run {seen_run_id!r}, the latest is "
-            f"{run_id!r}. Two callers write to one thread. Go on from where it stands with "
-            f"`durable.checkpoint({thread_id!r})`, or use a thread of your own."
-        )
-    if closed is None:
-        return ThreadTip("open", run_id, description.history_length)
-    with rpc_errors(client, f"look up the end of thread {thread_id!r}"):
-        return await _closed_tip(client, thread_id, run_id, description.history_length, closed)
+        description, closed = latest.description, latest.closed
+        if seen_run_id in latest.passed_over:
+            seen_run_id = None  # It was refused, so the caller has seen nothing of the thread.
+        if description is None:
+            if seen_run_id is None or may_be_gone:
+                return ThreadTip("new", refusal=latest.refusal)
+            raise gone(client, thread_id)
+        run_id = description.run_id
+        reset_to = None
+        if seen_run_id is not None and not await _is_in_line(client, thread_id, seen_run_id, description):
+            reset_to = await reset_point(client, thread_id, run_id, seen_run_id)
+            if reset_to is None:
+                raise StaleCheckpointError(
+                    f"Thread {thread_id!r} has gone on without this checkpoint: it knows run {seen_run_id!r}, the "
+                    f"latest is {run_id!r}. Two callers write to one thread. Go on from where it stands with "
+                    f"`durable.checkpoint({thread_id!r})`, or use a thread of your own."
+                )
+        if closed is None:
+            return ThreadTip("open", run_id, description.info.history_length, reset_to=reset_to)
+        return await _closed_tip(client, thread_id, description, closed, reset_to)
 
 
-async def _is_same_run(client: Client, seen_run_id: str, latest: WorkflowExecutionDescription) -> bool:
-    """Tell whether the latest run is the one that was seen, or what that continued as; mostly no round trip."""
-    first = first_run_id(latest)
-    if seen_run_id in (latest.run_id, first):
+async def _is_in_line(client: Client, thread_id: str, seen_run_id: str, latest: RunDescription) -> bool:
+    """Tell whether the latest run is the one that was seen, which costs nothing, or what that went on as."""
+    if seen_run_id == latest.run_id:
         return True
+    first_run_id = latest.info.first_run_id
     try:
-        seen = await client.get_workflow_handle(latest.id, run_id=seen_run_id).describe()
+        seen = await describe(client, thread_id, seen_run_id)
     except RPCError as error:
-        if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
+        if error.status not in _ABSENT:
             raise
+        return seen_run_id == first_run_id
+    if seen.reset_run_id:
         return False
-    if first_run_id(seen) == first:
-        return True
-    memo = await latest.memo()
-    return first_run_id(seen) in memo.get(MEMO_REVIVED, ())
+    if seen.info.first_run_id != first_run_id:
+        return seen.info.first_run_id in (await latest.memo(MEMO_REVIVED) or ())
+    # A run after the first is left out of the line, too, when one before it is reset.
+    run_id: str | None = first_run_id if seen_run_id == first_run_id else latest.run_id
+    while run_id is not None and run_id != seen_run_id:
+        continued = (await start_input(client, thread_id, run_id)).continued
+        run_id = continued.previous_run_id if continued is not None else None
+    return run_id is not None
 
 
-def first_run_id(description: WorkflowExecutionDescription) -> str:
-    """Return the run that a run has continued from as new, in one step or more; its own id if it has not."""
-    found: str = description.raw_description.workflow_execution_info.first_run_id
-    return found
+async def run_after_reset(client: Client, thread_id: str, run_id: str) -> tuple[str, int] | None:
+    """Return what an operator has reset a run to that was just terminated: the run, and the last offset before.
+
+    Returns:
+        None when it was not reset; costs two round trips, and one more for each 200 events of the new run.
+    """
+    with rpc_errors(client, f"look up thread {thread_id!r}", thread_id):
+        latest = await describe(client, thread_id)
+        if latest.run_id == run_id:
+            return None
+        offset = await reset_point(client, thread_id, latest.run_id, run_id)
+        return None if offset is None else (latest.run_id, offset)
 
 
 async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> str:
@@ -131,7 +146,7 @@ async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> s
     Raises:
         ThreadNotFoundError: When there is no such thread, or the workflow id is something else's.
     """
-    with rpc_errors(client, f"look up thread {thread_id!r}"):
+    with rpc_errors(client, f"look up thread {thread_id!r}", thread_id):
         description = (await _latest_of(client, thread_id, workflow_name, end=False)).description
     if description is None:
         raise ThreadNotFoundError(
@@ -145,7 +160,7 @@ async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> s
 class LatestRun:
     """The latest run under a workflow id that is part of its thread."""
 
-    description: WorkflowExecutionDescription | None
+    description: RunDescription | None
     """None where there is none."""
     closed: Closed | None
     """How it ended, if that was looked up."""
@@ -167,8 +182,8 @@ async def latest_run(client: Client, thread_id: str, *, end: bool) -> LatestRun:
     passed_over: set[str] = set()
     refusal: str | None = None
     while description is not None:
-        skipped = _KEPT_OPEN if end else _NEVER_FOREIGN
-        if description.status in skipped or description.workflow_type != WORKFLOW_TYPE:
+        skipped = description.is_open or (not end and description.info.status in _NEVER_FOREIGN)
+        if skipped or description.info.type.name != WORKFLOW_TYPE:
             return LatestRun(description, None, frozenset(passed_over), refusal)
         closed = await closed_run(client, thread_id, description.run_id)
         if not await _is_foreign(client, thread_id, description.run_id, closed):
@@ -185,8 +200,8 @@ async def _latest_of(client: Client, thread_id: str, workflow_name: str, *, end:
     latest = await latest_run(client, thread_id, end=end)
     if latest.description is None:
         return latest
-    memo, kind = await latest.description.memo(), latest.description.workflow_type
-    owner = memo.get(MEMO_WORKFLOW_NAME) if kind == WORKFLOW_TYPE else kind
+    kind = latest.description.info.type.name
+    owner = await latest.description.workflow_name() if kind == WORKFLOW_TYPE else kind
     if owner != workflow_name:
         raise ThreadNotFoundError(
             f"Thread {thread_id!r} belongs to workflow {owner!r}, not to {workflow_name!r}. Choose another thread id."
@@ -221,15 +236,19 @@ async def _earlier(client: Client, thread_id: str, passed: set[str]) -> str | No
     """Return the last run of a thread before those that are passed over; a visibility query."""
     escaped = thread_id.replace("\\", "\\\\").replace("'", "\\'")
     query = f"WorkflowId = '{escaped}' AND WorkflowType = '{WORKFLOW_TYPE}'"
-    runs = [run async for run in client.list_workflows(query) if run.id == thread_id and run.run_id not in passed]
-    return max(runs, key=lambda run: run.start_time).run_id if runs else None
+    runs = [
+        (info.start_time.ToDatetime(), info.execution.run_id)
+        async for info in list_runs(client, query)
+        if info.execution.workflow_id == thread_id and info.execution.run_id not in passed
+    ]
+    return max(runs)[1] if runs else None
 
 
-async def _describe(client: Client, thread_id: str, run_id: str | None) -> WorkflowExecutionDescription | None:
+async def _describe(client: Client, thread_id: str, run_id: str | None) -> RunDescription | None:
     try:
-        return await client.get_workflow_handle(thread_id, run_id=run_id).describe()
+        return await describe(client, thread_id, run_id)
     except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
+        if error.status != RPCStatusCode.NOT_FOUND or is_of_namespace(error):
             raise
         return None
 
@@ -243,12 +262,15 @@ async def closed_run(client: Client, thread_id: str, run_id: str) -> Closed:
     events = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(
         event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT
     )
-    async for event in events:
+    async for event in each(events):
         return await read_close(client, thread_id, event)
     raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history (any more).")
 
 
-async def _closed_tip(client: Client, thread_id: str, run_id: str, history_length: int, closed: Closed) -> ThreadTip:
+async def _closed_tip(
+    client: Client, thread_id: str, description: RunDescription, closed: Closed, reset_to: int | None
+) -> ThreadTip:
+    run_id, history_length = description.run_id, description.info.history_length
     known = closed.result or closed.failure
     if known is not None:
         return ThreadTip(
@@ -259,6 +281,7 @@ async def _closed_tip(client: Client, thread_id: str, run_id: str, history_lengt
             graph_hash=known.graph_hash,
             next_offset=known.next_offset,
             in_flight=closed.failure is not None and closed.failure.in_flight,
+            reset_to=reset_to,
         )
     commit = await last_commit(client, thread_id, run_id)
     return ThreadTip(
@@ -268,4 +291,5 @@ async def _closed_tip(client: Client, thread_id: str, run_id: str, history_lengt
         checkpoint=commit.checkpoint,
         graph_hash=commit.graph_hash,
         next_offset=commit.next_offset,
+        reset_to=reset_to,
     )

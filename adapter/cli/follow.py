@@ -11,6 +11,7 @@ from agent_framework import ResponseStream, WorkflowEvent, WorkflowRunResult, Wo
 
 from ...workflows.messages import PendingRequest
 from ..checkpoints.handle import Checkpoint
+from ..errors import ThreadPausedError
 from .command import PROGRAM, Session
 from .event_json import result_json
 from .form import ask_all
@@ -51,7 +52,7 @@ async def follow(
                 sys.stderr.write(f"{PROGRAM}: left; the run goes on. Follow it: {again}\n")
             raise
         waits = result.get_final_state() == WorkflowRunState.IDLE_WITH_PENDING_REQUESTS
-        pending = await target.durable.pending_requests(checkpoint) if waits else []
+        pending = await _pending(session, target, checkpoint) if waits else []
         if not (interactive and output.is_terminal and pending):
             break
         answers = await ask_all(output, pending)
@@ -60,6 +61,14 @@ async def follow(
         begin = _answering(target, checkpoint, answers)
     _report(session, result, checkpoint, pending)
     return 0
+
+
+async def _pending(session: Session, target: Target, checkpoint: Checkpoint) -> list[PendingRequest]:
+    try:
+        return await target.durable.pending_requests(checkpoint)
+    except ThreadPausedError as error:  # It was followed all the same, and shows what is asked.
+        session.output.wrapped(str(error))
+        return []
 
 
 def _answering(

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from agent_framework import Workflow
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client
 
 from ...workflows.messages import WORKFLOW_TYPE
-from ..checkpoints.thread import MEMO_WORKFLOW_NAME, latest_run
+from ..checkpoints.thread import latest_run
 from ..client.attempts import SuperstepAttempt, attempt_of
 from ..client.durable_workflow import DurableWorkflow
 from ..commands.exit_codes import UsageError
 from ..commands.references import load_workflow
 from ..errors import ThreadNotFoundError
 from ..framework.definition import build
-from ..temporal.client import rpc_errors
+from ..temporal.server import rpc_errors
 from .command import Session
 from .graph_text import graph_order
 
 DEFAULT_TASK_QUEUE = "agent-framework"
+WORKER_TIMEOUT = timedelta(seconds=10)
+"""How long a worker may take to answer a query."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +37,16 @@ class ThreadFacts:
     workflow_name: str
     run_id: str
     task_queue: str
-    status: WorkflowExecutionStatus
+    is_open: bool
+    """Whether it runs or waits, or is paused."""
+    paused: str | None
+    """Set when an operator has paused it: what to do about it."""
     started_at: datetime
     closed_at: datetime | None
     history_events: int
     history_bytes: int
     attempt: SuperstepAttempt | None = None
     """Of the superstep that runs, if one does."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it runs or waits."""
-        return self.status == WorkflowExecutionStatus.RUNNING
 
 
 async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
@@ -60,23 +59,24 @@ async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
         found = (await latest_run(client, thread_id, end=False)).description
     if found is None:
         return None
-    memo: Mapping[str, Any] = await found.memo()
-    name = memo.get(MEMO_WORKFLOW_NAME)
-    if found.workflow_type != WORKFLOW_TYPE or not isinstance(name, str) or found.status is None:
+    info = found.info
+    name = await found.workflow_name() if info.type.name == WORKFLOW_TYPE else None
+    if name is None:
         raise ThreadNotFoundError(
-            f"{thread_id!r} is a Temporal workflow of type {found.workflow_type!r}, no thread of a framework workflow."
+            f"{thread_id!r} is a Temporal workflow of type {info.type.name!r}, no thread of a framework workflow."
         )
     return ThreadFacts(
         thread_id=thread_id,
         workflow_name=name,
         run_id=found.run_id,
-        task_queue=found.task_queue,
-        status=found.status,
-        started_at=found.start_time,
-        closed_at=found.close_time,
-        history_events=found.history_length,
-        history_bytes=found.raw_description.workflow_execution_info.history_size_bytes,
-        attempt=await attempt_of(client, thread_id, found.raw_description.pending_activities),
+        task_queue=info.task_queue,
+        is_open=found.is_open,
+        paused=str(found.paused()) if found.is_paused else None,
+        started_at=info.start_time.ToDatetime(UTC),
+        closed_at=info.close_time.ToDatetime(UTC) if info.HasField("close_time") else None,
+        history_events=info.history_length,
+        history_bytes=info.history_size_bytes,
+        attempt=await attempt_of(client, thread_id, found.raw.pending_activities),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -16,12 +16,11 @@ from ..client.queries import ThreadQueries
 from ..commands.exit_codes import NotFoundError
 from ..errors import NoWorkerError
 from ..temporal.client import has_worker
+from ..temporal.server import rpc_errors
 from .command import Session, Thread
-from .lookup import ThreadFacts, existing_thread, facade
+from .lookup import WORKER_TIMEOUT, ThreadFacts, existing_thread, facade
 from .respond import cancel_requests, rejection
 from .text import elapsed, moment, short, size
-
-_WORKER_TIMEOUT = timedelta(seconds=10)
 
 
 async def status(session: Session, thread: Thread) -> None:
@@ -38,7 +37,7 @@ async def status(session: Session, thread: Thread) -> None:
         "closed_at": facts.closed_at.isoformat() if facts.closed_at else None,
         "history_events": facts.history_events,
         "history_bytes": facts.history_bytes,
-        "worker": await has_worker(client, facts.task_queue),
+        "worker": await _has_worker(client, facts),
         "attempt": _attempt(facts.attempt),
         "pending_requests": [],
     }
@@ -47,6 +46,8 @@ async def status(session: Session, thread: Thread) -> None:
         tip = await read_tip(client, thread, facts.workflow_name, seen_run_id=None)
         checkpoint = tip.checkpoint.checkpoint_id if tip.checkpoint else None
         found |= {"state": tip.state, "checkpoint_id": checkpoint}
+    elif facts.paused:
+        found["state"] = "paused by an operator"
     elif found["worker"]:
         try:
             requests = await _ask(client, facts, found)
@@ -56,8 +57,13 @@ async def status(session: Session, thread: Thread) -> None:
     _show(session, facts, found, requests)
 
 
+async def _has_worker(client: Client, facts: ThreadFacts) -> bool:
+    with rpc_errors(client, f"look for workers on task queue {facts.task_queue!r}"):
+        return await has_worker(client, facts.task_queue)
+
+
 async def _ask(client: Client, facts: ThreadFacts, found: dict[str, Any]) -> list[PendingRequest]:
-    queries = ThreadQueries(client, facts.task_queue, _WORKER_TIMEOUT)
+    queries = ThreadQueries(client, facts.task_queue, WORKER_TIMEOUT)
     live = await queries.status(facts.thread_id, facts.run_id)
     found |= {
         "state": live.state,
@@ -93,7 +99,7 @@ def _show(session: Session, facts: ThreadFacts, found: dict[str, Any], requests:
     output, now = session.output, datetime.now(UTC)
     until = facts.closed_at or now
     state = found["state"]
-    if facts.is_open and not found["worker"]:
+    if facts.is_open and not facts.paused and not found["worker"]:
         state = f"open; no worker answers on task queue {facts.task_queue!r}"
     output.facts(
         [
@@ -110,6 +116,8 @@ def _show(session: Session, facts: ThreadFacts, found: dict[str, Any], requests:
             ("checkpoint", found.get("checkpoint_id") or ""),
         ]
     )
+    if facts.paused:
+        output.wrapped(facts.paused)
     for request in requests:
         output.heading(f"{request.executor_id} asks, request {request.request_id}")
         output.quoted(short(request.request))
@@ -181,7 +189,7 @@ async def cancel(
         return
     if not facts.is_open:
         raise NotFoundError(f"Thread {thread!r} has no open run, so no request of it can be cancelled.")
-    if not await has_worker(client, facts.task_queue):
+    if not await _has_worker(client, facts):
         raise NoWorkerError(
             f"No worker polls task queue {facts.task_queue!r}; requests are cancelled by one. Start it."
         )

@@ -19,7 +19,7 @@ from ...workflows.exported import exported
 from ...workflows.messages import SUPERSTEP_ACTIVITY, LiveWindow
 from ..checkpoints.history import UnreadableError, decode, failure_text, of_superstep
 from ..errors import NotSealedError
-from ..temporal.client import rpc_errors
+from ..temporal.server import describe, is_of_namespace, rpc_errors
 
 _TOO_LARGE = "Failure exceeds size limit."
 _STATES: dict[int, Literal["running", "waiting", "cancelling"]] = {
@@ -53,14 +53,14 @@ class SuperstepAttempt:
 
 async def superstep_attempt(client: Client, thread_id: str) -> SuperstepAttempt | None:
     """Return which attempt of a superstep a thread is at; None where no superstep runs. One round trip."""
-    with rpc_errors(client, f"look up thread {thread_id!r}"):
+    with rpc_errors(client, f"look up thread {thread_id!r}", thread_id):
         try:
-            found = await client.get_workflow_handle(thread_id).describe()
+            found = await describe(client, thread_id)
         except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
+            if error.status != RPCStatusCode.NOT_FOUND or is_of_namespace(error):
                 raise
             return None
-    return await attempt_of(client, thread_id, found.raw_description.pending_activities)
+    return await attempt_of(client, thread_id, found.raw.pending_activities)
 
 
 async def attempt_of(client: Client, thread_id: str, pending: Iterable[PendingActivityInfo]) -> SuperstepAttempt | None:

@@ -28,7 +28,7 @@ from ...workflows.search_attributes import first_attributes
 from ..checkpoints.handle import Checkpoint
 from ..checkpoints.history import runs_after
 from ..checkpoints.lineage import CheckpointInfo, Locator, thread_infos
-from ..checkpoints.thread import MEMO_WORKFLOW_NAME, ThreadTip, latest_run_id, read_tip
+from ..checkpoints.thread import ThreadTip, latest_run_id, read_tip
 from ..errors import (
     AlreadyRunningError,
     CheckpointNotFoundError,
@@ -40,8 +40,16 @@ from ..errors import (
 from ..framework.catalog import TypeCatalog
 from ..framework.definition import HostedWorkflow, check_executors
 from ..framework.static_details import static_details
-from ..temporal.client import RunOverError, SignalLimitError, rpc_errors
+from ..logging import data_logger
 from ..temporal.search_attributes import use_search_attributes
+from ..temporal.server import (
+    MEMO_WORKFLOW_NAME,
+    REFUSED,
+    RunOverError,
+    SignalLimitError,
+    retried,
+    rpc_errors,
+)
 from .arguments import (
     cancel_signal,
     encode_cancellation,
@@ -61,6 +69,7 @@ from .schedule import create_schedule
 from .superstep_decoder import StepDecoder
 from .thread_cursor import ThreadCursor
 
+_LOGGER = data_logger("agent_framework_temporal")
 _LOOK_AGAIN = 0.5
 _IN_FLIGHT = (
     "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. Resume from a "
@@ -123,7 +132,7 @@ class Caller:
     async def checkpoints(self, thread_id: str, name: str) -> list[CheckpointInfo]:
         """List the checkpoints of a thread."""
         run_id = await latest_run_id(self.client, thread_id, name)
-        with rpc_errors(self.client, f"list the checkpoints of thread {thread_id!r}"):
+        with rpc_errors(self.client, f"list the checkpoints of thread {thread_id!r}", thread_id):
             found = await thread_infos(self.client, thread_id, run_id)
         for info in found:
             self.locator.saw(thread_id, info.run_id)
@@ -261,11 +270,10 @@ class _ThreadCall:
             raise_rejected=functools.partial(self._caller.queries.raise_rejected, self._thread_id, status, call_id),
         )
         run = self._caller.client.get_workflow_handle(self._thread_id, run_id=status.run_id)
-        with rpc_errors(self._caller.client, f"answer thread {self._thread_id!r}"):
-            if self._call.cancelled is None:
-                await run.signal(RESPOND_SIGNAL, batch)
-            else:
-                await run.signal(CANCEL_SIGNAL, cancel_signal(batch))
+        cancels = self._call.cancelled is not None
+        name, argument = (CANCEL_SIGNAL, cancel_signal(batch)) if cancels else (RESPOND_SIGNAL, batch)
+        with rpc_errors(self._caller.client, f"answer thread {self._thread_id!r}", self._thread_id):
+            await retried(lambda: run.signal(name, argument), only=REFUSED)
         await self._caller.queries.raise_rejected(self._thread_id, status, call_id)
         return reader
 
@@ -279,8 +287,16 @@ class _ThreadCall:
             )
         # One who says where to go on from wants to read; a run that failed is resumed only without that.
         if self._tip.state in ("open", "idle") or self._call.after is not None:
+            reset_to = self._tip.reset_to
+            if self._call.after is None and reset_to is not None and reset_to < self._handle.offset:
+                _LOGGER.warning(
+                    "Thread %r was reset to before events its stream has given: it goes on after offset %d.",
+                    self._thread_id,
+                    reset_to,
+                )
+                self._handle.offset = reset_to
             after = self._handle.offset if self._call.after is None else self._call.after
-            with rpc_errors(self._caller.client, f"look up the runs of thread {self._thread_id!r}"):
+            with rpc_errors(self._caller.client, f"look up the runs of thread {self._thread_id!r}", self._thread_id):
                 runs = await runs_after(self._caller.client, self._thread_id, self._tip.run_id or "", after)
             self._handle.run_id = runs[0]
             return self._reader(after=after, until=self._tip.history_length, later_runs=runs[1:])
@@ -352,19 +368,22 @@ class _ThreadCall:
         await check_input(self._caller.client, run_input)
         with rpc_errors(self._caller.client, f"start a run of thread {self._thread_id!r}"):
             try:
-                run = await self._caller.client.start_workflow(
-                    WORKFLOW_TYPE,
-                    run_input,
-                    id=self._thread_id,
-                    task_queue=self._caller.task_queue,
-                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                    memo={MEMO_WORKFLOW_NAME: run_input.workflow_name},
-                    static_summary=markdown_summary(run_input.workflow_name),
-                    static_details=static_details(self._hosted),
-                    search_attributes=first_attributes(run_input.workflow_name, self._thread_id)
-                    if attributes
-                    else None,
+                run = await retried(
+                    lambda: self._caller.client.start_workflow(
+                        WORKFLOW_TYPE,
+                        run_input,
+                        id=self._thread_id,
+                        task_queue=self._caller.task_queue,
+                        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                        memo={MEMO_WORKFLOW_NAME: run_input.workflow_name},
+                        static_summary=markdown_summary(run_input.workflow_name),
+                        static_details=static_details(self._hosted),
+                        search_attributes=first_attributes(run_input.workflow_name, self._thread_id)
+                        if attributes
+                        else None,
+                    ),
+                    only=REFUSED,
                 )
             except WorkflowAlreadyStartedError as error:
                 raise AlreadyRunningError(

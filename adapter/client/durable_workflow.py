@@ -31,7 +31,8 @@ from ..checkpoints.thread import latest_run_id
 from ..errors import AlreadyRunningError, PayloadError, ThreadNotFoundError
 from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, define, is_workflow
 from ..framework.internals import finalize_events, validate_run_params
-from ..temporal.client import framed_client, rpc_errors
+from ..temporal.client import framed_client
+from ..temporal.server import rpc_errors
 from .agent import AgentThread
 from .arguments import given_kwargs, refuse_tools, split_message
 from .attempts import SuperstepAttempt, superstep_attempt
@@ -348,7 +349,7 @@ class DurableWorkflow:
         thread_id = self._handle(checkpoint).thread_id
         run_id = await latest_run_id(self._client, thread_id, self.name)
         source = ThreadSource(self._client, thread_id, run_id, hosted.catalog)
-        with rpc_errors(self._client, f"copy the checkpoints of thread {thread_id!r}"):
+        with rpc_errors(self._client, f"copy the checkpoints of thread {thread_id!r}", thread_id):
             return await copy_missing(source, MirrorStorage(storage))
 
     async def pending_requests(self, checkpoint: Checkpoint | str | None = None) -> list[PendingRequest]:

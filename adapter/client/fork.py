@@ -25,8 +25,8 @@ from ..errors import (
     PayloadError,
 )
 from ..framework.definition import HostedWorkflow
-from ..temporal.client import rpc_errors
 from ..temporal.converter import MAX_PAYLOAD_BYTES, stores_outside
+from ..temporal.server import rpc_errors
 
 
 async def begin_from_history(

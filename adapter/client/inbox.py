@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
-from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedError
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.exported import exported
 from ...workflows.messages import PENDING_REQUESTS_QUERY, WORKFLOW_TYPE, PendingRequest
 from ...workflows.requests.pending import complete
 from ...workflows.search_attributes import PENDING_REQUESTS, STATE, WORKFLOW_NAME
+from ..errors import ThreadPausedError
 from ..logging import data_logger
-from ..temporal.client import framed_client, rpc_errors
+from ..temporal.client import framed_client
 from ..temporal.search_attributes import use_search_attributes
+from ..temporal.server import list_runs, query_run, rpc_errors
 
 _LOGGER = data_logger("agent_framework_temporal")
 _QUERY_TIMEOUT = timedelta(seconds=10)
@@ -45,10 +48,10 @@ async def inbox(client: Client, workflow_name: str | None = None) -> AsyncIterat
         if workflow_name is not None:
             escaped = workflow_name.replace("\\", "\\\\").replace("'", "\\'")
             query += f" AND ({WORKFLOW_NAME.name} IS NULL OR {WORKFLOW_NAME.name} = '{escaped}')"
-    batch: list[WorkflowExecution] = []
+    batch: list[WorkflowExecutionInfo] = []
     with rpc_errors(client, "list waiting threads"):
-        async for execution in client.list_workflows(query):
-            batch.append(execution)
+        async for info in list_runs(client, query):
+            batch.append(info)
             if len(batch) == _AT_ONCE:
                 for request in await _requests_of(client, batch, workflow_name):
                     yield request
@@ -58,9 +61,9 @@ async def inbox(client: Client, workflow_name: str | None = None) -> AsyncIterat
 
 
 async def _requests_of(
-    client: Client, executions: Sequence[WorkflowExecution], workflow_name: str | None
+    client: Client, runs: Sequence[WorkflowExecutionInfo], workflow_name: str | None
 ) -> list[PendingRequest]:
-    found = await asyncio.gather(*(_pending(client, execution) for execution in executions))
+    found = await asyncio.gather(*(_pending(client, info) for info in runs))
     return [
         request
         for requests in found
@@ -69,23 +72,30 @@ async def _requests_of(
     ]
 
 
-async def _pending(client: Client, execution: WorkflowExecution) -> list[PendingRequest]:
-    handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
+async def _pending(client: Client, info: WorkflowExecutionInfo) -> list[PendingRequest]:
+    thread_id = info.execution.workflow_id
     try:
-        pending: list[PendingRequest] = await handle.query(
-            PENDING_REQUESTS_QUERY, result_type=list[PendingRequest], rpc_timeout=_QUERY_TIMEOUT
+        pending: list[PendingRequest] = await query_run(
+            client,
+            thread_id,
+            info.execution.run_id,
+            PENDING_REQUESTS_QUERY,
+            result_type=list[PendingRequest],
+            within=_QUERY_TIMEOUT,
         )
         complete(pending)
         # Whoever answers the query may name any thread, and the answer to the request would go there.
-        return [request.model_copy(update={"thread_id": execution.id}) for request in pending]
+        return [request.model_copy(update={"thread_id": thread_id}) for request in pending]
+    except ThreadPausedError:
+        return []  # Since it was listed: it takes no answer.
     except (RPCError, WorkflowQueryFailedError) as error:
         if not isinstance(error, RPCError) or error.status != RPCStatusCode.NOT_FOUND:  # Deleted since.
             _LOGGER.warning(
                 "Thread %r is left out of the inbox: no worker answers for it on task queue %r (%s).",
-                execution.id,
-                execution.task_queue,
+                thread_id,
+                info.task_queue,
                 error,
             )
     except Exception as error:  # Whoever answers may answer anything.
-        _LOGGER.warning("Thread %r is left out of the inbox: its answer cannot be read (%s).", execution.id, error)
+        _LOGGER.warning("Thread %r is left out of the inbox: its answer cannot be read (%s).", thread_id, error)
     return []

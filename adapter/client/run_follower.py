@@ -7,17 +7,17 @@ A run's history is bounded, so that reading it from its beginning is too.
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from ...workflows.messages import (
+    NOT_REPORTED,
     SuperstepFailure,
     SuperstepInput,
     SuperstepResult,
@@ -36,12 +36,22 @@ from ..checkpoints.history import (
     superstep_outcome,
     warn_refused,
 )
-from ..errors import NotSealedError, NoWorkerError, ServerUnreachableError, WorkflowNotHostedError
+from ..errors import NotSealedError, NoWorkerError, WorkflowNotHostedError
 from ..logging import data_logger
-from ..temporal.client import has_worker, is_unreachable
+from ..temporal.client import has_worker
+from ..temporal.server import Patience, describe, rpc_errors
 
 _LOGGER = data_logger("agent_framework_temporal")
-_RETRY_SECONDS = 1.0
+_FIRST_LOOK, _LAST_LOOK = 0.5, 8.0
+"""Seconds between two looks whether a run is still paused: no long poll waits for that."""
+_NO_FAILURE = frozenset(
+    {
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+    }
+)
+"""What a workflow task is marked with that has to take a signal in first, or whose run was reset or terminated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +102,10 @@ class RunFollower:
         server_timeout: timedelta,
     ) -> None:
         self.thread_id = thread_id
-        self._client = client
+        self.client = client
         self._task_queue = task_queue
         self._worker_timeout = worker_timeout.total_seconds()
-        self._server_timeout = server_timeout.total_seconds()
+        self._patience = Patience(server_timeout.total_seconds())
         self._worker_seen = False
         self._place = of_superstep(client, thread_id)
         self._settled = False
@@ -109,9 +119,12 @@ class RunFollower:
         self._unopened: tuple[str | None, NotSealedError] | None = None
         """The last superstep, where its outcome needs a key that this process lacks: perhaps nobody has it."""
         self._settled = False
-        self._events = self._client.get_workflow_handle(self.thread_id, run_id=run_id).fetch_history_events(
-            wait_new_event=True
-        )
+        self._last_event = 0
+        self._open()
+
+    def _open(self) -> None:
+        handle = self.client.get_workflow_handle(self.thread_id, run_id=self.run_id)
+        self._events = handle.fetch_history_events(wait_new_event=True)
 
     async def next(self) -> RunStep:
         """Return the next step, waiting for it as long as the run takes.
@@ -120,20 +133,22 @@ class RunFollower:
             NoWorkerError: When no worker has taken the run up and none polls its task queue.
             WorkflowNotHostedError: When the worker that polls it does not know the generic workflow.
             ServerUnreachableError: When the connection stays lost.
+            ServerBusyError: When the server goes on to refuse the calls of this client.
+            ThreadNotFoundError: When the run is deleted.
         """
         while True:
             event = await self._next_event()
             if event.event_type in _CLOSED:
                 if event.event_type in _GONE_ON:
                     self._check_opened(None)
-                return await read_close(self._client, self.thread_id, event)
+                return await read_close(self.client, self.thread_id, event)
             if await self._settles(event):
                 return Settled(event.event_id)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 await self._task_failed(event)
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
                 failure = event.activity_task_timed_out_event_attributes.failure
-                return SuperstepLost(await failure_text(self._client, failure, self._place))
+                return SuperstepLost(await failure_text(self.client, failure, self._place))
             try:
                 step = await self._superstep(event)
             except (NotSealedError, UnreadableError) as error:
@@ -166,11 +181,11 @@ class RunFollower:
         """
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             payloads = event.activity_task_scheduled_event_attributes.input.payloads
-            step: SuperstepInput = await decode(self._client, payloads[0], SuperstepInput, self._place)
+            step: SuperstepInput = await decode(self.client, payloads[0], SuperstepInput, self._place)
             self._scheduled[event.event_id] = step.superstep_id
             return step
         try:
-            outcome = await superstep_outcome(self._client, event, self._place)
+            outcome = await superstep_outcome(self.client, event, self._place)
         except NotSealedError as error:
             if error.waits_for_key:
                 self._unopened = (self._scheduled.get(scheduled_by(event)), error)
@@ -182,7 +197,9 @@ class RunFollower:
             return outcome
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
             failure = event.activity_task_failed_event_attributes.failure
-            return SuperstepLost(await failure_text(self._client, failure, self._place))
+            return SuperstepLost(await failure_text(self.client, failure, self._place))
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+            return SuperstepLost(NOT_REPORTED)
         return None
 
     def _check_opened(self, refused: str | None) -> None:
@@ -213,32 +230,47 @@ class RunFollower:
         page = self._events.current_page or ()
         for event in page[self._events.current_page_index :]:
             if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED and self._unopened is not None:
-                return await refused_before(self._client, self.thread_id, event)
+                return await refused_before(self.client, self.thread_id, event)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
                 break
         return None
 
     async def _next_event(self) -> HistoryEvent:
-        lost_at: float | None = None
-        while True:
-            try:
-                async with asyncio.timeout(None if self._worker_seen else self._worker_timeout):
-                    return await anext(self._events)
-            except TimeoutError:
-                await self._check_worker()
-            except RPCError as error:
-                if not is_unreachable(error):
-                    raise
-                lost_at = lost_at or time.monotonic()
-                if time.monotonic() - lost_at > self._server_timeout:
-                    raise ServerUnreachableError(
-                        f"The connection to the Temporal server is lost ({error.message}). Thread {self.thread_id!r} "
-                        "goes on there; follow it again with `run_stream(checkpoint=...)`."
-                    ) from error
-                await asyncio.sleep(_RETRY_SECONDS)
+        what = f"follow thread {self.thread_id!r}, which goes on all the same"
+        with rpc_errors(self.client, what, self.thread_id):
+            while True:
+                try:
+                    event = await self._poll()
+                except RPCError as error:
+                    if not await self._patience.bear(error):
+                        raise
+                else:
+                    self._patience.over()
+                    if event is not None and event.event_id > self._last_event:
+                        self._last_event = event.event_id
+                        return event
+
+    async def _poll(self) -> HistoryEvent | None:
+        """Return the next event, or None when it is time to ask for it once more."""
+        try:
+            async with asyncio.timeout(None if self._worker_seen else self._worker_timeout):
+                return await anext(self._events)
+        except TimeoutError:
+            await self._check_worker()
+        except StopAsyncIteration:
+            # The history of a run that an operator has paused is given without a wait for more.
+            await self._until_unpaused()
+            self._open()
+        return None
+
+    async def _until_unpaused(self) -> None:
+        pause = _FIRST_LOOK
+        while (await describe(self.client, self.thread_id, self.run_id)).is_paused:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_LOOK)
 
     async def _check_worker(self) -> None:
-        if not await has_worker(self._client, self._task_queue):
+        if not await has_worker(self.client, self._task_queue):
             raise NoWorkerError(
                 f"No worker polls task queue {self._task_queue!r}, so thread {self.thread_id!r} does not begin. It is "
                 "kept, and begins when one starts (`agent-framework-temporal-worker --workflow ... --task-queue "
@@ -246,10 +278,12 @@ class RunFollower:
             )
 
     async def _task_failed(self, event: HistoryEvent) -> None:
+        if event.workflow_task_failed_event_attributes.cause in _NO_FAILURE:
+            return
         failure = event.workflow_task_failed_event_attributes.failure
         message = failure.message  # Of the SDK itself, or of a worker that is not ours.
         if failure.HasField("encoded_attributes"):
-            message = await failure_text(self._client, failure, of_thread(self._client, self.thread_id))
+            message = await failure_text(self.client, failure, of_thread(self.client, self.thread_id))
         if "is not registered on this worker" in message:
             raise WorkflowNotHostedError(
                 f"A worker polls task queue {self._task_queue!r}, but it hosts no framework workflows: {message} Start "

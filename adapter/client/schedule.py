@@ -20,10 +20,9 @@ from temporalio.common import TypedSearchAttributes
 from ...workflows.display import markdown_summary
 from ...workflows.messages import WORKFLOW_TYPE, RunInput
 from ...workflows.search_attributes import first_attributes
-from ..checkpoints.thread import MEMO_WORKFLOW_NAME
 from ..errors import ThreadExistsError
-from ..temporal.client import rpc_errors
 from ..temporal.place import ScheduleSerializationContext
+from ..temporal.server import MEMO_WORKFLOW_NAME, REFUSED, retried, rpc_errors
 
 
 async def create_schedule(
@@ -74,7 +73,7 @@ async def create_schedule(
     )
     with rpc_errors(client, f"create schedule {schedule_id!r}"):
         try:
-            return await client.create_schedule(schedule_id, schedule)
+            return await retried(lambda: client.create_schedule(schedule_id, schedule), only=REFUSED)
         except ScheduleAlreadyRunningError as error:
             raise ThreadExistsError(
                 f"There is a schedule {schedule_id!r} already. Change it by `client.get_schedule_handle`, delete it "

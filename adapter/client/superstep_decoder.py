@@ -17,6 +17,7 @@ from ..checkpoints.records import ALWAYS_READABLE, readable_event
 from ..encoding.decoding import decoded
 from ..framework.catalog import TypeCatalog
 from ..framework.internals import new_event
+from ..temporal.server import rpc_errors
 from .event_position import set_position
 from .stream_mirror import StreamMirror
 
@@ -126,7 +127,8 @@ class StepDecoder:
         facts = outcome.checkpoint
         if facts is None:
             return await unpacked(outcome.frame, None)
-        return await self._frames.restore(StoredFrame(facts, outcome.frame))
+        with rpc_errors(self._client, f"read the checkpoints of thread {self._thread_id!r}", self._thread_id):
+            return await self._frames.restore(StoredFrame(facts, outcome.frame))
 
     async def _mirror(self, frame: Frame, mirror: CheckpointStorage) -> None:
         if self._catalog is None:

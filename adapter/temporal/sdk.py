@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from temporalio import activity
 from temporalio.api.common.v1 import Payload
-from temporalio.bridge.proto import ActivityHeartbeat
+from temporalio.bridge.proto import ActivityHeartbeat, ActivityTaskCompletion
+from temporalio.bridge.proto.activity_task import ActivityTask, Start
 from temporalio.converter import (
     ActivitySerializationContext,
     DataConverter,
@@ -16,6 +17,7 @@ from temporalio.converter import (
 )
 from temporalio.worker import Worker
 
+ActivityStart: TypeAlias = Start
 HeartbeatRecorder: TypeAlias = Callable[[bytes, Sequence[Payload]], None]
 
 
@@ -33,6 +35,34 @@ def heartbeat_recorder(worker: Worker) -> HeartbeatRecorder | None:
         record(ActivityHeartbeat(task_token=task_token, details=details))
 
     return recorded
+
+
+def watch_activities(
+    worker: Worker, begun: Callable[[bytes, ActivityStart], None], ended: Callable[[bytes], None]
+) -> None:
+    """Be told of a worker's activities for longer than their code runs; of none where this SDK has them elsewhere.
+
+    Args:
+        worker: The worker, before it runs.
+        begun: Called with the task token before the SDK decodes what comes with an activity.
+        ended: Called when the SDK has encoded what it ends with.
+    """
+    bridge = getattr(worker, "_bridge_worker", None)
+    poll, complete = (getattr(bridge, name, None) for name in ("poll_activity_task", "complete_activity_task"))
+    if bridge is None or poll is None or complete is None:
+        return
+
+    async def polled() -> ActivityTask:
+        task: ActivityTask = await poll()
+        if task.HasField("start"):
+            begun(task.task_token, task.start)
+        return task
+
+    async def completed(completion: ActivityTaskCompletion) -> None:
+        ended(completion.task_token)
+        await complete(completion)
+
+    vars(bridge).update(poll_activity_task=polled, complete_activity_task=completed)
 
 
 def heartbeat_converter(converter: DataConverter, info: activity.Info) -> DataConverter:

@@ -22,9 +22,9 @@ from unittest import mock
 import pytest
 import typer
 from agent_framework_temporal import DurableWorkflow
-from agent_framework_temporal.adapter.checkpoints.thread import MEMO_WORKFLOW_NAME
 from agent_framework_temporal.adapter.cli import app as _app
 from agent_framework_temporal.adapter.cli.output import Output
+from agent_framework_temporal.adapter.temporal.server import MEMO_WORKFLOW_NAME
 from agent_framework_temporal.workflows.messages import WORKFLOW_TYPE
 from rich.console import Group
 from rich.panel import Panel

@@ -8,10 +8,10 @@ from typing import Any
 from agent_framework import WorkflowCheckpoint
 from agent_framework_temporal import HistoryCheckpointStorage
 from agent_framework_temporal.adapter.checkpoints.frames import Frame, digest, pack
-from agent_framework_temporal.adapter.checkpoints.thread import MEMO_WORKFLOW_NAME
 from agent_framework_temporal.adapter.encoding.encoding import dumps
 from agent_framework_temporal.adapter.framework.definition import define
 from agent_framework_temporal.adapter.temporal.client import framed_client
+from agent_framework_temporal.adapter.temporal.server import MEMO_WORKFLOW_NAME
 from agent_framework_temporal.workflows.messages import CheckpointFacts, CheckpointRef, RunInput
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus
