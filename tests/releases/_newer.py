@@ -25,7 +25,7 @@ PENDING: dict[str, Any] = {
 }
 
 
-def _facts(number: int) -> dict[str, Any]:
+def facts(number: int) -> dict[str, Any]:
     return {
         "checkpoint_id": f"checkpoint-{number}",
         "previous_checkpoint_id": f"checkpoint-{number - 1}" if number else None,
@@ -62,7 +62,7 @@ async def superstep(step: dict[str, Any]) -> dict[str, Any]:
         "kind": "prefetched",
         "state": step["ends"],
         "events": _events(step["offset"]),
-        "checkpoint": _facts(number),
+        "checkpoint": facts(number),
         "pending": [PENDING],
         **MORE,
     }

@@ -22,6 +22,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.flows import shop
+from tests.releases._newer import facts
 from tests.support import unique, worker
 
 _PENDING: dict[str, Any] = {
@@ -163,7 +164,7 @@ async def _workflow_worker(client: Client, result: dict[str, Any]) -> AsyncItera
 
     @activity.defn(name=SUPERSTEP_ACTIVITY)
     async def superstep(step: dict[str, Any]) -> dict[str, Any]:
-        return {**result, "answers": step["superstep_id"]}
+        return {"checkpoint": facts(0), **result, "answers": step["superstep_id"]}
 
     queue = unique("queue")
     async with Worker(client, task_queue=queue, activities=[superstep], plugins=[AgentFrameworkPlugin()]):

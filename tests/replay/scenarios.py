@@ -604,7 +604,7 @@ async def outcomes_that_are_refused(stage: Stage) -> None:
 
     @activity.defn(name=SUPERSTEP_ACTIVITY)
     async def superstep(_step: Any) -> dict[str, Any]:
-        return {"state": "idle", "answers": "another"}
+        return {"state": "idle", "answers": "another", "upgrade": False}
 
     task_queue = unique("queue")
     async with Worker(stage.client, task_queue=task_queue, activities=[superstep], plugins=[AgentFrameworkPlugin()]):
