@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Literal, Unpack, overload
 
 from agent_framework import (
@@ -22,8 +24,9 @@ from temporalio.client import Client
 from ...workflows.exported import exported
 from ..checkpoints.storage import HistoryCheckpointStorage, is_history_of
 from ..errors import AlreadyRunningError, ThreadNotFoundError
-from ..framework.definition import WorkflowEntry, is_workflow
+from ..framework.definition import HostedWorkflow, WorkflowEntry, is_workflow
 from ..framework.internals import finalize_events, validate_run_params
+from ..framework.tracing import RunSpan
 from .agent import AgentThread
 from .arguments import given_kwargs, refuse_tools, split_message
 from .calls import Call
@@ -32,7 +35,7 @@ from .event_position import settled
 from .handle import Checkpoint
 from .options import DurableOptions, OptionArguments
 from .queries import ALREADY_RUNNING
-from .thread_cursor import ThreadCursors
+from .thread_cursor import ThreadCursor, ThreadCursors
 from .thread_operations import ThreadOperations
 
 InvocationKwargs = WorkflowInvocationKwargs | Mapping[str, Any]
@@ -370,13 +373,33 @@ class DurableWorkflow(ThreadOperations):
             hosted = await self._definition()
             handle.workflow_name = self.name
             cursor = self._cursors.of(handle)
-            async for event in self._caller.events(call, handle, cursor, self.name, hosted):
+            async for event in self._spanned(call, handle, cursor, hosted):
                 cursor.note(event, call.responses or ())
                 self._status = cursor.status
                 yield event
         finally:
             if id(self._active.get(handle.thread_id)) == token:
                 del self._active[handle.thread_id]
+
+    async def _spanned(
+        self, call: Call, handle: Checkpoint, cursor: ThreadCursor, hosted: HostedWorkflow | None
+    ) -> AsyncIterator[WorkflowEvent[Any]]:
+        """Give a call's events within one span `workflow.run`, unless it only follows the thread."""
+        if call.only_follows:
+            async for event in self._caller.events(call, handle, cursor, self.name, hosted):
+                yield event
+            return
+        workflow = self._entry if is_workflow(self._entry) else None
+        with RunSpan(self.name, workflow) as span:
+            events = self._caller.events(replace(call, trace=span.traceparent), handle, cursor, self.name, hosted)
+            async with aclosing(events):
+                while True:
+                    with span.active():
+                        try:
+                            event = await anext(events)
+                        except StopAsyncIteration:
+                            return
+                    yield event
 
 
 def _finalize(events: Sequence[WorkflowEvent[Any]], *, include_status_events: bool) -> WorkflowRunResult:
