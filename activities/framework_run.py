@@ -42,7 +42,9 @@ from ..adapter.framework.internals import (
     set_streaming,
     share_sessions,
     without_pending_warning,
+    without_run_span,
 )
+from ..adapter.framework.tracing import below
 from ..adapter.framework.values import validation_errors
 from ..workflows.messages import SuperstepInput
 from .capture import Capture
@@ -169,7 +171,12 @@ async def run_superstep(
     Raises:
         SuperstepError: When the framework or an executor raises, or an attempt or an invocation takes too long.
     """
-    with without_pending_warning(), containing(live.workflow, scope):
+    with (
+        without_pending_warning(),
+        below(step.trace),
+        without_run_span(live.workflow),
+        containing(live.workflow, scope),
+    ):
         try:
             async with scope.timeouts.running():
                 if live.stream is None:

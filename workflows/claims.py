@@ -9,7 +9,7 @@ names the thread and the field.
 | `mode` | anybody, but `continue`, which only a run that the server continues as new has |
 | `message` | anybody, with mode `message`; held to the types of the start executor |
 | `responses` | anybody, with `responses` and `cancel`; held to the types of the requests that wait in `base` |
-| `streaming`, `own_storage`, `function_invocation_kwargs`, `client_kwargs` | anybody |
+| `streaming`, `own_storage`, `trace`, `function_invocation_kwargs`, `client_kwargs` | anybody |
 | `base`, `graph_hash` | anybody: a checkpoint that history holds, of the same workflow and graph, with its digest * |
 | `base_facts`, frame | anybody, with `resume`, `responses`, `cancel`: a checkpoint of one's own; under an id of ours
                         what history, or the run's mirror, holds under it * |

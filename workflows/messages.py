@@ -54,6 +54,7 @@ HeartbeatSeconds = Annotated[float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=Fa
 Factor = Annotated[float, Field(ge=1, le=MAX_ATTEMPTS, allow_inf_nan=False)]
 Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
 Count = Annotated[int, Field(ge=1, le=2**53)]
+Trace = Annotated[str, Field(max_length=64)]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
 RunState: TypeAlias = Literal["running", "waiting", "paused", "idle", "failed"]
 RunMode: TypeAlias = Literal["message", "responses", "cancel", "resume", "continue"]
@@ -297,6 +298,8 @@ class RespondSignal(WireModel):
     """Whether agents emit updates in the supersteps that follow; unset: as in the supersteps before."""
     own_storage: bool | None = None
     """See `RunInput.own_storage`; unset: as in the supersteps before."""
+    trace: Trace | None = None
+    """See `RunInput.trace`."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
     received_at: str | None = None
@@ -318,6 +321,8 @@ class CancelSignal(WireModel):
     """See `RespondSignal.call_id`."""
     own_storage: bool | None = None
     """See `RespondSignal.own_storage`."""
+    trace: Trace | None = None
+    """See `RunInput.trace`."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
 
@@ -346,6 +351,8 @@ class MessageUpdate(WireModel):
     streaming: bool = False
     own_storage: bool = False
     """See `RunInput.own_storage`."""
+    trace: Trace | None = None
+    """See `RunInput.trace`."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
 
@@ -464,6 +471,8 @@ class RunInput(Framed, Versioned):
     own_storage: bool = False
     """Whether the caller keeps the checkpoints in a storage of their own, which takes the place of the one that the
     workflow was built with."""
+    trace: Trace | None = None
+    """The `traceparent` of the caller's span, below which the executors write theirs."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
     next_offset: int = Field(default=0, ge=0, le=2**53)
@@ -521,6 +530,8 @@ class SuperstepInput(Versioned):
     mirror: str | None = None
     own_storage: bool | None = None
     """See `RunInput.own_storage`; left out where it is not so."""
+    trace: str | None = None
+    """See `RunInput.trace`."""
     restores: bool | None = None
     """Of mode `responses`: whether the caller gave the checkpoint that they go to; left out where it is not so."""
     recount: bool | None = None

@@ -94,6 +94,7 @@ class AgentFrameworkWorkflow:
         self._pending_status = False
         self._streaming = run_input.streaming
         self._own_storage = run_input.own_storage
+        self._trace = run_input.trace
         self._answering: list[str] = []
         if continued is not None:
             self._take_over(continued)
@@ -204,6 +205,7 @@ class AgentFrameworkWorkflow:
                 graph_hash=self._progress.graph_hash,
                 streaming=self._streaming,
                 own_storage=self._own_storage,
+                trace=self._trace,
                 next_offset=self._log.next_offset,
                 options=self._input.options,
             ),
@@ -324,6 +326,7 @@ class AgentFrameworkWorkflow:
                 **self._progress.step_fields(),
                 "streaming": self._streaming,
                 "own_storage": self._own_storage or None,
+                "trace": self._trace,
                 "recount": (mode in RECOUNTED and self._input.options.iterations_per == "answer") or None,
                 "offset": self._log.next_offset,
                 "max_attempts": self._input.options.max_attempts,
@@ -339,6 +342,7 @@ class AgentFrameworkWorkflow:
         message, turn = self._message.next()
         self._streaming = message.streaming
         self._own_storage = message.own_storage
+        self._trace = message.trace
         self._answering = []
         self._pending_status = False
         step = self._step("message")
@@ -355,6 +359,8 @@ class AgentFrameworkWorkflow:
             self._streaming = first.streaming
         if first.own_storage is not None:
             self._own_storage = first.own_storage
+        if first.trace is not None:
+            self._trace = first.trace
         self._answering = [answer.request_id for answer in batch]
         self._pending_status = False
         step = self._step("cancel" if first.cancel else "responses")

@@ -169,6 +169,7 @@ def cancel_signal(batch: list[RespondSignal]) -> CancelSignal:
         request_ids=[entry.request_id for entry in batch],
         call_id=batch[0].call_id,
         own_storage=batch[0].own_storage,
+        trace=batch[0].trace,
         function_invocation_kwargs=batch[0].function_invocation_kwargs,
         client_kwargs=batch[0].client_kwargs,
     )

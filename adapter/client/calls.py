@@ -6,7 +6,7 @@ import asyncio
 import functools
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +102,13 @@ class Call:
     """Whether the caller has given a storage, which takes the place of the one that the workflow was built with."""
     function_invocation_kwargs: Any
     client_kwargs: Any
+    trace: str | None = None
+    """Of the span that the call is in."""
+
+    @property
+    def only_follows(self) -> bool:
+        """Whether nothing is sent; a run that failed is resumed all the same."""
+        return self.message is None and self.responses is None and self.cancelled is None and self.checkpoint_id is None
 
 
 class Caller:
@@ -123,7 +130,7 @@ class Caller:
 
     async def events(
         self, call: Call, handle: Checkpoint, cursor: ThreadCursor, name: str, hosted: HostedWorkflow | None
-    ) -> AsyncIterator[WorkflowEvent[Any]]:
+    ) -> AsyncGenerator[WorkflowEvent[Any]]:
         """Carry out a call and yield its events; the handle moves forward with them."""
         if (call.storage is not None or call.mirror is not None) and hosted is None:
             raise PayloadError(
@@ -249,6 +256,7 @@ class _ThreadCall:
             typed=value.typed,
             streaming=given.streaming,
             own_storage=given.own_storage,
+            trace=given.trace,
             function_invocation_kwargs=given.function_invocation_kwargs,
             client_kwargs=given.client_kwargs,
         )
@@ -395,6 +403,7 @@ class _ThreadCall:
             graph_hash=self._tip.graph_hash,
             streaming=self._call.streaming,
             own_storage=self._call.own_storage,
+            trace=self._call.trace,
             function_invocation_kwargs=_kwargs(self._call, "function_invocation_kwargs", catalog),
             client_kwargs=_kwargs(self._call, "client_kwargs", catalog),
             next_offset=self._tip.next_offset,
@@ -482,10 +491,14 @@ def _encode(call: Call, call_id: str, cursor: ThreadCursor, hosted: HostedWorkfl
     function_invocation_kwargs = _kwargs(call, "function_invocation_kwargs", catalog)
     client_kwargs = _kwargs(call, "client_kwargs", catalog)
     if call.cancelled is not None:
-        return encode_cancellation(call.cancelled, call_id, call.own_storage, function_invocation_kwargs, client_kwargs)
+        batch = encode_cancellation(
+            call.cancelled, call_id, call.own_storage, function_invocation_kwargs, client_kwargs
+        )
+        batch[0].trace = call.trace
+        return batch
     # What a client without types was told of a request says nothing of its response.
     asked = cursor.requests if hosted is not None else {}
-    return encode_responses(
+    batch = encode_responses(
         call.responses or {},
         call_id=call_id,
         streaming=call.streaming,
@@ -495,6 +508,9 @@ def _encode(call: Call, call_id: str, cursor: ThreadCursor, hosted: HostedWorkfl
         expected={name: event.response_type for name, event in asked.items() if event.response_type is not object},
         catalog=catalog,
     )
+    if batch:
+        batch[0].trace = call.trace
+    return batch
 
 
 def _kwargs(call: Call, name: str, catalog: TypeCatalog | None) -> Value | None:

@@ -7,6 +7,7 @@ import functools
 import uuid
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Literal, TypeAlias, Unpack, overload
 
 from agent_framework import (
@@ -31,6 +32,7 @@ from ..checkpoints.thread import latest_run_id
 from ..errors import AlreadyRunningError, PayloadError, ThreadNotFoundError
 from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, define, is_workflow
 from ..framework.internals import finalize_events, validate_run_params
+from ..framework.tracing import RunSpan
 from ..temporal.client import framed_client
 from ..temporal.server import rpc_errors
 from .agent import AgentThread
@@ -42,7 +44,7 @@ from .devui import DevUIEntity
 from .event_position import settled
 from .options import DurableOptions, OptionArguments
 from .queries import ALREADY_RUNNING
-from .thread_cursor import ThreadCursors
+from .thread_cursor import ThreadCursor, ThreadCursors
 
 InvocationKwargs: TypeAlias = WorkflowInvocationKwargs | Mapping[str, Any]
 """What agents pass on to their tools, or to their chat client, as the framework's `Workflow.run` takes it."""
@@ -535,7 +537,7 @@ class DurableWorkflow(WorkflowDefinition):
             hosted = await self._definition()
             handle.workflow_name = self.name
             cursor = self._cursors.of(handle)
-            async for event in self._caller.events(call, handle, cursor, self.name, hosted):
+            async for event in self._spanned(call, handle, cursor, hosted):
                 cursor.note(event, call.responses or ())
                 self._status = cursor.status
                 yield event
@@ -557,6 +559,28 @@ class DurableWorkflow(WorkflowDefinition):
             self._hosted = await define(self._entry)
             self._name = self._hosted.name
         return self._hosted
+
+    async def _spanned(
+        self, call: Call, handle: Checkpoint, cursor: ThreadCursor, hosted: HostedWorkflow | None
+    ) -> AsyncIterator[WorkflowEvent[Any]]:
+        """Give a call's events within one span `workflow.run`, unless it only follows the thread."""
+        if call.only_follows:
+            async for event in self._caller.events(call, handle, cursor, self.name, hosted):
+                yield event
+            return
+        workflow = self._entry if is_workflow(self._entry) else None
+        with RunSpan(self.name, workflow) as span:
+            events = self._caller.events(
+                dataclasses.replace(call, trace=span.traceparent), handle, cursor, self.name, hosted
+            )
+            async with aclosing(events):
+                while True:
+                    with span.active():
+                        try:
+                            event = await anext(events)
+                        except StopAsyncIteration:
+                            return
+                    yield event
 
 
 def _finalize(events: Sequence[WorkflowEvent[Any]], *, include_status_events: bool) -> WorkflowRunResult:

@@ -93,7 +93,7 @@ async def _list_inbox(place: Place, checkpoint: Checkpoint) -> None:
 
 
 async def _stored(place: Place, checkpoint: Checkpoint) -> None:
-    storage = HistoryCheckpointStorage(place.client, shop, checkpoint=checkpoint.thread_id)
+    storage = HistoryCheckpointStorage(place.client, shop, checkpoint=checkpoint)
     (latest, *_) = reversed(await storage.list_checkpoint_ids(workflow_name="shop"))
     await storage.load(latest)
 
@@ -136,6 +136,7 @@ OPERATIONS = {
         lambda place, at: place.durable(shop).copy_checkpoints(InMemoryCheckpointStorage(), at), _waiting
     ),
     "pending_requests": Operation(lambda place, at: place.durable(shop).pending_requests(at), _waiting),
+    "attempt": Operation(lambda place, at: place.durable(shop).attempt(at), _waiting),
     "cancel": Operation(lambda place, at: place.durable(shop).cancel(at), _waiting),
     "retry": Operation(lambda place, at: place.durable(shop).retry(at), _waiting, PendingRequestsError),
     "schedule": Operation(

@@ -141,6 +141,7 @@ def _canceled(argument: Any, wanted: Wanted | None) -> list[RespondSignal]:
     if batch:
         batch[0].streaming = False if signal.call_id is not None else None
         batch[0].own_storage = signal.own_storage
+        batch[0].trace = signal.trace
         batch[0].function_invocation_kwargs = signal.function_invocation_kwargs
         batch[0].client_kwargs = signal.client_kwargs
     return batch
