@@ -610,8 +610,9 @@ async def outcomes_that_are_refused(stage: Stage) -> None:
     async with Worker(stage.client, task_queue=task_queue, activities=[superstep], plugins=[AgentFrameworkPlugin()]):
         durable = stage.durable(chain, task_queue=task_queue)
         thread = durable.checkpoint()
-        following = asyncio.ensure_future(durable.run("a", checkpoint=thread))
-        await asyncio.wait([following])
+        with contextlib.suppress(Exception):  # Whatever the caller makes of such outcomes, the run goes on.
+            await durable.run("a", checkpoint=thread)
+        await stage.ended(thread)
     await stage.keep(thread)
 
 
