@@ -108,11 +108,11 @@ class DurableWorkflow(WorkflowDefinition):
         """State the caller of the last run has seen, in step with the events it was given."""
         return self._status
 
-    def get_last_checkpoint_id(self, checkpoint: Checkpoint | None = None) -> str | None:
-        """Return the id of the last checkpoint this process was given of a thread; no round trip.
+    def get_last_checkpoint_id(self, checkpoint: Checkpoint | str | None = None) -> str | None:
+        """Return the id of the last checkpoint that a handle was given; no round trip.
 
         Args:
-            checkpoint: The thread; the facade's own when left out.
+            checkpoint: Handle of the thread; the facade's own when left out. A bare id has been given none: None.
         """
         return self._handle(checkpoint).checkpoint_id
 
