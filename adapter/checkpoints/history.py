@@ -477,7 +477,10 @@ async def reset_point(client: Client, thread_id: str, run_id: str, seen_run_id: 
             if is_reset(event):
                 left.append((event.event_id, event.workflow_task_failed_event_attributes.base_run_id))
             elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-                run_input = await _run_input(client, event, thread_id)
+                try:
+                    run_input = await _run_input(client, event, thread_id)
+                except (InvalidStartError, NotSealedError):
+                    return found  # Somebody else's: nothing is before it that it goes on from.
                 if left:
                     return run_input.next_offset - 1
                 reader = run_input.continued.previous_run_id if run_input.continued is not None else None

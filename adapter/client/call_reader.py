@@ -94,7 +94,7 @@ class CallReader:
     Args:
         follower: The run's steps.
         decoder: Decodes them.
-        handle: The caller's checkpoint handle; moves forward with the events.
+        handle: The caller's thread handle; moves forward with the events.
         cursor: What this process has seen of the thread.
         scope: Which events are the call's.
         live: Reads the events of a running superstep; None for a caller who takes them as they are committed.

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from agent_framework import WorkflowRunState
 from agent_framework_temporal import Checkpoint, DurableWorkflow
 from agent_framework_temporal.workflows import growth as _growth
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
@@ -15,6 +16,7 @@ from temporalio.service import RPCError
 from tests.requests._flows import Question, asker, free, nested
 from tests.support import worker
 
+_WAITING = WorkflowRunState.IDLE_WITH_PENDING_REQUESTS
 _WRONG = [("amount", "integer"), ("note", "string")]
 
 
@@ -183,3 +185,17 @@ async def test_run_that_is_answered_again_and_again_continues_as_new(
         assert (await handle.describe()).run_id != checkpoint.run_id
         await handle.execute_update("respond", {"request_id": request_id, "response": {"amount": 4}})
         assert len((await handle.result())["outputs"]) == 11
+
+
+async def test_a_thread_that_was_answered_early_is_followed_to_where_it_waits(client: Client) -> None:
+    async with worker(client, asker) as task_queue:
+        durable, checkpoint, handle = await _waiting(client, task_queue)
+        early = {"request_id": "q-again", "response": {"amount": 8}}
+        assert (await handle.execute_update("respond", early))["early"] == ["q-again"]
+        for _ in range(2):  # As it stands, and after an update that was rejected.
+            async with asyncio.timeout(10):
+                events = [event async for event in durable.run_stream(checkpoint=checkpoint, after=-1)]
+            assert [event.request_id for event in events if event.type == "request_info"] == ["q0"]
+            async with asyncio.timeout(10):
+                assert (await durable.run(checkpoint=checkpoint)).get_final_state() == _WAITING
+            await _rejected(handle, {"request_id": 7})

@@ -136,6 +136,7 @@ OPERATIONS = {
         lambda place, at: place.durable(shop).copy_checkpoints(InMemoryCheckpointStorage(), at), _waiting
     ),
     "pending_requests": Operation(lambda place, at: place.durable(shop).pending_requests(at), _waiting),
+    "attempt": Operation(lambda place, at: place.durable(shop).attempt(at), _waiting),
     "cancel": Operation(lambda place, at: place.durable(shop).cancel(at), _waiting),
     "retry": Operation(lambda place, at: place.durable(shop).retry(at), _waiting, PendingRequestsError),
     "schedule": Operation(
