@@ -120,7 +120,7 @@ class StartRefusedError(DurableWorkflowError, ValueError):
 
 @exported
 class StaleCheckpointError(DurableWorkflowError):
-    """Another caller has moved the thread on since this checkpoint handle was last updated."""
+    """Another caller has moved the thread on since this thread handle was last updated."""
 
 
 @exported

@@ -74,7 +74,7 @@ async def read_tip(
         client: A client with our payload converter.
         thread_id: Temporal workflow id.
         workflow_name: Name of the framework workflow the thread must belong to.
-        seen_run_id: The run the caller's checkpoint handle has last seen, if any.
+        seen_run_id: The run the caller's thread handle has last seen, if any.
         may_be_gone: Whether a thread that was seen and is gone counts as new: it is to begin from a checkpoint.
 
     Raises:

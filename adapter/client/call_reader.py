@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import enum
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from agent_framework import (
@@ -35,14 +37,57 @@ from ..errors import (
 from ..framework.catalog import TypeCatalog
 from ..framework.error_data import rebuilt
 from ..framework.internals import new_event
-from .event_position import LiveEventsVoid, position_of
-from .live_reader import LiveEventsRead, LiveReader
-from .run_follower import RunFollower, RunStep, Settled, SuperstepLost
+from .event_position import LiveEventsVoid
+from .given_live import GivenLive
+from .live_reader import LiveReader
+from .run_follower import RunFollower, RunStep, SuperstepLost
 from .superstep_decoder import StepDecoder
 from .thread_cursor import ThreadCursor
 
 NO_PENDING = "No pending requests found in workflow context."
 """The framework's words."""
+
+
+class RunPhase(enum.Enum):
+    """Where the run stands, by what its history has told last.
+
+    BETWEEN -> RUNNING -> BETWEEN | WAITING | FAILED, each of which goes on to RUNNING when a superstep is scheduled.
+    Where nothing wakes the run, WAITING and FAILED end the reading, as its close does in any phase: -> OVER.
+    """
+
+    BETWEEN = "between supersteps"
+    RUNNING = "a superstep is running"
+    WAITING = "the last superstep has left requests that wait"
+    FAILED = "the last superstep has failed: the run's end, unless it pauses"
+    OVER = "there is nothing more to read for this call"
+
+
+class CallPhase(enum.Enum):
+    """How far the call has come: SENT -> TAKEN -> UNDER_WAY, where one to no open run begins."""
+
+    SENT = "its responses or message are sent, and no superstep has taken them"
+    TAKEN = "the superstep that takes its responses is running or was the last"
+    UNDER_WAY = "what happens is the call's"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallScope:
+    """Which part of a thread is a call's."""
+
+    after: int
+    """Only events with a greater offset are."""
+    call_id: str | None = None
+    """Of a call to an open run: its events begin with the superstep that takes its responses or message."""
+    until: int = 0
+    """Events in the last run's history when the call was made; a pause before that is over already."""
+    later_runs: tuple[str, ...] = ()
+    """Runs of the thread that were there when the call was made, after the first one to read."""
+    mirror: CheckpointStorage | None = None
+    """Takes a copy of each checkpoint."""
+    to_open_run: bool = False
+    """Whether it was sent to a run that is open: it has only new events."""
+    raise_rejected: Callable[[], Awaitable[None]] | None = None
+    """Raises if the workflow has rejected the call's responses."""
 
 
 class CallReader:
@@ -51,14 +96,9 @@ class CallReader:
     Args:
         follower: The run's steps.
         decoder: Decodes them.
-        handle: The caller's checkpoint handle; moves forward with the events.
+        handle: The caller's thread handle; moves forward with the events.
         cursor: What this process has seen of the thread.
-        after: Only events with a greater offset are the call's.
-        call_id: Of a call to an open run: its events begin with the superstep that takes its responses or message.
-        until: Events in the last run's history when the call was made; a pause before that is over already.
-        later_runs: Runs of the thread that were there when the call was made, after the follower's.
-        mirror: Takes a copy of each checkpoint.
-        raise_rejected: Raises if the workflow has rejected the call's responses.
+        scope: Which events are the call's.
         live: Reads the events of a running superstep; None for a caller who takes them as they are committed.
     """
 
@@ -68,40 +108,28 @@ class CallReader:
         decoder: StepDecoder,
         handle: Checkpoint,
         cursor: ThreadCursor,
-        *,
-        after: int,
-        call_id: str | None,
-        until: int,
-        later_runs: list[str],
-        mirror: CheckpointStorage | None,
-        raise_rejected: Callable[[], Awaitable[None]] | None,
+        scope: CallScope,
         live: LiveReader | None,
     ) -> None:
         self._follower = follower
         self._decoder = decoder
         self._handle = handle
         self._cursor = cursor
-        self._after = after
-        self._first = after + 1
-        self._call_id = call_id
-        self._until = until
-        self._later_runs = later_runs
-        self._mirror = mirror
-        self._raise_rejected = raise_rejected
-        self._begun = call_id is None
-        self._answering = False
-        self._given = 0
-        self._failed = False
+        self._scope = scope
         self._live = live
-        self._live_given: dict[int, int] = {}
-        """Offset -> attempt of the live events given of the superstep that is running."""
-        self._live_superstep = 0
-        self._running = False
-        self._waiting = False
-        self._over = False
+        self._run = RunPhase.BETWEEN
+        self._call = CallPhase.UNDER_WAY if scope.call_id is None else CallPhase.SENT
+        self._later_runs = list(scope.later_runs)
+        self._after = scope.after
+        self._until = scope.until
+        self._given_live = GivenLive()
+        self._given = 0
+        """Events given of what is committed."""
+        self._tells_failure = False
+        """Whether the run's events have told of its failure."""
         self._last: SuperstepResult | None = None
         self._failure: Exception | None = None
-        """What the last superstep failed with: the run's end, unless the run pauses."""
+        """What the last superstep failed with, in phase FAILED."""
 
     async def events(self) -> AsyncIterator[WorkflowEvent[Any]]:
         """Yield the call's events.
@@ -112,40 +140,27 @@ class CallReader:
         async for step in self._steps():
             if isinstance(step, WorkflowEvent):
                 yield step
-            elif isinstance(step, SuperstepInput):
-                self._scheduled(step)
-            else:
-                async for event in self._take(step):
-                    yield event
-                if self._over:
-                    return
+                continue
+            async for event in self._take(step):
+                yield event
+            if self._run is RunPhase.OVER:
+                return
 
-    def _scheduled(self, step: SuperstepInput) -> None:
-        self._waiting = False
-        self._failure = None
-        self._running = True
-        self._answering = self._call_id is not None and any(
-            answer.call_id == self._call_id for answer in step.responses or []
-        )
-        mine = self._call_id is not None and step.message is not None and step.message.call_id == self._call_id
-        self._begun = self._begun or self._answering or mine
-        if self._live is not None:
-            self._live.begin(step.offset, step.superstep_id)
-
-    async def _take(
-        self, step: SuperstepResult | SuperstepFailure | SuperstepLost | Settled | Closed
-    ) -> AsyncIterator[WorkflowEvent[Any]]:
-        if isinstance(step, SuperstepResult | SuperstepFailure):
-            self._running = False
-            self._waiting = isinstance(step, SuperstepResult) and step.state == "waiting"
-            if self._begun:
-                async for event in self._superstep(step):
+    async def _take(self, step: RunStep) -> AsyncIterator[WorkflowEvent[Any]]:
+        """Yield the events of a step, and enter the phases that it leads to."""
+        if isinstance(step, SuperstepInput):
+            self._scheduled(step)
+        elif isinstance(step, SuperstepResult | SuperstepFailure):
+            if self._call is not CallPhase.SENT:
+                async for event in self._outcome(step):
                     yield event
             if isinstance(step, SuperstepFailure):
-                self._failure = _exception(step, self._decoder.catalog)
+                self._has_failed(_exception(step, self._decoder.catalog))
+            else:
+                self._run = RunPhase.WAITING if step.state == "waiting" else RunPhase.BETWEEN
         elif isinstance(step, SuperstepLost):
-            self._running = False
-            self._failure = RunFailedError(f"A superstep of thread {self._follower.thread_id!r} failed: {step.message}")
+            text = f"A superstep of thread {self._follower.thread_id!r} failed: {step.message}"
+            self._has_failed(RunFailedError(text))
         elif isinstance(step, Closed):
             async for event in self._closed(step):
                 yield event
@@ -153,7 +168,40 @@ class CallReader:
             for event in await self._settled():
                 yield event
 
+    def _scheduled(self, step: SuperstepInput) -> None:
+        self._run, self._failure = RunPhase.RUNNING, None
+        call_id = self._scope.call_id
+        if call_id is not None and any(answer.call_id == call_id for answer in step.responses or []):
+            self._call = CallPhase.TAKEN
+        elif self._call is CallPhase.TAKEN or (
+            call_id is not None and step.message is not None and step.message.call_id == call_id
+        ):
+            self._call = CallPhase.UNDER_WAY
+        if self._live is not None:
+            self._live.begin(step.offset, step.superstep_id)
+
+    def _has_failed(self, error: Exception) -> None:
+        self._run, self._failure = RunPhase.FAILED, error
+
+    async def _settled(self) -> list[WorkflowEvent[Any]]:
+        """Take that nothing wakes the run: it waits for responses, or is paused after a failure; or it goes on.
+
+        Raises:
+            Exception: What the run is paused for.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._run is not RunPhase.WAITING:
+            return []
+        if self._call is CallPhase.SENT:
+            await self._check_rejected()
+            return []
+        self._run = RunPhase.OVER
+        self._cursor.keep_reader(self._follower, self._decoder)
+        return await self._pending_again()
+
     async def _closed(self, step: Closed) -> AsyncIterator[WorkflowEvent[Any]]:
+        """Go on with the thread's next run, if it has one; else yield the last events."""
         if self._later_runs:
             self._enter(self._later_runs.pop(0))
         elif step.next_run_id is not None:
@@ -162,62 +210,9 @@ class CallReader:
         elif step.state == "terminated" and (void := await self._reset()) is not None:
             yield void
         else:
-            self._over = True
+            self._run = RunPhase.OVER
             async for event in self._end(step):
                 yield event
-
-    async def _settled(self) -> list[WorkflowEvent[Any]]:
-        """Take that the workflow waits: for answers, or paused after a failure; anything else goes on.
-
-        Raises:
-            Exception: What the run is paused for.
-        """
-        if self._failure is not None:
-            raise self._failure
-        if not self._waiting:
-            return []
-        if not self._begun:
-            if self._raise_rejected is not None:
-                await self._raise_rejected()
-            return []
-        self._over = True
-        self._cursor.keep_reader(self._follower, self._decoder)
-        return await self._pending_again()
-
-    async def _steps(self) -> AsyncIterator[RunStep | WorkflowEvent[Any]]:
-        """Yield the run's steps, and in between the live events of the superstep that is running."""
-        following: asyncio.Task[RunStep] | None = None
-        try:
-            while True:
-                following = asyncio.create_task(self._follower.next())
-                while not following.done():
-                    live = self._live if self._begun and self._running else None
-                    await asyncio.wait([following], timeout=None if live is None else live.pause)
-                    if live is not None and not following.done():
-                        for event in self._live_events(await live.read(self._follower.run_id)):
-                            yield event
-                yield await following
-        finally:
-            if following is not None and not following.done():
-                following.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await following
-
-    def _live_events(self, read: LiveEventsRead) -> Iterator[WorkflowEvent[Any]]:
-        yield from self._voided(read.attempt)
-        for offset, event in read.events:
-            if offset > self._after:
-                self._live_given[offset] = read.attempt
-                position = position_of(event)
-                self._live_superstep = (position and position.superstep) or self._live_superstep
-                yield event
-
-    def _voided(self, attempt: int) -> Iterator[WorkflowEvent[Any]]:
-        """Tell of live events that were given of another attempt than this one."""
-        void = sorted(offset for offset, given in self._live_given.items() if given != attempt)
-        if void:
-            yield LiveEventsVoid(superstep=self._live_superstep, attempt=self._live_given[void[0]], offsets=void)
-            self._live_given.clear()
 
     async def _reset(self) -> LiveEventsVoid | None:
         """Go on with the run that an operator has reset this one to, if one has: offsets start over from that point.
@@ -230,31 +225,52 @@ class CallReader:
         if found is None:
             return None
         run_id, offset = found
-        given = [*range(max(self._first, offset + 1), self._handle.offset + 1), *self._live_given]
+        void = self._given_live.void_all(range(max(self._scope.after, offset) + 1, self._handle.offset + 1))
         self._enter(run_id)
-        self._until, self._after = 0, max(self._first - 1, offset)
+        self._until, self._after = 0, max(self._scope.after, offset)
         self._handle.offset = min(self._handle.offset, self._after)
-        self._live_given.clear()
         self._given = 0
-        self._running = self._waiting = False
-        self._begun = True  # An answer that was not reapplied never comes: its request is pending then.
-        return LiveEventsVoid(superstep=self._live_superstep, attempt=None, offsets=sorted(set(given)))
+        self._run, self._failure = RunPhase.BETWEEN, None
+        self._call = CallPhase.UNDER_WAY  # A response that was not reapplied never comes: its request is pending then.
+        return void
+
+    async def _steps(self) -> AsyncIterator[RunStep | WorkflowEvent[Any]]:
+        """Yield the run's steps, and in between the live events of the superstep that is running."""
+        following: asyncio.Task[RunStep] | None = None
+        try:
+            while True:
+                following = asyncio.create_task(self._follower.next())
+                while not following.done():
+                    live = self._live if self._reads_live() else None
+                    await asyncio.wait([following], timeout=None if live is None else live.pause)
+                    if live is not None and not following.done():
+                        for event in self._given_live.give(await live.read(self._follower.run_id), self._after):
+                            yield event
+                yield await following
+        finally:
+            if following is not None and not following.done():
+                following.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await following
+
+    def _reads_live(self) -> bool:
+        return self._run is RunPhase.RUNNING and self._call is not CallPhase.SENT
 
     def _enter(self, run_id: str) -> None:
         """Go on with the thread's next run; the caller sees one stream."""
         self._follower.enter(run_id)
         self._decoder.enter(run_id)
         self._handle.run_id = run_id
-        self._failed = False
+        self._tells_failure = False
 
-    async def _superstep(self, step: SuperstepResult | SuperstepFailure) -> AsyncIterator[WorkflowEvent[Any]]:
-        for notice in self._voided(step.attempt):
+    async def _outcome(self, step: SuperstepResult | SuperstepFailure) -> AsyncIterator[WorkflowEvent[Any]]:
+        for notice in self._given_live.void(step.attempt):
             yield notice
-        given, self._live_given = self._live_given, {}
-        async for offset, event in self._decoder.events(step, mirror=self._mirror):
+        given = self._given_live.take()
+        async for offset, event in self._decoder.events(step, mirror=self._scope.mirror):
             if offset <= self._after:
                 continue
-            self._failed = self._failed or event.type == "failed"
+            self._tells_failure = self._tells_failure or event.type == "failed"
             self._given += 1
             self._handle.offset = offset
             if event.type == "superstep_completed" and step.checkpoint is not None:
@@ -266,15 +282,18 @@ class CallReader:
             self._last = step
         if step.checkpoint is not None:
             self._cursor.move(self._ref(step.checkpoint.checkpoint_id))
-        if self._answering and step.rejected:
+        if self._call is CallPhase.TAKEN and step.rejected:
             raise ValueError(next(iter(step.rejected.values())))
+
+    async def _check_rejected(self) -> None:
+        if self._scope.raise_rejected is not None:
+            await self._scope.raise_rejected()
 
     async def _end(self, closed: Closed) -> AsyncIterator[WorkflowEvent[Any]]:
         """Yield the last events of a run that came to its end; raise for any other ending."""
         if closed.state == "idle":
-            if not self._begun:
-                if self._raise_rejected is not None:
-                    await self._raise_rejected()
+            if self._call is CallPhase.SENT:
+                await self._check_rejected()
                 raise RuntimeError(NO_PENDING)
             if closed.result is not None:
                 self._cursor.move(closed.result.checkpoint)
@@ -285,7 +304,7 @@ class CallReader:
         if closed.failure is not None:
             self._cursor.move(closed.failure.checkpoint)
         error = self._error(closed)
-        if closed.state == "failed" and not self._failed and not isinstance(error, DurableWorkflowError):
+        if closed.state == "failed" and not self._tells_failure and not isinstance(error, DurableWorkflowError):
             # A superstep that timed out could not tell its own failure.
             yield new_event("failed", details=_details(error), origin=WorkflowEventSource.FRAMEWORK)
             yield _status(WorkflowRunState.FAILED)

@@ -61,7 +61,7 @@ from .arguments import (
     encode_responses,
     unwrap_message,
 )
-from .call_reader import NO_PENDING, CallReader
+from .call_reader import NO_PENDING, CallReader, CallScope
 from .fork import begin_from_history, seed_from_storage
 from .input_size import check_input
 from .live_reader import LiveReader
@@ -263,7 +263,13 @@ class _ThreadCall:
         await send_message(self._caller.client, self._thread_id, status, update, options)
         self._handle.run_id = status.run_id
         return self._reader(
-            call_id=call_id, after=status.next_offset - 1, until=self._tip.history_length, to_open_run=True
+            CallScope(
+                call_id=call_id,
+                after=status.next_offset - 1,
+                until=self._tip.history_length,
+                to_open_run=True,
+                mirror=self._call.mirror,
+            )
         )
 
     async def _in_time(self, send: Callable[[], Awaitable[CallReader]]) -> CallReader:
@@ -304,11 +310,14 @@ class _ThreadCall:
                     raise ValueError(f"Response provided for unknown request ID: {request_id}")
         self._handle.run_id = status.run_id
         reader = self._reader(
-            call_id=call_id,
-            after=status.next_offset - 1,
-            until=self._tip.history_length,
-            to_open_run=True,
-            raise_rejected=functools.partial(self._caller.queries.raise_rejected, self._thread_id, status, call_id),
+            CallScope(
+                call_id=call_id,
+                after=status.next_offset - 1,
+                until=self._tip.history_length,
+                to_open_run=True,
+                mirror=self._call.mirror,
+                raise_rejected=functools.partial(self._caller.queries.raise_rejected, self._thread_id, status, call_id),
+            )
         )
         run = self._caller.client.get_workflow_handle(self._thread_id, run_id=status.run_id)
         cancels = self._call.cancelled is not None
@@ -340,7 +349,10 @@ class _ThreadCall:
             with rpc_errors(self._caller.client, f"look up the runs of thread {self._thread_id!r}", self._thread_id):
                 runs = await runs_after(self._caller.client, self._thread_id, self._tip.run_id or "", after)
             self._handle.run_id = runs[0]
-            return self._reader(after=after, until=self._tip.history_length, later_runs=runs[1:])
+            scope = CallScope(
+                after=after, until=self._tip.history_length, later_runs=tuple(runs[1:]), mirror=self._call.mirror
+            )
+            return self._reader(scope)
         if self._tip.checkpoint is None:
             raise CheckpointNotFoundError(
                 f"Thread {self._thread_id!r} ended ({self._tip.state}) before its first checkpoint. Send its message "
@@ -440,23 +452,14 @@ class _ThreadCall:
                     f"{ALREADY_RUNNING} Follow it with `run_stream(checkpoint=...)`, or use a thread of your own."
                 ) from error
         self._handle.run_id = run.first_execution_run_id
-        return self._reader(call_id=call_id, after=run_input.next_offset - 1)
+        return self._reader(CallScope(after=run_input.next_offset - 1, call_id=call_id, mirror=self._call.mirror))
 
-    def _reader(
-        self,
-        *,
-        after: int,
-        call_id: str | None = None,
-        until: int = 0,
-        later_runs: list[str] | None = None,
-        to_open_run: bool = False,
-        raise_rejected: Callable[[], Awaitable[None]] | None = None,
-    ) -> CallReader:
+    def _reader(self, scope: CallScope) -> CallReader:
         run_id = self._handle.run_id or ""
         self._caller.locator.saw(self._thread_id, run_id)
         kept = self._cursor.take_reader(run_id)
         # What follows a thread may have to give events that were read before; what is sent to a run has only new ones.
-        follower, decoder = kept if to_open_run else (None, None)
+        follower, decoder = kept if scope.to_open_run else (None, None)
         if follower is None or decoder is None:
             follower = RunFollower(
                 self._caller.client,
@@ -466,24 +469,11 @@ class _ThreadCall:
                 worker_timeout=self._caller.options.worker_timeout,
                 server_timeout=self._caller.options.server_timeout,
             )
-            decoder = StepDecoder(
-                self._caller.client, self._thread_id, run_id, self._hosted.catalog if self._hosted else None
-            )
-        return CallReader(
-            follower,
-            decoder,
-            self._handle,
-            self._cursor,
-            after=after,
-            call_id=call_id,
-            until=until,
-            later_runs=later_runs or [],
-            mirror=self._call.mirror,
-            raise_rejected=raise_rejected,
-            live=LiveReader(self._caller.client, self._thread_id, self._hosted.catalog if self._hosted else None)
-            if self._call.streaming
-            else None,
+            decoder = StepDecoder(self._caller.client, self._thread_id, run_id, _catalog(self._hosted))
+        live = (
+            LiveReader(self._caller.client, self._thread_id, _catalog(self._hosted)) if self._call.streaming else None
         )
+        return CallReader(follower, decoder, self._handle, self._cursor, scope, live)
 
 
 def _encode(call: Call, call_id: str, cursor: ThreadCursor, hosted: HostedWorkflow | None) -> list[RespondSignal]:
