@@ -40,7 +40,7 @@ class _Console(Console):
 class View:
     """Prints what happens. A context manager, as a spinner may be turning when the demo ends.
 
-    All text of people and models goes through `_plain`, so that nothing in it can move the cursor.
+    All text of people and models goes through `terminal_text`, so that nothing in it can move the cursor.
     """
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class View:
         self._going_on = text
         if text:
             line = f"{text} │ {self._saying}" if self._saying else text
-            self._spinner.update(Text(_plain(line), style="dim", no_wrap=True, overflow="ellipsis"))
+            self._spinner.update(Text(terminal_text(line), style="dim", no_wrap=True, overflow="ellipsis"))
         if bool(text) != self._spinning:
             self._spinning = bool(text)
             (self._spinner.start if text else self._spinner.stop)()
@@ -82,15 +82,17 @@ class View:
         """Begin a section."""
         self._console.print()
         if self.is_terminal:
-            self._console.rule(Text(_plain(text), style=style), align="left", style="bright_black", characters="─")
+            self._console.rule(
+                Text(terminal_text(text), style=style), align="left", style="bright_black", characters="─"
+            )
         else:
-            self._line(Text(_plain(text)))
+            self._line(Text(terminal_text(text)))
 
     def facts(self, facts: Iterable[tuple[str, str]]) -> None:
         """Print labelled facts; each stays one line, so that an address can be clicked and copied."""
         for label, fact in facts:
             line = Text(f"  {label.ljust(_LABEL_WIDTH)}", style="bright_black")
-            line.append(_plain(fact), style="default")
+            line.append(terminal_text(fact), style="default")
             # rich would break a long address in two; the terminal itself keeps it whole.
             self._console.print(line, soft_wrap=True)
 
@@ -112,7 +114,9 @@ class View:
         for column in columns:
             table.add_column(Text(column, style="bold"))
         for number, row in enumerate(rows):
-            table.add_row(*(Text(_plain(cell)) for cell in row), style="bold yellow" if number in emphasis else None)
+            table.add_row(
+                *(Text(terminal_text(cell)) for cell in row), style="bold yellow" if number in emphasis else None
+            )
         self._console.print(table)
         if not self.is_terminal:
             self._console.print()  # There the table has a border, which brings its own.
@@ -182,7 +186,9 @@ class View:
                     self._excerpt(content.text, pieces=len(updates))
 
     def _excerpt(self, text: str, *, pieces: int) -> None:
-        lines = [line for part in _plain(text).splitlines() if part.strip() for line in self._hanging(part, indent=4)]
+        lines = [
+            line for part in terminal_text(text).splitlines() if part.strip() for line in self._hanging(part, indent=4)
+        ]
         shown = lines if len(lines) <= _MAX_LINES + 1 else lines[:_MAX_LINES]
         for line in shown:
             self._line(Text.assemble(("  │ ", "bright_black"), line))
@@ -191,17 +197,17 @@ class View:
 
     def _prose(self, text: str, *, style: str = "default") -> None:
         self._console.print()
-        for part in _plain(text).splitlines():
+        for part in terminal_text(text).splitlines():
             for line in self._hanging(part, indent=2) or [Text()]:
                 line.stylize(style)
                 self._line(Text.assemble("  ", line))
 
     def _wrapped(self, text: str, *, first: str, rest: str, style: str) -> None:
-        for number, line in enumerate(self._broken(" ".join(_plain(text).split()), indent=len(rest))):
+        for number, line in enumerate(self._broken(" ".join(terminal_text(text).split()), indent=len(rest))):
             self._line(Text.assemble(rest if number else first, line, style=style))
 
     def _cut(self, text: str, *, first: str, style: str) -> None:
-        line = Text(" ".join(_plain(text).split()), style=style)
+        line = Text(" ".join(terminal_text(text).split()), style=style)
         line.truncate(self._console.width - len(first), overflow="ellipsis")
         self._line(Text.assemble((first, "bright_black"), line))
 
@@ -218,11 +224,6 @@ class View:
     def _line(self, text: Text) -> None:
         text.rstrip()
         self._console.print(text, soft_wrap=True)
-
-
-def _plain(text: str) -> str:
-    # What a model or a person wrote must not reach the terminal as a control sequence.
-    return terminal_text(text, instead=" ")
 
 
 def _kinds(arrow: str, data: Any) -> str:
