@@ -135,7 +135,7 @@ class ThreadPausedError(AlreadyRunningError):
 
 @exported
 class PendingRequestsError(DurableWorkflowError):
-    """The thread waits for responses, so it takes no new message."""
+    """The thread waits for responses, and takes no message (`when_waiting="reject"`), or has nothing to retry."""
 
 
 @exported
