@@ -3,7 +3,7 @@
 | raised                                              | another attempt |
 |-----------------------------------------------------|-----------------|
 | by the framework before or after the executors      | no: validation, convergence, restore |
-| one of our own errors (graph, payload, checkpoint)  | no |
+| one of our own errors (graph, payload, checkpoint)  | no, except that of a worker that is too old |
 | HTTP status 4xx of a model client                   | no, except 408, 409, 425, 429 |
 | any other error of an executor                      | up to `max_attempts`, after Retry-After if there is one |
 """
@@ -21,7 +21,7 @@ from typing import Any
 from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ApplicationError
 
-from ..adapter.errors import DurableWorkflowError
+from ..adapter.errors import DurableWorkflowError, NewerReleaseError
 from ..adapter.framework.error_data import (
     MAX_CAUSES,
     causes_of,
@@ -58,7 +58,9 @@ def to_application_error(
     failure.error_module, failure.error_type = class_names(type(error))
     failure.message = text_of(error)
     failure.error_args, failure.error_data = parts_of(error)
-    final = not executor_failed or failures >= rule.max_attempts or not is_retryable(error)
+    # Another worker may know what this one does not.
+    elsewhere = isinstance(error, NewerReleaseError)
+    final = not elsewhere and (not executor_failed or failures >= rule.max_attempts or not is_retryable(error))
     if final:
         return ApplicationError(failure.message, failure, type=_plain_name(failure), non_retryable=True)
     wait = retry_after(error)
@@ -103,7 +105,7 @@ def _cut(text: str, size: int) -> str:
 
 
 def cause_of(error: Exception) -> Exception | None:
-    """Return an error as the cause of what is reported; None where its texts would not fit.
+    """Return an error as the cause of what is reported; None where its causes would not fit.
 
     Temporal writes a cause with all its causes, whatever their size: a report that it refuses would leave the superstep
     running until its timeout. And it reads them, as the worker's log does, by their own code: one that has any there is
@@ -117,7 +119,7 @@ def cause_of(error: Exception) -> Exception | None:
     size = sum(len(text.encode()) for text in texts)
     if following is not None or len(causes) > MAX_CAUSES or size > _MAX_CAUSES_BYTES:
         return None
-    if all(map(is_told_as_it_is, causes)):
+    if all(is_told_as_it_is(cause) and str(cause) == text for cause, text in zip(causes, texts, strict=True)):
         return error
     copies = [_copy(cause, text) for cause, text in zip(causes, texts, strict=True)]
     for copy, cause in pairwise(copies):

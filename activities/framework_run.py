@@ -32,6 +32,7 @@ from ..adapter.framework.internals import (
     EXECUTOR_STATE,
     cancellation,
     coerce_response,
+    count_anew,
     drop_restored_events,
     forget_updates,
     has_messages,
@@ -41,7 +42,9 @@ from ..adapter.framework.internals import (
     set_streaming,
     share_sessions,
     without_pending_warning,
+    without_run_span,
 )
+from ..adapter.framework.tracing import below
 from ..adapter.framework.values import validation_errors
 from ..workflows.messages import SuperstepInput
 from .capture import Capture
@@ -168,7 +171,12 @@ async def run_superstep(
     Raises:
         SuperstepError: When the framework or an executor raises, or an attempt or an invocation takes too long.
     """
-    with without_pending_warning(), containing(live.workflow, scope):
+    with (
+        without_pending_warning(),
+        below(step.trace),
+        without_run_span(live.workflow),
+        containing(live.workflow, scope),
+    ):
         try:
             async with scope.timeouts.running():
                 if live.stream is None:
@@ -216,16 +224,24 @@ async def _begin(
         return workflow.run(checkpoint_id=capture.base.checkpoint_id, checkpoint_storage=capture, stream=True)
     if live.raw is None or capture.base is not None:
         await _restore(hosted, workflow, capture)
+    if step.recount:
+        count_anew(workflow)
     if step.mode == "cancel":
         return await cancellation(workflow, list(arguments.responses), capture, **kwargs)
     if step.mode == "message":
         return workflow.run(arguments.message, checkpoint_storage=capture, stream=True, **kwargs)
+    base = capture.base
     together = any(answer.call_id is not None for answer in step.responses or [])
     accepted = await _accepted(workflow, arguments, run, together=together)
     if run.rejected and not together:
         _explain(step, await pending_events(workflow), run)
     if run.rejected and not accepted:
         return None
+    if base is not None and step.restores:
+        # The caller has given a checkpoint with the responses: the framework tells of what is restored as well.
+        return workflow.run(
+            checkpoint_id=base.checkpoint_id, responses=accepted, checkpoint_storage=capture, stream=True, **kwargs
+        )
     return workflow.run(responses=accepted, checkpoint_storage=capture, stream=True, **kwargs)
 
 
@@ -252,7 +268,12 @@ async def _collect(
             if live.raw is None or capture.base is not None:  # It has been restored.
                 share_sessions(executors_of(workflow), hosted.session_groups)
         if _is_pending_status(event):
-            continue  # Once for the caller's run, not for each inner run: emitted below.
+            # Once for the caller's run, not for each inner run: emitted below, or here for a request that is restored
+            # and answered at once, which is not told of.
+            if step.restores and not pending_status:
+                pending_status = True
+                run.add(_pending_status(), superstep)
+            continue
         if event.type == "request_info" and event.request_id in step.answered:
             continue  # The framework hides requests that this run was given responses for.
         if dropping and not _is_failure(event):

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from temporalio import activity
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.workflowservice.v1 import RecordActivityTaskHeartbeatRequest
+from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.service import RPCError
 
@@ -43,12 +44,15 @@ class Beat:
     is one like any other, and gives the last heartbeat of an attempt to the next.
 
     Args:
+        client: The worker's, with our payload converter: the frames of live events are none of another's.
         step: The superstep.
         timeouts: Its time limits.
         pacemaker: Beats from a thread; without one the event loop does.
     """
 
-    def __init__(self, step: SuperstepInput, timeouts: ExecutorTimeouts, pacemaker: Pacemaker | None) -> None:
+    def __init__(
+        self, client: Client, step: SuperstepInput, timeouts: ExecutorTimeouts, pacemaker: Pacemaker | None
+    ) -> None:
         info = activity.info()
         self._superstep_id = step.superstep_id
         last = _said_before(info, step.superstep_id)
@@ -61,7 +65,7 @@ class Beat:
         self.overdue = last.overdue
         """Set where the last attempt took too long in a blocked event loop, which could not end it."""
         self._info = info
-        self._client = activity.client()
+        self._client = client
         self._attempt = info.attempt
         self._interval = beat_interval(info.heartbeat_timeout)
         self._timeouts = timeouts

@@ -118,7 +118,9 @@ def check_names(names: Iterable[str]) -> None:
         if name in seen:
             raise HostingError(
                 f"Two workflows are named {name!r}; a run finds its workflow by name. Name them apart with "
-                "`name=...` of their builders; an orchestration builder without it names all its workflows alike."
+                "`name=...` of their builders; an orchestration builder without it names all its workflows alike. A "
+                "declarative (YAML) workflow has its name from `name:` at its top, else from `id:` of its trigger, and "
+                "is 'declarative_workflow' where it has neither."
             )
         seen.add(name)
 

@@ -70,10 +70,12 @@ class Mirror:
     Args:
         name: Its name in logs, metrics and event records.
         entry: The storage or its factory.
+        is_built_in: Whether a workflow was built with it.
     """
 
-    def __init__(self, name: str, entry: MirrorEntry) -> None:
+    def __init__(self, name: str, entry: MirrorEntry, *, is_built_in: bool = False) -> None:
         self.name = name
+        self.is_built_in = is_built_in
         self._storage = MirrorStorage(entry)
         self._threads: OrderedDict[ThreadKey, _Copying] = OrderedDict()
         self._behind: set[ThreadKey] = set()
@@ -279,7 +281,7 @@ class Mirrors:
         built = hosted.checkpoint_storage
         if built is not None and not isinstance(built, HistoryCheckpointStorage):
             if hosted.name not in self._built:
-                self._built[hosted.name] = Mirror(f"built into {hosted.name}", built)
+                self._built[hosted.name] = Mirror(f"built into {hosted.name}", built, is_built_in=True)
             found.append(self._built[hosted.name])
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from agent_framework import Workflow, WorkflowCheckpoint
 from pydantic_core import to_json
@@ -15,6 +15,7 @@ from ..adapter.framework.definition import HostedWorkflow
 from ..workflows.messages import (
     CheckpointFacts,
     EntryFacts,
+    StepState,
     SuperstepFailure,
     SuperstepInput,
     SuperstepOutcome,
@@ -107,7 +108,7 @@ async def result_of(
     writer = run.writer
     if not readable:
         writer.forget_readable()
-    state: Literal["running", "waiting", "idle"] = "running"
+    state: StepState = "running"
     if run.rejected and capture.last is None:
         state = "waiting"
     elif run.finished:

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_args
 
 from agent_framework import WorkflowCheckpoint, WorkflowInvocationKwargs
 from temporalio import activity
@@ -30,6 +30,7 @@ from ..adapter.errors import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
     DurableWorkflowError,
+    NewerReleaseError,
     NotSealedError,
     PayloadError,
 )
@@ -45,6 +46,7 @@ from ..workflows.messages import (
     WORKFLOW_TYPE,
     CheckpointRef,
     RunInput,
+    StepMode,
     SuperstepFailure,
     SuperstepInput,
     SuperstepResult,
@@ -117,7 +119,7 @@ class SuperstepActivity:
             raise ApplicationError(f"This worker cannot host its workflows: {self.refused}", type="HostingError")
         step = _step(given)
         timeouts = ExecutorTimeouts(step)
-        beat = Beat(step, timeouts, current_pacemaker())
+        beat = Beat(self._client(), step, timeouts, current_pacemaker())
         async with beat.beating():
             try:
                 check_attempts(step, beat)
@@ -150,6 +152,11 @@ class SuperstepActivity:
     async def _step(self, step: SuperstepInput, beat: Beat, timeouts: ExecutorTimeouts) -> SuperstepResult:
         if step.flaw is not None:
             raise PayloadError(f"The input of the superstep cannot be read: {step.flaw}.")
+        if step.mode not in get_args(StepMode):
+            raise NewerReleaseError(
+                f"This worker knows no superstep of mode {step.mode!r}, which a newer release of "
+                "agent-framework-temporal has scheduled. Upgrade it; another one may take the superstep."
+            )
         hosted = find(self._hosted, step.workflow_name)
         client = self._client()
         if step.mode == "upgrade":
@@ -180,12 +187,14 @@ class SuperstepActivity:
         brought, run_input = await asyncio.gather(
             self._check_start(client, hosted, step, mirrors), _run_input(client, step)
         )
+        if step.own_storage:  # It takes the place of the workflow's own, as in process.
+            mirrors = [mirror for mirror in mirrors if not mirror.is_built_in]
         async with self._instance(client, hosted, step, brought) as live:
             if begins:
                 check_graph(hosted, step)
             capture, base_raw = live.capture, live.raw
             if step.mode == "message":
-                capture.turn = info.workflow_run_id or ""
+                capture.turn = (info.workflow_run_id or "") if step.message is None else step.message.turn
             arguments = await self._arguments(run_input, hosted, step, live)
             before = self._unsaved.snapshot(live.workflow)
             # Only a caller who streams reads along; for any other the beat is a sign of life and nothing more.
@@ -284,6 +293,8 @@ class SuperstepActivity:
             raw, base = await self._restored(client, hosted, step, step.base, brought)
         if base is not None and step.discard_in_flight:
             base = dataclasses.replace(base, messages={})
+        if base is not None and step.recount:
+            base = dataclasses.replace(base, iteration_count=0)
         async with hosted.acquire() as workflow:
             resources = None if hosted.is_instance else Resources(workflow, hosted.shared)
             live = LiveRun(workflow, Capture(hosted, base, run_id=run_id), raw, resources=resources)
@@ -336,6 +347,12 @@ class SuperstepActivity:
         self, run_input: RunInput | None, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun
     ) -> RunArguments:
         """Decode what the caller gave; a message lies in the run's start event, not in this activity's input."""
+        if step.message is not None:
+            return RunArguments(
+                message=await _message(step.message, hosted),
+                function_invocation_kwargs=await _kwargs(step.function_invocation_kwargs, hosted),
+                client_kwargs=await _kwargs(step.client_kwargs, hosted),
+            )
         if run_input is not None:
             return RunArguments(
                 message=await _message(run_input.message or Value(), hosted),
@@ -382,18 +399,21 @@ def _thread_id(info: activity.Info) -> str:
 async def _run_input(client: Client, step: SuperstepInput) -> RunInput | None:
     """Return the input of the run, where it has the message that the superstep takes."""
     info = activity.info()
-    return await start_input(client, _thread_id(info), info.workflow_run_id or "") if step.mode == "message" else None
+    if step.mode != "message" or step.message is not None:
+        return None
+    return await start_input(client, _thread_id(info), info.workflow_run_id or "")
 
 
 def _step(given: RawValue) -> SuperstepInput:
     """Decode the input of a superstep.
 
     Raises:
-        ApplicationError: When nobody with a key has sealed it for a superstep of this thread.
+        ApplicationError: When nobody with a key has sealed it for a superstep of this thread, or a newer release has
+            written it.
     """
     try:
         step = activity.payload_converter().from_payload(given.payload, SuperstepInput)
-    except NotSealedError as error:
+    except (NotSealedError, NewerReleaseError) as error:
         raise _reported(error, SuperstepInput(workflow_name="", mode="resume")) from cause_of(error)
     assert isinstance(step, SuperstepInput)  # noqa: S101 - the converter has made it, or raised
     return step

@@ -20,6 +20,7 @@
     ├── PendingRequestsError        this thread waits for responses
     ├── GraphChangedError           the checkpoint was made by another graph
     ├── SearchAttributesError       the namespace does not know our search attributes
+    ├── NewerReleaseError           a newer release has written what is read; nothing is wrong with it
     └── RunFailedError              the run ended otherwise than idle
         ├── RequestExpiredError     nobody answered a request by its deadline
         ├── WorkerLostError         a superstep's worker was lost too often
@@ -41,6 +42,7 @@ from typing import Any
 from agent_framework import WorkflowCheckpointException, WorkflowException
 
 from ..workflows.exported import exported
+from ..workflows.messages import NewerVersionError
 
 
 @exported
@@ -144,6 +146,11 @@ class GraphChangedError(DurableWorkflowError, WorkflowCheckpointException):
 @exported
 class SearchAttributesError(DurableWorkflowError):
     """Search attributes are wanted that the namespace does not know, and may not be registered from here."""
+
+
+@exported
+class NewerReleaseError(DurableWorkflowError, NewerVersionError):
+    """A newer release of this package has written what is read here; upgrade the process that is told so."""
 
 
 @exported

@@ -9,7 +9,7 @@ names the thread and the field.
 | `mode` | anybody, but `continue`, which only a run that the server continues as new has |
 | `message` | anybody, with mode `message`; held to the types of the start executor |
 | `responses` | anybody, with `responses` and `cancel`; held to the types of the requests that wait in `base` |
-| `streaming`, `function_invocation_kwargs`, `client_kwargs` | anybody |
+| `streaming`, `own_storage`, `trace`, `function_invocation_kwargs`, `client_kwargs` | anybody |
 | `base`, `graph_hash` | anybody: a checkpoint that history holds, of the same workflow and graph, with its digest * |
 | `base_facts`, frame | anybody, with `resume`, `responses`, `cancel`: a checkpoint of one's own; under an id of ours
                         what history, or the run's mirror, holds under it * |
@@ -25,18 +25,15 @@ names the thread and the field.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
 from temporalio import workflow
 
-from .messages import RunInput, json_bytes
-from .requests.answers import MAX_QUEUED_BYTES
+from . import limits
+from .messages import DeadlineAction, RunInput, RunMode, json_bytes
 from .search_attributes import STATE
+from .value_limits import MAX_ID
 
-MAX_OFFSET = 10**12
-"""A thread that writes a thousand events a second gets there in thirty years."""
-MAX_OPTIONS_BYTES = 64 * 1024
-"""Options travel with each run of a thread, beside what that run hands on."""
-_MAX_TEXT = 512
 _OF_MODE = {
     "message": {"message"},
     "responses": {"responses", "base"},
@@ -54,14 +51,27 @@ def wrong_claim(start: RunInput) -> tuple[str, str] | None:
     return next(_mistakes(start), None)
 
 
+def unknown_value(start: RunInput) -> tuple[str, str] | None:
+    """Return a field of a start whose value only a newer release can act on, and what is wrong with it."""
+    wanted: list[tuple[str, str | None, tuple[str, ...]]] = [("mode", start.mode, get_args(RunMode))]
+    for name, rule in start.options.requests.items():
+        wanted.append((f"options.requests.{name[:100]}.on_deadline", rule.on_deadline, get_args(DeadlineAction)))
+    for request in start.continued.pending if start.continued is not None else ():
+        field = f"continued.pending.{request.request_id[:100]}.on_deadline"
+        wanted.append((field, request.on_deadline, get_args(DeadlineAction)))
+    for field, value, known in wanted:
+        if value is not None and value not in known:
+            names = ", ".join(map(repr, known))
+            return field, f"{value[:100]!r} is none of those that this release knows: {names}."
+    return None
+
+
 def _mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
     info = workflow.info()
     given = {field for field in (*_ONLY_OF_MODE, "base") if getattr(start, field) is not None}
     needed = _OF_MODE[start.mode]
-    if start.version != RunInput.model_fields["version"].default:
-        yield "version", f"{start.version} is not known to this worker."
-    if not 1 <= len(start.workflow_name) <= _MAX_TEXT:
-        yield "workflow_name", f"it must have 1 to {_MAX_TEXT} characters."
+    if not 1 <= len(start.workflow_name) <= MAX_ID:
+        yield "workflow_name", f"it must have 1 to {MAX_ID} characters."
     for field in sorted(needed - given):
         yield field, f"mode {start.mode!r} needs it."
     for field in _ONLY_OF_MODE:
@@ -74,19 +84,25 @@ def _mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
             yield "responses", "`received_at` and `checked` are the workflow's to set."
         if answer.cancel is not (start.mode == "cancel"):
             yield "responses", f"`cancel` does not go with mode {start.mode!r}."
-    if not 0 <= start.next_offset <= MAX_OFFSET:
-        yield "next_offset", f"it must be 0 to {MAX_OFFSET:,}."
+    if not 0 <= start.next_offset <= limits.MAX_OFFSET:
+        yield "next_offset", f"it must be 0 to {limits.MAX_OFFSET:,}."
     yield from _option_mistakes(start)
     yield from _base_mistakes(start)
 
 
 def _option_mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
     options = json_bytes(start.options)
-    if options > MAX_OPTIONS_BYTES:
-        yield "options", f"they take {options:,} bytes, over the {MAX_OPTIONS_BYTES:,} that travel with each run."
+    if options > limits.MAX_OPTIONS_BYTES:
+        yield (
+            "options",
+            f"they take {options:,} bytes, over the {limits.MAX_OPTIONS_BYTES:,} that travel with each run.",
+        )
     answers = sum(map(json_bytes, start.responses or []))
-    if answers > MAX_QUEUED_BYTES:
-        yield "responses", f"they take {answers:,} bytes, over the {MAX_QUEUED_BYTES:,} that a run takes at once."
+    if answers > limits.MAX_QUEUED_BYTES:
+        yield (
+            "responses",
+            f"they take {answers:,} bytes, over the {limits.MAX_QUEUED_BYTES:,} that a run takes at once.",
+        )
     if start.options.search_attributes and workflow.info().typed_search_attributes.get(STATE) is None:
         # A run that upserts what the namespace does not know is stuck, and a start that has it proves that it does.
         yield "options.search_attributes", "the run was started without them, so the namespace may not know them."
@@ -111,8 +127,8 @@ def _base_mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
         yield "base_facts", "there is no frame that holds the checkpoint."
     if facts.base_checkpoint_id is not None:
         yield "base_facts", "the frame must hold the checkpoint whole."
-    if not 1 <= len(facts.checkpoint_id) <= _MAX_TEXT:
-        yield "base_facts", f"`checkpoint_id` must have 1 to {_MAX_TEXT} characters."
+    if not 1 <= len(facts.checkpoint_id) <= MAX_ID:
+        yield "base_facts", f"`checkpoint_id` must have 1 to {MAX_ID} characters."
     if base is not None and (base.thread_id, base.run_id, base.checkpoint_id) != (
         workflow.info().workflow_id,
         "",

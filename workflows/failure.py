@@ -8,6 +8,7 @@ from typing import Any
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 
+from . import limits
 from .messages import (
     CheckpointRef,
     ErrorDetails,
@@ -20,10 +21,6 @@ from .outcomes import NoOutcomeError, RefusedOutcomeError, superstep_failure
 
 OUR_ERRORS = "agent_framework_temporal"
 START_REFUSED = "StartRefusedError"
-MAX_NOT_BEGUN = 30
-"""Attempts that a worker was given and never began, as its event loop was blocked or it could not read the input."""
-_LONGEST_WAIT = timedelta(minutes=5)
-"""Between attempts whose worker was lost, or that never began."""
 _DEFAULTS = RunOptions()
 _WAITS = ("retry_initial_interval", "retry_backoff", "retry_maximum_interval")
 
@@ -37,9 +34,9 @@ def retry_policy(options: RunOptions) -> RetryPolicy:
     return RetryPolicy(
         initial_interval=timedelta(seconds=options.retry_initial_interval),
         backoff_coefficient=options.retry_backoff,
-        maximum_interval=max(timedelta(seconds=options.retry_maximum_interval), _LONGEST_WAIT),
+        maximum_interval=max(timedelta(seconds=options.retry_maximum_interval), limits.LONGEST_WAIT),
         # The activity counts failures of executors and lost workers itself, each to its own bound.
-        maximum_attempts=max(attempts) + options.max_worker_losses + MAX_NOT_BEGUN,
+        maximum_attempts=max(attempts) + options.max_worker_losses + limits.MAX_NOT_BEGUN,
     )
 
 
@@ -136,11 +133,6 @@ def start_refusal(message: str) -> RunFailure:
 def refuses_start(failure: SuperstepFailure | RunFailure) -> bool:
     """Tell whether a run failed because its start was refused: it is then no part of its thread."""
     return (failure.error_module, failure.error_type) == (OUR_ERRORS, START_REFUSED)
-
-
-def refusal_of(message: str) -> SuperstepFailure:
-    """Return the failure of a run whose input is refused."""
-    return _failed(OUR_ERRORS, "PayloadError", message)
 
 
 def _failed(module: str, name: str, message: str) -> SuperstepFailure:

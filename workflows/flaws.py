@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .messages import CancelSignal, RespondSignal, RunInput, Value
+from .messages import CancelSignal, MessageUpdate, RespondSignal, RunInput, Value
 from .value_limits import flaw_of
 
 
@@ -22,6 +22,11 @@ def input_flaw(run_input: RunInput) -> str | None:
     return _first(parts)
 
 
+def message_flaw(sent: MessageUpdate) -> str | None:
+    """Say which part of a message to an open run no reader could read; None if there is none."""
+    return _first([("The message", sent.message), *_kwargs(sent)])
+
+
 def answer_flaw(answer: RespondSignal | CancelSignal) -> str | None:
     """Say which part of an answer no reader could read; None if there is none."""
     return _first(_answer(answer))
@@ -33,7 +38,7 @@ def _answer(answer: RespondSignal | CancelSignal) -> Iterator[tuple[str, Any]]:
     yield from _kwargs(answer)
 
 
-def _kwargs(sent: RunInput | RespondSignal | CancelSignal) -> Iterator[tuple[str, Any]]:
+def _kwargs(sent: RunInput | RespondSignal | CancelSignal | MessageUpdate) -> Iterator[tuple[str, Any]]:
     for name in ("function_invocation_kwargs", "client_kwargs"):
         value: Value | None = getattr(sent, name)
         if value is not None:

@@ -6,21 +6,8 @@ from datetime import timedelta
 
 from temporalio import workflow
 
+from . import limits
 from .messages import RunOptions
-
-MAX_WAITING_BYTES = 256 * 1024
-MAX_WAITING_EVENTS = 1_000
-"""A run with a large history continues as new at a pause when it has grown by one of these since its first."""
-
-MAX_SIGNAL_BYTES = 256 * 1024
-MAX_SIGNALS = 500
-"""A run that has got so much continues as new at a pause, however small its history is."""
-CALM_SIGNALS = 3
-"""A workflow task that brings more of them is in the middle of a flood. The server takes no continue-as-new while
-another signal comes in; the worker then has to replay the run, and while it does more of them come than the server
-keeps for it (100, or 2 MB). A flood is outrun by handling it as it comes, and continued from in its first lull."""
-LULL = timedelta(seconds=1)
-"""After so long a run that should continue as new looks again."""
 
 
 class Growth:
@@ -80,7 +67,7 @@ class Growth:
     @property
     def look_again(self) -> timedelta | None:
         """When to ask `is_flooded` once more, if nothing else comes: in a lull no signal wakes the run."""
-        return LULL if self._has_grown() else None
+        return limits.LULL if self._has_grown() else None
 
     def _has_grown(self) -> bool:
         if self._is_signalled():
@@ -89,14 +76,16 @@ class Growth:
             return False
         info = workflow.info()
         size, length = self._first
-        grown = info.get_current_history_size() - size > MAX_WAITING_BYTES
-        return grown or info.get_current_history_length() - length > MAX_WAITING_EVENTS
+        grown = info.get_current_history_size() - size > limits.MAX_WAITING_BYTES
+        return grown or info.get_current_history_length() - length > limits.MAX_WAITING_EVENTS
 
     def _is_calm(self) -> bool:
-        return self._task != workflow.info().get_current_history_length() or self._signals_of_task <= CALM_SIGNALS
+        return (
+            self._task != workflow.info().get_current_history_length() or self._signals_of_task <= limits.CALM_SIGNALS
+        )
 
     def _is_signalled(self) -> bool:
-        return self._exhausted or self._signals > MAX_SIGNALS or self._signal_bytes > MAX_SIGNAL_BYTES
+        return self._exhausted or self._signals > limits.MAX_SIGNALS or self._signal_bytes > limits.MAX_SIGNALS_BYTES
 
     def _is_large(self) -> bool:
         info = workflow.info()

@@ -1,13 +1,18 @@
 """Wire models: everything that crosses between client, workflow and activity, as JSON.
 
-Rules: fields are only ever added, with a default; a name once released keeps its meaning. A model that derives from
-`Framed` may carry one binary `frame`; the data converter puts it beside the JSON (in the payload's metadata), so that
-the JSON stays readable in the Temporal Web UI and the frame costs no base64.
+Rules: fields are only ever added, with a default; a name once released keeps its meaning. So releases can meet, as a
+reader ignores fields that it does not know. It may also meet values that it does not know (of `state`, `mode`, `kind`,
+`type`, `on_deadline`): these are annotated `Known | str`, and a reader shows them, or takes the run for one that goes
+on. Only who acts on such a value refuses it, in words: the workflow at a run's start (`start.py`) and when a superstep
+has ended, the activity when one begins. What an older reader must not misread has a greater version: `Versioned`.
+
+A model that derives from `Framed` may carry one binary `frame`; the data converter puts it beside the JSON (in the
+payload's metadata), so that the JSON stays readable in the Temporal Web UI and the frame costs no base64.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -15,6 +20,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -28,6 +34,7 @@ SUPERSTEP_ACTIVITY = "superstep"
 RESPOND_SIGNAL = "respond"
 CANCEL_SIGNAL = "cancel_requests"
 RETRY_SIGNAL = "retry"
+MESSAGE_UPDATE = "message"
 EVENTS_QUERY = "events"
 STATUS_QUERY = "status"
 PENDING_REQUESTS_QUERY = "pending_requests"
@@ -40,8 +47,6 @@ MAX_NAME = 1_000
 """Characters of a name, a workflow id, a key: what runs carry in each step."""
 REFUSED_SUMMARY = "refused outcome of superstep "
 """How the summary of the timer begins that a run waits for before a superstep runs again; its id follows."""
-MIRROR_RECORDS = frozenset({"mirror_behind", "mirror_caught_up"})
-"""Event records of ours that tell of a mirror; `data` is its name, `error` why it does not take checkpoints."""
 
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 HeartbeatSeconds = Annotated[float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=False)]
@@ -49,9 +54,20 @@ HeartbeatSeconds = Annotated[float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=Fa
 Factor = Annotated[float, Field(ge=1, le=MAX_ATTEMPTS, allow_inf_nan=False)]
 Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
 Count = Annotated[int, Field(ge=1, le=2**53)]
+Trace = Annotated[str, Field(max_length=64)]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
-RunState = Literal["running", "waiting", "paused", "idle", "failed"]
-DeadlineAction = Literal["fail", "cancel", "default"]
+RunState: TypeAlias = Literal["running", "waiting", "paused", "idle", "failed"]
+RunMode: TypeAlias = Literal["message", "responses", "cancel", "resume", "continue"]
+StepMode: TypeAlias = Literal["message", "responses", "cancel", "resume", "continue", "store", "upgrade"]
+StepState: TypeAlias = Literal["running", "waiting", "idle"]
+DeadlineAction: TypeAlias = Literal["fail", "cancel", "default"]
+
+VERSION = 1
+"""Of the wire models; see `Versioned`."""
+
+
+class NewerVersionError(Exception):
+    """What was read is of a release whose meaning this one cannot know."""
 
 
 def json_bytes(value: Any) -> int:
@@ -71,6 +87,27 @@ class WireModel(BaseModel):
     def _without_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         left_out = self._left_out
         return {key: value for key, value in handler(self).items() if value not in left_out}
+
+
+class Versioned(WireModel):
+    """A model that says what its reader must know.
+
+    `VERSION` goes up when a reader that does not know of a change would do the wrong thing: when a field or a value
+    changes what others mean. It does not for fields and values that may be ignored. An older message is read as what it
+    is; a newer one is refused, so that a worker leaves it to one that is upgraded, and a caller is told.
+    """
+
+    version: int = VERSION
+
+    @field_validator("version")
+    @classmethod
+    def _not_newer(cls, version: int) -> int:
+        if version > VERSION:
+            raise NewerVersionError(
+                f"A {cls.__name__.lstrip('_')} of version {version} was written by a newer release of "
+                f"agent-framework-temporal; this one reads up to version {VERSION}. Upgrade it here."
+            )
+        return version
 
 
 class Framed(WireModel):
@@ -151,9 +188,10 @@ class ErrorDetails(WireModel):
 class EventRecord(WireModel):
     """One entry of a thread's durable event log.
 
-    `type` is a framework event type, or one of ours, which the facade does not yield as framework events: the audit
-    trail of requests, `response_accepted`, `response_rejected`, `request_cancelled`, `request_reminder` and
-    `request_expired`.
+    `type` is a framework event type, or one of ours: the audit trail of requests, `response_accepted`,
+    `response_rejected`, `request_cancelled`, `request_reminder` and `request_expired`, and of mirrors, `mirror_behind`
+    and `mirror_caught_up` (`data` is the mirror's name, `error` why it does not take checkpoints). Ours have no
+    `origin`, by which readers tell them, also those of a newer release: the facade does not yield them as events.
     """
 
     offset: int
@@ -224,7 +262,7 @@ class PendingRequest(WireModel):
     remind_at: str | None = None
     reminded_at: str | None = None
     deadline: str | None = None
-    on_deadline: DeadlineAction | None = None
+    on_deadline: DeadlineAction | str | None = None
     expired_at: str | None = None
 
 
@@ -258,6 +296,10 @@ class RespondSignal(WireModel):
     answer."""
     streaming: bool | None = None
     """Whether agents emit updates in the supersteps that follow; unset: as in the supersteps before."""
+    own_storage: bool | None = None
+    """See `RunInput.own_storage`; unset: as in the supersteps before."""
+    trace: Trace | None = None
+    """See `RunInput.trace`."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
     received_at: str | None = None
@@ -277,6 +319,10 @@ class CancelSignal(WireModel):
     responder: str | None = Field(default=None, max_length=MAX_ID)
     call_id: str | None = Field(default=None, max_length=128)
     """See `RespondSignal.call_id`."""
+    own_storage: bool | None = None
+    """See `RespondSignal.own_storage`."""
+    trace: Trace | None = None
+    """See `RunInput.trace`."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
 
@@ -290,12 +336,48 @@ class RespondReceipt(WireModel):
     """Ids of requests that are not asked (yet); the answers wait for them."""
 
 
+class MessageUpdate(WireModel):
+    """The JSON of update `message`, to a run that waits for answers: `{"message": ...}`."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    message: Any
+    type: str | None = Field(default=None, max_length=MAX_ID)
+    """Python type name of the message, set by the facade."""
+    typed: str | None = None
+    """See `Value.typed`."""
+    call_id: str | None = Field(default=None, max_length=128)
+    """Set by the facade: names the call, whose events begin with the superstep that takes the message."""
+    streaming: bool = False
+    own_storage: bool = False
+    """See `RunInput.own_storage`."""
+    trace: Trace | None = None
+    """See `RunInput.trace`."""
+    function_invocation_kwargs: Value | None = None
+    client_kwargs: Value | None = None
+
+
+class MessageInput(Value):
+    """A message that came while requests waited, on its way to a superstep."""
+
+    turn: str
+    """Set by the workflow: names the message within the thread, as a run's id names the one that it began with."""
+    call_id: str | None = None
+
+
+class MessageReceipt(WireModel):
+    """Result of update `message`: it was taken, and is what the run does next."""
+
+    pending: list[str] = Field(default_factory=list)
+    """Ids of the requests that wait on."""
+
+
 class RequestRule(WireModel):
     """When to remind of a request and what to do about it at last; durations in seconds."""
 
     remind_after: Seconds | None = None
     deadline: Seconds | None = None
-    on_deadline: DeadlineAction = "fail"
+    on_deadline: DeadlineAction | str = "fail"
     default: Value | None = None
 
 
@@ -334,6 +416,8 @@ class RunOptions(WireModel):
     """By executor id."""
     pause_on_failure: bool = False
     """Stay open after a failure and wait for signal `retry`."""
+    iterations_per: Literal["message", "answer"] = "message"
+    """From where the framework counts supersteps up to its `max_iterations`."""
     search_attributes: bool = False
     """Whether the run shows where it stands in our search attributes, if it was started with them."""
 
@@ -365,12 +449,11 @@ class ContinuedRun(WireModel):
     """The newest of the event log, for readers that are a little behind; the older are in the history before."""
 
 
-class RunInput(Framed):
+class RunInput(Framed, Versioned):
     """Argument of the generic workflow: one run of a thread."""
 
-    version: int = 1
     workflow_name: Name
-    mode: Literal["message", "responses", "cancel", "resume", "continue"]
+    mode: RunMode | str
     """`message`: a new message for the start executor; `responses`: to requests pending in `base`; `cancel`: requests
     pending in `base`; `resume`: go on from `base` as it stands; `continue`: continued as new in the middle."""
     continued: ContinuedRun | None = None
@@ -385,6 +468,11 @@ class RunInput(Framed):
     discard_in_flight: bool = False
     """Drop the messages in flight in `base`: the failed superstep has used them up, as it does in process."""
     streaming: bool = False
+    own_storage: bool = False
+    """Whether the caller keeps the checkpoints in a storage of their own, which takes the place of the one that the
+    workflow was built with."""
+    trace: Trace | None = None
+    """The `traceparent` of the caller's span, below which the executors write theirs."""
     function_invocation_kwargs: Value | None = None
     client_kwargs: Value | None = None
     next_offset: int = Field(default=0, ge=0, le=2**53)
@@ -393,13 +481,12 @@ class RunInput(Framed):
     """Set where it is read: why it is not as it was sent, with words in place of what nobody can read."""
 
 
-class SuperstepInput(WireModel):
+class SuperstepInput(Versioned):
     """Argument of the superstep activity: references, never state."""
 
     _left_out: ClassVar[tuple[Any, ...]] = (None, [], {})
-    version: int = 1
     workflow_name: str
-    mode: Literal["message", "responses", "cancel", "resume", "continue", "store", "upgrade"]
+    mode: StepMode | str
     """`message`, `responses`, `cancel`, `resume` begin a run of the framework workflow; `continue` is its next
     superstep; `store` runs nothing and only stores `base` whole; `upgrade` only asks whether the current version of
     `deployment` takes the run over."""
@@ -413,12 +500,14 @@ class SuperstepInput(WireModel):
     """Whether `base` lies in the run's own input, which nobody has checked yet."""
     graph_hash: str | None = None
     discard_in_flight: bool = False
+    message: MessageInput | None = None
+    """With `message`, where the message is not in the run's own input."""
     responses: list[ResponseInput] | None = None
     """With `cancel` the requests that are cancelled."""
     answered: list[str] = Field(default_factory=list)
     """Request ids the current run of the framework workflow was given responses for."""
     function_invocation_kwargs: Value | None = None
-    """Only with `responses`; those of a message are read from the run's start event."""
+    """With `responses` and `message`; those of a run's own input are read from its start event."""
     client_kwargs: Value | None = None
     streaming: bool = False
     offset: int = 0
@@ -439,15 +528,22 @@ class SuperstepInput(WireModel):
     pending_status: bool = False
     """Whether this run has already emitted IN_PROGRESS_PENDING_REQUESTS."""
     mirror: str | None = None
+    own_storage: bool | None = None
+    """See `RunInput.own_storage`; left out where it is not so."""
+    trace: str | None = None
+    """See `RunInput.trace`."""
+    restores: bool | None = None
+    """Of mode `responses`: whether the caller gave the checkpoint that they go to; left out where it is not so."""
+    recount: bool | None = None
+    """Whether the framework counts supersteps anew from here; left out where it is not so."""
     flaw: str | None = None
     """See `RunInput.flaw`."""
 
 
-class SuperstepOutcome(Framed):
+class SuperstepOutcome(Framed, Versioned):
     """What both a committed and a failed superstep tell: its event records, typed payloads in the frame."""
 
     _left_out: ClassVar[tuple[Any, ...]] = (None, [], {})
-    version: int = 1
     answers: str | None = None
     """`SuperstepInput.superstep_id` of the superstep it is the outcome of."""
     events: list[EventRecord] = Field(default_factory=list)
@@ -473,7 +569,6 @@ class OverdueSuperstep(WireModel):
 class LiveWindow(Framed):
     """Heartbeat details of a running superstep: its newest events, numbered as they will be if this attempt commits."""
 
-    version: int = 1
     answers: str | None = None
     """`SuperstepInput.superstep_id` of the superstep that beats."""
     attempt: int
@@ -492,8 +587,8 @@ class LiveWindow(Framed):
 class SuperstepResult(SuperstepOutcome):
     """Result of the superstep activity. The frame holds the checkpoint (a patch or a keyframe) and event payloads."""
 
-    kind: Literal["superstep"] = "superstep"
-    state: Literal["running", "waiting", "idle"]
+    kind: Literal["superstep"] | str = "superstep"
+    state: StepState | str
     entry: EntryFacts | None = None
     pending: list[PendingRequest] = Field(default_factory=list)
     schemas: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -506,7 +601,7 @@ class SuperstepResult(SuperstepOutcome):
 class SuperstepFailure(SuperstepOutcome):
     """Detail of the error a failed attempt raises."""
 
-    kind: Literal["failure"] = "failure"
+    kind: Literal["failure"] | str = "failure"
     graph_hash: str | None = None
     in_flight: bool = False
     """Whether the framework still held messages after the failure, so that it would refuse a new message."""
@@ -527,7 +622,7 @@ NOT_REPORTED = (
 class RunResult(WireModel):
     """Result of a run that ended idle: where the thread stands, and its outputs as JSON."""
 
-    state: Literal["idle"] = "idle"
+    state: Literal["idle"] | str = "idle"
     checkpoint: CheckpointRef
     graph_hash: str
     next_offset: int
@@ -554,7 +649,7 @@ class EventPage(WireModel):
     """Answer of query `events`."""
 
     run_id: str
-    state: RunState
+    state: RunState | str
     events: list[EventRecord]
     first_offset: int
     """Oldest offset still in the ring; older events are in history."""
@@ -567,7 +662,7 @@ class RunStatus(WireModel):
     workflow_name: str
     thread_id: str
     run_id: str
-    state: RunState
+    state: RunState | str
     superstep: int
     executors: list[str]
     checkpoint: CheckpointRef | None = None

@@ -8,20 +8,25 @@ task instead, for ever.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from .messages import NOT_REPORTED, REFUSED_FAILURE, SuperstepFailure, SuperstepInput, SuperstepResult
+from . import limits
+from .messages import (
+    NOT_REPORTED,
+    REFUSED_FAILURE,
+    NewerVersionError,
+    StepState,
+    SuperstepFailure,
+    SuperstepInput,
+    SuperstepResult,
+)
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
-MAX_REFUSED = 10
-"""Refused outcomes of one superstep, after which the run fails: its last good checkpoint stays usable."""
-_AT_ONCE = 3
-_LONGEST_PAUSE = 30.0
 _MAX_TEXT = 1_000
 
 
@@ -49,12 +54,16 @@ def read_result(given: Any, step: SuperstepInput) -> SuperstepResult:
     """Decode and check the result of a superstep.
 
     Raises:
+        NewerVersionError: When only a worker of a newer release can act on it: the workflow task fails, and is tried
+            again until one takes it.
         RefusedOutcomeError: When it is not taken.
     """
     if not isinstance(given, RawValue):
         raise RefusedOutcomeError("It was reported as done, without a result.")
     try:
         result = workflow.payload_converter().from_payload(given.payload, SuperstepResult)
+    except NewerVersionError:
+        raise
     except ValidationError:
         raise NoOutcomeError from None  # Its text repeats what was given.
     except Exception as error:  # The bytes may be anybody's, and so may the key's name on them.
@@ -64,6 +73,11 @@ def read_result(given: Any, step: SuperstepInput) -> SuperstepResult:
     if result.checkpoint is None and not result.rejected and result.upgrade is None:
         raise NoOutcomeError
     _check_answers(result.answers, step)
+    if result.state not in get_args(StepState):
+        raise NewerVersionError(
+            f"A superstep has ended in state {result.state!r}, as only a newer release of agent-framework-temporal can "
+            "act on. Upgrade this worker; another one may go on with the run."
+        )
     return result
 
 
@@ -103,7 +117,7 @@ def note_refused(number: int, error: RefusedOutcomeError) -> float | None:
     Returns:
         Seconds until the superstep runs again; None when it does not.
     """
-    again = error.again and number < MAX_REFUSED
+    again = error.again and number < limits.MAX_REFUSED_OUTCOMES
     if not workflow.unsafe.is_replaying():
         _LOGGER.warning(
             "The outcome of a superstep of thread %r is refused: %s %s",
@@ -113,7 +127,11 @@ def note_refused(number: int, error: RefusedOutcomeError) -> float | None:
         )
     if not again:
         return None
-    return 0.0 if number <= _AT_ONCE else min(2.0 ** (number - _AT_ONCE - 1), _LONGEST_PAUSE)
+    return (
+        0.0
+        if number <= limits.REFUSED_AT_ONCE
+        else min(2.0 ** (number - limits.REFUSED_AT_ONCE - 1), limits.LONGEST_PAUSE)
+    )
 
 
 def _check_answers(answers: str | None, step: SuperstepInput) -> None:

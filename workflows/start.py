@@ -15,18 +15,18 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from .claims import wrong_claim
+from .claims import unknown_value, wrong_claim
 from .failure import start_refusal
-from .messages import WORKFLOW_TYPE, RunInput
-from .requests.signals import places
-from .unreadable import LASTING, UNREADABLE, why_unreadable
+from .flaws import input_flaw
+from .messages import WORKFLOW_TYPE, NewerVersionError, RunInput
+from .requests.signals import WHOLE, places
+from .unreadable import LASTING, UNREADABLE, is_sealed, waits_for_key, why_unreadable
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 NO_START = RawValue(Payload())
 """Stands for the argument of a start that has none."""
 INVALID_START = "InvalidStart"
 """Type of the error that a run ends with which was started with what cannot be used."""
-_ENCRYPTED = b"binary/encrypted"
 
 
 def read_start(argument: RawValue) -> tuple[RunInput, ApplicationError | None]:
@@ -36,10 +36,10 @@ def read_start(argument: RawValue) -> tuple[RunInput, ApplicationError | None]:
         What it is and, where it cannot be used, what ends the run.
 
     Raises:
-        Exception: When this worker lacks the key of a run that another has continued: the workflow task fails, and is
-            tried again until a worker takes it that has the key.
+        Exception: When this worker lacks the key of a run that another has continued, or cannot act on what a newer
+            release has handed on: the workflow task fails, and is tried again until a worker takes it that can.
     """
-    unreadable = why_unreadable([argument])
+    unreadable = None if is_sealed(argument) else why_unreadable([argument])
     if unreadable is not None:
         if argument.payload.metadata[UNREADABLE] != LASTING:
             # Another worker may have the key, or the storage is back: the workflow task is tried again.
@@ -50,22 +50,28 @@ def read_start(argument: RawValue) -> tuple[RunInput, ApplicationError | None]:
     except ValidationError as error:
         first, *more = places(error)
         field, _, reason = first.partition(": ")
-        return _refused(field, "; ".join([reason, *more]))
+        return _refused("input" if field == WHOLE else field, "; ".join([reason, *more]) + ".")
+    except NewerVersionError as error:
+        if workflow.info().continued_run_id is not None:
+            raise
+        return _refused("version", f"{error} Upgrade workers before those who start runs.")
     except Exception as error:  # What the bytes of a stranger raise is any type.
-        if workflow.info().continued_run_id is not None and _waits_for_key(error, argument):
+        if workflow.info().continued_run_id is not None and is_sealed(argument) and waits_for_key(error):
             raise
         return _refused("input", str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
     if not isinstance(run_input, RunInput):
         return _refused("input", f"it is no input of workflow type {WORKFLOW_TYPE}.")
+    flaw = input_flaw(run_input)
+    if flaw is not None:
+        return _refused("input", flaw)
+    unknown = unknown_value(run_input)
+    if unknown is not None:
+        field, reason = unknown
+        if workflow.info().continued_run_id is not None:
+            raise NewerVersionError(f"A newer release has handed on `{field}`: {reason} Upgrade this worker.")
+        return _refused(field, f"{reason} Correct it, or upgrade the worker.")
     wrong = wrong_claim(run_input)
     return (run_input, None) if wrong is None else _refused(*wrong)
-
-
-def _waits_for_key(error: Exception, argument: RawValue) -> bool:
-    """Tell whether a worker with another key could open what this one cannot."""
-    # One without any keys does not know the encoding, which is a KeyError.
-    unknown = isinstance(error, KeyError) and argument.payload.metadata.get("encoding") == _ENCRYPTED
-    return unknown or bool(getattr(error, "waits_for_key", False))
 
 
 def _refused(field: str, reason: str) -> tuple[RunInput, ApplicationError]:

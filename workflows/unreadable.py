@@ -13,6 +13,8 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
+from . import limits
+
 UNREADABLE = "agent-framework-unreadable"
 """Metadata of a payload that stands for one that could not be read; its data says why, as text."""
 STORED = "agent-framework-stored"
@@ -21,11 +23,9 @@ PASSING = b"now"
 """Value of `UNREADABLE` where it may be readable elsewhere or later."""
 LASTING = b"ever"
 """Value of `UNREADABLE` where it never is."""
+SEALED = b"binary/encrypted"
+"""Encoding of a payload that is sealed, where a worker has not opened it."""
 MAX_REASON = 300
-MAX_READ = 20
-"""Signals of a run that are read from external storage; each notes it with 2 history events."""
-MAX_NOTED = 100
-"""Signals of a run that a codec could not decode and that are noted so; further ones are taken to stay so."""
 
 
 def why_unreadable(arguments: Sequence[RawValue]) -> str | None:
@@ -33,7 +33,30 @@ def why_unreadable(arguments: Sequence[RawValue]) -> str | None:
     for argument in arguments:
         if UNREADABLE in argument.payload.metadata:
             return argument.payload.data.decode(errors="replace")[:MAX_REASON]
+        if is_sealed(argument):
+            return _why_sealed(argument.payload)
     return None
+
+
+def is_sealed(argument: RawValue) -> bool:
+    """Tell whether a payload is sealed, and this worker has not opened it."""
+    return argument.payload.metadata.get("encoding") == SEALED
+
+
+def waits_for_key(error: Exception) -> bool:
+    """Tell whether a worker with other keys could open what the payload converter of this one raises for."""
+    # One that has no keys at all does not know the encoding, which is a KeyError.
+    return isinstance(error, KeyError) or bool(getattr(error, "waits_for_key", False))
+
+
+def _why_sealed(payload: Payload) -> str:
+    try:
+        workflow.payload_converter().from_payload(payload)
+    except Exception as error:
+        if not waits_for_key(error):
+            return "it was sealed for another place, or altered since"
+    key_id = payload.metadata.get("encryption-key-id", b"").decode(errors="replace")[:64]
+    return f"it says that key {key_id!r} has sealed it, and this worker does not have that key"
 
 
 def unreadable(reason: str, *, lasting: bool = False, stored: bool = False) -> Payload:
@@ -52,7 +75,10 @@ def unreadable(reason: str, *, lasting: bool = False, stored: bool = False) -> P
 
 
 class Readable:
-    """Decides which signals of a run were readable when they came."""
+    """Decides which signals of a run were readable when they came.
+
+    What is sealed and was not opened counts with what a codec could not decode: another worker may have the key.
+    """
 
     def __init__(self) -> None:
         self._sent = self._stored = self._read = self._noted = 0
@@ -60,7 +86,7 @@ class Readable:
     @property
     def is_exhausted(self) -> bool:
         """Whether the run has to continue as new before it takes one more answer from external storage."""
-        return self._read >= MAX_READ
+        return self._read >= limits.MAX_READ
 
     def why_not(self, arguments: Sequence[RawValue]) -> str | None:
         """Return why a signal counts as unreadable; None where its arguments can be used.
@@ -74,7 +100,7 @@ class Readable:
         if any(argument.payload.metadata.get(UNREADABLE) == LASTING for argument in arguments):
             return reason
         self._sent += 1
-        if self._noted >= MAX_NOTED or (reason is None and not workflow.unsafe.is_replaying()):
+        if self._noted >= limits.MAX_NOTED or (reason is None and not workflow.unsafe.is_replaying()):
             return reason
         # Failure is what is noted here, as most signals can be decoded; a replay asks what was noted of each.
         noted = workflow.patched(f"undecoded-{self._sent}")
@@ -87,7 +113,7 @@ class Readable:
 
     def _of_stored(self, reason: str | None) -> str | None:
         if self.is_exhausted:
-            return f"a run takes {MAX_READ} answers from external storage, and then has to continue as new first"
+            return f"a run takes {limits.MAX_READ} answers from external storage, and then has to continue as new first"
         self._stored += 1
         if reason is not None and not workflow.unsafe.is_replaying():
             return reason

@@ -16,22 +16,22 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from . import limits
     from .details import current_details
     from .failure import (
         executor_rules,
         expiry_of,
         failure_of,
         heartbeat_timeout,
-        refusal_of,
         refuses_start,
         retry_policy,
         run_error,
     )
-    from .flaws import input_flaw
     from .growth import Growth
     from .log import EventLog
     from .messages import (
         EVENTS_QUERY,
+        MESSAGE_UPDATE,
         PENDING_REQUESTS_QUERY,
         REFUSED_SUMMARY,
         STATUS_QUERY,
@@ -39,6 +39,8 @@ with workflow.unsafe.imports_passed_through():
         WORKFLOW_TYPE,
         ContinuedRun,
         EventPage,
+        MessageInput,
+        MessageReceipt,
         PendingRequest,
         RespondReceipt,
         RespondSignal,
@@ -50,6 +52,7 @@ with workflow.unsafe.imports_passed_through():
         SuperstepInput,
         SuperstepResult,
     )
+    from .next_message import NextMessage
     from .outcomes import RefusedOutcomeError, check_failure, note_refused, read_result
     from .pause import Pause, retry_mode
     from .progress import Progress
@@ -61,11 +64,8 @@ with workflow.unsafe.imports_passed_through():
     from .start import NO_START, read_start
     from .upgrade import Upgrade
 
-TIMEOUT_GRACE = timedelta(seconds=30)
-"""The activity ends a superstep that takes too long itself, so that its events are not lost; the server is the second
-line, for an executor that cannot be cancelled."""
-MAX_TAIL_BYTES = 64 * 1024
-"""Of the event log, what a run hands to the one it continues as."""
+RECOUNTED = ("responses", "cancel", "resume")
+"""Modes that begin the count of supersteps anew, where the option says so; a message always does."""
 
 
 @workflow.defn(name=WORKFLOW_TYPE)
@@ -88,10 +88,13 @@ class AgentFrameworkWorkflow:
         self._pause = Pause()
         self._arrivals = Arrivals(self._requests, self._pause, self._growth, lambda: self._busy)
         self._upgrade = Upgrade()
+        self._message = NextMessage()
         self._state: RunState = "running"
         self._progress = Progress(run_input)
         self._pending_status = False
         self._streaming = run_input.streaming
+        self._own_storage = run_input.own_storage
+        self._trace = run_input.trace
         self._answering: list[str] = []
         if continued is not None:
             self._take_over(continued)
@@ -108,9 +111,6 @@ class AgentFrameworkWorkflow:
         """
         if self._refusal is not None:
             raise self._refusal
-        problem = input_flaw(self._input)
-        if problem is not None:
-            self._end(refusal_of(problem))
         step = await self._first_step(self._input)
         while True:
             result = await self._superstep(step)
@@ -128,6 +128,9 @@ class AgentFrameworkWorkflow:
     async def _first_step(self, run_input: RunInput) -> SuperstepInput:
         if run_input.mode in ("responses", "cancel"):
             step = self._responses_step(run_input.responses or [])
+            base = run_input.base
+            restores = run_input.base_facts is not None or (base and base.thread_id != workflow.info().workflow_id)
+            step.restores = (run_input.mode == "responses" and bool(restores)) or None
         elif run_input.continued is not None and run_input.continued.waiting:
             # It may wait for longer than the run before is retained, whose history holds its checkpoint.
             await self._superstep(self._step("store"))
@@ -141,15 +144,22 @@ class AgentFrameworkWorkflow:
         self._enter("waiting")
         self._growth.pause()
         try:
-            ready = await self._requests.wait(self._is_flooded, lambda: self._growth.look_again)
+            with self._message.awaited():
+                ready = await self._requests.wait(self._is_over, lambda: self._growth.look_again)
         except RequestExpiredError as error:
             self._expire(error)
+        if self._message.taken is not None:
+            self._enter("running")
+            return self._message_step()
         if not ready:
             self._continue_as_new(waiting=True)
         self._enter("running")
         if await self._may_upgrade():
             self._continue_as_new(waiting=True, upgrade=True)
         return self._responses_step(self._answers.take())
+
+    def _is_over(self) -> bool:
+        return self._message.taken is not None or self._is_flooded()
 
     def _is_flooded(self) -> bool:
         return self._growth.is_flooded() and self._arrivals.are_read
@@ -183,7 +193,7 @@ class AgentFrameworkWorkflow:
             pending_status=self._pending_status,
             answering=self._answering,
             outputs=self._progress.outputs,
-            events=self._log.tail(MAX_TAIL_BYTES),
+            events=self._log.tail(limits.MAX_TAIL_BYTES),
         )
         self._answers.hand_on(continued)
         workflow.continue_as_new(
@@ -194,6 +204,8 @@ class AgentFrameworkWorkflow:
                 base=self._progress.checkpoint,
                 graph_hash=self._progress.graph_hash,
                 streaming=self._streaming,
+                own_storage=self._own_storage,
+                trace=self._trace,
                 next_offset=self._log.next_offset,
                 options=self._input.options,
             ),
@@ -221,8 +233,8 @@ class AgentFrameworkWorkflow:
         await self._arrivals.take(name, arguments)
 
     @workflow.update(dynamic=True)
-    def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt:
-        """Take update `respond` or `cancel_requests`, of the same shapes as the signals.
+    def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt | MessageReceipt:
+        """Take update `respond` or `cancel_requests`, of the same shapes as the signals; or `message`, while it waits.
 
         It returns when the answer is accepted, not when it is delivered. Accepted means that it fits the response's
         JSON schema; the type on the worker has the last word. Costs 2 history events, and none when it is rejected.
@@ -231,6 +243,9 @@ class AgentFrameworkWorkflow:
             ApplicationError: When it cannot be taken although it was checked; the run goes on.
         """
         self._growth.signalled(1, sum(argument.payload.ByteSize() for argument in arguments))
+        if name == MESSAGE_UPDATE:
+            self._message.take(arguments)
+            return MessageReceipt(pending=list(self._answers.pending))
         try:
             return self._requests.update(name, arguments, busy=self._busy)
         except RejectedAnswerError as error:
@@ -243,6 +258,9 @@ class AgentFrameworkWorkflow:
         Raises:
             ApplicationError: With the errors as its detail.
         """
+        if name == MESSAGE_UPDATE:
+            self._message.check(arguments, busy=self._answers.ready)
+            return
         try:
             self._requests.check_update(name, arguments, busy=self._busy)
         except RejectedAnswerError as error:
@@ -307,6 +325,9 @@ class AgentFrameworkWorkflow:
                 "mode": mode,
                 **self._progress.step_fields(),
                 "streaming": self._streaming,
+                "own_storage": self._own_storage or None,
+                "trace": self._trace,
+                "recount": (mode in RECOUNTED and self._input.options.iterations_per == "answer") or None,
                 "offset": self._log.next_offset,
                 "max_attempts": self._input.options.max_attempts,
                 "timeout": self._input.options.superstep_timeout,
@@ -317,10 +338,29 @@ class AgentFrameworkWorkflow:
             }
         )
 
+    def _message_step(self) -> SuperstepInput:
+        message, turn = self._message.next()
+        self._streaming = message.streaming
+        self._own_storage = message.own_storage
+        self._trace = message.trace
+        self._answering = []
+        self._pending_status = False
+        step = self._step("message")
+        step.message = MessageInput(
+            value=message.message, type=message.type, typed=message.typed, turn=turn, call_id=message.call_id
+        )
+        step.function_invocation_kwargs = message.function_invocation_kwargs
+        step.client_kwargs = message.client_kwargs
+        return step
+
     def _responses_step(self, batch: list[RespondSignal]) -> SuperstepInput:
         first = batch[0]
         if first.streaming is not None:
             self._streaming = first.streaming
+        if first.own_storage is not None:
+            self._own_storage = first.own_storage
+        if first.trace is not None:
+            self._trace = first.trace
         self._answering = [answer.request_id for answer in batch]
         self._pending_status = False
         step = self._step("cancel" if first.cancel else "responses")
@@ -374,7 +414,7 @@ class AgentFrameworkWorkflow:
                 SUPERSTEP_ACTIVITY,
                 step,
                 result_type=RawValue,
-                start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + TIMEOUT_GRACE,
+                start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + limits.TIMEOUT_GRACE,
                 heartbeat_timeout=heartbeat_timeout(
                     options, self._progress.executors if step.mode == "continue" else None
                 ),
@@ -443,6 +483,12 @@ class AgentFrameworkWorkflow:
         self._enter("running")
         self._answering = []
         retried = self._step(retry_mode(step, failure))
+        if retried.mode == "message" and step.message is not None:
+            retried.message = step.message
+            retried.function_invocation_kwargs, retried.client_kwargs = (
+                step.function_invocation_kwargs,
+                step.client_kwargs,
+            )
         retried.discard_in_flight = step.discard_in_flight and retried.mode == "message"
         return retried
 

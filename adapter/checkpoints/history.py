@@ -36,6 +36,7 @@ from ...workflows.messages import (
     RunResult,
     SuperstepFailure,
     SuperstepResult,
+    Versioned,
     WireModel,
 )
 from ..errors import (
@@ -67,7 +68,8 @@ class StoredFrame:
     entry: EntryFacts | None = None
     kind: Literal["entry", "superstep"] = "superstep"
     """What the checkpoint is; an entry only where its superstep failed, and so has none."""
-    state: Literal["running", "waiting", "idle", "failed"] = "running"
+    state: str = "running"
+    """As of `CheckpointInfo`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +81,17 @@ class RunBase:
     """The base itself, where the run's input holds it, as it came from another storage."""
 
 
-class _StoredOutcome(Framed):
+class _StoredOutcome(Framed, Versioned):
     """What a checkpoint's reader needs of a superstep's outcome: the events stay undecoded."""
 
     sealed_as: ClassVar[frozenset[str]] = frozenset({"SuperstepResult", "SuperstepFailure"})
     answers: str | None = None
-    kind: Literal["superstep", "failure"] = "superstep"
-    state: Literal["running", "waiting", "idle"] = "running"
+    state: str = "running"
     checkpoint: CheckpointFacts | None = None
     entry: EntryFacts | None = None
 
 
-class _StoredInput(Framed):
+class _StoredInput(Framed, Versioned):
     """What a checkpoint's reader needs of a run's input."""
 
     sealed_as: ClassVar[frozenset[str]] = frozenset({"RunInput"})
@@ -519,12 +520,13 @@ async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterat
             outcome = await _outcome(client, thread_id, run_id, event, answered, _StoredOutcome)
             if outcome is not None and outcome.checkpoint is not None:
                 # A failed superstep that stored none began from the one before it.
-                fails = outcome.kind == "failure" or (failed and outcome.state == "running")
+                lost = event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED
+                fails = lost or (failed and outcome.state == "running")
                 yield StoredFrame(
                     outcome.checkpoint,
                     outcome.frame,
                     outcome.entry,
-                    kind="entry" if outcome.kind == "failure" else "superstep",
+                    kind="entry" if lost else "superstep",
                     state="failed" if fails else outcome.state,
                 )
                 failed = False

@@ -107,6 +107,12 @@ def _text(field: Any) -> str:
     return field
 
 
+GRAPH_CHANGED = (
+    "Workflow graph has changed since the checkpoint was created. Please rebuild the original workflow before resuming."
+)
+"""The framework's words."""
+
+
 def check_label(label: CheckpointLabel, workflow_name: str, hosted: HostedWorkflow | None) -> None:
     """Refuse a checkpoint of another workflow or of a graph that has changed since.
 
@@ -128,8 +134,7 @@ def check_label(label: CheckpointLabel, workflow_name: str, hosted: HostedWorkfl
     if hosted is not None and not same:
         raise GraphChangedError(
             f"Workflow {workflow_name!r} has changed since checkpoint {label.checkpoint_id!r} was made: "
-            f"{graph_changes(label.metadata, hosted)}. Go on from it with the graph it was made with, or start a new "
-            "thread."
+            f"{graph_changes(label.metadata, hosted)}. {GRAPH_CHANGED} Or start a new thread."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from agent_framework import WorkflowErrorDetails, WorkflowEvent, WorkflowEventSource, WorkflowRunState
 
@@ -18,6 +18,7 @@ from ..framework.internals import event_types, new_event
 from ..framework.static import type_key
 from ..framework.values import Shown, json_schema, preview, shown
 
+_Named = TypeVar("_Named", WorkflowEventSource, WorkflowRunState)
 _SCALARS = (str, int, float, bool)
 ALWAYS_READABLE = frozenset({"output", "request_info", "warning", "error"})
 """Event types whose data a client without Python types needs; others repeat messages and are kept small."""
@@ -220,8 +221,8 @@ def to_event(
     event = new_event(
         record.type,
         data=data,
-        origin=WorkflowEventSource(record.origin) if record.origin else None,
-        state=WorkflowRunState(record.state) if record.state else None,
+        origin=_member(WorkflowEventSource, record.origin) if record.origin else None,
+        state=_member(WorkflowRunState, record.state) if record.state else None,
         details=details,
         executor_id=record.executor_id,
         iteration=record.iteration,
@@ -243,6 +244,16 @@ def readable_event(
     except (ValueError, TypeError, LookupError) as error:
         words = f"Event {record.offset} ({record.type!r}) cannot be read: {type(error).__name__}."
         return new_event("warning", data=words, origin=WorkflowEventSource.FRAMEWORK)
+
+
+def _member(kind: type[_Named], value: str) -> _Named:
+    """Return the member of an enumeration; one of its own for what only a newer release of the framework knows."""
+    try:
+        return kind(value)
+    except ValueError:
+        member = str.__new__(kind, value)
+        member._name_ = member._value_ = value
+        return member
 
 
 def pending_requests(

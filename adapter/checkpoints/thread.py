@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from agent_framework import WorkflowConvergenceException
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.client import Client, WorkflowHistoryEventFilterType
 from temporalio.service import RPCError, RPCStatusCode
@@ -55,6 +56,8 @@ class ThreadTip:
     """Whether the framework still holds messages there, so that it would refuse a new one."""
     reset_to: int | None = None
     """Set when an operator has reset the thread since the caller has seen it: the last offset before that point."""
+    met_limit: bool = False
+    """Whether it ended as it met `max_iterations`: what is in flight waits for a higher limit, an answer among it."""
 
 
 async def read_tip(
@@ -282,6 +285,7 @@ async def _closed_tip(
             next_offset=known.next_offset,
             in_flight=closed.failure is not None and closed.failure.in_flight,
             reset_to=reset_to,
+            met_limit=closed.failure is not None and closed.failure.error_type == WorkflowConvergenceException.__name__,
         )
     commit = await last_commit(client, thread_id, run_id)
     return ThreadTip(

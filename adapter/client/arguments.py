@@ -99,6 +99,7 @@ def encode_responses(
     *,
     call_id: str,
     streaming: bool,
+    own_storage: bool = False,
     function_invocation_kwargs: Value | None,
     client_kwargs: Value | None,
     expected: Mapping[str, Any],
@@ -110,6 +111,7 @@ def encode_responses(
         responses: By request id.
         call_id: Names the call.
         streaming: Whether agents emit updates.
+        own_storage: Whether the caller has given a storage.
         function_invocation_kwargs: As they travel.
         client_kwargs: As they travel.
         expected: Response types of the requests that are known here, by request id.
@@ -132,6 +134,7 @@ def encode_responses(
         batch.append(answer)
     if batch:
         batch[0].streaming = streaming
+        batch[0].own_storage = own_storage
         batch[0].function_invocation_kwargs = function_invocation_kwargs
         batch[0].client_kwargs = client_kwargs
     check_answers(batch)
@@ -139,7 +142,11 @@ def encode_responses(
 
 
 def encode_cancellation(
-    request_ids: list[str], call_id: str, function_invocation_kwargs: Value | None, client_kwargs: Value | None
+    request_ids: list[str],
+    call_id: str,
+    own_storage: bool,
+    function_invocation_kwargs: Value | None,
+    client_kwargs: Value | None,
 ) -> list[RespondSignal]:
     """Return requests to cancel as a run begins with them."""
     return [
@@ -148,6 +155,7 @@ def encode_cancellation(
             call_id=call_id,
             cancel=True,
             streaming=False,
+            own_storage=own_storage,
             function_invocation_kwargs=function_invocation_kwargs,
             client_kwargs=client_kwargs,
         )
@@ -160,6 +168,8 @@ def cancel_signal(batch: list[RespondSignal]) -> CancelSignal:
     return CancelSignal(
         request_ids=[entry.request_id for entry in batch],
         call_id=batch[0].call_id,
+        own_storage=batch[0].own_storage,
+        trace=batch[0].trace,
         function_invocation_kwargs=batch[0].function_invocation_kwargs,
         client_kwargs=batch[0].client_kwargs,
     )

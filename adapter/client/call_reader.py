@@ -63,10 +63,10 @@ class RunPhase(enum.Enum):
 
 
 class CallPhase(enum.Enum):
-    """How far the call has come: SENT -> TAKEN -> UNDER_WAY, where one without responses begins."""
+    """How far the call has come: SENT -> TAKEN -> UNDER_WAY, where one to no open run begins."""
 
-    SENT = "its responses are sent, and no superstep has taken them"
-    TAKEN = "the superstep that takes them is running or was the last"
+    SENT = "its responses or message are sent, and no superstep has taken them"
+    TAKEN = "the superstep that takes its responses is running or was the last"
     UNDER_WAY = "what happens is the call's"
 
 
@@ -77,13 +77,15 @@ class CallScope:
     after: int
     """Only events with a greater offset are."""
     call_id: str | None = None
-    """Of a call with responses: its events begin with the superstep that takes them."""
+    """Of a call to an open run: its events begin with the superstep that takes its responses or message."""
     until: int = 0
     """Events in the last run's history when the call was made; a pause before that is over already."""
     later_runs: tuple[str, ...] = ()
     """Runs of the thread that were there when the call was made, after the first one to read."""
     mirror: CheckpointStorage | None = None
     """Takes a copy of each checkpoint."""
+    to_open_run: bool = False
+    """Whether it was sent to a run that is open: it has only new events."""
     raise_rejected: Callable[[], Awaitable[None]] | None = None
     """Raises if the workflow has rejected the call's responses."""
 
@@ -171,7 +173,9 @@ class CallReader:
         call_id = self._scope.call_id
         if call_id is not None and any(answer.call_id == call_id for answer in step.responses or []):
             self._call = CallPhase.TAKEN
-        elif self._call is CallPhase.TAKEN:
+        elif self._call is CallPhase.TAKEN or (
+            call_id is not None and step.message is not None and step.message.call_id == call_id
+        ):
             self._call = CallPhase.UNDER_WAY
         if self._live is not None:
             self._live.begin(step.offset, step.superstep_id)

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,15 +20,18 @@ from ...workflows.messages import (
     CANCEL_SIGNAL,
     RESPOND_SIGNAL,
     WORKFLOW_TYPE,
+    MessageUpdate,
     RespondSignal,
     RunInput,
     Value,
 )
 from ...workflows.search_attributes import first_attributes
+from ..checkpoints.frames import unpacked
 from ..checkpoints.handle import Checkpoint
-from ..checkpoints.history import runs_after
+from ..checkpoints.history import load_checkpoint, runs_after
 from ..checkpoints.lineage import CheckpointInfo, Locator, thread_infos
 from ..checkpoints.thread import ThreadTip, latest_run_id, read_tip
+from ..encoding.decoding import loads
 from ..errors import (
     AlreadyRunningError,
     CheckpointNotFoundError,
@@ -63,11 +66,12 @@ from .fork import begin_from_history, seed_from_storage
 from .input_size import check_input
 from .live_reader import LiveReader
 from .options import DurableOptions, wire_options
-from .queries import ThreadQueries
+from .queries import ALREADY_RUNNING, ThreadQueries
 from .run_follower import RunFollower
 from .schedule import create_schedule
 from .superstep_decoder import StepDecoder
 from .thread_cursor import ThreadCursor
+from .waiting import send_message, warn_still_pending
 
 _LOGGER = data_logger("agent_framework_temporal")
 _LOOK_AGAIN = 0.5
@@ -94,8 +98,17 @@ class Call:
     """Where `checkpoint_id` is; None for Temporal history."""
     mirror: CheckpointStorage | None
     """Takes a copy of each checkpoint."""
+    own_storage: bool
+    """Whether the caller has given a storage, which takes the place of the one that the workflow was built with."""
     function_invocation_kwargs: Any
     client_kwargs: Any
+    trace: str | None = None
+    """Of the span that the call is in."""
+
+    @property
+    def only_follows(self) -> bool:
+        """Whether nothing is sent; a run that failed is resumed all the same."""
+        return self.message is None and self.responses is None and self.cancelled is None and self.checkpoint_id is None
 
 
 class Caller:
@@ -117,7 +130,7 @@ class Caller:
 
     async def events(
         self, call: Call, handle: Checkpoint, cursor: ThreadCursor, name: str, hosted: HostedWorkflow | None
-    ) -> AsyncIterator[WorkflowEvent[Any]]:
+    ) -> AsyncGenerator[WorkflowEvent[Any]]:
         """Carry out a call and yield its events; the handle moves forward with them."""
         if (call.storage is not None or call.mirror is not None) and hosted is None:
             raise PayloadError(
@@ -208,32 +221,63 @@ class _ThreadCall:
         if self._call.checkpoint_id is not None:
             return await self._begin(self._call.checkpoint_id)
         if self._call.message is not None:
-            return await self._message()
+            return await self._in_time(self._message)
         if self._call.responses is not None or self._call.cancelled is not None:
-            return await self._respond_in_time()
+            return await self._in_time(self._respond)
         return await self._resume()
 
     async def _message(self) -> CallReader:
         if self._tip.state == "open":
-            await self._caller.queries.refuse_message(self._thread_id, self._tip)
+            return await self._message_while_waiting()
         if self._tip.in_flight:
             raise RuntimeError(_IN_FLIGHT)
-        message = (
-            self._call.message
-            if self._hosted is None
-            else unwrap_message(self._call.message, self._hosted.catalog.input_types)
-        )
+        warn_still_pending(self._name, len(self._cursor.requests))
         run_input = self._input(mode="message")
-        run_input.message = encode_message(message, _catalog(self._hosted))
+        run_input.message = self._encoded_message()
         run_input.discard_in_flight = self._tip.state == "failed" and self._tip.checkpoint is not None
         return await self._start(run_input)
 
-    async def _respond_in_time(self) -> CallReader:
-        """Answer, also a run that continues as new at that moment, or has to as it was sent too many signals."""
+    def _encoded_message(self) -> Value:
+        message = self._call.message
+        if self._hosted is not None:
+            message = unwrap_message(message, self._hosted.catalog.input_types)
+        return encode_message(message, _catalog(self._hosted))
+
+    async def _message_while_waiting(self) -> CallReader:
+        options = self._caller.options
+        status = await self._caller.queries.takes_message(self._thread_id, self._tip, when_waiting=options.when_waiting)
+        given = self._input(mode="message")
+        value = self._encoded_message()
+        call_id = uuid.uuid4().hex
+        update = MessageUpdate(
+            call_id=call_id,
+            message=value.value,
+            type=value.type,
+            typed=value.typed,
+            streaming=given.streaming,
+            own_storage=given.own_storage,
+            trace=given.trace,
+            function_invocation_kwargs=given.function_invocation_kwargs,
+            client_kwargs=given.client_kwargs,
+        )
+        await send_message(self._caller.client, self._thread_id, status, update, options)
+        self._handle.run_id = status.run_id
+        return self._reader(
+            CallScope(
+                call_id=call_id,
+                after=status.next_offset - 1,
+                until=self._tip.history_length,
+                to_open_run=True,
+                mirror=self._call.mirror,
+            )
+        )
+
+    async def _in_time(self, send: Callable[[], Awaitable[CallReader]]) -> CallReader:
+        """Send to a run also where it continues as new at that moment, or has to as it was sent too many signals."""
         until = time.monotonic() + self._caller.options.worker_timeout.total_seconds()
         while True:
             try:
-                return await self._respond()
+                return await send()
             except (SignalLimitError, RunOverError):
                 if time.monotonic() > until:
                     raise
@@ -244,17 +288,19 @@ class _ThreadCall:
 
     async def _respond(self) -> CallReader:
         responses = self._call.responses or {}
-        if self._call.cancelled is None:
-            _refuse_no_responses(responses)
         nothing = self._tip.state == "new" or (self._tip.state == "idle" and self._call.cancelled is None)
         if nothing or (self._tip.state != "open" and self._tip.checkpoint is None):
             raise RuntimeError(NO_PENDING)
+        if self._call.cancelled is None:
+            _refuse_no_responses(responses)
         call_id = uuid.uuid4().hex
         batch = _encode(self._call, call_id, self._cursor, self._hosted)
         if self._tip.state != "open":
             run_input = self._input(mode="responses" if self._call.cancelled is None else "cancel")
             run_input.responses = batch
-            run_input.discard_in_flight = self._tip.state == "failed" and self._tip.checkpoint is not None
+            run_input.discard_in_flight = (
+                self._tip.state == "failed" and self._tip.checkpoint is not None and not self._tip.met_limit
+            )
             return await self._start(run_input, call_id=call_id)
         status = await self._caller.queries.status(self._thread_id, self._tip.run_id)
         self._caller.queries.refuse_paused(self._thread_id, status)
@@ -268,6 +314,7 @@ class _ThreadCall:
                 call_id=call_id,
                 after=status.next_offset - 1,
                 until=self._tip.history_length,
+                to_open_run=True,
                 mirror=self._call.mirror,
                 raise_rejected=functools.partial(self._caller.queries.raise_rejected, self._thread_id, status, call_id),
             )
@@ -314,14 +361,7 @@ class _ThreadCall:
         return await self._start(self._input(mode="resume"))
 
     async def _begin(self, checkpoint_id: str) -> CallReader:
-        _refuse_no_responses(self._call.responses)
-        mode = (
-            "responses"
-            if self._call.responses is not None
-            else "cancel"
-            if self._call.cancelled is not None
-            else "resume"
-        )
+        mode = "responses" if self._call.responses else "cancel" if self._call.cancelled is not None else "resume"
         run_input = self._input(mode=mode)
         if self._call.storage is None or self._hosted is None:
             if self._tip.state != "new":
@@ -334,8 +374,8 @@ class _ThreadCall:
             )
         elif self._tip.state == "open":
             raise AlreadyRunningError(
-                f"Thread {self._thread_id!r} is running, so it cannot begin from checkpoint {checkpoint_id!r}. Use a "
-                "new thread: `checkpoint=durable.checkpoint()`."
+                f"Thread {self._thread_id!r} is running, so it cannot begin from checkpoint {checkpoint_id!r}. "
+                f"{ALREADY_RUNNING} Use a new thread: `checkpoint=durable.checkpoint()`."
             )
         else:
             await seed_from_storage(
@@ -347,11 +387,24 @@ class _ThreadCall:
                 self._call.storage,
                 checkpoint_id,
             )
+        if self._call.responses is not None and mode == "resume":
+            await self._check_pending(run_input)
         call_id = None
         if mode != "resume":
             call_id = uuid.uuid4().hex
             run_input.responses = _encode(self._call, call_id, self._cursor, self._hosted)
         return await self._start(run_input, call_id=call_id)
+
+    async def _check_pending(self, run_input: RunInput) -> None:
+        """Refuse an answer of nothing to a checkpoint in which nothing is pending, as the framework does."""
+        if self._hosted is None or run_input.base is None:
+            return
+        if run_input.base_facts is None:
+            raw = await load_checkpoint(self._caller.client, run_input.base)
+        else:
+            raw = (await unpacked(run_input.frame, None)).checkpoint or b""
+        if not loads(raw, self._hosted.catalog).pending_request_info_events:
+            raise RuntimeError(NO_PENDING)
 
     def _input(self, *, mode: Any) -> RunInput:
         catalog = _catalog(self._hosted)
@@ -361,6 +414,8 @@ class _ThreadCall:
             base=self._tip.checkpoint,
             graph_hash=self._tip.graph_hash,
             streaming=self._call.streaming,
+            own_storage=self._call.own_storage,
+            trace=self._call.trace,
             function_invocation_kwargs=_kwargs(self._call, "function_invocation_kwargs", catalog),
             client_kwargs=_kwargs(self._call, "client_kwargs", catalog),
             next_offset=self._tip.next_offset,
@@ -393,8 +448,8 @@ class _ThreadCall:
                 )
             except WorkflowAlreadyStartedError as error:
                 raise AlreadyRunningError(
-                    f"Another caller has just started a run of thread {self._thread_id!r}; nothing was sent. Follow "
-                    "it with `run_stream(checkpoint=...)`, or use a thread of your own."
+                    f"Another caller has just started a run of thread {self._thread_id!r}; nothing was sent. "
+                    f"{ALREADY_RUNNING} Follow it with `run_stream(checkpoint=...)`, or use a thread of your own."
                 ) from error
         self._handle.run_id = run.first_execution_run_id
         return self._reader(CallScope(after=run_input.next_offset - 1, call_id=call_id, mirror=self._call.mirror))
@@ -403,8 +458,8 @@ class _ThreadCall:
         run_id = self._handle.run_id or ""
         self._caller.locator.saw(self._thread_id, run_id)
         kept = self._cursor.take_reader(run_id)
-        # What follows a thread may have to give events that were read before; answers have only new ones.
-        follower, decoder = kept if scope.raise_rejected is not None else (None, None)
+        # What follows a thread may have to give events that were read before; what is sent to a run has only new ones.
+        follower, decoder = kept if scope.to_open_run else (None, None)
         if follower is None or decoder is None:
             follower = RunFollower(
                 self._caller.client,
@@ -426,18 +481,26 @@ def _encode(call: Call, call_id: str, cursor: ThreadCursor, hosted: HostedWorkfl
     function_invocation_kwargs = _kwargs(call, "function_invocation_kwargs", catalog)
     client_kwargs = _kwargs(call, "client_kwargs", catalog)
     if call.cancelled is not None:
-        return encode_cancellation(call.cancelled, call_id, function_invocation_kwargs, client_kwargs)
+        batch = encode_cancellation(
+            call.cancelled, call_id, call.own_storage, function_invocation_kwargs, client_kwargs
+        )
+        batch[0].trace = call.trace
+        return batch
     # What a client without types was told of a request says nothing of its response.
     asked = cursor.requests if hosted is not None else {}
-    return encode_responses(
+    batch = encode_responses(
         call.responses or {},
         call_id=call_id,
         streaming=call.streaming,
+        own_storage=call.own_storage,
         function_invocation_kwargs=function_invocation_kwargs,
         client_kwargs=client_kwargs,
         expected={name: event.response_type for name, event in asked.items() if event.response_type is not object},
         catalog=catalog,
     )
+    if batch:
+        batch[0].trace = call.trace
+    return batch
 
 
 def _kwargs(call: Call, name: str, catalog: TypeCatalog | None) -> Value | None:

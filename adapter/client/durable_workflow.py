@@ -7,6 +7,7 @@ import functools
 import uuid
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Literal, TypeAlias, Unpack, overload
 
 from agent_framework import (
@@ -31,16 +32,19 @@ from ..checkpoints.thread import latest_run_id
 from ..errors import AlreadyRunningError, PayloadError, ThreadNotFoundError
 from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, define, is_workflow
 from ..framework.internals import finalize_events, validate_run_params
+from ..framework.tracing import RunSpan
 from ..temporal.client import framed_client
 from ..temporal.server import rpc_errors
 from .agent import AgentThread
 from .arguments import given_kwargs, refuse_tools, split_message
 from .attempts import SuperstepAttempt, superstep_attempt
 from .calls import Call, Caller
+from .definition import WorkflowDefinition
 from .devui import DevUIEntity
 from .event_position import settled
 from .options import DurableOptions, OptionArguments
-from .thread_cursor import ThreadCursors
+from .queries import ALREADY_RUNNING
+from .thread_cursor import ThreadCursor, ThreadCursors
 
 InvocationKwargs: TypeAlias = WorkflowInvocationKwargs | Mapping[str, Any]
 """What agents pass on to their tools, or to their chat client, as the framework's `Workflow.run` takes it."""
@@ -49,7 +53,7 @@ Tools: TypeAlias = ToolTypes | Callable[..., Any] | Sequence[ToolTypes | Callabl
 
 
 @exported
-class DurableWorkflow:
+class DurableWorkflow(WorkflowDefinition):
     """Runs a framework workflow durably on Temporal; use it where you would use the `Workflow` itself.
 
     Each *thread* is a Temporal workflow id. Without `checkpoint=` the facade keeps a thread of its own, as an
@@ -104,6 +108,14 @@ class DurableWorkflow:
         """State the caller of the last run has seen, in step with the events it was given."""
         return self._status
 
+    def get_last_checkpoint_id(self, checkpoint: Checkpoint | str | None = None) -> str | None:
+        """Return the id of the last checkpoint that a handle was given; no round trip.
+
+        Args:
+            checkpoint: Handle of the thread; the facade's own when left out. A bare id has been given none: None.
+        """
+        return self._handle(checkpoint).checkpoint_id
+
     def run_stream(
         self,
         message: Any | None = None,
@@ -127,8 +139,9 @@ class DurableWorkflow:
                 runs, or resume what failed.
             checkpoint_id: Begin a new thread from that checkpoint, as it was or with `responses`: of any thread of this
                 workflow (`checkpoints` lists them), which stays as it is, or of `checkpoint_storage`.
-            checkpoint_storage: Takes a copy of each checkpoint as the stream passes it; history stays the truth. One
-                that fails is logged, as in process. With `checkpoint_id` it is where that checkpoint is, too.
+            checkpoint_storage: Takes a copy of each checkpoint as the stream passes it, in place of the storage that
+                the workflow was built with; history stays the truth. One that fails is logged, as in process. With
+                `checkpoint_id` it is where that checkpoint is, too.
             after: With `checkpoint` alone: give the thread's events with a greater offset, from -1 for all of them, and
                 do not resume a run that failed. Left out, it is the handle's own offset.
             tools: Refused: live objects cannot travel.
@@ -493,7 +506,7 @@ class DurableWorkflow:
             )
         if self._active.get(handle.thread_id) is not None:
             raise AlreadyRunningError(
-                f"Thread {handle.thread_id!r} is already running; concurrent runs are not allowed on the same thread. "
+                f"Thread {handle.thread_id!r}: {ALREADY_RUNNING} "
                 "Read the stream to its end, drop it, or use a thread of its own: `checkpoint=durable.checkpoint()`."
             )
         call = Call(
@@ -505,6 +518,7 @@ class DurableWorkflow:
             checkpoint_id=checkpoint_id,
             storage=None if is_history_of(checkpoint_storage, self._client) else checkpoint_storage,
             mirror=None if isinstance(checkpoint_storage, HistoryCheckpointStorage) else checkpoint_storage,
+            own_storage=checkpoint_storage is not None,
             function_invocation_kwargs=given_kwargs("function_invocation_kwargs", function_invocation_kwargs),
             client_kwargs=given_kwargs("client_kwargs", client_kwargs),
         )
@@ -523,7 +537,7 @@ class DurableWorkflow:
             hosted = await self._definition()
             handle.workflow_name = self.name
             cursor = self._cursors.of(handle)
-            async for event in self._caller.events(call, handle, cursor, self.name, hosted):
+            async for event in self._spanned(call, handle, cursor, hosted):
                 cursor.note(event, call.responses or ())
                 self._status = cursor.status
                 yield event
@@ -545,6 +559,28 @@ class DurableWorkflow:
             self._hosted = await define(self._entry)
             self._name = self._hosted.name
         return self._hosted
+
+    async def _spanned(
+        self, call: Call, handle: Checkpoint, cursor: ThreadCursor, hosted: HostedWorkflow | None
+    ) -> AsyncIterator[WorkflowEvent[Any]]:
+        """Give a call's events within one span `workflow.run`, unless it only follows the thread."""
+        if call.only_follows:
+            async for event in self._caller.events(call, handle, cursor, self.name, hosted):
+                yield event
+            return
+        workflow = self._entry if is_workflow(self._entry) else None
+        with RunSpan(self.name, workflow) as span:
+            events = self._caller.events(
+                dataclasses.replace(call, trace=span.traceparent), handle, cursor, self.name, hosted
+            )
+            async with aclosing(events):
+                while True:
+                    with span.active():
+                        try:
+                            event = await anext(events)
+                        except StopAsyncIteration:
+                            return
+                    yield event
 
 
 def _finalize(events: Sequence[WorkflowEvent[Any]], *, include_status_events: bool) -> WorkflowRunResult:

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from ...workflows.messages import CheckpointFacts, CheckpointRef, RunInput
 from ..checkpoints.frames import Frame, digest, packed
 from ..checkpoints.history import load_checkpoint
-from ..checkpoints.label import check_label, graph_changes, label_of
+from ..checkpoints.label import GRAPH_CHANGED, check_label, graph_changes, label_of
 from ..checkpoints.lineage import OUR_ID, Locator, load_held
 from ..encoding.decoding import loads
 from ..encoding.differences import difference
@@ -91,7 +91,7 @@ async def seed_from_storage(
     except WorkflowCheckpointException as error:
         raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} cannot be loaded: {error}") from error
     if loaded is None:
-        raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} is not in the given storage.")
+        raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id} not found: it is not in the given storage.")
     if type(loaded) is not WorkflowCheckpoint or loaded.checkpoint_id != checkpoint_id:
         raise CheckpointCorruptedError(
             f"The given storage gives something else for checkpoint {checkpoint_id!r}: a {type(loaded).__name__}"
@@ -100,7 +100,7 @@ async def seed_from_storage(
     if loaded.graph_signature_hash != hosted.graph_hash:
         raise GraphChangedError(
             f"Checkpoint {checkpoint_id!r} was made by another graph than that of workflow {hosted.name!r}: "
-            f"{graph_changes(loaded.metadata, hosted)}. Begin from a checkpoint of this graph."
+            f"{graph_changes(loaded.metadata, hosted)}. {GRAPH_CHANGED} Or begin from a checkpoint of this graph."
         )
     raw = dumps(loaded, hosted.catalog)
     # Of a workflow of another name with the same graph it is taken, as in process.

@@ -119,7 +119,7 @@ class LiveReader:
             payloads = [await decoded(data, self._catalog) for data in split(frame.payloads)]
         found: list[tuple[int, WorkflowEvent[Any]]] = []
         for record in window.events:
-            if record.offset > self._read:
+            if record.offset > self._read and record.origin is not None:
                 event = readable_event(record, payloads, self._catalog)
                 set_position(event, record, live=True)
                 found.append((record.offset, event))

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypedDict
+from typing import Literal, TypeAlias, TypedDict, get_args
 
 from ...workflows.exported import exported
 from ...workflows.messages import RunOptions
@@ -16,6 +16,9 @@ from .request_policy import RequestPolicy, policies_by_key, request_rules
 
 _DEFAULTS = RunOptions()
 """What goes for a run that is started without this package, too."""
+
+WhenWaiting: TypeAlias = Literal["take", "reject"]
+IterationsPer: TypeAlias = Literal["message", "answer"]
 
 
 @exported
@@ -38,6 +41,8 @@ class OptionArguments(TypedDict, total=False):
     pause_on_failure: bool
     requests: RequestPolicy | Mapping[str, RequestPolicy] | None
     search_attributes: bool | None
+    when_waiting: WhenWaiting
+    iterations_per: IterationsPer
 
 
 @exported
@@ -97,6 +102,14 @@ class DurableOptions:
     """Show workflow, state, number of pending requests and thread as search attributes, which
     `register_search_attributes` registers; costs one history event each time a run begins or ends to wait, and one at
     its end. Left out, they are shown where they are registered: one round trip for a facade's first run."""
+    when_waiting: WhenWaiting = "take"
+    """What becomes of a message to a thread that waits for responses. "take", as in process: it is run, with a warning,
+    and the requests wait on; costs one query and, beside its supersteps, 5 history events. "reject":
+    PendingRequestsError."""
+    iterations_per: IterationsPer = _DEFAULTS.iterations_per
+    """From where the framework counts supersteps up to the workflow's `max_iterations`. "message", as in process: over
+    all answers to a message, so a thread that people are asked in for months meets its limit one day. "answer": each
+    answer begins the count anew, as each message does, and so does resuming."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -114,6 +127,9 @@ class DurableOptions:
         if self.supersteps_per_run is not None and self.supersteps_per_run < 1:
             raise ValueError(f"`supersteps_per_run` must be 1 or more, got {self.supersteps_per_run!r}.")
         check_retries(self.max_attempts, self.retry_backoff)
+        for name, kind in (("when_waiting", WhenWaiting), ("iterations_per", IterationsPer)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"`{name}` must be one of {get_args(kind)}, got {getattr(self, name)!r}.")
         if self.max_worker_losses < 1:
             raise ValueError(f"`max_worker_losses` must be 1 or more, got {self.max_worker_losses!r}.")
         if self.retry_maximum_interval < self.retry_initial_interval:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -27,9 +27,13 @@ from ..errors import (
     ThreadNotFoundError,
 )
 from ..temporal.server import REFUSED, describe, query_run, retried, rpc_errors
+from .options import WhenWaiting
 
 _NO_ANSWER = frozenset({RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
 """The SDK reports a call that ran into its time as cancelled."""
+
+ALREADY_RUNNING = "Workflow is already running; concurrent runs are not allowed on the same instance."
+"""The framework's words; here the thread is what the instance is there."""
 
 _FAILING = "Workflow Task in failed state"
 """How the server says that there is a worker, and that it fails."""
@@ -92,8 +96,13 @@ class ThreadQueries:
                 f"{status.failure.message} Let it go on with `durable.retry(checkpoint)`, or cancel it."
             )
 
-    async def refuse_message(self, thread_id: str, tip: ThreadTip) -> NoReturn:
-        """Refuse a message to an open run, saying whether it waits."""
+    async def takes_message(self, thread_id: str, tip: ThreadTip, *, when_waiting: WhenWaiting) -> RunStatus:
+        """Return where an open run stands that waits for answers and may be sent a message meanwhile.
+
+        Raises:
+            PendingRequestsError: When it may not, as `when_waiting` says.
+            AlreadyRunningError: When the run does not wait.
+        """
         try:
             status = await self.status(thread_id, tip.run_id)
         except NoWorkerError:
@@ -101,13 +110,15 @@ class ThreadQueries:
         if status is not None:
             self.refuse_paused(thread_id, status)
         if status is not None and status.state == "waiting":
+            if when_waiting == "take":
+                return status
             raise PendingRequestsError(
-                f"Thread {thread_id!r} waits for responses to {status.pending_requests!r}, so it takes no new message. "
-                "Answer with `responses=`, cancel the thread, or use a thread of its own: "
-                "`checkpoint=durable.checkpoint()`."
+                f"Thread {thread_id!r} waits for responses to {status.pending_requests!r}, so it takes no new message, "
+                "as `when_waiting='reject'` says. Answer with `responses=`, cancel the thread, or use a thread of its "
+                "own: `checkpoint=durable.checkpoint()`."
             )
         raise AlreadyRunningError(
-            f"Thread {thread_id!r} is running, so it takes no new message. Follow it with "
+            f"Thread {thread_id!r} is running, so it takes no new message. {ALREADY_RUNNING} Follow it with "
             "`run_stream(checkpoint=...)`, or use a thread of its own: `checkpoint=durable.checkpoint()`."
         )
 

@@ -67,7 +67,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class SuperstepLost:
-    """A superstep that failed for good without telling anything: its workers were lost, or were not ours."""
+    """A superstep that failed without telling anything: its workers were lost, or were not ours."""
 
     message: str
 
@@ -77,6 +77,16 @@ RunStep: TypeAlias = SuperstepInput | SuperstepResult | SuperstepFailure | Super
 _GONE_ON = frozenset(
     {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW}
 )
+_WAKES = frozenset(
+    {
+        EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
+        # The workflow may have been given something else meanwhile, and gone on waiting for the superstep.
+        EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
+    }
+)
+"""What the workflow has to do something after."""
 
 
 class RunFollower:
@@ -152,9 +162,9 @@ class RunFollower:
             try:
                 step = await self._superstep(event)
             except (NotSealedError, UnreadableError) as error:
-                # The workflow does not take it either, and runs the superstep again.
+                # The workflow does not take it either, and runs the superstep again, or ends or pauses for it.
                 warn_refused(self.thread_id, self.run_id, f"Event {event.event_id}", error)
-                continue
+                return SuperstepLost(f"its outcome is refused: {error}")
             if isinstance(step, SuperstepInput):
                 self._check_opened(step.refused)
             if step is not None:
@@ -164,10 +174,12 @@ class RunFollower:
         """Tell whether the workflow has nothing to do after this event, until somebody writes to it."""
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
             self._worker_seen = True
-            self._settled = not self._goes_on()
-            if self._settled:
-                self._check_opened(await self._refused_now())
-        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+            self._settled = False
+            if not self._goes_on():
+                refused = await self._refused_now()
+                self._check_opened(refused)
+                self._settled = refused is None
+        elif event.event_type in _WAKES:
             self._settled = False
         return self._settled
 
@@ -229,8 +241,10 @@ class RunFollower:
         """Return the superstep whose outcome the workflow task just read has refused, to run it again in a while."""
         page = self._events.current_page or ()
         for event in page[self._events.current_page_index :]:
-            if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED and self._unopened is not None:
-                return await refused_before(self.client, self.thread_id, event)
+            if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
+                refused = await refused_before(self.client, self.thread_id, event)
+                if refused is not None:
+                    return refused
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
                 break
         return None

@@ -9,7 +9,7 @@ from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheck
 from pydantic_core import from_json
 from temporalio.client import Client
 
-from ...workflows.messages import MIRROR_RECORDS, SuperstepFailure, SuperstepResult
+from ...workflows.messages import SuperstepFailure, SuperstepResult
 from ..checkpoints.frames import Frame, unpacked
 from ..checkpoints.history import FrameReader, StoredFrame
 from ..checkpoints.mirror import ThreadSource
@@ -69,7 +69,7 @@ class StepDecoder:
                 await self._mirror(frame, mirror)
         self._readable = _readable(frame) if payloads is None else []
         for record in outcome.events:
-            if record.type in MIRROR_RECORDS:
+            if record.origin is None:
                 continue  # For people who read the log; the framework knows no such event.
             if payloads is None and record.data is None and record.type in ALWAYS_READABLE:
                 record.data = self._shown(record.readable, record.data_bytes)

@@ -44,6 +44,8 @@ class ThreadCursor:
         """
         if event.type == "status" and event.state is not None:
             self.status = event.state
+            if event.state == WorkflowRunState.IDLE:
+                self.requests.clear()
         elif event.type == "request_info":
             self.requests[event.request_id] = event
         elif event.type == "superstep_completed":

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeGuard
 
 from agent_framework import Workflow
 
-from ...workflows.value_limits import clean_text
+from ...workflows.value_limits import MAX_ID, clean_text
 from ..errors import HostingError
 from .catalog import TypeCatalog, executors_of
 from .error_data import class_names, is_from_signal, text_of, told_of
@@ -200,7 +200,7 @@ def checked_name(workflow: Workflow, entry: WorkflowEntry | None = None) -> str:
 
     Raises:
         HostingError: When it has none of its own: threads find their workflow by name, across processes. Or when it, or
-            an executor's id, is no text that can be written down.
+            an executor's id, is no text that can be written down, or the name is too long.
     """
     name = workflow.name
     if not name or not isinstance(name, str) or name == workflow.id or _AUTO_NAME.match(name):
@@ -213,6 +213,8 @@ def checked_name(workflow: Workflow, entry: WorkflowEntry | None = None) -> str:
     for what, text in (("The workflow's name", name), *(("Executor id", key) for key in workflow.executors)):
         if text != clean_text(text):
             raise HostingError(f"{what} {clean_text(text)!r} is no Unicode text, so nothing could tell of it.")
+    if len(name) > MAX_ID:
+        raise HostingError(f"The workflow's name has {len(name):,} characters, over {MAX_ID}. Give it a shorter one.")
     return name
 
 

@@ -31,10 +31,14 @@ from agent_framework import (
     WorkflowExecutor,
     WorkflowRunResult,
 )
+from agent_framework import observability as _observability
 from agent_framework._serialization import SerializationMixin
 from agent_framework._workflows import _checkpoint_encoding as _encoding
+from agent_framework._workflows import _workflow
 from agent_framework._workflows._typing_utils import is_instance_of, try_coerce_to_type
 from agent_framework._workflows._workflow import _coerce_request_info_response
+from agent_framework.observability import OtelAttr, start_workflow_span
+from opentelemetry import trace
 from pydantic import BaseModel
 
 from .static import ABSENT, MAIN, class_attribute, has_base, main_module
@@ -246,6 +250,14 @@ async def cancellation(
     return ResponseStream(events(), finalizer=lambda found: finalize_events(found, include_status_events=True))
 
 
+def count_anew(workflow: Workflow) -> None:
+    """Have the framework count supersteps from zero again, as it does for a message; sub-workflows too."""
+    workflow._runner.reset_iteration_count()
+    for executor in workflow.executors.values():
+        if isinstance(executor, WorkflowExecutor):
+            count_anew(executor.workflow)
+
+
 async def has_messages(workflow: Workflow) -> bool:
     """Tell whether messages wait for a next superstep, so that the framework would refuse a new message."""
     return bool(await workflow._runner_context.has_messages())
@@ -353,6 +365,30 @@ class _PendingWarning(logging.Filter):
 
 
 _WORKFLOW_LOGGER.addFilter(_PendingWarning())
+
+activate_span = _observability._activate_span
+_spanned: ContextVar[str | None] = ContextVar("agent_framework_temporal_spanned", default=None)
+"""Id of the workflow whose run has its span at the caller."""
+
+
+def _start_span(name: str, attributes: Any = None, *args: Any, **kwargs: Any) -> trace.Span:
+    """Start a span of the framework's; of the run that has one at its caller, none: the current one stands for it."""
+    if name == OtelAttr.WORKFLOW_RUN_SPAN and attributes and attributes.get(OtelAttr.WORKFLOW_ID) == _spanned.get():
+        return trace.NonRecordingSpan(trace.get_current_span().get_span_context())
+    return start_workflow_span(name, attributes, *args, **kwargs)
+
+
+cast(Any, _workflow).start_workflow_span = _start_span
+
+
+@contextmanager
+def without_run_span(workflow: Workflow) -> Iterator[None]:
+    """Have the framework write no span of a workflow's run in this context; those of sub-workflows it does."""
+    token = _spanned.set(workflow.id)
+    try:
+        yield
+    finally:
+        _spanned.reset(token)
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, Pydan
 from temporalio.converter import CompositePayloadConverter, DataConverter, DefaultPayloadConverter
 
 from ...workflows.exported import exported
-from ...workflows.messages import Framed, WireModel
+from ...workflows.messages import Framed, NewerVersionError, WireModel
 from ...workflows.value_limits import legible
-from ..errors import HostingError
+from ..errors import HostingError, NewerReleaseError
 from .read_around import read_around
 
 _FRAME_METADATA = "agent-framework-frame"
@@ -35,9 +35,12 @@ class FramedJSONPayloadConverter(PydanticJSONPlainPayloadConverter):
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
         """See base class."""
         try:
-            value = super().from_payload(payload, type_hint)
-        except ValidationError as error:
-            value = _read_around(payload, type_hint, error)
+            try:
+                value = super().from_payload(payload, type_hint)
+            except ValidationError as error:
+                value = _read_around(payload, type_hint, error)
+        except NewerVersionError as error:
+            raise NewerReleaseError(str(error)) from None
         if isinstance(value, Framed):
             value.with_frame(payload.metadata.get(_FRAME_METADATA, b""))
         return value

@@ -59,4 +59,5 @@ def _stand_in(records: list[Any], place: Any) -> dict[str, Any]:
         if type(found) is int:
             offset = found + place - index
             break
-    return {"offset": offset, "type": "warning", "data": f"Event {place} of this superstep cannot be read."}
+    words = f"Event {place} of this superstep cannot be read."
+    return {"offset": offset, "type": "warning", "origin": "FRAMEWORK", "data": words}

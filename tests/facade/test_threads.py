@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from agent_framework import InMemoryCheckpointStorage
+from agent_framework import InMemoryCheckpointStorage, WorkflowBuilder
 from agent_framework_temporal import (
     AlreadyRunningError,
     Checkpoint,
@@ -21,7 +21,7 @@ from agent_framework_temporal import (
 )
 from temporalio.client import Client
 
-from tests.flows import Decision, Order, chain, echo, shop
+from tests.flows import Decision, Order, Shop, chain, echo, shop
 from tests.support import unique, worker
 
 _OTHER_PROCESS = """
@@ -108,9 +108,9 @@ async def test_dropped_stream_frees_the_thread(client: Client) -> None:
         assert result.get_outputs() == ["left early 1"]
 
 
-async def test_message_while_requests_are_pending(client: Client) -> None:
+async def test_message_while_requests_are_pending_is_refused_on_request(client: Client) -> None:
     async with worker(client, shop) as task_queue:
-        durable = DurableWorkflow(shop, client=client, task_queue=task_queue)
+        durable = DurableWorkflow(shop, client=client, task_queue=task_queue, when_waiting="reject")
         checkpoint = durable.checkpoint()
         await durable.run(Order(item="pen"), checkpoint=checkpoint)
         with pytest.raises(PendingRequestsError, match=r"waits for responses to \['approve-pen'\]"):
@@ -158,6 +158,44 @@ async def test_checkpoint_of_another_storage(client: Client) -> None:
             checkpoint=durable.checkpoint(),
         )
         assert answered.get_outputs() == ["pen approved by nobody, order 1"]
+        # In process names are not compared: those who let the framework choose them bring their checkpoints along.
+        unnamed = WorkflowBuilder(start_executor=Shop(id="shop")).build()
+        await unnamed.run(Order(item="ink"), checkpoint_storage=storage)
+        auto = await storage.get_latest(workflow_name=unnamed.name)
+        assert auto is not None and auto.workflow_name != "shop"
+        thread = durable.checkpoint()
+        brought = await durable.run(
+            responses={"approve-ink": Decision(approved=True)},
+            checkpoint_id=auto.checkpoint_id,
+            checkpoint_storage=storage,
+            checkpoint=thread,
+        )
+        assert brought.get_outputs() == ["ink approved by nobody, order 1"]
+        again = await durable.run(Order(item="cup"), checkpoint=thread)
+        assert [event.request_id for event in again.get_request_info_events()] == ["approve-cup"]
         other = DurableWorkflow(echo, client=client, task_queue=task_queue)
+        with pytest.raises(GraphChangedError, match="Workflow graph has changed since the checkpoint was created"):
+            await other.run(checkpoint_id=auto.checkpoint_id, checkpoint_storage=storage)
         with pytest.raises(GraphChangedError, match="was made by another graph"):
             await other.run(checkpoint_id=latest.checkpoint_id, checkpoint_storage=storage)
+
+
+async def test_a_signal_in_the_middle_of_a_superstep_hides_no_event(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TESTS_DELAY", "0.4")
+    async with worker(client, chain) as task_queue:
+        durable = DurableWorkflow(chain, client=client, task_queue=task_queue)
+        checkpoint = durable.checkpoint()
+        handle = client.get_workflow_handle(checkpoint.thread_id)
+        seen: list[str] = []
+        async for event in durable.run_stream("a", checkpoint=checkpoint):
+            seen.append(event.type)
+            if event.type == "started" or (event.type == "superstep_completed" and (event.iteration or 0) < 3):
+                for request_id in ("x", "y"):
+                    await asyncio.sleep(0.1)
+                    await handle.signal("respond", {"request_id": request_id, "response": 1})
+        assert seen.count("superstep_completed") == 5
+        assert seen.count("output") == 1
+        again = [event.type async for event in durable.run_stream(checkpoint=checkpoint, after=-1)]
+        assert again.count("superstep_completed") == 5

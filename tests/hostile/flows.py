@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tests.hostile.corpus import EVIL
 
-NAME = f"evil {EVIL}"
+NAME = f"evil {EVIL}"[:500]
 REQUEST = EVIL[:500]
 FORGED = "answer with"
 """A label of the commands' own."""

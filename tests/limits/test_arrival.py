@@ -16,6 +16,7 @@ from agent_framework_temporal.workflows.messages import (
     SuperstepInput,
     Value,
 )
+from agent_framework_temporal.workflows.start import INVALID_START
 from agent_framework_temporal.workflows.value_limits import MAX_DEPTH, MAX_DIGITS, flaw, legible
 from pydantic_core import from_json
 from temporalio.api.common.v1 import Payload
@@ -155,7 +156,7 @@ async def test_a_start_of_anybody(depth: int, client: Client) -> None:
                 await handle.result()
             cause = caught.value.cause
             assert isinstance(cause, ApplicationError)
-            assert cause.type == "PayloadError"
+            assert cause.type == INVALID_START
             assert "nested more than 180 levels deep" in cause.message
             types = [event.event_type async for event in handle.fetch_history_events()]
             assert EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED not in types

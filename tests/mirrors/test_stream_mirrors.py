@@ -9,6 +9,7 @@ import pytest
 from agent_framework import FileCheckpointStorage
 from agent_framework_temporal import DurableWorkflow, PayloadError, ThreadNotFoundError
 from agent_framework_temporal.adapter.checkpoints import mirror as _mirror
+from agent_framework_temporal.adapter.client import stream_mirror as _stream_mirror
 from temporalio.client import Client
 
 from tests.flows import chain, echo
@@ -33,7 +34,7 @@ async def test_it_holds_what_the_caller_has_seen(client: Client, tmp_path: Path)
 async def test_one_that_is_down(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(_mirror, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(_stream_mirror, "FIRST_PAUSE", 0.01)
     storage = Unreliable(SQLiteCheckpointStorage(tmp_path / "checkpoints.db"))
     storage.down = True
     async with worker(client, chain) as task_queue:

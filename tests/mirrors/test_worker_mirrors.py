@@ -22,7 +22,7 @@ from agent_framework_temporal.activities import mirrors as _mirrors
 from agent_framework_temporal.adapter.checkpoints import mirror as _mirror
 from temporalio.client import Client
 
-from tests.flows import Decision, Echo, Order, chain, countdown, echo, shop
+from tests.flows import Decision, Echo, Order, Shop, chain, countdown, echo, shop
 from tests.mirrors._storages import SQLiteCheckpointStorage, Unreliable
 from tests.mirrors._waiting import mirrored
 from tests.support import worker
@@ -229,3 +229,50 @@ async def test_the_storage_a_workflow_was_built_with(client: Client) -> None:
         await durable.run("two", checkpoint=checkpoint)
         await mirrored(durable, checkpoint, storage)
         assert len(await storage.list_checkpoint_ids(workflow_name="echo")) == 4
+
+
+async def test_a_storage_given_to_run_takes_the_place_of_the_built_in_one(client: Client) -> None:
+    built, given, second = InMemoryCheckpointStorage(), InMemoryCheckpointStorage(), InMemoryCheckpointStorage()
+
+    def build() -> Workflow:
+        return WorkflowBuilder(name="overridden", start_executor=Shop(id="shop"), checkpoint_storage=built).build()
+
+    async def ids(storage: InMemoryCheckpointStorage) -> list[str]:
+        return await storage.list_checkpoint_ids(workflow_name="overridden")
+
+    # In process, which is what it is held to.
+    local = build()
+    await local.run(Order(item="pen"), checkpoint_storage=given)
+    await local.run(Order(item="cup"), checkpoint_storage=given)
+    await local.run(responses={"approve-pen": Decision(approved=True)}, checkpoint_storage=second)
+    in_process = [len(await ids(storage)) for storage in (built, given, second)]
+    assert in_process[0] == 0
+    for storage in (given, second):
+        for checkpoint_id in await ids(storage):
+            await storage.delete(checkpoint_id)
+
+    async with worker(client, build) as task_queue:
+        durable = DurableWorkflow(build, client=client, task_queue=task_queue)
+        checkpoint = durable.checkpoint()
+        await durable.run(Order(item="pen"), checkpoint=checkpoint, checkpoint_storage=given)
+        await durable.run(Order(item="cup"), checkpoint=checkpoint, checkpoint_storage=given)
+        await durable.run(
+            responses={"approve-pen": Decision(approved=True)}, checkpoint=checkpoint, checkpoint_storage=second
+        )
+        cancelled = await durable.cancel_pending_requests(
+            ["approve-cup"], checkpoint=checkpoint, checkpoint_storage=second
+        )
+        assert cancelled.get_final_state().name == "IDLE"
+    # The worker copies what it was offered before it stops.
+    assert await ids(built) == []
+    assert len(await ids(given)) == in_process[1]
+    assert len(await ids(second)) > in_process[2]
+    assert {*await ids(given), *await ids(second)} == {
+        info.checkpoint_id for info in await durable.checkpoints(checkpoint)
+    }
+
+    # A call without one has the workflow's own take them again.
+    async with worker(client, build) as task_queue:
+        durable = DurableWorkflow(build, client=client, task_queue=task_queue)
+        await durable.run(Order(item="ink"), checkpoint=checkpoint)
+        await mirrored(durable, checkpoint, built)

@@ -8,6 +8,7 @@ from typing import Any, Never
 import pytest
 from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, handler, response_handler
 from agent_framework_temporal import DurableWorkflow
+from agent_framework_temporal.workflows import limits
 from agent_framework_temporal.workflows.requests import arrivals as _arrivals
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
@@ -100,7 +101,7 @@ async def _sent(client: Client, task_queue: str) -> WorkflowHandle[Any, Any]:
 
 async def test_more_than_one_workflow_task_reads(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is too much waits for a timer, in order, and so does the good answer behind it."""
-    monkeypatch.setattr(_arrivals, "TASK_COST", 20_000)
+    monkeypatch.setattr(limits, "TASK_COST", 20_000)
     task_queue = unique("queue")
     handle = await _sent(client, task_queue)
     async with worker(client, many, task_queue=task_queue):
@@ -112,7 +113,7 @@ async def test_more_than_one_workflow_task_reads(client: Client, monkeypatch: py
 
 
 async def test_what_was_dropped_from_memory_is_replayed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_arrivals, "TASK_COST", 20_000)
+    monkeypatch.setattr(limits, "TASK_COST", 20_000)
     task_queue = unique("queue")
     handle = await _sent(client, task_queue)
     held = _arrivals.MAX_HELD_BYTES

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -28,7 +27,7 @@ from tests.cli._commands import MODULE
 from tests.requests._flows import Question, Reply, asker, free
 from tests.support import unique, worker
 
-_COMMAND = [sys.executable, "-m", "agent_framework_temporal.adapter.temporal.search_attributes"]
+_COMMAND = [*MODULE, "attributes", "register"]
 
 
 @pytest.fixture
@@ -148,7 +147,9 @@ async def test_with_and_without(fresh: Client) -> None:
         )
         schedule = await asks.schedule("nightly", Question(text="scheduled", count=2), cron="0 0 1 1 *")
         await schedule.trigger()
-        query = "AgentFrameworkWorkflow = 'asker' AND AgentFrameworkState = 'waiting' AND AgentFrameworkThread IS NULL"
+        query = (
+            "AgentFrameworkWorkflow = 'asker' AND AgentFrameworkState = 'waiting' AND AgentFrameworkThread = 'nightly'"
+        )
         async with asyncio.timeout(20):
             while not (found := [each.id async for each in client.list_workflows(query) if each.id != "before"]):
                 await asyncio.sleep(0.1)
@@ -195,5 +196,5 @@ async def test_run_without_a_worker_is_left_out_and_logged(
 def test_command_without_a_server() -> None:
     environment = {**os.environ, "TEMPORAL_ADDRESS": "localhost:1"}
     done = subprocess.run(_COMMAND, capture_output=True, text=True, env=environment, timeout=60)
-    assert done.returncode == 1
+    assert done.returncode == 4
     assert "localhost:1" in done.stderr

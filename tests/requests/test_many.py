@@ -6,6 +6,7 @@ import copy
 
 import pytest
 from agent_framework_temporal import Checkpoint, DurableWorkflow
+from agent_framework_temporal.workflows.limits import MAX_SCHEMAS_BYTES
 from agent_framework_temporal.workflows.messages import (
     ContinuedRun,
     PendingRequest,
@@ -14,7 +15,6 @@ from agent_framework_temporal.workflows.messages import (
 )
 from agent_framework_temporal.workflows.requests.pending import (
     MAX_ANSWER_BYTES,
-    MAX_SCHEMAS_BYTES,
     complete,
     packed,
     shown,

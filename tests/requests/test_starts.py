@@ -6,10 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from agent_framework_temporal import DurableWorkflow, ThreadNotFoundError
-from agent_framework_temporal.workflows.claims import MAX_OPTIONS_BYTES
+from agent_framework_temporal import DurableWorkflow, StartRefusedError
+from agent_framework_temporal.workflows.limits import MAX_OPTIONS_BYTES, MAX_QUEUED_BYTES
 from agent_framework_temporal.workflows.messages import MAX_SECONDS, WORKFLOW_TYPE
-from agent_framework_temporal.workflows.requests.answers import MAX_QUEUED_BYTES
 from agent_framework_temporal.workflows.start import INVALID_START
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
@@ -53,7 +52,10 @@ _INVALID: dict[str, tuple[list[Any], str]] = {
     "binary": (_raw(b"\x80\x05.", b"binary/plain"), "it is no input of workflow type"),
     "nothing": ([{}], "`workflow_name`: Field required"),
     "no mode": ([{"workflow_name": "asker"}], "`mode`: Field required"),
-    "unknown mode": ([{**_GOOD, "mode": "restart"}], "`mode`: Input should be 'message'"),
+    "unknown mode": (
+        [{**_GOOD, "mode": "restart"}],
+        "`mode`: 'restart' is none of those that this release knows",
+    ),
     "long name": ([{**_GOOD, "workflow_name": "x" * 500_000}], "`workflow_name`: String should have at most"),
     "long checkpoint": ([{**_GOOD, "base": {**_BASE, "checkpoint_id": "x" * 500_000}}], "`base.checkpoint_id`: "),
     "negative offset": ([{**_GOOD, "next_offset": -1}], "`next_offset`: "),
@@ -131,7 +133,7 @@ async def test_a_refused_start_is_no_part_of_its_thread(client: Client) -> None:
         handle = await _start(client, task_queue, _options(max_attempts=0), memo={"agent_framework_workflow": "asker"})
         with pytest.raises(WorkflowFailureError):
             await handle.result()
-        with pytest.raises(ThreadNotFoundError):
+        with pytest.raises(StartRefusedError, match="max_attempts"):
             async for _ in durable.run_stream(checkpoint=durable.checkpoint(handle.id), after=-1):
                 pass
 

@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflow
+from agent_framework_temporal import DurableWorkflow, sealed
 from agent_framework_temporal.adapter.temporal.reading import (
     REFERENCE_ENCODING,
     REFERENCE_MARKER,
     REFERENCE_MESSAGE,
 )
-from agent_framework_temporal.workflows.unreadable import MAX_READ
+from agent_framework_temporal.testing import replay_history
+from agent_framework_temporal.workflows.limits import MAX_READ
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.common import RawValue
 from temporalio.converter import DataConverter, PayloadCodec
-from temporalio.worker import Replayer
 
-from tests.requests._converters import converters, storing, with_converter
+from tests.requests._converters import KEYS, converters, storing, with_converter
 from tests.requests._flows import Question, Reply, asker
-from tests.support import worker
+from tests.support import unique, worker
 
 _DIGEST = "0" * 64
 _LARGE = 50_000
@@ -64,8 +64,7 @@ async def _failed_tasks(handle: WorkflowHandle[Any, Any]) -> int:
 
 
 async def _replay(handle: WorkflowHandle[Any, Any], converter: DataConverter) -> None:
-    replayer = Replayer(workflows=[], plugins=[AgentFrameworkPlugin()], data_converter=converter)
-    await replayer.replay_workflow(await handle.fetch_history())
+    await replay_history(await handle.fetch_history(), data_converter=converter)
 
 
 @pytest.mark.parametrize("kind", ["plain", "stored", "codec", "stored-codec", "sealed", "stored-sealed"])
@@ -142,6 +141,32 @@ async def test_what_was_not_there_stays_refused_when_it_appears(client: Client, 
         assert (await handle.result())["outputs"] == ["how many: 2"]
         assert await _failed_tasks(handle) == 0
         await _replay(handle, converter)
+
+
+async def test_what_one_worker_has_no_key_for_stays_refused_by_those_that_have_it(client: Client) -> None:
+    """A worker without the key refuses a sealed answer; one that has it replays the run, and decides the same."""
+    keyed = with_converter(client, sealed(keys=KEYS, accept_unsealed=True))
+    task_queue = unique("queue")
+    durable = DurableWorkflow(asker, client=client, task_queue=task_queue)
+    async with worker(client, asker, task_queue=task_queue):
+        checkpoint = durable.checkpoint()
+        await durable.run(Question(text="how many"), checkpoint=checkpoint)
+        await keyed.get_workflow_handle(checkpoint.thread_id).signal(
+            "respond", {"request_id": "q0", "response": {"amount": 4}}
+        )
+        handle = client.get_workflow_handle(checkpoint.thread_id)
+        async with asyncio.timeout(20):
+            while not (errors := await _errors(handle)):
+                await asyncio.sleep(0.05)
+        assert "key 'k1' has sealed it, and this worker does not have that key" in errors[0]
+    async with worker(keyed, asker, task_queue=task_queue, max_cached_workflows=0):
+        await client.get_workflow_handle(checkpoint.thread_id).signal(
+            "respond", {"request_id": "q0", "response": {"amount": 2}}
+        )
+        result = await keyed.get_workflow_handle(checkpoint.thread_id).result()
+        assert result["outputs"] == ["how many: 2"]
+        assert await _failed_tasks(handle) == 0
+    await _replay(handle, keyed.data_converter)
 
 
 async def test_a_codec_that_fails_for_a_while(client: Client) -> None:

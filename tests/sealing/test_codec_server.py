@@ -37,7 +37,10 @@ async def _server(**options: Any) -> AsyncIterator[TestClient[Any, Any]]:
         yield client
 
 
-def _payloads(data: bytes = b'"hi"') -> dict[str, Any]:
+_SECRET = b'"the words that nobody is to read"'
+
+
+def _payloads(data: bytes = _SECRET) -> dict[str, Any]:
     encoding = base64.b64encode(b"json/plain").decode()
     return {"payloads": [{"metadata": {"encoding": encoding}, "data": base64.b64encode(data).decode()}]}
 
@@ -46,7 +49,7 @@ def _payloads(data: bytes = b'"hi"') -> dict[str, Any]:
 async def test_there_and_back(prefix: str) -> None:
     async with _server() as client:
         sealed = await (await client.post(f"{prefix}/encode", json=_payloads())).json()
-        assert b"hi" not in base64.b64decode(sealed["payloads"][0]["data"])
+        assert _SECRET not in base64.b64decode(sealed["payloads"][0]["data"])
         response = await client.post(f"{prefix}/decode", json=sealed, headers={"Origin": _UI, "X-Namespace": "default"})
         opened = await response.json()
         assert opened["payloads"][0]["data"] == _payloads()["payloads"][0]["data"]
@@ -56,7 +59,7 @@ async def test_there_and_back(prefix: str) -> None:
 
 async def test_what_is_sealed_for_a_place_is_shown() -> None:
     """The protocol tells no place; the payload says its own, and shows it."""
-    payload = Payload(metadata={"encoding": b"json/plain"}, data=b'"hi"')
+    payload = Payload(metadata={"encoding": b"json/plain"}, data=_SECRET)
     (sealed,) = await SealingCodec({"k1": _KEY}).with_context(WorkflowSerializationContext("d", "t")).encode([payload])
     body = json.loads(json_format.MessageToJson(Payloads(payloads=[sealed])))
     assert json.loads(base64.b64decode(body["payloads"][0]["metadata"]["sealed-for"])) == {

@@ -12,9 +12,10 @@ from agent_framework_temporal import (
     DurableWorkflow,
     HistoryCheckpointStorage,
     NotSealedError,
+    RunFailedError,
 )
 from agent_framework_temporal.adapter.checkpoints.history import of_superstep
-from agent_framework_temporal.workflows import outcomes as _outcomes
+from agent_framework_temporal.workflows import limits
 from agent_framework_temporal.workflows.messages import (
     SUPERSTEP_ACTIVITY,
     CheckpointRef,
@@ -56,7 +57,7 @@ async def _waiting(sealing: Client, queue: str, **options: Any) -> tuple[Durable
 async def test_a_run_that_meets_nobody_else_fails_and_is_resumed(
     client: Client, sealing: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_outcomes, "MAX_REFUSED", 3)
+    monkeypatch.setattr(limits, "MAX_REFUSED_OUTCOMES", 3)
     queue = unique("queue")
     durable, checkpoint = await _waiting(sealing, queue)
     good = checkpoint.checkpoint_id
@@ -70,6 +71,27 @@ async def test_a_run_that_meets_nobody_else_fails_and_is_resumed(
     assert checkpoint.checkpoint_id == good
     async with worker(sealing, shop, task_queue=queue):
         # The answer was lost with its run; the request waits again.
+        result = await durable.run(responses=_APPROVED, checkpoint=checkpoint)
+        assert result.get_outputs() == ["pen approved by ada, order 1"]
+
+
+async def test_one_that_is_paused_for_it_tells_its_caller(
+    client: Client, sealing: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_REFUSED_OUTCOMES", 5)  # The last two after a pause: the caller waits for them.
+    queue = unique("queue")
+    durable, checkpoint = await _waiting(sealing, queue, pause_on_failure=True)
+    async with (
+        worker(sealing, shop, task_queue=queue, no_remote_activities=True),
+        rogue_worker(client, queue, lambda number: forged()) as rogue,
+    ):
+        with pytest.raises(RunFailedError, match="its outcome is refused: A payload that should"):
+            await durable.run(responses=_APPROVED, checkpoint=checkpoint)
+        assert len(rogue.tasks) == 5
+    async with worker(sealing, shop, task_queue=queue):
+        await durable.retry(checkpoint)
+        await durable.run(checkpoint=checkpoint)
+        # As where it fails: the answer was lost with the superstep; the request waits again.
         result = await durable.run(responses=_APPROVED, checkpoint=checkpoint)
         assert result.get_outputs() == ["pen approved by ada, order 1"]
 

@@ -93,7 +93,7 @@ async def _list_inbox(place: Place, checkpoint: Checkpoint) -> None:
 
 
 async def _stored(place: Place, checkpoint: Checkpoint) -> None:
-    storage = HistoryCheckpointStorage(place.client, shop, checkpoint=checkpoint.thread_id)
+    storage = HistoryCheckpointStorage(place.client, shop, checkpoint=checkpoint)
     (latest, *_) = reversed(await storage.list_checkpoint_ids(workflow_name="shop"))
     await storage.load(latest)
 

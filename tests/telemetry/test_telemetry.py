@@ -45,18 +45,36 @@ async def test_one_trace(server: WorkflowEnvironment, cache: str) -> None:
     assert {span["trace"] for span in ours} == {root["trace"]}
     assert all(path(span)[-1] == "root" for span in ours)
     chats = [path(span) for span in spans if span["name"].startswith("chat ")]
-    assert [chat[:4] for chat in chats] == [
-        ["chat scripted-1", f"invoke_agent {name}", f"executor.process {name}", "workflow.run"]
-        for name in ("writer", "editor")
+    assert [chat[:3] for chat in chats] == [
+        ["chat scripted-1", f"invoke_agent {name}", f"executor.process {name}"] for name in ("writer", "editor")
     ]
-    assert chats[0][4:] == [
+    assert chats[0][3:] == [
         *("RunActivity:superstep", "StartActivity:superstep"),
-        *("RunWorkflow:AgentFrameworkWorkflow", "StartWorkflow:AgentFrameworkWorkflow", "root"),
+        *("RunWorkflow:AgentFrameworkWorkflow", "StartWorkflow:AgentFrameworkWorkflow", "workflow.run", "root"),
     ]
+    assert [span["name"] for span in spans].count("workflow.run") == 1
     # Replayed at each step or not: the workflow writes its spans once.
     names = [span["name"] for span in spans]
     assert names.count("RunWorkflow:AgentFrameworkWorkflow") == 1
     assert names.count("StartActivity:superstep") == names.count("RunActivity:superstep") == 3
+
+
+@pytest.mark.parametrize("cache", ["cached", "replayed"])
+async def test_one_run_span_for_each_call(server: WorkflowEnvironment, cache: str) -> None:
+    """Without the SDK's plugin too: as in process, a span for each call, and the executors' below it."""
+    address = server.client.service_client.config.target_host
+    spans: list[dict[str, Any]] = json.loads(await _python("-m", "tests.telemetry._calls", address, cache))
+    by_id = {span["id"]: span for span in spans}
+    roots = {span["id"]: span["name"] for span in spans if span["name"] in ("in process", "durable")}
+    seen: dict[str, list[Any]] = {"in process": [], "durable": []}
+    for span in sorted(spans, key=lambda found: found["start"]):
+        if span["name"] == "workflow.run" or span["name"].startswith("executor.process"):
+            above = [span]
+            while above[-1]["parent"] in by_id:
+                above.append(by_id[above[-1]["parent"]])
+            seen[roots[above[-1]["id"]]].append(([found["name"] for found in above[:-1]], span["facts"]))
+    assert seen["durable"] == seen["in process"]
+    assert [names[0] for names, _ in seen["durable"]].count("workflow.run") == 5  # One is a sub-workflow's.
 
 
 async def test_metrics(server: WorkflowEnvironment) -> None:

@@ -9,6 +9,16 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from agent_framework_temporal.workflows import limits
+from agent_framework_temporal.workflows.limits import (
+    MAX_ANSWERED,
+    MAX_BATCH,
+    MAX_EARLY,
+    MAX_EARLY_REPEATED,
+    MAX_REFUSED,
+    MAX_REFUSED_BYTES,
+    MAX_REPEATED,
+)
 from agent_framework_temporal.workflows.messages import (
     CANCEL_SIGNAL,
     RESPOND_SIGNAL,
@@ -17,17 +27,8 @@ from agent_framework_temporal.workflows.messages import (
     RespondSignal,
     json_bytes,
 )
-from agent_framework_temporal.workflows.requests import answers as _answers
-from agent_framework_temporal.workflows.requests.answers import (
-    MAX_ANSWERED,
-    MAX_EARLY,
-    MAX_EARLY_REPEATED,
-    MAX_REFUSED,
-    MAX_REFUSED_BYTES,
-    MAX_REPEATED,
-    Answers,
-)
-from agent_framework_temporal.workflows.requests.signals import MAX_BATCH, RejectedAnswerError, parse
+from agent_framework_temporal.workflows.requests.answers import Answers
+from agent_framework_temporal.workflows.requests.signals import RejectedAnswerError, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -406,7 +407,7 @@ def test_early_answers_are_bounded_and_a_refused_batch_leaves_nothing_behind() -
 
 
 def test_early_answers_are_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_answers, "MAX_EARLY_BYTES", 1_000)
+    monkeypatch.setattr(limits, "MAX_EARLY_BYTES", 1_000)
     answers = Answers()
     answers.add([_answer("small")], busy=True, at="now")
     with pytest.raises(RejectedAnswerError, match="'large' is not kept"):
@@ -446,7 +447,7 @@ def _steps(work: Callable[[], object]) -> int:
 
     def count(frame: FrameType, event: str, _argument: Any) -> Any:
         nonlocal steps
-        if not frame.f_code.co_filename.endswith(("_answers.py", "_deadlines.py", "_audit.py", "_requests.py")):
+        if "/workflows/" not in frame.f_code.co_filename:
             return None
         steps += event == "line"
         return count

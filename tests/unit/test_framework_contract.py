@@ -107,6 +107,7 @@ def _append() -> Workflow:
         (InProcRunnerContext, "set_streaming", ["self", "streaming"]),
         (InProcRunnerContext, "get_pending_request_info_events", ["self"]),
         (InProcRunnerContext, "has_messages", ["self"]),
+        (RunnerImpl, "reset_iteration_count", ["self"]),
         (InProcRunnerContext, "drain_events", ["self"]),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
@@ -308,3 +309,12 @@ def test_storage_a_workflow_was_built_with() -> None:
     builder = WorkflowBuilder(name="built", start_executor=Append(id="append"), checkpoint_storage=storage)
     assert built_storage(builder.build()) is storage
     assert built_storage(WorkflowBuilder(name="built", start_executor=Append(id="append")).build()) is None
+
+
+async def test_the_run_span_is_started_by_name() -> None:
+    """`internals.without_run_span` stands in for the function that `Workflow.run` starts its span with."""
+    source = inspect.getsource(_workflow.Workflow._run_workflow_with_tracing)
+    assert "start_workflow_span(OtelAttr.WORKFLOW_RUN_SPAN, attributes)" in source
+    assert vars(_workflow)["start_workflow_span"] is _framework._start_span
+    assert "with _activate_span(span):" in source
+    assert list(inspect.signature(_framework.activate_span).parameters) == ["span"]

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 from agent_framework_temporal.workflows import growth as _growth
-from agent_framework_temporal.workflows.growth import CALM_SIGNALS, LULL, MAX_SIGNALS, Growth
+from agent_framework_temporal.workflows.growth import Growth
+from agent_framework_temporal.workflows.limits import CALM_SIGNALS, LULL, MAX_DEFERRED, MAX_SIGNALS, MAX_TOLD
 from agent_framework_temporal.workflows.log import EventLog
 from agent_framework_temporal.workflows.messages import RespondSignal, RunOptions
 from agent_framework_temporal.workflows.requests import audit as _audit
-from agent_framework_temporal.workflows.requests.audit import MAX_DEFERRED, MAX_TOLD, Audit
+from agent_framework_temporal.workflows.requests.audit import Audit
 
 
 class _Info:

@@ -217,8 +217,6 @@ def test_large_data_lies_in_the_frame() -> None:
 
 def test_what_cannot_be_rebuilt_is_a_warning() -> None:
     for fields in (
-        {"type": "status", "state": "no state"},
-        {"type": "output", "origin": "no origin"},
         {"type": "request_info", "payload": 7},
         {"type": "output", "payload": 7},
     ):

@@ -7,10 +7,10 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from agent_framework_temporal.workflows.limits import MAX_SCHEMA_BYTES
 from agent_framework_temporal.workflows.messages import PendingRequest
 from agent_framework_temporal.workflows.requests.schema import (
     MAX_ERRORS,
-    MAX_SCHEMA_BYTES,
     check_schema,
     fits_schema,
 )

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from pydantic_core import to_json
 
+from .. import limits
 from ..messages import (
     ContinuedRun,
     PendingRequest,
@@ -24,29 +25,6 @@ from ..messages import (
 )
 from .pending import packed
 from .signals import RejectedAnswerError
-
-MAX_EARLY = 1_000
-"""Answers kept for requests that are not asked yet."""
-MAX_EARLY_BYTES = 192 * 1024
-"""Their total size: anybody can send them, and a run that continues as new hands them on in one payload."""
-MAX_QUEUED_BYTES = 384 * 1024
-"""Total size of answers to pending requests that wait for their superstep; each of them must fit its input too."""
-LARGE_BYTES = 4 * 1024
-MAX_DISPLACING = 10
-"""Answers of a batch for which others that cannot fit give way, where there is no room."""
-MAX_REPEATED = 10
-"""Answers to one request that wait behind its first, in case that is refused."""
-MAX_EARLY_REPEATED = 100
-"""Answers kept for one request that is not asked yet: what it takes is not known before."""
-MAX_ANSWERED = 10_000
-"""Ids remembered as answered, to tell a repeated answer from an early one."""
-MAX_HANDED_ON_BYTES = 128 * 1024
-"""Of these ids, the newest that a run that continues as new hands on."""
-MAX_REFUSED = 3
-"""Refused answers that a pending request tells of."""
-MAX_REFUSED_TEXT = 500
-MAX_REFUSED_BYTES = 64 * 1024
-"""Their total size over all requests: query `pending_requests` and the next run carry them."""
 
 Dropped: TypeAlias = list[tuple[RespondSignal, str]]
 """Answers that will not be delivered, each with the reason."""
@@ -130,6 +108,10 @@ class Answers:
         """
         # A request that was answered and is pending again has been asked anew, under the id of its executor's choice.
         asked = {name: request for name, request in self.pending.items() if name not in self._answered}
+        for request in pending:  # As has one whose data is another now, which a later message has asked.
+            before = asked.get(request.request_id)
+            if before is not None and _is_another(before, request):
+                del asked[request.request_id]
         self.pending = OrderedDict((request.request_id, asked.get(request.request_id, request)) for request in pending)
         self._delivered()
         dropped: Dropped = []
@@ -156,7 +138,7 @@ class Answers:
     def _ask(self, request: PendingRequest) -> Dropped:
         """Queue what came early for a request, one by one: whichever is refused, the next may be good."""
         answers = self._pop_early(request.request_id)
-        surplus = len(answers) - 1 - MAX_REPEATED
+        surplus = len(answers) - 1 - limits.MAX_REPEATED
         dropped: Dropped = []
         for answer in reversed(answers):
             if surplus > 0 and not self._fits(request, answer.response):
@@ -164,9 +146,9 @@ class Answers:
                 surplus -= 1
         gone = {id(answer) for answer, _ in dropped}
         kept = [answer for answer in answers if id(answer) not in gone]
-        for answer in kept[: MAX_REPEATED + 1]:
+        for answer in kept[: limits.MAX_REPEATED + 1]:
             self._queue([answer])
-        return dropped + [(answer, _DISPLACED) for answer in kept[MAX_REPEATED + 1 :]]
+        return dropped + [(answer, _DISPLACED) for answer in kept[limits.MAX_REPEATED + 1 :]]
 
     def check(self, batch: list[RespondSignal], *, busy: bool) -> tuple[list[RespondSignal], list[RespondSignal]]:
         """Say which answers of a batch would be queued and which are early; changes nothing.
@@ -198,7 +180,7 @@ class Answers:
         for answer in known:
             self._check_repeated(answer)
         for answer in early:
-            if len(self._early.get(answer.request_id, ())) >= MAX_EARLY_REPEATED:
+            if len(self._early.get(answer.request_id, ())) >= limits.MAX_EARLY_REPEATED:
                 raise RejectedAnswerError(
                     f"Too many answers to request {answer.request_id!r}, which is not asked yet, are waiting."
                 )
@@ -207,7 +189,10 @@ class Answers:
     def _check_sizes(self, known: list[RespondSignal], early: list[RespondSignal]) -> None:
         if known:
             self._make_room(known)
-        if early and (self._early_count + len(early) > MAX_EARLY or self._early_bytes + _size(early) > MAX_EARLY_BYTES):
+        if early and (
+            self._early_count + len(early) > limits.MAX_EARLY
+            or self._early_bytes + _size(early) > limits.MAX_EARLY_BYTES
+        ):
             raise RejectedAnswerError(
                 f"{self._early_count} answers to requests that were never asked are waiting; "
                 f"{early[0].request_id!r} is not kept."
@@ -221,12 +206,12 @@ class Answers:
         """
         # Many that cannot be taken, however small each is, must not be measured and looked at one by one.
         least = sum(len(answer.request_id) + _LEAST_BYTES for answer in known)
-        if self._queued_bytes + least > MAX_QUEUED_BYTES and len(known) > MAX_DISPLACING:
+        if self._queued_bytes + least > limits.MAX_QUEUED_BYTES and len(known) > limits.MAX_DISPLACING:
             raise _no_room(known[0].request_id)
-        over = self._queued_bytes + _size(known) - MAX_QUEUED_BYTES
+        over = self._queued_bytes + _size(known) - limits.MAX_QUEUED_BYTES
         if over <= 0:
             return []
-        if len(known) > MAX_DISPLACING:
+        if len(known) > limits.MAX_DISPLACING:
             raise _no_room(known[0].request_id)
         going: dict[_Entry, None] = {}
         for answer in known:
@@ -258,7 +243,7 @@ class Answers:
             raise RejectedAnswerError(f"Request {answer.request_id!r} is being cancelled.")
         if any(entry.answer.checked for entry in before):
             raise _already(answer.request_id)
-        if len(before) > MAX_REPEATED and self._weakest(answer) is None:
+        if len(before) > limits.MAX_REPEATED and self._weakest(answer) is None:
             raise _already(answer.request_id)
 
     def _weakest(self, answer: RespondSignal) -> _Entry | None:
@@ -269,7 +254,7 @@ class Answers:
         request = self.pending[answer.request_id]
         before = self._waiting.get(answer.request_id, [])
         keys = {entry.key for entry in before}
-        if len(before) <= MAX_REPEATED or _key(answer) in keys:
+        if len(before) <= limits.MAX_REPEATED or _key(answer) in keys:
             return None
         fits = self._fits(request, answer.response)
         for entry in reversed(before):
@@ -299,7 +284,7 @@ class Answers:
             if not wanted:
                 raise _already(batch[0].request_id)
         found = [entry for entry in batch if entry.request_id in wanted]
-        if self._queued_bytes + _size(found) > MAX_QUEUED_BYTES:
+        if self._queued_bytes + _size(found) > limits.MAX_QUEUED_BYTES:
             raise _no_room(found[0].request_id)
         return found
 
@@ -364,7 +349,7 @@ class Answers:
         They go although the same id may be asked again at once: they were given to the question before.
         """
         self._answered[request_id] = None
-        while len(self._answered) > MAX_ANSWERED:
+        while len(self._answered) > limits.MAX_ANSWERED:
             self._answered.popitem(last=False)
         return self._drop(request_id)
 
@@ -373,10 +358,10 @@ class Answers:
         request = self.pending.get(request_id)
         if request is None:
             return
-        refused = RefusedAnswer(at=at, responder=responder, error=error[:MAX_REFUSED_TEXT])
-        request.errors = [*(request.errors or []), refused][-MAX_REFUSED:]
+        refused = RefusedAnswer(at=at, responder=responder, error=error[: limits.MAX_REFUSED_TEXT])
+        request.errors = [*(request.errors or []), refused][-limits.MAX_REFUSED :]
         self._note_refused(request)
-        while self._refused_bytes > MAX_REFUSED_BYTES and len(self._refused) > 1:
+        while self._refused_bytes > limits.MAX_REFUSED_BYTES and len(self._refused) > 1:
             oldest, size = self._refused.popitem(last=False)
             self._refused_bytes -= size
             self.pending[oldest].errors = None
@@ -439,7 +424,7 @@ class Answers:
         for request_id, entry in batch.entries.items():
             self._queued_bytes += entry.size
             self._waiting.setdefault(request_id, []).append(entry)
-            if entry.size > LARGE_BYTES:
+            if entry.size > limits.LARGE_BYTES:
                 self._large[entry] = None
 
     def _add_early(self, answer: RespondSignal) -> None:
@@ -495,8 +480,8 @@ def _already(request_id: str) -> RejectedAnswerError:
 
 def _no_room(request_id: str) -> RejectedAnswerError:
     return RejectedAnswerError(
-        f"Answers of more than {MAX_QUEUED_BYTES:,} bytes cannot wait at once; {request_id!r} is not kept. Answer with "
-        "a reference to the data, or again when the answers before are taken."
+        f"Answers of more than {limits.MAX_QUEUED_BYTES:,} bytes cannot wait at once; {request_id!r} is not kept. "
+        "Answer with a reference to the data, or again when the answers before are taken."
     )
 
 
@@ -510,7 +495,7 @@ def _size(batch: Iterable[RespondSignal]) -> int:
 
 
 def _newest(answered: OrderedDict[str, None]) -> list[str]:
-    left = MAX_HANDED_ON_BYTES
+    left = limits.MAX_HANDED_ON_BYTES
     newest: list[str] = []
     for request_id in reversed(answered):
         left -= json_bytes(request_id) + 1
@@ -518,3 +503,10 @@ def _newest(answered: OrderedDict[str, None]) -> list[str]:
             break
         newest.append(request_id)
     return newest[::-1]
+
+
+def _is_another(before: PendingRequest, request: PendingRequest) -> bool:
+    """Tell whether a request of the same id asks something else; where its data was left out nobody can tell."""
+    if (before.executor_id, before.request_type) != (request.executor_id, request.request_type):
+        return True
+    return before.request is not None and request.request is not None and before.request != request.request

@@ -19,22 +19,15 @@ from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_activation import WorkflowActivationJob
 from temporalio.common import RawValue
 
+from .. import limits
 from ..growth import Growth
 from ..pause import Pause
 from ..unreadable import Readable
 from .requests import Requests
-from .signals import MAX_SIGNAL_BYTES, SIGNALS
+from .signals import SIGNALS
 
 PACKED_SIGNAL = "agent-framework-signals"
 """Name of the signal that stands for all that came together, as the worker hands them over."""
-TASK_COST = 300_000
-"""What a workflow task reads, in microseconds by the clock of a processor that is nobody else's; the rest waits for a
-timer, which takes about a second. These are what a signal costs, a byte of it and each answer in it."""
-SIGNAL_COST = 25
-BYTE_COST = 0.02
-ANSWER_COST = 2
-PUT_OFF_SECONDS = 0.05
-"""After so long the next workflow task reads on."""
 MAX_HELD_BYTES = 128 * 1024 * 1024
 """Of signals that are put off, in all runs of a worker. A run that the server has ended may stay in the worker's cache
 with what it did not come to read; a run whose signals were dropped for others is replayed, and has them again."""
@@ -158,7 +151,7 @@ class Arrivals:
         # In a signal's handler, as only what that raises fails the workflow task.
         self._reading = True
         while self._put_off:
-            await asyncio.sleep(PUT_OFF_SECONDS)
+            await asyncio.sleep(limits.PUT_OFF_SECONDS)
             while self._put_off:
                 first = self._put_off[0]
                 jobs = _held.get(first.key)
@@ -175,7 +168,9 @@ class Arrivals:
         for index in range(start, len(jobs)):
             job = jobs[index]
             size = job.ByteSize()
-            reason = f"it takes {size:,} bytes, over {MAX_SIGNAL_BYTES:,}" if size > MAX_SIGNAL_BYTES else None
+            reason = (
+                f"it takes {size:,} bytes, over {limits.MAX_SIGNAL_BYTES:,}" if size > limits.MAX_SIGNAL_BYTES else None
+            )
             if not self._may_read(0 if reason is not None else size):
                 return index
             signal = job.signal_workflow
@@ -185,10 +180,10 @@ class Arrivals:
     def _may_read(self, size: int) -> bool:
         task = workflow.info().get_current_history_length()  # It names the workflow task, in a replay too.
         if task != self._task:
-            self._task, self._left = task, TASK_COST
+            self._task, self._left = task, limits.TASK_COST
         if self._left <= 0:
             return False
-        self._left -= SIGNAL_COST + int(size * BYTE_COST)
+        self._left -= limits.SIGNAL_COST + int(size * limits.BYTE_COST)
         return True
 
     def _read_one(self, name: str, arguments: Sequence[RawValue], reason: str | None, at: str) -> None:
@@ -200,4 +195,4 @@ class Arrivals:
         if reason is not None or name not in SIGNALS:
             self._requests.refuse(name, reason, busy=self._busy())
         else:
-            self._left -= ANSWER_COST * self._requests.signal(name, arguments, busy=self._busy(), at=at)
+            self._left -= limits.ANSWER_COST * self._requests.signal(name, arguments, busy=self._busy(), at=at)

@@ -7,19 +7,12 @@ from typing import Any
 from pydantic_core import to_json
 from temporalio import workflow
 
+from .. import limits
 from ..log import EventLog
 from ..messages import EventRecord, PendingRequest, RespondSignal, ResponseInput
 
 MAX_DATA_BYTES = 4 * 1024
 """Of a response in the trail; the signal in history has all of it."""
-
-MAX_REJECTED = 10
-"""Records of one batch that is rejected whole: a signal of a thousand answers must not push everything else out."""
-MAX_DEFERRED = 1_000
-"""Records that wait for a superstep; what comes beyond is counted."""
-MAX_TOLD = 1_000
-"""Refusals that a run tells one by one; what comes beyond is counted: nobody reads the trail of a flood, and each
-record pushes another out of the event log."""
 
 
 class Audit:
@@ -53,10 +46,10 @@ class Audit:
 
     def rejected_batch(self, batch: list[RespondSignal], error: str) -> None:
         """Tell of answers that were rejected together; of a call of the facade at least its first."""
-        for answer in batch[:MAX_REJECTED]:
+        for answer in batch[: limits.MAX_REJECTED]:
             self.rejected(answer, error)
-        if len(batch) > MAX_REJECTED:
-            self.malformed(f"{len(batch) - MAX_REJECTED} more answers of the same batch: {error}")
+        if len(batch) > limits.MAX_REJECTED:
+            self.malformed(f"{len(batch) - limits.MAX_REJECTED} more answers of the same batch: {error}")
 
     def rejected(self, answer: RespondSignal, error: str) -> None:
         """Tell of an answer that no superstep took."""
@@ -86,8 +79,8 @@ class Audit:
         # A caller of the facade waits for its verdict, so that is told while there is room.
         waited_for = record.call_id is not None
         self._told += not waited_for
-        room = 2 * MAX_DEFERRED if waited_for else MAX_DEFERRED
-        if len(self._deferred) < room and (waited_for or self._told <= MAX_TOLD):
+        room = 2 * limits.MAX_DEFERRED if waited_for else limits.MAX_DEFERRED
+        if len(self._deferred) < room and (waited_for or self._told <= limits.MAX_TOLD):
             self._deferred.append(record)
         else:
             self._untold += 1
@@ -101,7 +94,7 @@ class Audit:
         for record in self._deferred:
             self._log.append(record)
         self._deferred.clear()
-        if self._untold and (counted or self._untold >= MAX_TOLD):
+        if self._untold and (counted or self._untold >= limits.MAX_TOLD):
             error = f"{self._untold:,} more answers and signals were refused."
             self._untold = 0
             self._log.append(_refused(error))

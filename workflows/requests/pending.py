@@ -12,12 +12,11 @@ from typing import Any, TypeAlias
 
 from pydantic_core import to_json
 
+from .. import limits
 from ..messages import PendingRequest, json_bytes
 
 Schemas: TypeAlias = dict[str, dict[str, Any]]
 """JSON Schemas by their digest."""
-MAX_SCHEMAS_BYTES = 128 * 1024
-"""Of all schemas of a run's requests; those beyond are left out, and pydantic on the worker alone decides."""
 MAX_ANSWER_BYTES = 512 * 1024
 """Of the schemas in an answer of query `pending_requests`, which has to fit a payload beside the requests."""
 
@@ -25,7 +24,7 @@ MAX_ANSWER_BYTES = 512 * 1024
 def packed(pending: Iterable[PendingRequest]) -> tuple[list[PendingRequest], Schemas]:
     """Return requests as they are handed on, without what all of them have in common, and their schemas."""
     schemas: Schemas = {}
-    left = MAX_SCHEMAS_BYTES
+    left = limits.MAX_SCHEMAS_BYTES
     ids: dict[int, str] = {}  # The same object, mostly.
     found: list[PendingRequest] = []
     for request in pending:

@@ -12,19 +12,16 @@ from typing import Any
 import jsonschema_rs
 from pydantic_core import from_json, to_json
 
+from .. import limits
 from ..messages import PendingRequest, json_bytes
 from .signals import RejectedAnswerError
 
 MAX_ERRORS = 5
 MAX_ERROR_TEXT = 300
-_MAX_BACKTRACKS = 100_000
-"""A pattern of the type's author meets a text of anybody: a workflow task must not be held up by it."""
 
 
 MAX_LISTED_BYTES = 8 * 1024
 """Of a larger response only the first error is told: a list of them is made whole, and may take seconds."""
-MAX_SCHEMA_BYTES = 64 * 1024
-"""Of a larger schema nothing is checked: to compile it would hold up the workflow task."""
 _MAX_COMPILED = 256
 """Compiled schemas that a worker keeps; the requests of a run mostly share a few."""
 
@@ -76,14 +73,14 @@ def _validator(request: PendingRequest) -> jsonschema_rs.Draft202012Validator | 
 @functools.lru_cache(maxsize=_MAX_COMPILED)
 def _compiled(schema: bytes) -> jsonschema_rs.Draft202012Validator | None:
     """Compile a schema, once for all requests of the worker that share it; None where it cannot be used."""
-    if len(schema) > MAX_SCHEMA_BYTES:
+    if len(schema) > limits.MAX_SCHEMA_BYTES:
         return None
     try:
         return jsonschema_rs.Draft202012Validator(
             from_json(schema),
             mask="the value",
             retriever=_refuse,
-            pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_MAX_BACKTRACKS),
+            pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=limits.MAX_BACKTRACKS),
         )
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, RecursionError):
         return None

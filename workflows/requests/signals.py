@@ -10,19 +10,18 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from .. import limits
 from ..flaws import answer_flaw
 from ..messages import CANCEL_SIGNAL, RESPOND_SIGNAL, CancelSignal, RespondSignal
 from ..unreadable import why_unreadable
 from ..value_limits import MAX_DEPTH, MAX_DIGITS
 
-MAX_BATCH = 1_000
-MAX_SIGNAL_BYTES = 1_200_000
-"""Of an argument as it comes; what a larger one holds would not be taken either, however it is written."""
 MAX_COUNTED = 2_000
 MAX_PLACES = 3
 MAX_PLACE_TEXT = 300
 _JSON = b"json/plain"
-_ENCRYPTED = b"binary/encrypted"
+WHOLE = "argument"
+"""Place of what is wrong with an argument as a whole."""
 REJECTED = "AnswerRejected"
 """Type of the error a rejected update gives its sender."""
 _respond = TypeAdapter(RespondSignal)
@@ -65,9 +64,9 @@ def read(name: str, arguments: Sequence[RawValue], wanted: Wanted | None = None)
     if reason is not None or name not in SIGNALS:
         raise refusal(name, reason)
     size = sum(argument.payload.ByteSize() for argument in arguments)
-    if size > MAX_SIGNAL_BYTES:
-        raise refusal(name, f"it takes {size:,} bytes, over {MAX_SIGNAL_BYTES:,}")
-    return parse(name, [_json(name, argument) for argument in arguments], wanted)
+    if size > limits.MAX_SIGNAL_BYTES:
+        raise refusal(name, f"it takes {size:,} bytes, over {limits.MAX_SIGNAL_BYTES:,}")
+    return parse(name, [read_json(name, argument) for argument in arguments], wanted)
 
 
 def refusal(name: str, reason: str | None) -> RejectedAnswerError:
@@ -113,8 +112,8 @@ def parse(name: str, arguments: Sequence[Any], wanted: Wanted | None = None) -> 
 
 
 def _check_count(name: str, count: int) -> None:
-    if not 1 <= count <= MAX_BATCH:
-        raise RejectedAnswerError(f"`{name}` takes 1 to {MAX_BATCH} requests at once, got {count}.")
+    if not 1 <= count <= limits.MAX_BATCH:
+        raise RejectedAnswerError(f"`{name}` takes 1 to {limits.MAX_BATCH} requests at once, got {count}.")
 
 
 def _answered(argument: Any) -> list[RespondSignal]:
@@ -141,6 +140,8 @@ def _canceled(argument: Any, wanted: Wanted | None) -> list[RespondSignal]:
     ]
     if batch:
         batch[0].streaming = False if signal.call_id is not None else None
+        batch[0].own_storage = signal.own_storage
+        batch[0].trace = signal.trace
         batch[0].function_invocation_kwargs = signal.function_invocation_kwargs
         batch[0].client_kwargs = signal.client_kwargs
     return batch
@@ -155,13 +156,17 @@ def places(error: ValidationError) -> list[str]:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, location)) or "argument"
+    return ".".join(map(str, location)) or WHOLE
 
 
-def _json(name: str, argument: RawValue) -> Any:
+def read_json(name: str, argument: RawValue) -> Any:
+    """Decode one argument.
+
+    Raises:
+        RejectedAnswerError: When it is no JSON.
+    """
     encoding = argument.payload.metadata.get("encoding", b"")
-    # What is still encrypted says, through the converter, why it was not opened.
-    if encoding not in (_JSON, _ENCRYPTED):
+    if encoding != _JSON:
         raise RejectedAnswerError(f"`{name}` carries no JSON, but {encoding.decode(errors='replace')[:100]!r}.")
     try:
         return workflow.payload_converter().from_payload(argument.payload)

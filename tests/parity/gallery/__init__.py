@@ -1,6 +1,6 @@
 """Real framework workflows, each with the turns that are run in process and durably and then compared."""
 
-from tests.parity.gallery import agents, errors, graph, human, orchestrations, state
+from tests.parity.gallery import agents, declarative, errors, graph, human, orchestrations, state
 from tests.parity.gallery._row import Row, Turn
 
 GALLERY: tuple[Row, ...] = (
@@ -9,6 +9,7 @@ GALLERY: tuple[Row, ...] = (
     *human.ROWS,
     *agents.ROWS,
     *orchestrations.ROWS,
+    *declarative.ROWS,
     *errors.ROWS,
 )
 

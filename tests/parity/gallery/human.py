@@ -236,6 +236,17 @@ ROWS: tuple[Row, ...] = (
         Turn(respond=answer(**{"buy-lamp": _YES, "buy-car": _NO})),
     ),
     _row(
+        "message-while-waiting",
+        "Message while requests are pending, which wait on",
+        _buyer("message-while-waiting"),
+        Turn(message=_LAMP),
+        Turn(message=_CAR, stream=True),
+        Turn(respond=answer(**{"buy-lamp": _YES})),
+        Turn(message=[_LAMP.model_copy(update={"item": "desk"}), _LAMP.model_copy(update={"item": "bed"})]),
+        Turn(respond=answer(**{"buy-car": _NO, "buy-bed": _YES}), stream=True),
+        Turn(respond=answer(**{"buy-desk": _NO})),
+    ),
+    _row(
         "response-as-json",
         "Response given as JSON and converted to its type",
         _buyer("response-as-json"),

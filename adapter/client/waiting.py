@@ -1,0 +1,70 @@
+"""A message to a thread that waits for responses: taken as in process, where the requests wait on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+
+from ...workflows.messages import MESSAGE_UPDATE, MessageReceipt, MessageUpdate, RunStatus
+from ...workflows.next_message import BUSY, REFUSED
+from ..errors import DurableWorkflowError, NoWorkerError, PayloadError
+from ..logging import data_logger
+from ..temporal.server import RunOverError, rpc_errors
+from .options import DurableOptions
+
+_LOGGER = data_logger("agent_framework_temporal")
+_STILL_PENDING = (
+    "Workflow %s received a fresh message while %d request_info event(s) are still pending from an unfinished "
+    "request/response cycle; those requests remain pending, but this run advances executor and shared state, so a "
+    "response that arrives later may apply to a workflow that has moved on. Deliver responses (responses=...) to "
+    "complete the pending cycle before starting new input."
+)
+"""The framework's words."""
+
+
+async def send_message(
+    client: Client, thread_id: str, status: RunStatus, message: MessageUpdate, options: DurableOptions
+) -> None:
+    """Send a message to a run that waits; it is what the run does next.
+
+    Args:
+        client: A client with our payload converter.
+        thread_id: Temporal workflow id.
+        status: Where the run stands.
+        message: The message.
+        options: Says how long a worker may take.
+
+    Raises:
+        RunOverError: When the run does not wait (any more); nothing was sent.
+        PayloadError: When the message cannot be used.
+        NoWorkerError: When no worker has taken it in time.
+    """
+    handle: Any = client.get_workflow_handle(thread_id, run_id=status.run_id)
+    with rpc_errors(client, f"send a message to thread {thread_id!r}"):
+        try:
+            receipt = await handle.execute_update(
+                MESSAGE_UPDATE,
+                message,
+                id=message.call_id,  # The server takes it once.
+                result_type=MessageReceipt,
+                rpc_timeout=options.worker_timeout,
+            )
+        except WorkflowUpdateFailedError as error:
+            kind, text = getattr(error.cause, "type", None), str(getattr(error.cause, "message", error.cause))
+            if kind == REFUSED:
+                raise PayloadError(text) from error
+            refused = RunOverError if kind in (BUSY, "AcceptedUpdateCompletedWorkflow") else DurableWorkflowError
+            raise refused(text) from error
+        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+            raise NoWorkerError(
+                f"No worker has taken the message to thread {thread_id!r} in time. If one takes it later, follow it "
+                "with `run_stream(checkpoint=...)`."
+            ) from error
+    warn_still_pending(status.workflow_name, len(receipt.pending))
+
+
+def warn_still_pending(workflow_name: str, count: int) -> None:
+    """Warn as the framework does, where its caller sees it; the worker's own runs are silent."""
+    if count:
+        _LOGGER.warning(_STILL_PENDING, workflow_name, count)
