@@ -52,7 +52,9 @@ def _scheduled(*call_ids: str) -> SuperstepInput:
 
 
 def _ended(offset: int, state: Any = "running") -> SuperstepResult:
-    return SuperstepResult(state=state, events=[EventRecord(offset=offset, type="superstep_started", iteration=1)])
+    return SuperstepResult(
+        state=state, events=[EventRecord(offset=offset, type="superstep_started", origin="FRAMEWORK")]
+    )
 
 
 async def _read(reader: CallReader) -> tuple[int, RunPhase, CallPhase]:

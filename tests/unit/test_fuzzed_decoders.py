@@ -106,11 +106,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 MODELS = sorted(
-    (
-        found
-        for found in vars(_messages).values()
-        if isinstance(found, type) and issubclass(found, WireModel) and found.__module__ == _messages.__name__
-    ),
+    (found for found in vars(_messages).values() if isinstance(found, type) and issubclass(found, WireModel)),
     key=lambda model: model.__name__,
 )
 _FUZZ = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
