@@ -39,12 +39,12 @@ from .agent import AgentThread
 from .arguments import given_kwargs, refuse_tools, split_message
 from .attempts import SuperstepAttempt, superstep_attempt
 from .calls import Call, Caller
-from .definition import WorkflowDefinition
 from .devui import DevUIEntity
 from .event_position import settled
 from .options import DurableOptions, OptionArguments
 from .queries import ALREADY_RUNNING
 from .thread_cursor import ThreadCursor, ThreadCursors
+from .workflow_interface import WorkflowInterface
 
 InvocationKwargs: TypeAlias = WorkflowInvocationKwargs | Mapping[str, Any]
 """What agents pass on to their tools, or to their chat client, as the framework's `Workflow.run` takes it."""
@@ -53,7 +53,7 @@ Tools: TypeAlias = ToolTypes | Callable[..., Any] | Sequence[ToolTypes | Callabl
 
 
 @exported
-class DurableWorkflow(WorkflowDefinition):
+class DurableWorkflow(WorkflowInterface):
     """Runs a framework workflow durably on Temporal; use it where you would use the `Workflow` itself.
 
     Each *thread* is a Temporal workflow id. Without `checkpoint=` the facade keeps a thread of its own, as an

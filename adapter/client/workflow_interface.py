@@ -10,7 +10,7 @@ from agent_framework import Executor, Workflow
 from ..framework.definition import WorkflowEntry, is_workflow
 
 
-class WorkflowDefinition:
+class WorkflowInterface:
     """What a workflow is, without running it; no round trip.
 
     A facade made from the workflow's name or from an async factory has no definition: each of these raises
