@@ -6,7 +6,7 @@ from .activities.invocation import idempotency_key as idempotency_key
 from .adapter.checkpoints.handle import Checkpoint as Checkpoint
 from .adapter.checkpoints.handle import Response as Response
 from .adapter.checkpoints.lineage import CheckpointInfo as CheckpointInfo
-from .adapter.checkpoints.mirror import MirrorEntry as MirrorEntry
+from .adapter.checkpoints.mirror import MirrorSource as MirrorSource
 from .adapter.checkpoints.storage import HistoryCheckpointStorage as HistoryCheckpointStorage
 from .adapter.client.attempts import SuperstepAttempt as SuperstepAttempt
 from .adapter.client.devui import DevUIEntity as DevUIEntity
@@ -14,13 +14,13 @@ from .adapter.client.durable_workflow import DurableWorkflow as DurableWorkflow
 from .adapter.client.durable_workflow import InvocationKwargs as InvocationKwargs
 from .adapter.client.durable_workflow import Tools as Tools
 from .adapter.client.event_position import EventPosition as EventPosition
-from .adapter.client.event_position import LiveEventsVoid as LiveEventsVoid
+from .adapter.client.event_position import LiveEventsDiscarded as LiveEventsDiscarded
 from .adapter.client.event_position import position_of as position_of
 from .adapter.client.executor_policy import ExecutorPolicy as ExecutorPolicy
-from .adapter.client.inbox import inbox as inbox
 from .adapter.client.options import DurableOptions as DurableOptions
 from .adapter.client.options import OptionArguments as OptionArguments
 from .adapter.client.request_policy import RequestPolicy as RequestPolicy
+from .adapter.client.waiting_requests import waiting_requests as waiting_requests
 from .adapter.commands.codec_server import codec_app as codec_app
 from .adapter.commands.dev_server import DevServer as DevServer
 from .adapter.commands.dev_server import start_dev_server as start_dev_server
@@ -51,17 +51,17 @@ from .adapter.errors import ThreadNotFoundError as ThreadNotFoundError
 from .adapter.errors import ThreadPausedError as ThreadPausedError
 from .adapter.errors import WorkerLostError as WorkerLostError
 from .adapter.errors import WorkflowNotHostedError as WorkflowNotHostedError
-from .adapter.framework.definition import WorkflowEntry as WorkflowEntry
 from .adapter.framework.definition import WorkflowFactory as WorkflowFactory
+from .adapter.framework.definition import WorkflowSource as WorkflowSource
 from .adapter.plugin import AgentFrameworkPlugin as AgentFrameworkPlugin
 from .adapter.temporal.converter import FramedPayloadConverter as FramedPayloadConverter
 from .adapter.temporal.file_driver import FileStorageDriver as FileStorageDriver
 from .adapter.temporal.sealing import SealingCodec as SealingCodec
-from .adapter.temporal.sealing import sealed as sealed
+from .adapter.temporal.sealing import sealing_data_converter as sealing_data_converter
 from .adapter.temporal.search_attributes import register_search_attributes as register_search_attributes
 from .workflows.display import terminal_text as terminal_text
 from .workflows.messages import PendingRequest as PendingRequest
-from .workflows.messages import RefusedAnswer as RefusedAnswer
+from .workflows.messages import RefusedResponse as RefusedResponse
 
 __version__: str
 __all__: list[str]

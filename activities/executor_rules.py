@@ -75,7 +75,7 @@ class ExecutorTimeouts:
         return None if end is None else end + self._behind
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def limited(self) -> AsyncIterator[None]:
         """Limit the body.
 
         Raises:

@@ -25,9 +25,9 @@ from agent_framework import (
 from agent_framework.observability import OBSERVABILITY_SETTINGS
 from temporalio import activity
 
-from ..adapter.checkpoints.records import RecordWriter
+from ..adapter.checkpoints.logged_events import EventWriter
 from ..adapter.framework.catalog import executors_of
-from ..adapter.framework.definition import HostedWorkflow
+from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.framework.internals import (
     EXECUTOR_STATE,
     cancellation,
@@ -47,11 +47,11 @@ from ..adapter.framework.internals import (
 from ..adapter.framework.tracing import below
 from ..adapter.framework.values import validation_errors
 from ..workflows.messages import SuperstepInput
-from .capture import Capture
+from .capturing_storage import CapturingStorage
 from .containment import Scope, containing, escaped, is_leaving
 from .invocation import started
 from .live_events import LiveEvents
-from .warm import LiveRun, Stream
+from .warm import Stream, WarmInstance
 
 
 class SuperstepError(Exception):
@@ -67,12 +67,12 @@ class FrameworkRun:
 
     Args:
         writer: Takes the events' records.
-        live: Takes them as well, for readers of a superstep that is still running; None where nobody asked.
+        warm: Takes them as well, for readers of a superstep that is still running; None where nobody asked.
     """
 
-    def __init__(self, writer: RecordWriter, live: LiveEvents | None) -> None:
+    def __init__(self, writer: EventWriter, warm: LiveEvents | None) -> None:
         self.writer = writer
-        self._live = live
+        self._warm = warm
         self._types: set[str] = set()
         self._superstep = 0
         self._failed_untold = False
@@ -102,10 +102,10 @@ class FrameworkRun:
         self._superstep = superstep
         if event.type == "executor_failed" and self.failed_executor is None:
             self.failed_executor = event.executor_id
-        if self._live is not None:
+        if self._warm is not None:
             record = self.writer.records[-1]
             readable = None if record.readable is None else self.writer.readable[record.readable]
-            self._live.add(record, event, readable)
+            self._warm.add(record, event, readable)
 
     def add_timeout(self, error: TimeoutError) -> None:
         """Tell of a superstep that took too long as the framework tells of a failure."""
@@ -148,8 +148,8 @@ class RunArguments:
 
 
 async def run_superstep(
-    hosted: HostedWorkflow,
-    live: LiveRun,
+    hosted: WorkflowDefinition,
+    warm: WarmInstance,
     step: SuperstepInput,
     arguments: RunArguments,
     run: FrameworkRun,
@@ -161,7 +161,7 @@ async def run_superstep(
 
     Args:
         hosted: The hosted workflow.
-        live: The instance to run. One just built is restored from its capture's base; one that holds the base already
+        warm: The instance to run. One just built is restored from its capture's base; one that holds the base already
             goes on as it is.
         step: What to run.
         arguments: The caller's message or responses.
@@ -174,46 +174,46 @@ async def run_superstep(
     with (
         without_pending_warning(),
         below(step.trace),
-        without_run_span(live.workflow),
-        containing(live.workflow, scope),
+        without_run_span(warm.workflow),
+        containing(warm.workflow, scope),
     ):
         try:
-            async with scope.timeouts.running():
-                if live.stream is None:
+            async with scope.timeouts.limited():
+                if warm.stream is None:
                     dropping = step.mode == "continue"
-                    live.stream = await _begin(hosted, live, step, arguments, run)
+                    warm.stream = await _begin(hosted, warm, step, arguments, run)
                 else:
                     dropping = False  # Nothing is restored, so nothing is told again.
-                if live.stream is not None:
-                    await _collect(hosted, live, live.stream, step, run, dropping=dropping)
+                if warm.stream is not None:
+                    await _collect(hosted, warm, warm.stream, step, run, dropping=dropping)
         except Exception as error:
-            await live.close()
+            await warm.close()
             if isinstance(error, TimeoutError) and not run.failed:
                 run.failed_executor, seconds = scope.timeouts.overdue()
                 who = f"Executor {run.failed_executor!r}" if run.failed_executor else "The superstep"
                 error = TimeoutError(f"{who} took longer than {seconds:g} seconds.")
                 run.add_timeout(error)
-            run.in_flight = await has_messages(live.workflow)
+            run.in_flight = await has_messages(warm.workflow)
             raise SuperstepError(error) from error
         except BaseException as error:
             # A cancellation: the executors hear of it before the activity reports it.
-            await live.close()
+            await warm.close()
             if is_leaving(error, is_cancelled=activity.is_cancelled()):
                 raise
             failure = escaped(error)
             run.add_failure(failure, scope.cancelled if isinstance(error, asyncio.CancelledError) else None)
-            run.in_flight = await has_messages(live.workflow)
+            run.in_flight = await has_messages(warm.workflow)
             raise SuperstepError(failure) from error
         if run.finished:
-            await live.close()
-        run.pending = list((await pending_events(live.workflow)).values())
+            await warm.close()
+        run.pending = list((await pending_events(warm.workflow)).values())
 
 
 async def _begin(
-    hosted: HostedWorkflow, live: LiveRun, step: SuperstepInput, arguments: RunArguments, run: FrameworkRun
+    hosted: WorkflowDefinition, warm: WarmInstance, step: SuperstepInput, arguments: RunArguments, run: FrameworkRun
 ) -> Stream | None:
     """Start the framework's run; None when every response was rejected, so that nothing runs."""
-    workflow, capture = live.workflow, live.capture
+    workflow, capture = warm.workflow, warm.capture
     kwargs = {
         "function_invocation_kwargs": arguments.function_invocation_kwargs,
         "client_kwargs": arguments.client_kwargs,
@@ -222,7 +222,7 @@ async def _begin(
         if capture.base is None:
             raise ValueError(f"A superstep of mode {step.mode!r} needs a checkpoint to go on from.")
         return workflow.run(checkpoint_id=capture.base.checkpoint_id, checkpoint_storage=capture, stream=True)
-    if live.raw is None or capture.base is not None:
+    if warm.raw is None or capture.base is not None:
         await _restore(hosted, workflow, capture)
     if step.recount:
         count_anew(workflow)
@@ -246,15 +246,15 @@ async def _begin(
 
 
 async def _collect(
-    hosted: HostedWorkflow,
-    live: LiveRun,
+    hosted: WorkflowDefinition,
+    warm: WarmInstance,
     stream: Stream,
     step: SuperstepInput,
     run: FrameworkRun,
     *,
     dropping: bool,
 ) -> None:
-    workflow, capture = live.workflow, live.capture
+    workflow, capture = warm.workflow, warm.capture
     superstep = 0
     pending_status = step.pending_status
     async for event in stream:
@@ -265,7 +265,7 @@ async def _collect(
             # The inner run has to be a stream, or it could not be stopped; what agents emit is the caller's choice.
             set_streaming(workflow, step.streaming)
             await drop_restored_events(workflow)
-            if live.raw is None or capture.base is not None:  # It has been restored.
+            if warm.raw is None or capture.base is not None:  # It has been restored.
                 share_sessions(executors_of(workflow), hosted.session_groups)
         if _is_pending_status(event):
             # Once for the caller's run, not for each inner run: emitted below, or here for a request that is restored
@@ -288,7 +288,7 @@ async def _collect(
     run.finished = True
 
 
-async def _restore(hosted: HostedWorkflow, workflow: Workflow, capture: Capture) -> None:
+async def _restore(hosted: WorkflowDefinition, workflow: Workflow, capture: CapturingStorage) -> None:
     """Bring the instance to the capture's base without running anything.
 
     The framework refuses `message` together with `checkpoint_id`, so the checkpoint is restored by a run that is closed
@@ -305,7 +305,9 @@ async def _restore(hosted: HostedWorkflow, workflow: Workflow, capture: Capture)
             state={EXECUTOR_STATE: dict(hosted.pristine_state)} if hosted.pristine_state else {},
         )
     new_thread = capture.base is None
-    stream = workflow.run(checkpoint_id=base.checkpoint_id, checkpoint_storage=Capture.holding(base), stream=True)
+    stream = workflow.run(
+        checkpoint_id=base.checkpoint_id, checkpoint_storage=CapturingStorage.holding(base), stream=True
+    )
     try:
         async with _closing(stream):
             async for event in stream:

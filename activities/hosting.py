@@ -13,8 +13,8 @@ from agent_framework import FunctionExecutor, Workflow
 from ..adapter.errors import HostingError, WorkflowNotHostedError
 from ..adapter.framework.catalog import executors_of
 from ..adapter.framework.definition import (
-    HostedWorkflow,
-    WorkflowEntry,
+    WorkflowDefinition,
+    WorkflowSource,
     build,
     call_factory,
     checked_workflow,
@@ -29,11 +29,11 @@ from ..adapter.framework.resources import close_connected
 class Buildable:
     """An entry that has been built and checked, but for what its executors say of their state."""
 
-    hosted: HostedWorkflow
+    hosted: WorkflowDefinition
     first: Workflow
     second: Workflow | None
 
-    async def prepared(self) -> HostedWorkflow:
+    async def prepared(self) -> WorkflowDefinition:
         """Return the hosted workflow.
 
         Raises:
@@ -47,7 +47,7 @@ class Buildable:
         return self.hosted
 
 
-def host_now(entry: WorkflowEntry) -> Buildable | None:
+def host_now(source: WorkflowSource) -> Buildable | None:
     """Build and check an entry where it is given, as `host` does; None where only a running loop can.
 
     That is an async factory, and one that asks for the loop where none runs.
@@ -55,21 +55,21 @@ def host_now(entry: WorkflowEntry) -> Buildable | None:
     Raises:
         HostingError: When it cannot be hosted.
     """
-    if inspect.iscoroutinefunction(entry):
+    if inspect.iscoroutinefunction(source):
         return None
     try:
-        first: Any = entry if is_workflow(entry) else call_factory(entry)
+        first: Any = source if is_workflow(source) else call_factory(source)
         if inspect.isawaitable(first):
             if inspect.iscoroutine(first):
                 first.close()
             return None
-        second: Any = None if is_workflow(entry) else call_factory(entry)
+        second: Any = None if is_workflow(source) else call_factory(source)
     except HostingError as error:
         if isinstance(error.__cause__, RuntimeError) and "event loop" in str(error.__cause__) and not _in_loop():
             return None
         raise
     return _buildable(
-        entry, checked_workflow(first, entry), None if second is None else checked_workflow(second, entry)
+        source, checked_workflow(first, source), None if second is None else checked_workflow(second, source)
     )
 
 
@@ -81,10 +81,10 @@ def _in_loop() -> bool:
     return True
 
 
-def _buildable(entry: WorkflowEntry, first: Workflow, second: Workflow | None) -> Buildable:
-    hosted = HostedWorkflow(entry, first, second)
+def _buildable(source: WorkflowSource, first: Workflow, second: Workflow | None) -> Buildable:
+    hosted = WorkflowDefinition(source, first, second)
     if second is not None:
-        name = factory_name(entry)
+        name = factory_name(source)
         if second is first:
             raise HostingError(
                 f"Factory {name!r} returns the same Workflow instance each time, so runs would share its state. Build "
@@ -125,14 +125,14 @@ def check_names(names: Iterable[str]) -> None:
         seen.add(name)
 
 
-async def host(entry: WorkflowEntry) -> HostedWorkflow:
+async def host(source: WorkflowSource) -> WorkflowDefinition:
     """Build an entry, twice if it is a factory, and check that it can be hosted.
 
     Raises:
         HostingError: When the factory builds another graph, or another name, each time; it says what differs.
     """
-    first = await build(entry)
-    return await _buildable(entry, first, None if is_workflow(entry) else await build(entry)).prepared()
+    first = await build(source)
+    return await _buildable(source, first, None if is_workflow(source) else await build(source)).prepared()
 
 
 def _shared_executors(first: Workflow, second: Workflow) -> list[str]:
@@ -145,18 +145,18 @@ def _shared_executors(first: Workflow, second: Workflow) -> list[str]:
     )
 
 
-async def host_all(entries: Sequence[WorkflowEntry | Buildable]) -> dict[str, HostedWorkflow]:
+async def host_all(sources: Sequence[WorkflowSource | Buildable]) -> dict[str, WorkflowDefinition]:
     """Host every entry, by name.
 
     Raises:
         HostingError: For the first entry that cannot be hosted, or a name that is taken.
     """
-    hosted = [await entry.prepared() if isinstance(entry, Buildable) else await host(entry) for entry in entries]
+    hosted = [await source.prepared() if isinstance(source, Buildable) else await host(source) for source in sources]
     check_names(workflow.name for workflow in hosted)
     return {workflow.name: workflow for workflow in hosted}
 
 
-def find(hosted: dict[str, HostedWorkflow], name: str) -> HostedWorkflow:
+def find(hosted: dict[str, WorkflowDefinition], name: str) -> WorkflowDefinition:
     """Return a hosted workflow.
 
     Raises:

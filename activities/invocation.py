@@ -36,7 +36,7 @@ class Superstep:
     """Name of the framework workflow."""
     thread_id: str
     """Temporal workflow id of the thread."""
-    turn: str
+    message_run_id: str
     """Which message of the thread is being worked on: the Temporal run id of the run that message began."""
     superstep: int
     """Number of the superstep; it begins at 1 with each message."""
@@ -87,12 +87,19 @@ def idempotency_key(ctx: WorkflowContext[Any, Any], *parts: str | int) -> str:
                 "itself. Make the key in that executor and pass it on, or make the workflow a sub-workflow of it "
                 "(`WorkflowExecutor`)."
             )
-        place = [step.thread_id, step.turn, step.superstep, path, sorted(ctx.source_executor_ids), ctx.request_id]
+        place = [
+            step.thread_id,
+            step.message_run_id,
+            step.superstep,
+            path,
+            sorted(ctx.source_executor_ids),
+            ctx.request_id,
+        ]
     return hashlib.blake2b(json.dumps([*place, parts]).encode(), digest_size=_KEY_BYTES).hexdigest()
 
 
 @contextmanager
-def running(workflow: Workflow, superstep: Superstep) -> Iterator[None]:
+def in_superstep(workflow: Workflow, superstep: Superstep) -> Iterator[None]:
     """Let what runs in this context know its superstep."""
     token = _current.set((workflow, superstep))
     try:

@@ -8,15 +8,15 @@ from pydantic_core import to_json
 from temporalio.client import Client
 from temporalio.converter import StorageDriverSelectContext, StorageDriverStoreContext, StorageDriverWorkflowInfo
 
-from ..adapter.checkpoints.records import ALWAYS_READABLE
+from ..adapter.checkpoints.logged_events import ALWAYS_READABLE
 from ..adapter.encoding.decoding import loads
 from ..adapter.encoding.encoding import dumps
 from ..adapter.errors import PayloadError
-from ..adapter.framework.definition import HostedWorkflow
+from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.temporal.converter import MAX_PAYLOAD_BYTES, encoded_payload, stores_outside
-from ..workflows.messages import EventRecord, SuperstepFailure, SuperstepResult, json_bytes
+from ..workflows.messages import LoggedEvent, SuperstepFailure, SuperstepResult, json_bytes
 from ..workflows.value_limits import words_for
-from .capture import Capture, parts
+from .capturing_storage import CapturingStorage, parts
 
 MAX_PENDING_BYTES = 512 * 1024
 """Pending requests as plain JSON, without their schemas: a query answers with them, and a run that continues as new
@@ -37,7 +37,11 @@ async def fits(result: SuperstepResult, client: Client) -> bool:
 
 
 async def guard_result(
-    result: SuperstepResult, hosted: HostedWorkflow, capture: Capture, client: Client, target: StorageDriverWorkflowInfo
+    result: SuperstepResult,
+    hosted: WorkflowDefinition,
+    capture: CapturingStorage,
+    client: Client,
+    target: StorageDriverWorkflowInfo,
 ) -> None:
     """Refuse a result that Temporal, or the external storage, would refuse, or that no reader could read.
 
@@ -83,7 +87,7 @@ async def guard_result(
         ) from error
 
 
-def _read_back(result: SuperstepResult, hosted: HostedWorkflow) -> int:
+def _read_back(result: SuperstepResult, hosted: WorkflowDefinition) -> int:
     """Read a result as its readers will: what they could not read would be in the thread for good.
 
     Returns:
@@ -95,7 +99,7 @@ def _read_back(result: SuperstepResult, hosted: HostedWorkflow) -> int:
     except ValueError as error:
         for record in result.events:
             try:
-                EventRecord.model_validate_json(to_json(record))
+                LoggedEvent.model_validate_json(to_json(record))
             except ValueError:
                 name = f"event {record.type!r} of executor {record.executor_id!r}"
                 break
@@ -108,7 +112,7 @@ def _read_back(result: SuperstepResult, hosted: HostedWorkflow) -> int:
     return len(text)
 
 
-def _guard_pending(result: SuperstepResult, hosted: HostedWorkflow) -> None:
+def _guard_pending(result: SuperstepResult, hosted: WorkflowDefinition) -> None:
     pending = result.pending
     total = sum(map(json_bytes, pending))
     if total <= MAX_PENDING_BYTES:
@@ -121,12 +125,12 @@ def _guard_pending(result: SuperstepResult, hosted: HostedWorkflow) -> None:
     )
 
 
-def _what(result: SuperstepResult, hosted: HostedWorkflow, size: int) -> str:
+def _what(result: SuperstepResult, hosted: WorkflowDefinition, size: int) -> str:
     superstep = result.checkpoint.superstep if result.checkpoint is not None else "?"
     return f"The result of superstep {superstep} of workflow {hosted.name!r} takes {size:,} bytes"
 
 
-def _largest(result: SuperstepResult, hosted: HostedWorkflow, capture: Capture) -> str:
+def _largest(result: SuperstepResult, hosted: WorkflowDefinition, capture: CapturingStorage) -> str:
     found = [
         # Other events repeat messages, which are the messages' to answer for.
         (
@@ -162,7 +166,7 @@ def smaller_failures(failure: SuperstepFailure) -> Iterator[tuple[bool, bool]]:
     yield False, False
 
 
-def _newest(events: list[EventRecord]) -> list[EventRecord]:
+def _newest(events: list[LoggedEvent]) -> list[LoggedEvent]:
     left = _MAX_FAILED_EVENTS
     for index in range(len(events) - 1, -1, -1):
         left -= json_bytes(events[index])

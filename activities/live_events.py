@@ -13,7 +13,7 @@ from ..adapter.encoding.encoding import dumps
 from ..adapter.errors import PayloadError
 from ..adapter.framework.catalog import TypeCatalog
 from ..adapter.framework.internals import event_types
-from ..workflows.messages import EventRecord, LiveWindow
+from ..workflows.messages import LiveWindow, LoggedEvent
 
 MAX_WINDOW_BYTES = 64 * 1024
 """Of records and typed data; about 20 windows a second are sent while events come."""
@@ -35,12 +35,12 @@ class LiveEvents:
         self._catalog = catalog
         self._attempt = attempt
         self._offset = offset
-        self._events: deque[tuple[EventRecord, bytes | None, int]] = deque()
+        self._events: deque[tuple[LoggedEvent, bytes | None, int]] = deque()
         self._bytes = 0
         self.changed = False
         """Whether there are events that `window` has not returned yet."""
 
-    def add(self, record: EventRecord, event: WorkflowEvent[Any], readable: Any = None) -> None:
+    def add(self, record: LoggedEvent, event: WorkflowEvent[Any], readable: Any = None) -> None:
         """Add an event and its record.
 
         Args:
@@ -71,7 +71,7 @@ class LiveEvents:
     def window(self) -> LiveWindow:
         """Return the window as it is now."""
         self.changed = False
-        records: list[EventRecord] = []
+        records: list[LoggedEvent] = []
         payloads: list[bytes] = []
         for record, data, _ in self._events:
             if data is None:

@@ -17,7 +17,7 @@ from temporalio.common import MetricMeter
 from ..adapter.checkpoints.mirror import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
-    MirrorEntry,
+    MirrorSource,
     MirrorStorage,
     ThreadKey,
     ThreadSource,
@@ -26,10 +26,10 @@ from ..adapter.checkpoints.mirror import (
 from ..adapter.checkpoints.storage import HistoryCheckpointStorage
 from ..adapter.encoding.decoding import decoded
 from ..adapter.errors import CheckpointNotFoundError, HostingError
-from ..adapter.framework.definition import HostedWorkflow
+from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.logging import data_logger
-from ..workflows.messages import EventRecord, SuperstepResult
-from .capture import Captured
+from ..workflows.messages import LoggedEvent, SuperstepResult
+from .capturing_storage import Captured
 
 _LOGGER = data_logger("agent_framework_temporal.worker")
 MAX_WAITING_BYTES = 32 * 1024 * 1024
@@ -60,7 +60,7 @@ class _Copying:
         """The newest checkpoint known to be in the mirror."""
         self.error: str | None = None
         """Why the thread is behind."""
-        self.told: str | None = None
+        self.reported_error: str | None = None
         self.task: asyncio.Task[None] | None = None
 
 
@@ -68,12 +68,12 @@ class Mirror:
     """One mirror of a worker.
 
     Args:
-        name: Its name in logs, metrics and event records.
+        name: Its name in logs, metrics and logged events.
         entry: The storage or its factory.
         is_built_in: Whether a workflow was built with it.
     """
 
-    def __init__(self, name: str, entry: MirrorEntry, *, is_built_in: bool = False) -> None:
+    def __init__(self, name: str, entry: MirrorSource, *, is_built_in: bool = False) -> None:
         self.name = name
         self.is_built_in = is_built_in
         self._storage = MirrorStorage(entry)
@@ -108,13 +108,13 @@ class Mirror:
         """
         return await self._storage.load(checkpoint_id)
 
-    def news(self, thread: ThreadKey) -> tuple[str | None, bool]:
+    def status_change(self, thread: ThreadKey) -> tuple[str | None, bool]:
         """Return why a thread is behind, and whether that is news; without an error, news is that it has caught up."""
         copying = self._threads.get(thread)
         if copying is None:
             return None, False
-        told, copying.told = copying.told, copying.error
-        return copying.error, (told is None) != (copying.error is None)
+        reported_error, copying.reported_error = copying.reported_error, copying.error
+        return copying.error, (reported_error is None) != (copying.error is None)
 
     async def close(self) -> None:
         """Copy what can be copied in `CLOSING_SECONDS`, then stop."""
@@ -252,11 +252,11 @@ class Mirrors:
         HostingError: When an entry is neither.
     """
 
-    def __init__(self, entries: Mapping[str, MirrorEntry]) -> None:
+    def __init__(self, entries: Mapping[str, MirrorSource]) -> None:
         self._named = {name: Mirror(name, entry) for name, entry in entries.items()}
         self._built: dict[str, Mirror] = {}
 
-    def of(self, hosted: HostedWorkflow, name: str | None, *, required: bool) -> list[Mirror]:
+    def of(self, hosted: WorkflowDefinition, name: str | None, *, required: bool) -> list[Mirror]:
         """Return the mirrors of a run.
 
         Args:
@@ -290,8 +290,8 @@ class Mirrors:
         await asyncio.gather(*(mirror.close() for mirror in [*self._named.values(), *self._built.values()]))
 
 
-def add_news(result: SuperstepResult, mirrors: Iterable[Mirror], thread: ThreadKey, offset: int) -> None:
-    """Put into a result what is new of its thread's mirrors, as event records, for people who read the log.
+def add_status_changes(result: SuperstepResult, mirrors: Iterable[Mirror], thread: ThreadKey, offset: int) -> None:
+    """Put into a result what is new of its thread's mirrors, as logged events, for people who read the log.
 
     Args:
         result: Takes the records, numbered after its own.
@@ -300,10 +300,10 @@ def add_news(result: SuperstepResult, mirrors: Iterable[Mirror], thread: ThreadK
         offset: Offset of the result's first record.
     """
     for mirror in mirrors:
-        error, is_news = mirror.news(thread)
-        if is_news:
+        error, has_changed = mirror.status_change(thread)
+        if has_changed:
             result.events.append(
-                EventRecord(
+                LoggedEvent(
                     offset=offset + len(result.events),
                     type="mirror_caught_up" if error is None else "mirror_behind",
                     attempt=result.attempt,

@@ -1,4 +1,4 @@
-"""What a superstep reports to the workflow: its event records and facts, and the frame with everything typed."""
+"""What a superstep reports to the workflow: its logged events and facts, and the frame with everything typed."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from pydantic_core import to_json
 from temporalio import activity
 
 from ..adapter.checkpoints.frames import Frame, digest, packed, wants_keyframe
-from ..adapter.checkpoints.records import RecordWriter, fitting_text, pending_requests
+from ..adapter.checkpoints.logged_events import EventWriter, fitting_text, pending_of
 from ..adapter.errors import PayloadError
-from ..adapter.framework.definition import HostedWorkflow
+from ..adapter.framework.definition import WorkflowDefinition
 from ..workflows.messages import (
     CheckpointFacts,
-    EntryFacts,
-    StepState,
+    RunStartFacts,
     SuperstepFailure,
     SuperstepInput,
     SuperstepOutcome,
     SuperstepResult,
+    SuperstepState,
     json_bytes,
 )
 from ..workflows.requests.pending import packed as packed_requests
-from .capture import Capture, Captured, captured
+from .capturing_storage import Captured, CapturingStorage, captured
 from .framework_run import FrameworkRun
 from .limits import MAX_FAILURE_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failures
 
 _Outcome = TypeVar("_Outcome", bound=SuperstepOutcome)
 
 
-def _readable(writer: RecordWriter) -> bytes:
+def _readable(writer: EventWriter) -> bytes:
     return to_json(writer.readable) if writer.readable else b""
 
 
-def payloads_of(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
+def payloads_of(writer: EventWriter, hosted: WorkflowDefinition) -> bytes:
     """Return the typed data of a superstep's events as it is stored.
 
     Raises:
@@ -46,11 +46,11 @@ def payloads_of(writer: RecordWriter, hosted: HostedWorkflow) -> bytes:
         raise PayloadError(f"The data of an event cannot be stored: {error}") from error
 
 
-async def failure_of(
-    hosted: HostedWorkflow,
+async def reported_failure(
+    hosted: WorkflowDefinition,
     step: SuperstepInput,
     run: FrameworkRun,
-    capture: Capture,
+    capture: CapturingStorage,
     base_raw: bytes | None,
     *,
     stored_outside: bool,
@@ -81,10 +81,10 @@ async def failure_of(
 
 
 async def result_of(
-    hosted: HostedWorkflow,
+    hosted: WorkflowDefinition,
     step: SuperstepInput,
     run: FrameworkRun,
-    capture: Capture,
+    capture: CapturingStorage,
     base_raw: bytes | None,
     executors: list[str],
     thread_id: str,
@@ -108,13 +108,13 @@ async def result_of(
     writer = run.writer
     if not readable:
         writer.forget_readable()
-    state: StepState = "running"
+    state: SuperstepState = "running"
     if run.rejected and capture.last is None:
         state = "waiting"
     elif run.finished:
         state = "waiting" if run.pending else "idle"
     keep = writer.add_readable if readable else None
-    pending, schemas = packed_requests(pending_requests(run.pending, thread_id, hosted.catalog, keep))
+    pending, schemas = packed_requests(pending_of(run.pending, thread_id, hosted.catalog, keep))
     result = SuperstepResult(
         answers=step.superstep_id,
         state=state,
@@ -130,7 +130,7 @@ async def result_of(
         return result
     entry = capture.saved[-2] if len(capture.saved) > 1 else None
     if entry is not None:
-        result.entry = EntryFacts(
+        result.entry = RunStartFacts(
             checkpoint_id=entry.checkpoint_id,
             previous_checkpoint_id=entry.previous_checkpoint_id,
             superstep=entry.superstep,
@@ -150,7 +150,7 @@ async def result_of(
 async def _with_frame(
     outcome: _Outcome,
     frame: Frame,
-    hosted: HostedWorkflow,
+    hosted: WorkflowDefinition,
     step: SuperstepInput,
     last: Captured | None,
     base_raw: bytes | None,
@@ -180,12 +180,12 @@ async def _with_frame(
 
 
 async def stored_of(
-    hosted: HostedWorkflow, step: SuperstepInput, checkpoint: WorkflowCheckpoint, raw: bytes, thread_id: str
+    hosted: WorkflowDefinition, step: SuperstepInput, checkpoint: WorkflowCheckpoint, raw: bytes, thread_id: str
 ) -> SuperstepResult:
     """Return the result of a step that runs nothing and stores its base whole."""
-    readable = RecordWriter(offset=0, attempt=1)
+    readable = EventWriter(offset=0, attempt=1)
     asked = checkpoint.pending_request_info_events.values()
-    pending, schemas = packed_requests(pending_requests(asked, thread_id, hosted.catalog, readable.add_readable))
+    pending, schemas = packed_requests(pending_of(asked, thread_id, hosted.catalog, readable.add_readable))
     result = SuperstepResult(
         answers=step.superstep_id,
         state="waiting",

@@ -25,10 +25,10 @@ from temporalio.service import RPCError
 
 from ..adapter.checkpoints.history import last_commit, start_input
 from ..adapter.checkpoints.thread import MEMO_REVIVED, closed_run
-from ..adapter.framework.definition import HostedWorkflow
+from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.framework.static_details import static_details
 from ..adapter.lru import BoundedCache
-from ..adapter.temporal.server import MEMO_WORKFLOW_NAME, RunDescription, describe
+from ..adapter.temporal.server import MEMO_WORKFLOW_NAME, RunDescription, describe_run
 from ..workflows.messages import WORKFLOW_TYPE, RunInput
 from ..workflows.search_attributes import first_attributes
 
@@ -55,7 +55,7 @@ class Revival:
         hosted: Hosted workflows by name.
     """
 
-    def __init__(self, hosted: Mapping[str, HostedWorkflow]) -> None:
+    def __init__(self, hosted: Mapping[str, WorkflowDefinition]) -> None:
         self._hosted = hosted
         self._known: BoundedCache[str, bool] = BoundedCache(MAX_KNOWN)
         """Runs that were looked at."""
@@ -113,7 +113,7 @@ class Revival:
         closed = await closed_run(client, thread_id, run_id)
         if closed.state != "terminated" or not closed.message.startswith(LIMITS):
             return
-        latest = await describe(client, thread_id)
+        latest = await describe_run(client, thread_id)
         if latest.run_id == run_id:  # Else somebody has gone on with the thread.
             await self._revive(client, latest, closed.message)
 

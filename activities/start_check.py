@@ -18,7 +18,7 @@ from ..adapter.encoding.decoding import loads
 from ..adapter.encoding.differences import difference
 from ..adapter.encoding.encoding import dumps
 from ..adapter.errors import CheckpointCorruptedError, CheckpointNotFoundError, StartRefusedError
-from ..adapter.framework.definition import HostedWorkflow
+from ..adapter.framework.definition import WorkflowDefinition
 from ..workflows.messages import CheckpointRef, SuperstepInput
 from .mirrors import Mirror
 
@@ -40,7 +40,7 @@ def refuse_start(field: str, text: object) -> NoReturn:
 
 async def check_start(
     client: Client,
-    hosted: HostedWorkflow,
+    hosted: WorkflowDefinition,
     step: SuperstepInput,
     mirrors: Sequence[Mirror],
     *,
@@ -88,7 +88,7 @@ async def check_start(
     return None
 
 
-def check_graph(hosted: HostedWorkflow, step: SuperstepInput) -> None:
+def check_graph(hosted: WorkflowDefinition, step: SuperstepInput) -> None:
     """Check the graph that a start says its base was made by; its base is known by now to be of this graph.
 
     Raises:
@@ -125,7 +125,7 @@ async def _end(client: Client, base: CheckpointRef) -> Closed | None:
 
 async def _check_frame(
     client: Client,
-    hosted: HostedWorkflow,
+    hosted: WorkflowDefinition,
     base: CheckpointRef,
     mirrors: Sequence[Mirror],
     *,
@@ -152,7 +152,7 @@ async def _check_frame(
 
 
 async def _held(
-    client: Client, hosted: HostedWorkflow, checkpoint_id: str, mirrors: Sequence[Mirror]
+    client: Client, hosted: WorkflowDefinition, checkpoint_id: str, mirrors: Sequence[Mirror]
 ) -> WorkflowCheckpoint | None:
     """Return what history or a mirror holds under an id of ours; None where nothing does, or it is none of ours."""
     if OUR_ID.fullmatch(checkpoint_id) is None:

@@ -23,8 +23,8 @@ from temporalio.service import RPCError
 
 from ..adapter.checkpoints.history import load_checkpoint, start_input
 from ..adapter.checkpoints.label import decoded_checkpoint
+from ..adapter.checkpoints.logged_events import EventWriter
 from ..adapter.checkpoints.mirror import ThreadSource
-from ..adapter.checkpoints.records import RecordWriter
 from ..adapter.encoding.sending import received
 from ..adapter.errors import (
     CheckpointCorruptedError,
@@ -34,7 +34,7 @@ from ..adapter.errors import (
     NotSealedError,
     PayloadError,
 )
-from ..adapter.framework.definition import HostedWorkflow
+from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.framework.error_data import is_readable
 from ..adapter.framework.internals import current_key, matches, pending_events
 from ..adapter.framework.static import type_key
@@ -46,15 +46,15 @@ from ..workflows.messages import (
     WORKFLOW_TYPE,
     CheckpointRef,
     RunInput,
-    StepMode,
     SuperstepFailure,
     SuperstepInput,
+    SuperstepMode,
     SuperstepResult,
     Value,
 )
 from .attempts import check_attempts
 from .cache import CheckpointCache, CheckpointKey
-from .capture import Capture
+from .capturing_storage import CapturingStorage
 from .containment import Scope, escaped, is_leaving
 from .deployment import takes_over
 from .executor_rules import ExecutorTimeouts, retry_rule
@@ -62,42 +62,42 @@ from .failures import cause_of, to_application_error
 from .framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
 from .heartbeat import Beat
 from .hosting import find
-from .invocation import Superstep, running
+from .invocation import Superstep, in_superstep
 from .limits import fits, guard_result
 from .live_events import LiveEvents
 from .metrics import count_restore, count_superstep
-from .mirrors import Mirror, Mirrors, add_news
+from .mirrors import Mirror, Mirrors, add_status_changes
 from .pacemaker import current_pacemaker
-from .report import failure_of, payloads_of, result_of, stored_of, targets_of
+from .report import payloads_of, reported_failure, result_of, stored_of, targets_of
 from .resources import Resources
 from .start_check import check_graph, check_start, refuse_start
 from .unsaved_state import UnsavedState
-from .warm import LiveRun, LiveRuns
+from .warm import WarmInstance, WarmInstances
 
 
 class SuperstepActivity:
-    """The activity and what it keeps between supersteps: hosted workflows, checkpoints and live instances.
+    """The activity and what it keeps between supersteps: hosted workflows, checkpoints and warm instances.
 
     Args:
         hosted: Hosted workflows by name; filled before the worker polls.
         cache: Raw checkpoints of recent supersteps.
-        live: Instances that hold them.
+        warm: Instances that hold them.
         mirrors: Take copies of them.
         caller_checkpoints: Whether runs may begin from checkpoints of their callers' own.
     """
 
     def __init__(
         self,
-        hosted: dict[str, HostedWorkflow],
+        hosted: dict[str, WorkflowDefinition],
         cache: CheckpointCache,
-        live: LiveRuns,
+        warm: WarmInstances,
         mirrors: Mirrors,
         *,
         caller_checkpoints: bool = True,
     ) -> None:
         self._hosted = hosted
         self._cache = cache
-        self._live = live
+        self._warm = warm
         self._mirrors = mirrors
         self._caller_checkpoints = caller_checkpoints
         self._unsaved = UnsavedState()
@@ -152,7 +152,7 @@ class SuperstepActivity:
     async def _step(self, step: SuperstepInput, beat: Beat, timeouts: ExecutorTimeouts) -> SuperstepResult:
         if step.flaw is not None:
             raise PayloadError(f"The input of the superstep cannot be read: {step.flaw}.")
-        if step.mode not in get_args(StepMode):
+        if step.mode not in get_args(SuperstepMode):
             raise NewerReleaseError(
                 f"This worker knows no superstep of mode {step.mode!r}, which a newer release of "
                 "agent-framework-temporal has scheduled. Upgrade it; another one may take the superstep."
@@ -176,7 +176,7 @@ class SuperstepActivity:
     async def _run(
         self,
         client: Client,
-        hosted: HostedWorkflow,
+        hosted: WorkflowDefinition,
         step: SuperstepInput,
         beat: Beat,
         timeouts: ExecutorTimeouts,
@@ -189,27 +189,29 @@ class SuperstepActivity:
         )
         if step.own_storage:  # It takes the place of the workflow's own, as in process.
             mirrors = [mirror for mirror in mirrors if not mirror.is_built_in]
-        async with self._instance(client, hosted, step, brought) as live:
+        async with self._instance(client, hosted, step, brought) as warm:
             if begins:
                 check_graph(hosted, step)
-            capture, base_raw = live.capture, live.raw
+            capture, base_raw = warm.capture, warm.raw
             if step.mode == "message":
-                capture.turn = (info.workflow_run_id or "") if step.message is None else step.message.turn
-            arguments = await self._arguments(run_input, hosted, step, live)
-            before = self._unsaved.snapshot(live.workflow)
+                capture.message_run_id = (
+                    (info.workflow_run_id or "") if step.message is None else step.message.message_run_id
+                )
+            arguments = await self._arguments(run_input, hosted, step, warm)
+            before = self._unsaved.snapshot(warm.workflow)
             # Only a caller who streams reads along; for any other the beat is a sign of life and nothing more.
             told = beat.tell(LiveEvents(hosted.catalog, info.attempt, step.offset)) if step.streaming else None
-            run = FrameworkRun(RecordWriter(offset=step.offset, attempt=info.attempt), told)
-            scope = Scope(hosted.name, timeouts, live.resources.enter if live.resources is not None else None)
-            place = Superstep(hosted.name, _thread_id(info), capture.turn, superstep=0, attempt=info.attempt)
+            run = FrameworkRun(EventWriter(offset=step.offset, attempt=info.attempt), told)
+            scope = Scope(hosted.name, timeouts, warm.resources.enter if warm.resources is not None else None)
+            place = Superstep(hosted.name, _thread_id(info), capture.message_run_id, superstep=0, attempt=info.attempt)
             try:
-                with running(live.workflow, place):
-                    await run_superstep(hosted, live, step, arguments, run, scope)
+                with in_superstep(warm.workflow, place):
+                    await run_superstep(hosted, warm, step, arguments, run, scope)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(
                     error.error,
-                    await failure_of(hosted, step, run, capture, base_raw, stored_outside=outside),
+                    await reported_failure(hosted, step, run, capture, base_raw, stored_outside=outside),
                     executor_failed=run.executor_failed,
                     failures=beat.failures + 1,
                     rule=retry_rule(step, run.failed_executor),
@@ -219,8 +221,8 @@ class SuperstepActivity:
                 else:  # Only the last attempt's checkpoint gets into history.
                     self._copy(mirrors, client, hosted, capture)
                 raise failed from cause_of(error.error)
-            self._unsaved.compare(live.workflow, before)
-            executors = targets_of(live.workflow, capture.last)
+            self._unsaved.compare(warm.workflow, before)
+            executors = targets_of(warm.workflow, capture.last)
             report = functools.partial(
                 result_of,
                 *(hosted, step, run, capture, base_raw, executors, _thread_id(info)),
@@ -229,15 +231,15 @@ class SuperstepActivity:
             result = await report()
             if run.writer.readable and not await fits(result, client):
                 result = await report(readable=False)
-            add_news(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
+            add_status_changes(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
             await guard_result(result, hosted, capture, client, _target(info))
-            self._keep(hosted, step, live, result)
+            self._keep(hosted, step, warm, result)
             self._copy(mirrors, client, hosted, capture)
         count_superstep(hosted.name, result)
         return result
 
     @staticmethod
-    def _copy(mirrors: list[Mirror], client: Client, hosted: HostedWorkflow, capture: Capture) -> None:
+    def _copy(mirrors: list[Mirror], client: Client, hosted: WorkflowDefinition, capture: CapturingStorage) -> None:
         if not mirrors or not capture.saved:
             return
         info = activity.info()
@@ -246,7 +248,7 @@ class SuperstepActivity:
             mirror.offer(source, capture.saved, activity.metric_meter())
 
     async def _check_start(
-        self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, mirrors: list[Mirror]
+        self, client: Client, hosted: WorkflowDefinition, step: SuperstepInput, mirrors: list[Mirror]
     ) -> bytes | None:
         if not _begins(step):
             return None
@@ -256,11 +258,11 @@ class SuperstepActivity:
             hosted,
             step,
             mirrors,
-            known=key is not None and (self._cache.get(key) is not None or self._live.holds(key)),
+            known=key is not None and (self._cache.get(key) is not None or self._warm.holds(key)),
             caller_checkpoints=self._caller_checkpoints,
         )
 
-    async def _store(self, client: Client, hosted: HostedWorkflow, step: SuperstepInput) -> SuperstepResult:
+    async def _store(self, client: Client, hosted: WorkflowDefinition, step: SuperstepInput) -> SuperstepResult:
         """Store the base whole in this run's history, which then stands without that of the run before."""
         if step.base is None:
             raise PayloadError("There is no checkpoint to store.")
@@ -272,21 +274,21 @@ class SuperstepActivity:
 
     @contextlib.asynccontextmanager
     async def _instance(
-        self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, brought: bytes | None
-    ) -> AsyncIterator[LiveRun]:
+        self, client: Client, hosted: WorkflowDefinition, step: SuperstepInput, brought: bytes | None
+    ) -> AsyncIterator[WarmInstance]:
         """Give an instance that holds the base, or a new one that is to be restored from it."""
         info = activity.info()
         run_id = info.workflow_run_id or ""
-        key, live = _key(hosted, step.base), None
+        key, warm = _key(hosted, step.base), None
         # Another thread's instance may hold what no checkpoint does, which a fork must not see.
         own = step.base is not None and step.base.thread_id == info.workflow_id
         if key is not None and own and step.mode != "resume" and not step.discard_in_flight:
-            live = self._live.take(key, open_run=step.mode == "continue")
-        if live is not None:
+            warm = self._warm.take(key, open_run=step.mode == "continue")
+        if warm is not None:
             count_restore(hosted.name, "live")
-            live.capture.begin(run_id)
-            async with self._ended_on_error(live):
-                yield live
+            warm.capture.begin(run_id)
+            async with self._ended_on_error(warm):
+                yield warm
             return
         raw, base = None, None
         if step.base is not None:
@@ -297,37 +299,44 @@ class SuperstepActivity:
             base = dataclasses.replace(base, iteration_count=0)
         async with hosted.acquire() as workflow:
             resources = None if hosted.is_instance else Resources(workflow, hosted.shared)
-            live = LiveRun(workflow, Capture(hosted, base, run_id=run_id), raw, resources=resources)
-            async with self._ended_on_error(live):
-                yield live
+            warm = WarmInstance(workflow, CapturingStorage(hosted, base, run_id=run_id), raw, resources=resources)
+            async with self._ended_on_error(warm):
+                yield warm
             if hosted.is_instance:
-                await live.close()
+                await warm.close()
 
     @contextlib.asynccontextmanager
-    async def _ended_on_error(self, live: LiveRun) -> AsyncIterator[None]:
+    async def _ended_on_error(self, warm: WarmInstance) -> AsyncIterator[None]:
         try:
             yield
         except BaseException:
-            await live.close()
-            self._live.end(live)
+            await warm.close()
+            self._warm.end(warm)
             raise
 
-    def _keep(self, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun, result: SuperstepResult) -> None:
-        last = live.capture.last
+    def _keep(
+        self, hosted: WorkflowDefinition, step: SuperstepInput, warm: WarmInstance, result: SuperstepResult
+    ) -> None:
+        last = warm.capture.last
         if last is None:
-            self._live.end(live)
+            self._warm.end(warm)
             return
         key = _own_key(hosted, result)
         self._cache.put(key, last.raw, replaces=_key(hosted, step.base))
         if not hosted.is_instance:
-            live.raw = last.raw
-            if live.is_open and result.state != "running":  # Who waits for a person does not keep a server running.
-                self._live.end(live)
+            warm.raw = last.raw
+            if warm.is_open and result.state != "running":  # Who waits for a person does not keep a server running.
+                self._warm.end(warm)
             else:
-                self._live.keep(key, live)
+                self._warm.keep(key, warm)
 
     async def _restored(
-        self, client: Client, hosted: HostedWorkflow, step: SuperstepInput, ref: CheckpointRef, brought: bytes | None
+        self,
+        client: Client,
+        hosted: WorkflowDefinition,
+        step: SuperstepInput,
+        ref: CheckpointRef,
+        brought: bytes | None,
     ) -> tuple[bytes, WorkflowCheckpoint]:
         try:
             raw = await self._base(client, hosted, ref) if brought is None else brought
@@ -337,14 +346,14 @@ class SuperstepActivity:
                 refuse_start("base", error)
             raise
 
-    async def _base(self, client: Client, hosted: HostedWorkflow, ref: CheckpointRef) -> bytes:
+    async def _base(self, client: Client, hosted: WorkflowDefinition, ref: CheckpointRef) -> bytes:
         key = _key(hosted, ref)
         raw = self._cache.get(key) if key is not None else None
         count_restore(hosted.name, "history" if raw is None else "cache")
         return raw if raw is not None else await load_checkpoint(client, ref)
 
     async def _arguments(
-        self, run_input: RunInput | None, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun
+        self, run_input: RunInput | None, hosted: WorkflowDefinition, step: SuperstepInput, warm: WarmInstance
     ) -> RunArguments:
         """Decode what the caller gave; a message lies in the run's start event, not in this activity's input."""
         if step.message is not None:
@@ -359,8 +368,8 @@ class SuperstepActivity:
                 function_invocation_kwargs=await _kwargs(run_input.function_invocation_kwargs, hosted),
                 client_kwargs=await _kwargs(run_input.client_kwargs, hosted),
             )
-        base = live.capture.base
-        pending = await pending_events(live.workflow) if base is None else base.pending_request_info_events
+        base = warm.capture.base
+        pending = await pending_events(warm.workflow) if base is None else base.pending_request_info_events
         responses: dict[str, Any] = {}
         refused: dict[str, str] = {}
         for answer in step.responses or []:
@@ -429,11 +438,11 @@ def _begins(step: SuperstepInput) -> bool:
     return step.keyframe and step.mode not in ("continue", "store", "upgrade")
 
 
-def _key(hosted: HostedWorkflow, ref: CheckpointRef | None) -> CheckpointKey | None:
+def _key(hosted: WorkflowDefinition, ref: CheckpointRef | None) -> CheckpointKey | None:
     return CheckpointKey.of(activity.info().namespace, hosted.name, ref)
 
 
-def _own_key(hosted: HostedWorkflow, result: SuperstepResult) -> CheckpointKey:
+def _own_key(hosted: WorkflowDefinition, result: SuperstepResult) -> CheckpointKey:
     """Return the key of the checkpoint of a result: who has made it is what the server says, not what was claimed."""
     info, facts = activity.info(), result.checkpoint
     if facts is None:
@@ -442,7 +451,7 @@ def _own_key(hosted: HostedWorkflow, result: SuperstepResult) -> CheckpointKey:
     return CheckpointKey(info.namespace, hosted.name, _thread_id(info), run_id, facts.checkpoint_id, facts.digest)
 
 
-async def _message(message: Value, hosted: HostedWorkflow) -> Any:
+async def _message(message: Value, hosted: WorkflowDefinition) -> Any:
     """Build the message; a client without types leaves it to us to unwrap a one-element list."""
     declared = hosted.catalog.input_types
     value = await received(message.value, message.typed, message.type, declared, hosted.catalog)
@@ -455,7 +464,7 @@ async def _message(message: Value, hosted: HostedWorkflow) -> Any:
     return value
 
 
-async def _kwargs(value: Value | None, hosted: HostedWorkflow) -> Any:
+async def _kwargs(value: Value | None, hosted: WorkflowDefinition) -> Any:
     if value is None:
         return None
     given = value.value if value.typed is None else await received(None, value.typed, None, (), hosted.catalog)

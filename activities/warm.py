@@ -1,4 +1,4 @@
-"""Live workflow instances between supersteps, so that the next one on the same worker restores nothing."""
+"""Warm workflow instances between supersteps, so that the next one on the same worker restores nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent_framework import ResponseStream, Workflow, WorkflowEvent, WorkflowRun
 
 from ..adapter.lru import BoundedCache
 from .cache import CheckpointKey
-from .capture import Capture
+from .capturing_storage import CapturingStorage
 from .resources import Resources
 
 Stream: TypeAlias = ResponseStream[WorkflowEvent[Any], WorkflowRunResult]
@@ -23,7 +23,7 @@ _OPEN_SECONDS = 30.0
 
 
 @dataclass
-class LiveRun:
+class WarmInstance:
     """A workflow instance that holds exactly one checkpoint.
 
     Its framework run may still be open, suspended where it yielded `superstep_completed`: the next superstep then only
@@ -31,7 +31,7 @@ class LiveRun:
     """
 
     workflow: Workflow
-    capture: Capture
+    capture: CapturingStorage
     raw: bytes | None = None
     """The checkpoint it holds, which the next one is stored as a patch against; None for an instance just built."""
     stream: Stream | None = None
@@ -56,10 +56,10 @@ class LiveRun:
             await stream.close()
 
 
-class LiveRuns:
-    """Live runs by the checkpoint they hold, least recently kept dropped first.
+class WarmInstances:
+    """Warm instances by the checkpoint they hold, least recently kept dropped first.
 
-    It only saves time: whatever is not here is restored from its checkpoint. A live run is taken out to be used, so
+    It only saves time: whatever is not here is restored from its checkpoint. A warm one is taken out to be used, so
     that nothing else can use it, and put back under its next checkpoint's key.
 
     Args:
@@ -67,7 +67,7 @@ class LiveRuns:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._runs: BoundedCache[CheckpointKey, LiveRun] = BoundedCache(max_bytes, self._dropped)
+        self._runs: BoundedCache[CheckpointKey, WarmInstance] = BoundedCache(max_bytes, self._dropped)
         self._closing: set[asyncio.Task[None]] = set()
         self._expiries: dict[CheckpointKey, asyncio.TimerHandle] = {}
 
@@ -75,7 +75,7 @@ class LiveRuns:
         """Tell whether there is an instance that holds a checkpoint."""
         return key in self._runs
 
-    def take(self, key: CheckpointKey, *, open_run: bool) -> LiveRun | None:
+    def take(self, key: CheckpointKey, *, open_run: bool) -> WarmInstance | None:
         """Take the instance that holds a checkpoint.
 
         Args:
@@ -88,17 +88,17 @@ class LiveRuns:
         self._forget_expiry(key)
         return self._runs.take(key)
 
-    def keep(self, key: CheckpointKey, live: LiveRun) -> None:
+    def keep(self, key: CheckpointKey, warm: WarmInstance) -> None:
         """Keep an instance under the key of the checkpoint it now holds."""
-        self._runs.put(key, live, _INSTANCE_BYTES + _OBJECTS_PER_BYTE * len(live.raw or b""))
-        if live.is_open and key in self._runs:  # Another worker may run the next superstep.
+        self._runs.put(key, warm, _INSTANCE_BYTES + _OBJECTS_PER_BYTE * len(warm.raw or b""))
+        if warm.is_open and key in self._runs:  # Another worker may run the next superstep.
             loop = asyncio.get_running_loop()
             self._expiries[key] = loop.call_later(_OPEN_SECONDS, self._runs.drop, key)
 
-    def end(self, live: LiveRun) -> None:
+    def end(self, warm: WarmInstance) -> None:
         """End an instance that is not kept, in the background."""
-        if live.stream is not None or (live.resources is not None and live.resources.any):
-            task = asyncio.get_running_loop().create_task(live.drop())
+        if warm.stream is not None or (warm.resources is not None and warm.resources.any):
+            task = asyncio.get_running_loop().create_task(warm.drop())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
@@ -107,9 +107,9 @@ class LiveRuns:
         self._runs.clear()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _dropped(self, key: CheckpointKey, live: LiveRun) -> None:
+    def _dropped(self, key: CheckpointKey, warm: WarmInstance) -> None:
         self._forget_expiry(key)
-        self.end(live)
+        self.end(warm)
 
     def _forget_expiry(self, key: CheckpointKey) -> None:
         expiry = self._expiries.pop(key, None)

@@ -24,13 +24,13 @@ from ..activities.pacemaker import pacing
 from ..activities.resources import leave_shared
 from ..activities.revival import Revival
 from ..activities.superstep import SuperstepActivity
-from ..activities.warm import LiveRuns
+from ..activities.warm import WarmInstances
 from ..workflows.exported import exported
 from ..workflows.messages import SUPERSTEP_ACTIVITY
 from ..workflows.workflow import AgentFrameworkWorkflow
-from .checkpoints.mirror import MirrorEntry
+from .checkpoints.mirror import MirrorSource
 from .errors import HostingError
-from .framework.definition import HostedWorkflow, WorkflowEntry, is_workflow
+from .framework.definition import WorkflowDefinition, WorkflowSource, is_workflow
 from .temporal.client import framed_client
 from .temporal.converter import with_frames
 from .temporal.packing import packing
@@ -62,7 +62,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         workflows: What the worker hosts, each a factory `() -> Workflow` (sync or async), of which each superstep gets
             its own instance; or a `Workflow` instance, used as it is by one superstep at a time while others wait their
             turn (for tests and single-user use). A workflow is hosted under its `name`.
-        cache_bytes: Bound on what the worker keeps between supersteps, 128 MB: raw checkpoints, and live instances that
+        cache_bytes: Bound on what the worker keeps between supersteps, 128 MB: raw checkpoints, and warm instances that
             hold exactly one checkpoint each. It only saves time: a superstep whose checkpoint is not there reads it
             from history, one round trip for each 200 events back to the last keyframe. 0 keeps nothing.
         mirrors: Checkpoint storages of the framework, or factories of one (sync or async), by the name that runs choose
@@ -83,28 +83,28 @@ class AgentFrameworkPlugin(SimplePlugin):
 
     def __init__(
         self,
-        workflows: Sequence[WorkflowEntry] = (),
+        workflows: Sequence[WorkflowSource] = (),
         *,
         cache_bytes: int = DEFAULT_BYTES,
-        mirrors: Mapping[str, MirrorEntry] | None = None,
+        mirrors: Mapping[str, MirrorSource] | None = None,
         caller_checkpoints: bool = True,
     ) -> None:
         if is_workflow(workflows) or callable(workflows):
             raise HostingError("`workflows` takes a list: `AgentFrameworkPlugin(workflows=[build])`.")
         settle_at_exit()
-        self._entries = [host_now(entry) or entry for entry in workflows]
-        check_names(entry.hosted.name for entry in self._entries if isinstance(entry, Buildable))
-        self._hosts = bool(self._entries)
-        self._hosted: dict[str, HostedWorkflow] = {}
+        self._sources = [host_now(source) or source for source in workflows]
+        check_names(source.hosted.name for source in self._sources if isinstance(source, Buildable))
+        self._hosts = bool(self._sources)
+        self._hosted: dict[str, WorkflowDefinition] = {}
         self._deployment: tuple[Client, WorkerDeploymentVersion] | None = None
-        self._live = LiveRuns(cache_bytes // 2)
+        self._warm = WarmInstances(cache_bytes // 2)
         self._mirrors = Mirrors(mirrors or {})
         self._revival = Revival(self._hosted)
         self._client: tuple[Client, str] | None = None
         superstep = SuperstepActivity(
             self._hosted,
             CheckpointCache(cache_bytes // 2),
-            self._live,
+            self._warm,
             self._mirrors,
             caller_checkpoints=caller_checkpoints,
         )
@@ -127,8 +127,8 @@ class AgentFrameworkPlugin(SimplePlugin):
             HostingError: For the first one that cannot be hosted.
         """
         if not self._hosted:
-            self._hosted.update(await host_all(self._entries))
-            self._entries = []  # What was built to be checked is not needed any more.
+            self._hosted.update(await host_all(self._sources))
+            self._sources = []  # What was built to be checked is not needed any more.
         return sorted(self._hosted)
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
@@ -195,7 +195,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-            await self._live.close()
+            await self._warm.close()
             await leave_shared(hosted.shared for hosted in self._hosted.values())
             await self._mirrors.close()
 

@@ -21,7 +21,7 @@ async def measure(bench: Bench) -> list[Table]:
     )
     parts = Table(
         "(c) where the bytes of its history are",
-        ("text", "run input", "keyframes", "patches", "event records", "the rest"),
+        ("text", "run input", "keyframes", "patches", "logged events", "the rest"),
     )
     async with bench.worker() as queue:
         for kind in ("hex", "words"):

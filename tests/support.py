@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from agent_framework_temporal import AgentFrameworkPlugin, WorkflowEntry
+from agent_framework_temporal import AgentFrameworkPlugin, WorkflowSource
 from temporalio.api.deployment.v1 import WorkerDeploymentVersion as VersionMessage
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkerDeploymentVersionRequest,
@@ -36,7 +36,7 @@ def unique(prefix: str) -> str:
 
 @asynccontextmanager
 async def worker(
-    client: Client, *workflows: WorkflowEntry, task_queue: str | None = None, **options: Any
+    client: Client, *workflows: WorkflowSource, task_queue: str | None = None, **options: Any
 ) -> AsyncIterator[str]:
     """Run a worker that hosts `workflows`; yields its task queue."""
     queue = task_queue or unique("queue")
@@ -77,7 +77,7 @@ async def worker_process(
 
 @asynccontextmanager
 async def deployed_worker(
-    client: Client, deployment: str, build_id: str, *workflows: WorkflowEntry
+    client: Client, deployment: str, build_id: str, *workflows: WorkflowSource
 ) -> AsyncIterator[None]:
     """Run a worker of one build of a deployment, on the task queue of the deployment's name, and make it current."""
     config = WorkerDeploymentConfig(

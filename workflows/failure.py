@@ -12,7 +12,7 @@ from . import limits
 from .messages import (
     CheckpointRef,
     ErrorDetails,
-    EventRecord,
+    LoggedEvent,
     RunFailure,
     RunOptions,
     SuperstepFailure,
@@ -40,7 +40,7 @@ def retry_policy(options: RunOptions) -> RetryPolicy:
     )
 
 
-def executor_rules(options: RunOptions) -> dict[str, Any]:
+def retry_rules(options: RunOptions) -> dict[str, Any]:
     """Return the fields of a superstep's input that say how its executors are tried; none by default."""
     changed = {name for name in _WAITS if getattr(options, name) != getattr(_DEFAULTS, name)}
     return {
@@ -143,7 +143,7 @@ def _failed(module: str, name: str, message: str) -> SuperstepFailure:
         error_args=[message],
         message=message,
         events=[
-            EventRecord(offset=0, type="failed", origin="FRAMEWORK", details=details),
-            EventRecord(offset=0, type="status", origin="FRAMEWORK", state="FAILED"),
+            LoggedEvent(offset=0, type="failed", origin="FRAMEWORK", details=details),
+            LoggedEvent(offset=0, type="status", origin="FRAMEWORK", state="FAILED"),
         ],
     )

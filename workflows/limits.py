@@ -111,5 +111,5 @@ MAX_REJECTED = 10
 MAX_DEFERRED = 1_000
 """Records that wait for a superstep; what comes beyond is counted."""
 MAX_TOLD = 1_000
-"""Refusals that a run tells one by one; what comes beyond is counted: nobody reads the trail of a flood, and each
+"""Refusals that a run tells one by one; what comes beyond is counted: nobody reads the audit of a flood, and each
 record pushes another out of the event log."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from .messages import EventRecord, json_bytes
+from .messages import LoggedEvent, json_bytes
 
 MAX_EVENTS = 5_000
 MAX_BYTES = 4 * 1024 * 1024
@@ -20,7 +20,7 @@ class EventLog:
     """
 
     def __init__(self, next_offset: int) -> None:
-        self._ring: deque[tuple[EventRecord, int]] = deque()
+        self._ring: deque[tuple[LoggedEvent, int]] = deque()
         self._bytes = 0
         self.next_offset = next_offset
 
@@ -29,9 +29,9 @@ class EventLog:
         """Offset of the oldest record still held."""
         return self._ring[0][0].offset if self._ring else self.next_offset
 
-    def tail(self, max_bytes: int) -> list[EventRecord]:
+    def tail(self, max_bytes: int) -> list[LoggedEvent]:
         """Return the newest records of at most `max_bytes`, oldest first."""
-        newest: deque[EventRecord] = deque()
+        newest: deque[LoggedEvent] = deque()
         for record, weight in reversed(self._ring):
             max_bytes -= weight
             if max_bytes < 0:
@@ -39,7 +39,7 @@ class EventLog:
             newest.appendleft(record)
         return list(newest)
 
-    def append(self, record: EventRecord) -> None:
+    def append(self, record: LoggedEvent) -> None:
         """Number `record` and add it."""
         record.offset = self.next_offset
         self.next_offset += 1
@@ -49,10 +49,10 @@ class EventLog:
         while len(self._ring) > MAX_EVENTS or (self._bytes > MAX_BYTES and len(self._ring) > 1):
             self._bytes -= self._ring.popleft()[1]
 
-    def page(self, after: int, limit: int) -> list[EventRecord]:
+    def page(self, after: int, limit: int) -> list[LoggedEvent]:
         """Return up to `limit` records with an offset greater than `after`, at most `PAGE_BYTES` but at least one."""
         skip = max(0, after + 1 - self.first_offset)
-        page: list[EventRecord] = []
+        page: list[LoggedEvent] = []
         size = 0
         for index in range(skip, min(len(self._ring), skip + max(1, limit))):
             record, weight = self._ring[index]

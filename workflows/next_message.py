@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from . import limits
 from .flaws import message_flaw
 from .messages import MESSAGE_UPDATE, MessageUpdate
-from .requests.signals import RejectedAnswerError, places, read_json
+from .requests.signals import RejectedResponseError, places, read_json
 from .unreadable import why_unreadable
 
 BUSY = "MessageNotTaken"
@@ -66,7 +66,7 @@ class NextMessage:
         except ValidationError as error:
             where = "; ".join(places(error))
             raise _failure(f'`{MESSAGE_UPDATE}` takes {{"message": ...}}: {where}', REFUSED) from None
-        except (RejectedAnswerError, RecursionError) as error:
+        except (RejectedResponseError, RecursionError) as error:
             raise _failure(str(error), REFUSED) from None
         flaw = "The message is null." if message.message is None else message_flaw(message)
         if flaw is not None:

@@ -20,10 +20,10 @@ from .messages import (
     NOT_REPORTED,
     REFUSED_FAILURE,
     NewerVersionError,
-    StepState,
     SuperstepFailure,
     SuperstepInput,
     SuperstepResult,
+    SuperstepState,
 )
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
@@ -73,7 +73,7 @@ def read_result(given: Any, step: SuperstepInput) -> SuperstepResult:
     if result.checkpoint is None and not result.rejected and result.upgrade is None:
         raise NoOutcomeError
     _check_answers(result.answers, step)
-    if result.state not in get_args(StepState):
+    if result.state not in get_args(SuperstepState):
         raise NewerVersionError(
             f"A superstep has ended in state {result.state!r}, as only a newer release of agent-framework-temporal can "
             "act on. Upgrade this worker; another one may go on with the run."

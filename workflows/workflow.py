@@ -1,6 +1,6 @@
 """The one Temporal workflow: it decides which superstep is next and keeps what people and readers ask for.
 
-It knows no type of the framework. It moves references, small facts and event records; the state lies in the results of
+It knows no type of the framework. It moves references, small facts and logged events; the state lies in the results of
 its superstep activities. Every decision depends on its input, its signals and those results only.
 """
 
@@ -19,15 +19,15 @@ with workflow.unsafe.imports_passed_through():
     from . import limits
     from .details import current_details
     from .failure import (
-        executor_rules,
         expiry_of,
         failure_of,
         heartbeat_timeout,
         refuses_start,
         retry_policy,
+        retry_rules,
         run_error,
     )
-    from .growth import Growth
+    from .history_budget import HistoryBudget
     from .log import EventLog
     from .messages import (
         EVENTS_QUERY,
@@ -59,7 +59,7 @@ with workflow.unsafe.imports_passed_through():
     from .queries import integers
     from .requests.arrivals import Arrivals
     from .requests.requests import RequestExpiredError, Requests
-    from .requests.signals import RejectedAnswerError
+    from .requests.signals import RejectedResponseError
     from .search_attributes import Attributes
     from .start import NO_START, read_start
     from .upgrade import Upgrade
@@ -83,10 +83,10 @@ class AgentFrameworkWorkflow:
         self._log = EventLog(continued.events[0].offset if continued and continued.events else run_input.next_offset)
         self._requests = Requests(self._log, run_input.options.requests, run_input.workflow_name)
         self._answers = self._requests.answers
-        self._growth = Growth(run_input.options)
+        self._budget = HistoryBudget(run_input.options)
         self._attributes = Attributes(enabled=run_input.options.search_attributes, fresh=continued is None)
         self._pause = Pause()
-        self._arrivals = Arrivals(self._requests, self._pause, self._growth, lambda: self._busy)
+        self._arrivals = Arrivals(self._requests, self._pause, self._budget, lambda: self._busy)
         self._upgrade = Upgrade()
         self._message = NextMessage()
         self._state: RunState = "running"
@@ -121,7 +121,7 @@ class AgentFrameworkWorkflow:
             else:
                 if await self._may_upgrade():
                     self._continue_as_new(waiting=False, upgrade=True)
-                if self._growth.is_over(self._progress.supersteps) and self._arrivals.are_read:
+                if self._budget.is_over(self._progress.supersteps) and self._arrivals.are_read:
                     self._continue_as_new(waiting=False)
                 step = self._step("continue")
 
@@ -142,10 +142,10 @@ class AgentFrameworkWorkflow:
 
     async def _next_answers(self) -> SuperstepInput:
         self._enter("waiting")
-        self._growth.pause()
+        self._budget.pause()
         try:
             with self._message.awaited():
-                ready = await self._requests.wait(self._is_over, lambda: self._growth.look_again)
+                ready = await self._requests.wait(self._is_over, lambda: self._budget.look_again)
         except RequestExpiredError as error:
             self._expire(error)
         if self._message.taken is not None:
@@ -159,10 +159,10 @@ class AgentFrameworkWorkflow:
         return self._responses_step(self._answers.take())
 
     def _is_over(self) -> bool:
-        return self._message.taken is not None or self._is_flooded()
+        return self._message.taken is not None or self._is_over_budget()
 
-    def _is_flooded(self) -> bool:
-        return self._growth.is_flooded() and self._arrivals.are_read
+    def _is_over_budget(self) -> bool:
+        return self._budget.is_over_budget() and self._arrivals.are_read
 
     async def _may_upgrade(self) -> bool:
         """Tell whether the run should move to another worker deployment version; asks its own version's worker."""
@@ -242,13 +242,13 @@ class AgentFrameworkWorkflow:
         Raises:
             ApplicationError: When it cannot be taken although it was checked; the run goes on.
         """
-        self._growth.signalled(1, sum(argument.payload.ByteSize() for argument in arguments))
+        self._budget.signalled(1, sum(argument.payload.ByteSize() for argument in arguments))
         if name == MESSAGE_UPDATE:
             self._message.take(arguments)
             return MessageReceipt(pending=list(self._answers.pending))
         try:
             return self._requests.update(name, arguments, busy=self._busy)
-        except RejectedAnswerError as error:
+        except RejectedResponseError as error:
             raise error.to_failure() from None  # A cause would say it all once more.
 
     @on_update.validator
@@ -263,7 +263,7 @@ class AgentFrameworkWorkflow:
             return
         try:
             self._requests.check_update(name, arguments, busy=self._busy)
-        except RejectedAnswerError as error:
+        except RejectedResponseError as error:
             raise error.to_failure() from None  # A cause would say it all once more.
 
     @workflow.query(name=EVENTS_QUERY, description="Event records with an offset greater than `after` (-1: all).")
@@ -334,12 +334,12 @@ class AgentFrameworkWorkflow:
                 "pending_status": self._pending_status and mode == "continue",
                 "answered": self._answering,
                 "mirror": self._input.options.mirror,
-                **executor_rules(self._input.options),
+                **retry_rules(self._input.options),
             }
         )
 
     def _message_step(self) -> SuperstepInput:
-        message, turn = self._message.next()
+        message, message_run_id = self._message.next()
         self._streaming = message.streaming
         self._own_storage = message.own_storage
         self._trace = message.trace
@@ -347,7 +347,11 @@ class AgentFrameworkWorkflow:
         self._pending_status = False
         step = self._step("message")
         step.message = MessageInput(
-            value=message.message, type=message.type, typed=message.typed, turn=turn, call_id=message.call_id
+            value=message.message,
+            type=message.type,
+            typed=message.typed,
+            message_run_id=message_run_id,
+            call_id=message.call_id,
         )
         step.function_invocation_kwargs = message.function_invocation_kwargs
         step.client_kwargs = message.client_kwargs
@@ -382,7 +386,7 @@ class AgentFrameworkWorkflow:
                 step = await self._fail(step, error)
         self._commit(step, result)
         try:
-            self._requests.settle(step, result)
+            self._requests.take_result(step, result)
         except RequestExpiredError as expired:
             self._expire(expired)
         self._show()

@@ -29,11 +29,11 @@ from ...workflows.messages import (
     WORKFLOW_TYPE,
     CheckpointFacts,
     CheckpointRef,
-    EntryFacts,
     Framed,
     RunFailure,
     RunInput,
     RunResult,
+    RunStartFacts,
     SuperstepFailure,
     SuperstepResult,
     Versioned,
@@ -65,7 +65,7 @@ class StoredFrame:
 
     facts: CheckpointFacts
     data: bytes
-    entry: EntryFacts | None = None
+    entry: RunStartFacts | None = None
     kind: Literal["entry", "superstep"] = "superstep"
     """What the checkpoint is; an entry only where its superstep failed, and so has none."""
     state: str = "running"
@@ -88,7 +88,7 @@ class _StoredOutcome(Framed, Versioned):
     answers: str | None = None
     state: str = "running"
     checkpoint: CheckpointFacts | None = None
-    entry: EntryFacts | None = None
+    entry: RunStartFacts | None = None
 
 
 class _StoredInput(Framed, Versioned):
@@ -99,7 +99,7 @@ class _StoredInput(Framed, Versioned):
     base_facts: CheckpointFacts | None = None
 
 
-class _StoredStep(WireModel):
+class _StoredSuperstep(WireModel):
     """What a checkpoint's reader needs of a superstep's input."""
 
     sealed_as: ClassVar[frozenset[str]] = frozenset({"SuperstepInput"})
@@ -569,7 +569,7 @@ async def _reverse(client: Client, thread_id: str, run_id: str) -> AsyncIterator
             payloads = event.activity_task_scheduled_event_attributes.input.payloads
             try:
                 place = of_superstep(client, thread_id)
-                step: _StoredStep = await _decode_stored(client, event, payloads[0], _StoredStep, place)
+                step: _StoredSuperstep = await _decode_stored(client, event, payloads[0], _StoredSuperstep, place)
             except (NotSealedError, UnreadableError) as error:
                 if error.waits_for_key:
                     raise

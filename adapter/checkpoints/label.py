@@ -22,7 +22,7 @@ from ..errors import (
     GraphChangedError,
     PayloadError,
 )
-from ..framework.definition import HostedWorkflow
+from ..framework.definition import WorkflowDefinition
 from ..framework.graph import graph_differences
 from ..framework.internals import current_key
 from ..framework.static import MAIN, main_module, type_key
@@ -41,7 +41,7 @@ class CheckpointLabel:
     metadata: dict[str, Any]
 
 
-def loads_checkpoint(raw: bytes, hosted: HostedWorkflow) -> WorkflowCheckpoint:
+def loads_checkpoint(raw: bytes, hosted: WorkflowDefinition) -> WorkflowCheckpoint:
     """Decode a raw checkpoint of a workflow, to go on from it.
 
     Raises:
@@ -66,7 +66,7 @@ def loads_checkpoint(raw: bytes, hosted: HostedWorkflow) -> WorkflowCheckpoint:
     return checkpoint
 
 
-async def decoded_checkpoint(raw: bytes, hosted: HostedWorkflow) -> WorkflowCheckpoint:
+async def decoded_checkpoint(raw: bytes, hosted: WorkflowDefinition) -> WorkflowCheckpoint:
     """Do as `loads_checkpoint`, beside the event loop where it takes long."""
     return await off_loop(len(raw), lambda: loads_checkpoint(raw, hosted))
 
@@ -113,7 +113,7 @@ GRAPH_CHANGED = (
 """The framework's words."""
 
 
-def check_label(label: CheckpointLabel, workflow_name: str, hosted: HostedWorkflow | None) -> None:
+def check_label(label: CheckpointLabel, workflow_name: str, hosted: WorkflowDefinition | None) -> None:
     """Refuse a checkpoint of another workflow or of a graph that has changed since.
 
     Args:
@@ -138,7 +138,7 @@ def check_label(label: CheckpointLabel, workflow_name: str, hosted: HostedWorkfl
         )
 
 
-def _is_of_script(metadata: dict[str, Any], hosted: HostedWorkflow) -> bool:
+def _is_of_script(metadata: dict[str, Any], hosted: WorkflowDefinition) -> bool:
     """Tell whether a checkpoint was made by the graph of the script that runs here, which the worker has imported."""
     signature, before = (
         json.dumps(found, sort_keys=True, default=str)
@@ -149,7 +149,7 @@ def _is_of_script(metadata: dict[str, Any], hosted: HostedWorkflow) -> bool:
     )
 
 
-def graph_changes(metadata: dict[str, Any], hosted: HostedWorkflow) -> str:
+def graph_changes(metadata: dict[str, Any], hosted: WorkflowDefinition) -> str:
     """Say what changed in the graph since a checkpoint with this metadata was made."""
     before = metadata.get(GRAPH_METADATA)
     changes = graph_differences(before, hosted.graph_signature) if isinstance(before, dict) else []

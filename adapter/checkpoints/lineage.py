@@ -12,7 +12,7 @@ from typing import Literal
 from temporalio.client import Client
 
 from ...workflows.exported import exported
-from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef, EntryFacts
+from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef, RunStartFacts
 from ..errors import CheckpointNotFoundError
 from ..lru import BoundedCache
 from ..temporal.server import list_runs, rpc_errors
@@ -54,7 +54,7 @@ class CheckpointInfo:
     """Size of its frame in history, with the events of its superstep; 0 for an entry that shares that frame."""
 
 
-def infos(thread_id: str, run_id: str, stored: StoredFrame) -> list[CheckpointInfo]:
+def checkpoint_infos(thread_id: str, run_id: str, stored: StoredFrame) -> list[CheckpointInfo]:
     """Describe the checkpoints in a frame, newest first."""
     facts = stored.facts
     found = [
@@ -76,7 +76,7 @@ def infos(thread_id: str, run_id: str, stored: StoredFrame) -> list[CheckpointIn
     return found
 
 
-def _entry(thread_id: str, run_id: str, entry: EntryFacts) -> CheckpointInfo:
+def _entry(thread_id: str, run_id: str, entry: RunStartFacts) -> CheckpointInfo:
     return CheckpointInfo(
         checkpoint_id=entry.checkpoint_id,
         previous_checkpoint_id=entry.previous_checkpoint_id,
@@ -118,7 +118,7 @@ async def thread_infos(client: Client, thread_id: str, run_id: str) -> list[Chec
     """
     found: dict[str, CheckpointInfo] = {}
     async for run, stored in thread_frames(client, thread_id, run_id):
-        for info in infos(thread_id, run, stored):
+        for info in checkpoint_infos(thread_id, run, stored):
             # A run that continued as new may have stored its predecessor's checkpoint once more: the older one counts.
             found.pop(info.checkpoint_id, None)
             found[info.checkpoint_id] = info

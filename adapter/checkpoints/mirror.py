@@ -24,7 +24,7 @@ from ..logging import data_logger
 from .history import FrameReader, StoredFrame, run_frames
 from .lineage import thread_frames
 
-MirrorEntry: TypeAlias = CheckpointStorage | Callable[[], CheckpointStorage | Awaitable[CheckpointStorage]]
+MirrorSource: TypeAlias = CheckpointStorage | Callable[[], CheckpointStorage | Awaitable[CheckpointStorage]]
 """A storage that a worker copies checkpoints to, or a factory of one, which may be async."""
 
 ThreadKey: TypeAlias = tuple[str, str]
@@ -69,7 +69,7 @@ class MirrorStorage:
         HostingError: When `entry` is neither.
     """
 
-    def __init__(self, entry: MirrorEntry) -> None:
+    def __init__(self, entry: MirrorSource) -> None:
         if not is_storage(entry) and not callable(entry):
             raise HostingError(f"{entry!r} is neither a CheckpointStorage nor a factory of one.")
         self._entry = entry

@@ -12,14 +12,14 @@ from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef
 from ..encoding.decoding import decoded
 from ..errors import CheckpointNotFoundError, HistoryReadOnlyError, NotSealedError, PayloadError
-from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, define
+from ..framework.definition import WorkflowDefinition, WorkflowSource, build_now, define
 from ..logging import data_logger
 from ..temporal.client import framed_client
 from ..temporal.server import list_runs, rpc_errors, workflow_name_of
 from .handle import Checkpoint, thread_id_of
 from .history import FrameReader, StoredFrame, load_checkpoint, run_frames
 from .label import decoded_checkpoint
-from .lineage import CheckpointInfo, Locator, infos, thread_frames
+from .lineage import CheckpointInfo, Locator, checkpoint_infos, thread_frames
 from .thread import UNREADABLE, is_foreign, latest_run_id
 
 _LOGGER = data_logger("agent_framework_temporal")
@@ -48,11 +48,11 @@ class HistoryCheckpointStorage:
     Lists read every history of the thread, or of all threads. Nothing is written.
     """
 
-    def __init__(self, client: Client, workflow: WorkflowEntry, *, checkpoint: Checkpoint | str | None = None) -> None:
+    def __init__(self, client: Client, workflow: WorkflowSource, *, checkpoint: Checkpoint | str | None = None) -> None:
         self.client = framed_client(client)
-        self._entry, _ = build_now(workflow)
+        self._source, _ = build_now(workflow)
         self._thread_id = None if checkpoint is None else thread_id_of(checkpoint)
-        self._hosted: HostedWorkflow | None = None
+        self._hosted: WorkflowDefinition | None = None
         self._locator = Locator(self.client)
 
     async def load(self, checkpoint_id: str) -> WorkflowCheckpoint:
@@ -106,7 +106,7 @@ class HistoryCheckpointStorage:
         found: dict[str, CheckpointInfo] = {}
         with rpc_errors(self.client, f"list the checkpoints of workflow {workflow_name!r}"):
             async for thread_id, run_id, stored in self._frames(hosted):
-                found.update({info.checkpoint_id: info for info in infos(thread_id, run_id, stored)})
+                found.update({info.checkpoint_id: info for info in checkpoint_infos(thread_id, run_id, stored)})
         return [info.checkpoint_id for info in sorted(found.values(), key=lambda info: info.timestamp)]
 
     async def get_latest(self, *, workflow_name: str) -> WorkflowCheckpoint | None:
@@ -146,12 +146,12 @@ class HistoryCheckpointStorage:
             "run (`temporal workflow delete --workflow-id ...`), or leave it to the namespace's retention."
         )
 
-    async def _definition(self) -> HostedWorkflow:
+    async def _definition(self) -> WorkflowDefinition:
         if self._hosted is None:
-            self._hosted = await define(self._entry)
+            self._hosted = await define(self._source)
         return self._hosted
 
-    async def _raw(self, checkpoint_id: str, hosted: HostedWorkflow) -> bytes:
+    async def _raw(self, checkpoint_id: str, hosted: WorkflowDefinition) -> bytes:
         try:
             return await load_checkpoint(self.client, await self._locator.locate(checkpoint_id))
         except CheckpointNotFoundError:
@@ -159,12 +159,12 @@ class HistoryCheckpointStorage:
                 raise
             # A later run of the thread may hold a copy of it, when the run that made it is past its retention.
             async for thread_id, run_id, stored in self._frames(hosted):
-                if any(info.checkpoint_id == checkpoint_id for info in infos(thread_id, run_id, stored)):
+                if any(info.checkpoint_id == checkpoint_id for info in checkpoint_infos(thread_id, run_id, stored)):
                     ref = CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=checkpoint_id)
                     return await load_checkpoint(self.client, ref)
             raise
 
-    async def _frames(self, hosted: HostedWorkflow) -> AsyncIterator[tuple[str, str, StoredFrame]]:
+    async def _frames(self, hosted: WorkflowDefinition) -> AsyncIterator[tuple[str, str, StoredFrame]]:
         """Yield what the thread, or every thread, has stored, each run's newest first."""
         if self._thread_id is not None:
             run_id = await latest_run_id(self.client, self._thread_id, hosted.name)
@@ -176,7 +176,7 @@ class HistoryCheckpointStorage:
             async for found in self._run_frames(thread_id, run_id):
                 yield thread_id, run_id, found
 
-    async def _runs(self, hosted: HostedWorkflow) -> AsyncIterator[tuple[str, str, datetime | None]]:
+    async def _runs(self, hosted: WorkflowDefinition) -> AsyncIterator[tuple[str, str, datetime | None]]:
         """Yield thread, run and end of every run as servers list them: open ones first, then the newest end first."""
         async for info in list_runs(self.client, f"WorkflowType = '{WORKFLOW_TYPE}'"):
             thread_id, run_id = info.execution.workflow_id, info.execution.run_id
@@ -202,17 +202,17 @@ class HistoryCheckpointStorage:
             if not await is_foreign(self.client, thread_id, run_id, error):
                 raise
 
-    async def _latest(self, hosted: HostedWorkflow) -> CheckpointInfo | None:
+    async def _latest(self, hosted: WorkflowDefinition) -> CheckpointInfo | None:
         if self._thread_id is not None:
             async for thread_id, run_id, stored in self._frames(hosted):
-                return infos(thread_id, run_id, stored)[0]
+                return checkpoint_infos(thread_id, run_id, stored)[0]
             return None
         latest: CheckpointInfo | None = None
         async for thread_id, run_id, ended in self._runs(hosted):
             if latest is not None and ended is not None and ended < latest.timestamp:
                 break  # Whatever follows had ended before.
             async for found in self._run_frames(thread_id, run_id):
-                newest = infos(thread_id, run_id, found)[0]
+                newest = checkpoint_infos(thread_id, run_id, found)[0]
                 latest = newest if latest is None or newest.timestamp > latest.timestamp else latest
                 break
         return latest

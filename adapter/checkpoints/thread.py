@@ -18,7 +18,7 @@ from ..errors import (
     StaleCheckpointError,
     ThreadNotFoundError,
 )
-from ..temporal.server import RunDescription, describe, each, gone, is_of_namespace, list_runs, rpc_errors
+from ..temporal.server import RunDescription, describe_run, each, gone, is_of_namespace, list_runs, rpc_errors
 from .history import Closed, CloseState, has_begun, last_commit, read_close, reset_point, start_input, warn_refused
 
 MEMO_REVIVED = "agent_framework_revived"
@@ -39,7 +39,7 @@ _ABSENT = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT})
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadTip:
+class ThreadStanding:
     """The latest run of a thread."""
 
     state: ThreadState
@@ -60,9 +60,9 @@ class ThreadTip:
     """Whether it ended as it met `max_iterations`: what is in flight waits for a higher limit, an answer among it."""
 
 
-async def read_tip(
+async def read_standing(
     client: Client, thread_id: str, workflow_name: str, *, seen_run_id: str | None, may_be_gone: bool = False
-) -> ThreadTip:
+) -> ThreadStanding:
     """Read where a thread stands.
 
     One round trip, one more when its latest run is over, and more when that is not the one the caller has seen.
@@ -89,7 +89,7 @@ async def read_tip(
             seen_run_id = None  # It was refused, so the caller has seen nothing of the thread.
         if description is None:
             if seen_run_id is None or may_be_gone:
-                return ThreadTip("new", refusal=latest.refusal)
+                return ThreadStanding("new", refusal=latest.refusal)
             raise gone(client, thread_id)
         run_id = description.run_id
         reset_to = None
@@ -102,7 +102,7 @@ async def read_tip(
                     f"`durable.checkpoint({thread_id!r})`, or use a thread of your own."
                 )
         if closed is None:
-            return ThreadTip("open", run_id, description.info.history_length, reset_to=reset_to)
+            return ThreadStanding("open", run_id, description.info.history_length, reset_to=reset_to)
         return await _closed_tip(client, thread_id, description, closed, reset_to)
 
 
@@ -112,7 +112,7 @@ async def _is_in_line(client: Client, thread_id: str, seen_run_id: str, latest: 
         return True
     first_run_id = latest.info.first_run_id
     try:
-        seen = await describe(client, thread_id, seen_run_id)
+        seen = await describe_run(client, thread_id, seen_run_id)
     except RPCError as error:
         if error.status not in _ABSENT:
             raise
@@ -136,7 +136,7 @@ async def run_after_reset(client: Client, thread_id: str, run_id: str) -> tuple[
         None when it was not reset; costs two round trips, and one more for each 200 events of the new run.
     """
     with rpc_errors(client, f"look up thread {thread_id!r}", thread_id):
-        latest = await describe(client, thread_id)
+        latest = await describe_run(client, thread_id)
         if latest.run_id == run_id:
             return None
         offset = await reset_point(client, thread_id, latest.run_id, run_id)
@@ -249,7 +249,7 @@ async def _earlier(client: Client, thread_id: str, passed: set[str]) -> str | No
 
 async def _describe(client: Client, thread_id: str, run_id: str | None) -> RunDescription | None:
     try:
-        return await describe(client, thread_id, run_id)
+        return await describe_run(client, thread_id, run_id)
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND or is_of_namespace(error):
             raise
@@ -272,11 +272,11 @@ async def closed_run(client: Client, thread_id: str, run_id: str) -> Closed:
 
 async def _closed_tip(
     client: Client, thread_id: str, description: RunDescription, closed: Closed, reset_to: int | None
-) -> ThreadTip:
+) -> ThreadStanding:
     run_id, history_length = description.run_id, description.info.history_length
     known = closed.result or closed.failure
     if known is not None:
-        return ThreadTip(
+        return ThreadStanding(
             closed.state,
             run_id,
             history_length,
@@ -288,7 +288,7 @@ async def _closed_tip(
             met_limit=closed.failure is not None and closed.failure.error_type == WorkflowConvergenceException.__name__,
         )
     commit = await last_commit(client, thread_id, run_id)
-    return ThreadTip(
+    return ThreadStanding(
         closed.state,
         run_id,
         history_length,

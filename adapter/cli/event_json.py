@@ -9,7 +9,7 @@ from agent_framework import WorkflowEvent, WorkflowRunResult
 
 from ...workflows.messages import PendingRequest
 from ..checkpoints.handle import Checkpoint
-from ..client.event_position import LiveEventsVoid, position_of
+from ..client.event_position import LiveEventsDiscarded, position_of
 from ..framework.catalog import type_name
 from ..framework.values import preview
 
@@ -25,7 +25,7 @@ def event_json(event: WorkflowEvent[Any]) -> dict[str, Any]:
             "attempt": position.attempt,
             "live": position.live,
         }
-    if isinstance(event, LiveEventsVoid):
+    if isinstance(event, LiveEventsDiscarded):
         found |= {"superstep": event.superstep, "attempt": event.attempt, "offsets": list(event.offsets)}
     if event.executor_id is not None:
         found["executor_id"] = event.executor_id

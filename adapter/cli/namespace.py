@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ..client.inbox import inbox as waiting_requests
-from ..temporal.search_attributes import describe, register_search_attributes
+from ..client.waiting_requests import waiting_requests as waiting_requests
+from ..temporal.search_attributes import all_names, register_search_attributes
 from .command import Session
 from .text import elapsed, moment, short
 
@@ -44,4 +44,4 @@ async def register(session: Session) -> None:
     """Register the search attributes by which threads are found; needs an operator's permission."""
     added = await register_search_attributes(await session.client())
     session.output.json({"added": added})
-    session.output.wrapped(f"Added: {', '.join(added)}" if added else f"All are registered already: {describe()}")
+    session.output.wrapped(f"Added: {', '.join(added)}" if added else f"All are registered already: {all_names()}")

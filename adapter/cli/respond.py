@@ -16,7 +16,7 @@ from ..client.queries import ThreadQueries
 from ..commands.exit_codes import NotFoundError, RefusedError, UsageError
 from ..errors import NoWorkerError
 from ..temporal.client import has_worker
-from ..temporal.server import REFUSED, describe, retried, rpc_errors
+from ..temporal.server import REFUSED, describe_run, retried, rpc_errors
 from .command import PROGRAM, Session, Thread, Workflow
 from .follow import follow
 from .form import ask, is_skipped, show_request
@@ -38,7 +38,7 @@ async def respond(
         typer.Option(metavar="JSON|@FILE|-", help="The response; in a terminal you are asked for it if left out."),
     ] = None,
     responder: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who answers, for the trail; else your login name.")
+        str | None, typer.Option(metavar="NAME", help="Who answers, for the audit; else your login name.")
     ] = None,
     stream: Annotated[bool, typer.Option("--stream", "-s", help="Then show how the run goes on.")] = False,
     workflow: Workflow = None,
@@ -151,7 +151,7 @@ async def _update(client: Client, facts: ThreadFacts, name: str, argument: dict[
             )
         except RPCError as error:
             if error.status == RPCStatusCode.FAILED_PRECONDITION:
-                description = await describe(client, facts.thread_id)
+                description = await describe_run(client, facts.thread_id)
                 if description.is_paused:
                     raise description.paused() from error
             raise

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from agent_framework import WorkflowEvent
 
 from ...workflows.display import one_line, terminal_text
-from ..client.event_position import LiveEventsVoid, position_of
+from ..client.event_position import LiveEventsDiscarded, position_of
 from .text import MAX_LINE, short, text_of
 
 ExecutorState = Literal["idle", "running", "done", "failed", "asking"]
@@ -60,7 +60,7 @@ class RunModel:
 
     def apply(self, event: WorkflowEvent[Any]) -> None:
         """Take note of an event."""
-        if isinstance(event, LiveEventsVoid):
+        if isinstance(event, LiveEventsDiscarded):
             self._void()
             return
         position = position_of(event)
@@ -122,10 +122,10 @@ def is_update(data: Any) -> bool:
     return type(data).__name__ == "AgentResponseUpdate"
 
 
-def describe(event: WorkflowEvent[Any]) -> str | None:
+def event_line(event: WorkflowEvent[Any]) -> str | None:
     """Return an event as one line for people; None for one that says nothing new."""
     who = event.executor_id or ""
-    if isinstance(event, LiveEventsVoid):
+    if isinstance(event, LiveEventsDiscarded):
         return "  the superstep begins again on another attempt; what it had said does not count"
     match event.type:
         case "superstep_started":

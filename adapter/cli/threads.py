@@ -10,7 +10,7 @@ import typer
 from temporalio.client import Client, WorkflowUpdateFailedError
 
 from ...workflows.messages import PendingRequest
-from ..checkpoints.thread import read_tip
+from ..checkpoints.thread import read_standing
 from ..client.attempts import SuperstepAttempt
 from ..client.queries import ThreadQueries
 from ..commands.exit_codes import NotFoundError
@@ -43,9 +43,9 @@ async def status(session: Session, thread: Thread) -> None:
     }
     requests: list[PendingRequest] = []
     if not facts.is_open:
-        tip = await read_tip(client, thread, facts.workflow_name, seen_run_id=None)
-        checkpoint = tip.checkpoint.checkpoint_id if tip.checkpoint else None
-        found |= {"state": tip.state, "checkpoint_id": checkpoint}
+        standing = await read_standing(client, thread, facts.workflow_name, seen_run_id=None)
+        checkpoint = standing.checkpoint.checkpoint_id if standing.checkpoint else None
+        found |= {"state": standing.state, "checkpoint_id": checkpoint}
     elif facts.paused:
         found["state"] = "paused by an operator"
     elif found["worker"]:
@@ -175,7 +175,7 @@ async def cancel(
         typer.Option("--request", "-r", metavar="ID", help="Cancel this pending request only; can be repeated."),
     ] = None,
     responder: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who cancels the request, for the trail.")
+        str | None, typer.Option(metavar="NAME", help="Who cancels the request, for the audit.")
     ] = None,
 ) -> None:
     """Cancel what runs in a thread, or pending requests of it. Its last checkpoint stays good."""

@@ -20,7 +20,7 @@ from ...workflows.display import one_line, terminal_line
 from ..checkpoints.handle import Checkpoint
 from .event_json import event_json
 from .output import Output
-from .run_model import ExecutorView, RunModel, describe
+from .run_model import ExecutorView, RunModel, event_line
 from .text import duration, short
 
 _MARKS = {"idle": ("○", "dim"), "done": ("✔", "green"), "failed": ("✘", "bold red"), "asking": ("?", "yellow")}
@@ -68,11 +68,11 @@ class RunView:
             self._output.json(event_json(event), line=True)
             return
         self.model.apply(event)
-        line = describe(event)
+        line = event_line(event)
         if self._live is None:
             if line is not None:
                 self._output.line(line)
-        elif event.type in ("output", "failed", "warning", "error", "live_events_void") and line is not None:
+        elif event.type in ("output", "failed", "warning", "error", "live_events_discarded") and line is not None:
             # What must not be overwritten scrolls up above the view.
             self._live.console.print(Text(terminal_line(line).strip()))
 

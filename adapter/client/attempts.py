@@ -19,7 +19,7 @@ from ...workflows.exported import exported
 from ...workflows.messages import SUPERSTEP_ACTIVITY, LiveWindow
 from ..checkpoints.history import UnreadableError, decode, failure_text, of_superstep
 from ..errors import NotSealedError
-from ..temporal.server import describe, is_of_namespace, rpc_errors
+from ..temporal.server import describe_run, is_of_namespace, rpc_errors
 
 _TOO_LARGE = "Failure exceeds size limit."
 _STATES: dict[int, Literal["running", "waiting", "cancelling"]] = {
@@ -55,7 +55,7 @@ async def superstep_attempt(client: Client, thread_id: str) -> SuperstepAttempt 
     """Return which attempt of a superstep a thread is at; None where no superstep runs. One round trip."""
     with rpc_errors(client, f"look up thread {thread_id!r}", thread_id):
         try:
-            found = await describe(client, thread_id)
+            found = await describe_run(client, thread_id)
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND or is_of_namespace(error):
                 raise

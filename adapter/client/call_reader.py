@@ -37,11 +37,11 @@ from ..errors import (
 from ..framework.catalog import TypeCatalog
 from ..framework.error_data import rebuilt
 from ..framework.internals import new_event
-from .event_position import LiveEventsVoid
+from .event_position import LiveEventsDiscarded
 from .given_live import GivenLive
 from .live_reader import LiveReader
-from .run_follower import RunFollower, RunStep, SuperstepLost
-from .superstep_decoder import StepDecoder
+from .run_follower import FollowedEvent, RunFollower, SuperstepLost
+from .superstep_decoder import SuperstepDecoder
 from .thread_cursor import ThreadCursor
 
 NO_PENDING = "No pending requests found in workflow context."
@@ -105,7 +105,7 @@ class CallReader:
     def __init__(
         self,
         follower: RunFollower,
-        decoder: StepDecoder,
+        decoder: SuperstepDecoder,
         handle: Checkpoint,
         cursor: ThreadCursor,
         scope: CallScope,
@@ -146,7 +146,7 @@ class CallReader:
             if self._run is RunPhase.OVER:
                 return
 
-    async def _take(self, step: RunStep) -> AsyncIterator[WorkflowEvent[Any]]:
+    async def _take(self, step: FollowedEvent) -> AsyncIterator[WorkflowEvent[Any]]:
         """Yield the events of a step, and enter the phases that it leads to."""
         if isinstance(step, SuperstepInput):
             self._scheduled(step)
@@ -165,7 +165,7 @@ class CallReader:
             async for event in self._closed(step):
                 yield event
         elif not self._later_runs and step.event_id >= self._until:
-            for event in await self._settled():
+            for event in await self._quiescent():
                 yield event
 
     def _scheduled(self, step: SuperstepInput) -> None:
@@ -183,7 +183,7 @@ class CallReader:
     def _has_failed(self, error: Exception) -> None:
         self._run, self._failure = RunPhase.FAILED, error
 
-    async def _settled(self) -> list[WorkflowEvent[Any]]:
+    async def _quiescent(self) -> list[WorkflowEvent[Any]]:
         """Take that nothing wakes the run: it waits for responses, or is paused after a failure; or it goes on.
 
         Raises:
@@ -214,7 +214,7 @@ class CallReader:
             async for event in self._end(step):
                 yield event
 
-    async def _reset(self) -> LiveEventsVoid | None:
+    async def _reset(self) -> LiveEventsDiscarded | None:
         """Go on with the run that an operator has reset this one to, if one has: offsets start over from that point.
 
         Returns:
@@ -234,9 +234,9 @@ class CallReader:
         self._call = CallPhase.UNDER_WAY  # A response that was not reapplied never comes: its request is pending then.
         return void
 
-    async def _steps(self) -> AsyncIterator[RunStep | WorkflowEvent[Any]]:
+    async def _steps(self) -> AsyncIterator[FollowedEvent | WorkflowEvent[Any]]:
         """Yield the run's steps, and in between the live events of the superstep that is running."""
-        following: asyncio.Task[RunStep] | None = None
+        following: asyncio.Task[FollowedEvent] | None = None
         try:
             while True:
                 following = asyncio.create_task(self._follower.next())

@@ -30,7 +30,7 @@ from ..checkpoints.frames import unpacked
 from ..checkpoints.handle import Checkpoint
 from ..checkpoints.history import load_checkpoint, runs_after
 from ..checkpoints.lineage import CheckpointInfo, Locator, thread_infos
-from ..checkpoints.thread import ThreadTip, latest_run_id, read_tip
+from ..checkpoints.thread import ThreadStanding, latest_run_id, read_standing
 from ..encoding.decoding import loads
 from ..errors import (
     AlreadyRunningError,
@@ -41,7 +41,7 @@ from ..errors import (
     ThreadNotFoundError,
 )
 from ..framework.catalog import TypeCatalog
-from ..framework.definition import HostedWorkflow, check_executors
+from ..framework.definition import WorkflowDefinition, check_executors
 from ..framework.static_details import static_details
 from ..logging import data_logger
 from ..temporal.search_attributes import use_search_attributes
@@ -69,7 +69,7 @@ from .options import DurableOptions, wire_options
 from .queries import ALREADY_RUNNING, ThreadQueries
 from .run_follower import RunFollower
 from .schedule import create_schedule
-from .superstep_decoder import StepDecoder
+from .superstep_decoder import SuperstepDecoder
 from .thread_cursor import ThreadCursor
 from .waiting import send_message, warn_still_pending
 
@@ -129,16 +129,18 @@ class Caller:
         """What a thread's worker is asked."""
 
     async def events(
-        self, call: Call, handle: Checkpoint, cursor: ThreadCursor, name: str, hosted: HostedWorkflow | None
+        self, call: Call, handle: Checkpoint, cursor: ThreadCursor, name: str, hosted: WorkflowDefinition | None
     ) -> AsyncGenerator[WorkflowEvent[Any]]:
         """Carry out a call and yield its events; the handle moves forward with them."""
         if (call.storage is not None or call.mirror is not None) and hosted is None:
             raise PayloadError(
                 "`checkpoint_storage` needs the workflow's types: make the facade from its factory, not its name."
             )
-        begins = call.checkpoint_id is not None
-        tip = await read_tip(self.client, handle.thread_id, name, seen_run_id=handle.run_id, may_be_gone=begins)
-        reader = await _ThreadCall(self, call, handle, cursor, name, hosted, tip).reader()
+        is_fork = call.checkpoint_id is not None
+        standing = await read_standing(
+            self.client, handle.thread_id, name, seen_run_id=handle.run_id, may_be_gone=is_fork
+        )
+        reader = await _ThreadCall(self, call, handle, cursor, name, hosted, standing).reader()
         async for event in reader.events():
             yield event
 
@@ -156,7 +158,7 @@ class Caller:
         schedule_id: str,
         message: Any,
         name: str,
-        hosted: HostedWorkflow | None,
+        hosted: WorkflowDefinition | None,
         *,
         cron: str | Sequence[str],
         time_zone: str | None,
@@ -194,7 +196,7 @@ class _ThreadCall:
         cursor: What this process has seen of it.
         name: Name of the framework workflow.
         hosted: Its definition; None for a client that has only its name.
-        tip: Where the thread stood when the call was made.
+        standing: Where the thread stood when the call was made.
     """
 
     def __init__(
@@ -204,8 +206,8 @@ class _ThreadCall:
         handle: Checkpoint,
         cursor: ThreadCursor,
         name: str,
-        hosted: HostedWorkflow | None,
-        tip: ThreadTip,
+        hosted: WorkflowDefinition | None,
+        standing: ThreadStanding,
     ) -> None:
         self._caller = caller
         self._call = call
@@ -214,7 +216,7 @@ class _ThreadCall:
         self._cursor = cursor
         self._name = name
         self._hosted = hosted
-        self._tip = tip
+        self._standing = standing
 
     async def reader(self) -> CallReader:
         """Start, signal or only follow, as the call wants; returns the reader of its events."""
@@ -227,14 +229,14 @@ class _ThreadCall:
         return await self._resume()
 
     async def _message(self) -> CallReader:
-        if self._tip.state == "open":
+        if self._standing.state == "open":
             return await self._message_while_waiting()
-        if self._tip.in_flight:
+        if self._standing.in_flight:
             raise RuntimeError(_IN_FLIGHT)
         warn_still_pending(self._name, len(self._cursor.requests))
         run_input = self._input(mode="message")
         run_input.message = self._encoded_message()
-        run_input.discard_in_flight = self._tip.state == "failed" and self._tip.checkpoint is not None
+        run_input.discard_in_flight = self._standing.state == "failed" and self._standing.checkpoint is not None
         return await self._start(run_input)
 
     def _encoded_message(self) -> Value:
@@ -245,7 +247,9 @@ class _ThreadCall:
 
     async def _message_while_waiting(self) -> CallReader:
         options = self._caller.options
-        status = await self._caller.queries.takes_message(self._thread_id, self._tip, when_waiting=options.when_waiting)
+        status = await self._caller.queries.takes_message(
+            self._thread_id, self._standing, when_waiting=options.when_waiting
+        )
         given = self._input(mode="message")
         value = self._encoded_message()
         call_id = uuid.uuid4().hex
@@ -266,7 +270,7 @@ class _ThreadCall:
             CallScope(
                 call_id=call_id,
                 after=status.next_offset - 1,
-                until=self._tip.history_length,
+                until=self._standing.history_length,
                 to_open_run=True,
                 mirror=self._call.mirror,
             )
@@ -282,27 +286,29 @@ class _ThreadCall:
                 if time.monotonic() > until:
                     raise
             await asyncio.sleep(_LOOK_AGAIN)
-            self._tip = await read_tip(
+            self._standing = await read_standing(
                 self._caller.client, self._thread_id, self._name, seen_run_id=self._handle.run_id
             )
 
     async def _respond(self) -> CallReader:
         responses = self._call.responses or {}
-        nothing = self._tip.state == "new" or (self._tip.state == "idle" and self._call.cancelled is None)
-        if nothing or (self._tip.state != "open" and self._tip.checkpoint is None):
+        nothing = self._standing.state == "new" or (self._standing.state == "idle" and self._call.cancelled is None)
+        if nothing or (self._standing.state != "open" and self._standing.checkpoint is None):
             raise RuntimeError(NO_PENDING)
         if self._call.cancelled is None:
             _refuse_no_responses(responses)
         call_id = uuid.uuid4().hex
         batch = _encode(self._call, call_id, self._cursor, self._hosted)
-        if self._tip.state != "open":
+        if self._standing.state != "open":
             run_input = self._input(mode="responses" if self._call.cancelled is None else "cancel")
             run_input.responses = batch
             run_input.discard_in_flight = (
-                self._tip.state == "failed" and self._tip.checkpoint is not None and not self._tip.met_limit
+                self._standing.state == "failed"
+                and self._standing.checkpoint is not None
+                and not self._standing.met_limit
             )
             return await self._start(run_input, call_id=call_id)
-        status = await self._caller.queries.status(self._thread_id, self._tip.run_id)
+        status = await self._caller.queries.status(self._thread_id, self._standing.run_id)
         self._caller.queries.refuse_paused(self._thread_id, status)
         if status.state == "waiting":
             for request_id in responses:
@@ -313,7 +319,7 @@ class _ThreadCall:
             CallScope(
                 call_id=call_id,
                 after=status.next_offset - 1,
-                until=self._tip.history_length,
+                until=self._standing.history_length,
                 to_open_run=True,
                 mirror=self._call.mirror,
                 raise_rejected=functools.partial(self._caller.queries.raise_rejected, self._thread_id, status, call_id),
@@ -328,16 +334,16 @@ class _ThreadCall:
         return reader
 
     async def _resume(self) -> CallReader:
-        if self._tip.state == "new":
-            if self._tip.refusal is not None:
-                raise StartRefusedError(self._tip.refusal)
+        if self._standing.state == "new":
+            if self._standing.refusal is not None:
+                raise StartRefusedError(self._standing.refusal)
             raise ThreadNotFoundError(
                 f"Thread {self._thread_id!r} has no run to go on with. Begin it with a message: "
                 "`run_stream(message, checkpoint=checkpoint)`."
             )
         # One who says where to go on from wants to read; a run that failed is resumed only without that.
-        if self._tip.state in ("open", "idle") or self._call.after is not None:
-            reset_to = self._tip.reset_to
+        if self._standing.state in ("open", "idle") or self._call.after is not None:
+            reset_to = self._standing.reset_to
             if self._call.after is None and reset_to is not None and reset_to < self._handle.offset:
                 _LOGGER.warning(
                     "Thread %r was reset to before events its stream has given: it goes on after offset %d.",
@@ -347,16 +353,16 @@ class _ThreadCall:
                 self._handle.offset = reset_to
             after = self._handle.offset if self._call.after is None else self._call.after
             with rpc_errors(self._caller.client, f"look up the runs of thread {self._thread_id!r}", self._thread_id):
-                runs = await runs_after(self._caller.client, self._thread_id, self._tip.run_id or "", after)
+                runs = await runs_after(self._caller.client, self._thread_id, self._standing.run_id or "", after)
             self._handle.run_id = runs[0]
             scope = CallScope(
-                after=after, until=self._tip.history_length, later_runs=tuple(runs[1:]), mirror=self._call.mirror
+                after=after, until=self._standing.history_length, later_runs=tuple(runs[1:]), mirror=self._call.mirror
             )
             return self._reader(scope)
-        if self._tip.checkpoint is None:
+        if self._standing.checkpoint is None:
             raise CheckpointNotFoundError(
-                f"Thread {self._thread_id!r} ended ({self._tip.state}) before its first checkpoint. Send its message "
-                "again."
+                f"Thread {self._thread_id!r} ended ({self._standing.state}) before its first checkpoint. Send its "
+                "message again."
             )
         return await self._start(self._input(mode="resume"))
 
@@ -364,7 +370,7 @@ class _ThreadCall:
         mode = "responses" if self._call.responses else "cancel" if self._call.cancelled is not None else "resume"
         run_input = self._input(mode=mode)
         if self._call.storage is None or self._hosted is None:
-            if self._tip.state != "new":
+            if self._standing.state != "new":
                 raise ThreadExistsError(
                     f"Thread {self._thread_id!r} has begun already, and a fork leaves what there is untouched. Fork "
                     f"checkpoint {checkpoint_id!r} into a new thread: `checkpoint=durable.checkpoint()`."
@@ -372,7 +378,7 @@ class _ThreadCall:
             await begin_from_history(
                 run_input, self._caller.client, self._caller.locator, self._thread_id, self._hosted, checkpoint_id
             )
-        elif self._tip.state == "open":
+        elif self._standing.state == "open":
             raise AlreadyRunningError(
                 f"Thread {self._thread_id!r} is running, so it cannot begin from checkpoint {checkpoint_id!r}. "
                 f"{ALREADY_RUNNING} Use a new thread: `checkpoint=durable.checkpoint()`."
@@ -411,14 +417,14 @@ class _ThreadCall:
         return RunInput(
             workflow_name=self._name,
             mode=mode,
-            base=self._tip.checkpoint,
-            graph_hash=self._tip.graph_hash,
+            base=self._standing.checkpoint,
+            graph_hash=self._standing.graph_hash,
             streaming=self._call.streaming,
             own_storage=self._call.own_storage,
             trace=self._call.trace,
             function_invocation_kwargs=_kwargs(self._call, "function_invocation_kwargs", catalog),
             client_kwargs=_kwargs(self._call, "client_kwargs", catalog),
-            next_offset=self._tip.next_offset,
+            next_offset=self._standing.next_offset,
             options=wire_options(self._caller.options, catalog),
         )
 
@@ -469,14 +475,14 @@ class _ThreadCall:
                 worker_timeout=self._caller.options.worker_timeout,
                 server_timeout=self._caller.options.server_timeout,
             )
-            decoder = StepDecoder(self._caller.client, self._thread_id, run_id, _catalog(self._hosted))
+            decoder = SuperstepDecoder(self._caller.client, self._thread_id, run_id, _catalog(self._hosted))
         live = (
             LiveReader(self._caller.client, self._thread_id, _catalog(self._hosted)) if self._call.streaming else None
         )
         return CallReader(follower, decoder, self._handle, self._cursor, scope, live)
 
 
-def _encode(call: Call, call_id: str, cursor: ThreadCursor, hosted: HostedWorkflow | None) -> list[RespondSignal]:
+def _encode(call: Call, call_id: str, cursor: ThreadCursor, hosted: WorkflowDefinition | None) -> list[RespondSignal]:
     catalog = _catalog(hosted)
     function_invocation_kwargs = _kwargs(call, "function_invocation_kwargs", catalog)
     client_kwargs = _kwargs(call, "client_kwargs", catalog)
@@ -507,7 +513,7 @@ def _kwargs(call: Call, name: str, catalog: TypeCatalog | None) -> Value | None:
     return encode_kwargs(name, getattr(call, name), catalog)
 
 
-def _catalog(hosted: HostedWorkflow | None) -> TypeCatalog | None:
+def _catalog(hosted: WorkflowDefinition | None) -> TypeCatalog | None:
     return None if hosted is None else hosted.catalog
 
 

@@ -30,7 +30,7 @@ from ..checkpoints.mirror import MirrorStorage, ThreadSource, copy_missing
 from ..checkpoints.storage import HistoryCheckpointStorage, is_history_of
 from ..checkpoints.thread import latest_run_id
 from ..errors import AlreadyRunningError, PayloadError, ThreadNotFoundError
-from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, define, is_workflow
+from ..framework.definition import WorkflowDefinition, WorkflowSource, build_now, define, is_workflow
 from ..framework.internals import finalize_events, validate_run_params
 from ..framework.tracing import RunSpan
 from ..temporal.client import framed_client
@@ -40,7 +40,7 @@ from .arguments import given_kwargs, refuse_tools, split_message
 from .attempts import SuperstepAttempt, superstep_attempt
 from .calls import Call, Caller
 from .devui import DevUIEntity
-from .event_position import settled
+from .event_position import without_void
 from .options import DurableOptions, OptionArguments
 from .queries import ALREADY_RUNNING
 from .thread_cursor import ThreadCursor, ThreadCursors
@@ -74,7 +74,7 @@ class DurableWorkflow(WorkflowInterface):
 
     def __init__(
         self,
-        workflow: WorkflowEntry | str,
+        workflow: WorkflowSource | str,
         *,
         client: Client,
         task_queue: str,
@@ -83,14 +83,14 @@ class DurableWorkflow(WorkflowInterface):
     ) -> None:
         if not task_queue:
             raise ValueError("`task_queue` must name the queue a worker polls.")
-        self._entry: WorkflowEntry | None = None
+        self._source: WorkflowSource | None = None
         self._name: str | None = None
         if isinstance(workflow, str):
             self._name = workflow
         else:
             # An async factory can only be called in a loop: its name is known with the first run.
-            self._entry, self._name = build_now(workflow)
-        self._hosted: HostedWorkflow | None = None
+            self._source, self._name = build_now(workflow)
+        self._hosted: WorkflowDefinition | None = None
         self._client = framed_client(client)
         self._caller = Caller(self._client, task_queue, dataclasses.replace(options or DurableOptions(), **changes))
         self._own: Checkpoint | None = None
@@ -447,16 +447,16 @@ class DurableWorkflow(WorkflowInterface):
             ValueError: When the start executor takes no list of messages, or the facade has only the workflow's name or
                 an async factory.
         """
-        if not is_workflow(self._entry):
+        if not is_workflow(self._source):
             raise ValueError(
                 "`as_agent` needs the workflow's definition: make the facade from an instance or a synchronous factory."
             )
         handle = self._handle(checkpoint) if checkpoint is not None else self.checkpoint()
-        thread: Any = AgentThread(self.run, self._entry, handle, self._cursors.of(handle))
+        thread: Any = AgentThread(self.run, self._source, handle, self._cursors.of(handle))
         return WorkflowAgent(
             thread,
-            name=name if name is not None else self._entry.name,
-            **{"description": self._entry.description, **kwargs},
+            name=name if name is not None else self._source.name,
+            **{"description": self._source.description, **kwargs},
         )
 
     def as_devui_entity(self) -> DevUIEntity:
@@ -465,12 +465,12 @@ class DurableWorkflow(WorkflowInterface):
         Raises:
             ValueError: When the facade has only the workflow's name or an async factory: DevUI shows the graph.
         """
-        if not is_workflow(self._entry):
+        if not is_workflow(self._source):
             raise ValueError(
                 "`as_devui_entity` needs the workflow's definition: make the facade from an instance or a synchronous "
                 "factory."
             )
-        return DevUIEntity(self.run, self.checkpoint, self._entry)
+        return DevUIEntity(self.run, self.checkpoint, self._source)
 
     def _stream(
         self,
@@ -554,21 +554,21 @@ class DurableWorkflow(WorkflowInterface):
             self._own = self.checkpoint()
         return self._own
 
-    async def _definition(self) -> HostedWorkflow | None:
-        if self._hosted is None and self._entry is not None:
-            self._hosted = await define(self._entry)
+    async def _definition(self) -> WorkflowDefinition | None:
+        if self._hosted is None and self._source is not None:
+            self._hosted = await define(self._source)
             self._name = self._hosted.name
         return self._hosted
 
     async def _spanned(
-        self, call: Call, handle: Checkpoint, cursor: ThreadCursor, hosted: HostedWorkflow | None
+        self, call: Call, handle: Checkpoint, cursor: ThreadCursor, hosted: WorkflowDefinition | None
     ) -> AsyncIterator[WorkflowEvent[Any]]:
         """Give a call's events within one span `workflow.run`, unless it only follows the thread."""
         if call.only_follows:
             async for event in self._caller.events(call, handle, cursor, self.name, hosted):
                 yield event
             return
-        workflow = self._entry if is_workflow(self._entry) else None
+        workflow = self._source if is_workflow(self._source) else None
         with RunSpan(self.name, workflow) as span:
             events = self._caller.events(
                 dataclasses.replace(call, trace=span.traceparent), handle, cursor, self.name, hosted
@@ -584,4 +584,4 @@ class DurableWorkflow(WorkflowInterface):
 
 
 def _finalize(events: Sequence[WorkflowEvent[Any]], *, include_status_events: bool) -> WorkflowRunResult:
-    return finalize_events(settled(events), include_status_events=include_status_events)
+    return finalize_events(without_void(events), include_status_events=include_status_events)

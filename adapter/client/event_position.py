@@ -9,7 +9,7 @@ from typing import Any
 from agent_framework import WorkflowEvent, WorkflowEventSource
 
 from ...workflows.exported import exported
-from ...workflows.messages import EventRecord
+from ...workflows.messages import LoggedEvent
 from ..framework.internals import new_event
 
 _ATTRIBUTE = "_agent_framework_temporal_position"
@@ -31,7 +31,7 @@ class EventPosition:
 
 
 @exported
-class LiveEventsVoid(WorkflowEvent[None]):
+class LiveEventsDiscarded(WorkflowEvent[None]):
     """Says that events a stream has given do not count.
 
     The attempt that told them live failed or its worker was lost; or an operator has reset the run to before them. What
@@ -46,7 +46,7 @@ class LiveEventsVoid(WorkflowEvent[None]):
     """
 
     def __init__(self, *, superstep: int, attempt: int | None, offsets: Sequence[int]) -> None:
-        template = new_event("live_events_void", origin=WorkflowEventSource.FRAMEWORK, iteration=superstep)
+        template = new_event("live_events_discarded", origin=WorkflowEventSource.FRAMEWORK, iteration=superstep)
         self.__dict__.update(vars(template))
         self.superstep = superstep
         self.attempt = attempt
@@ -59,17 +59,17 @@ def position_of(event: WorkflowEvent[Any]) -> EventPosition | None:
     return getattr(event, _ATTRIBUTE, None)
 
 
-def set_position(event: WorkflowEvent[Any], record: EventRecord, *, live: bool) -> None:
+def set_position(event: WorkflowEvent[Any], record: LoggedEvent, *, live: bool) -> None:
     """Note where an event stands."""
     position = EventPosition(offset=record.offset, superstep=record.superstep, attempt=record.attempt, live=live)
     setattr(event, _ATTRIBUTE, position)
 
 
-def settled(events: Sequence[WorkflowEvent[Any]]) -> list[WorkflowEvent[Any]]:
+def without_void(events: Sequence[WorkflowEvent[Any]]) -> list[WorkflowEvent[Any]]:
     """Return the events of a stream as they count in the end: in the order of their offsets, nothing void."""
     kept: list[WorkflowEvent[Any]] = []
     for event in events:
-        if isinstance(event, LiveEventsVoid):
+        if isinstance(event, LiveEventsDiscarded):
             kept = [other for other in kept if not _is_void(position_of(other), event)]
         else:
             kept.append(event)
@@ -79,7 +79,7 @@ def settled(events: Sequence[WorkflowEvent[Any]]) -> list[WorkflowEvent[Any]]:
     return kept
 
 
-def _is_void(position: EventPosition | None, notice: LiveEventsVoid) -> bool:
+def _is_void(position: EventPosition | None, notice: LiveEventsDiscarded) -> bool:
     if position is None or position.offset not in notice.offsets:
         return False
     return notice.attempt is None or (position.live and position.attempt == notice.attempt)

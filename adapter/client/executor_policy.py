@@ -75,7 +75,7 @@ class ExecutorPolicy:
         check_retries(self.max_attempts, self.retry_backoff)
 
 
-def executor_rules(
+def policy_rules(
     policies: Mapping[str, ExecutorPolicy] | None, superstep_timeout: timedelta
 ) -> dict[str, ExecutorRule]:
     """Return policies by executor id as the workflow takes them.

@@ -24,7 +24,7 @@ from ..errors import (
     GraphChangedError,
     PayloadError,
 )
-from ..framework.definition import HostedWorkflow
+from ..framework.definition import WorkflowDefinition
 from ..temporal.converter import MAX_PAYLOAD_BYTES, stores_outside
 from ..temporal.server import rpc_errors
 
@@ -34,7 +34,7 @@ async def begin_from_history(
     client: Client,
     locator: Locator,
     thread_id: str,
-    hosted: HostedWorkflow | None,
+    hosted: WorkflowDefinition | None,
     checkpoint_id: str,
 ) -> None:
     """Make a checkpoint in history a run's base, or in the storage that the workflow was built with.
@@ -67,7 +67,7 @@ async def seed_from_storage(
     client: Client,
     locator: Locator,
     thread_id: str,
-    hosted: HostedWorkflow,
+    hosted: WorkflowDefinition,
     storage: CheckpointStorage,
     checkpoint_id: str,
 ) -> None:
@@ -131,7 +131,9 @@ async def seed_from_storage(
     run_input.with_frame(frame)
 
 
-async def _differs(client: Client, locator: Locator, hosted: HostedWorkflow, checkpoint: WorkflowCheckpoint) -> bool:
+async def _differs(
+    client: Client, locator: Locator, hosted: WorkflowDefinition, checkpoint: WorkflowCheckpoint
+) -> bool:
     """Tell whether history holds another checkpoint under this one's id; a worker would refuse it then."""
     if OUR_ID.fullmatch(checkpoint.checkpoint_id) is None:
         return False

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent_framework import WorkflowEvent
 
-from .event_position import LiveEventsVoid, position_of
+from .event_position import LiveEventsDiscarded, position_of
 from .live_reader import LiveEventsRead
 
 
@@ -33,14 +33,14 @@ class GivenLive:
         """Yield what takes back the events that were given of another attempt than this one, if any were."""
         offsets = sorted(offset for offset, given in self._attempts.items() if given != attempt)
         if offsets:
-            yield LiveEventsVoid(superstep=self._superstep, attempt=self._attempts[offsets[0]], offsets=offsets)
+            yield LiveEventsDiscarded(superstep=self._superstep, attempt=self._attempts[offsets[0]], offsets=offsets)
             self._attempts.clear()
 
-    def void_all(self, committed: range) -> LiveEventsVoid:
+    def void_all(self, committed: range) -> LiveEventsDiscarded:
         """Return what takes back all events that were given, with committed ones at these offsets: of a run reset."""
         offsets = sorted({*committed, *self._attempts})
         self._attempts.clear()
-        return LiveEventsVoid(superstep=self._superstep, attempt=None, offsets=offsets)
+        return LiveEventsDiscarded(superstep=self._superstep, attempt=None, offsets=offsets)
 
     def take(self) -> frozenset[int]:
         """Return the offsets that were given, and forget them: the superstep's outcome is there."""

@@ -14,7 +14,7 @@ from temporalio.service import RPCError
 from ...workflows.messages import SUPERSTEP_ACTIVITY, LiveWindow
 from ..checkpoints.frames import unpacked
 from ..checkpoints.history import UnreadableError, decode, of_superstep, warn_refused
-from ..checkpoints.records import readable_event
+from ..checkpoints.logged_events import readable_event
 from ..encoding.decoding import decoded
 from ..encoding.document import split
 from ..errors import NotSealedError

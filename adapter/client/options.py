@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, TypedDict, get_args
 from ...workflows.exported import exported
 from ...workflows.messages import RunOptions
 from ..framework.catalog import TypeCatalog
-from .executor_policy import ExecutorPolicy, check_duration, check_retries, executor_rules, wire_values
+from .executor_policy import ExecutorPolicy, check_duration, check_retries, policy_rules, wire_values
 from .request_policy import RequestPolicy, policies_by_key, request_rules
 
 _DEFAULTS = RunOptions()
@@ -106,7 +106,7 @@ class DurableOptions:
     """What becomes of a message to a thread that waits for responses. "take", as in process: it is run, with a warning,
     and the requests wait on; costs one query and, beside its supersteps, 5 history events. "reject":
     PendingRequestsError."""
-    iterations_per: IterationsPer = _DEFAULTS.iterations_per
+    iterations_per: IterationsPer = "message"
     """From where the framework counts supersteps up to the workflow's `max_iterations`. "message", as in process: over
     all answers to a message, so a thread that people are asked in for months meets its limit one day. "answer": each
     answer begins the count anew, as each message does, and so does resuming."""
@@ -135,7 +135,7 @@ class DurableOptions:
         if self.retry_maximum_interval < self.retry_initial_interval:
             raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")
         policies_by_key(self.requests)
-        executor_rules(self.executors, self.superstep_timeout)
+        policy_rules(self.executors, self.superstep_timeout)
 
 
 def wire_options(options: DurableOptions, catalog: TypeCatalog | None = None) -> RunOptions:
@@ -152,5 +152,5 @@ def wire_options(options: DurableOptions, catalog: TypeCatalog | None = None) ->
     return RunOptions(
         **wire_values(options, RunOptions.model_fields.keys() - apart),
         requests=request_rules(options.requests, catalog),
-        executors=executor_rules(options.executors, options.superstep_timeout),
+        executors=policy_rules(options.executors, options.superstep_timeout),
     )

@@ -18,7 +18,7 @@ from ...workflows.messages import (
     RunStatus,
 )
 from ...workflows.requests.pending import complete
-from ..checkpoints.thread import ThreadTip
+from ..checkpoints.thread import ThreadStanding
 from ..errors import (
     AlreadyRunningError,
     DurableWorkflowError,
@@ -26,7 +26,7 @@ from ..errors import (
     PendingRequestsError,
     ThreadNotFoundError,
 )
-from ..temporal.server import REFUSED, describe, query_run, retried, rpc_errors
+from ..temporal.server import REFUSED, describe_run, query_run, retried, rpc_errors
 from .options import WhenWaiting
 
 _NO_ANSWER = frozenset({RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
@@ -67,7 +67,7 @@ class ThreadQueries:
             handle = self._client.get_workflow_handle(thread_id)
             try:
                 # The server takes a second request to cancel a run that is over without a word.
-                if (await describe(self._client, thread_id)).is_open:
+                if (await describe_run(self._client, thread_id)).is_open:
                     await retried(handle.cancel)
                     return
             except RPCError as error:
@@ -96,7 +96,7 @@ class ThreadQueries:
                 f"{status.failure.message} Let it go on with `durable.retry(checkpoint)`, or cancel it."
             )
 
-    async def takes_message(self, thread_id: str, tip: ThreadTip, *, when_waiting: WhenWaiting) -> RunStatus:
+    async def takes_message(self, thread_id: str, standing: ThreadStanding, *, when_waiting: WhenWaiting) -> RunStatus:
         """Return where an open run stands that waits for answers and may be sent a message meanwhile.
 
         Raises:
@@ -104,7 +104,7 @@ class ThreadQueries:
             AlreadyRunningError: When the run does not wait.
         """
         try:
-            status = await self.status(thread_id, tip.run_id)
+            status = await self.status(thread_id, standing.run_id)
         except NoWorkerError:
             status = None
         if status is not None:

@@ -39,7 +39,7 @@ from ..checkpoints.history import (
 from ..errors import NotSealedError, NoWorkerError, WorkflowNotHostedError
 from ..logging import data_logger
 from ..temporal.client import has_worker
-from ..temporal.server import Patience, describe, rpc_errors
+from ..temporal.server import Patience, describe_run, rpc_errors
 
 _LOGGER = data_logger("agent_framework_temporal")
 _FIRST_LOOK, _LAST_LOOK = 0.5, 8.0
@@ -55,7 +55,7 @@ _NO_FAILURE = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Quiescent:
     """The workflow has taken in everything up to this point, and nothing has woken it since.
 
     Told again with each event that comes after and does not wake it: an upsert of search attributes or a timer of the
@@ -72,7 +72,7 @@ class SuperstepLost:
     message: str
 
 
-RunStep: TypeAlias = SuperstepInput | SuperstepResult | SuperstepFailure | SuperstepLost | Settled | Closed
+FollowedEvent: TypeAlias = SuperstepInput | SuperstepResult | SuperstepFailure | SuperstepLost | Quiescent | Closed
 
 _GONE_ON = frozenset(
     {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW}
@@ -118,7 +118,7 @@ class RunFollower:
         self._patience = Patience(server_timeout.total_seconds())
         self._worker_seen = False
         self._place = of_superstep(client, thread_id)
-        self._settled = False
+        self._quiescent = False
         self.enter(run_id)
 
     def enter(self, run_id: str) -> None:
@@ -128,7 +128,7 @@ class RunFollower:
         """What the outcome of a superstep has to answer, by the event that has scheduled it."""
         self._unopened: tuple[str | None, NotSealedError] | None = None
         """The last superstep, where its outcome needs a key that this process lacks: perhaps nobody has it."""
-        self._settled = False
+        self._quiescent = False
         self._last_event = 0
         self._open()
 
@@ -136,7 +136,7 @@ class RunFollower:
         handle = self.client.get_workflow_handle(self.thread_id, run_id=self.run_id)
         self._events = handle.fetch_history_events(wait_new_event=True)
 
-    async def next(self) -> RunStep:
+    async def next(self) -> FollowedEvent:
         """Return the next step, waiting for it as long as the run takes.
 
         Raises:
@@ -152,8 +152,8 @@ class RunFollower:
                 if event.event_type in _GONE_ON:
                     self._check_opened(None)
                 return await read_close(self.client, self.thread_id, event)
-            if await self._settles(event):
-                return Settled(event.event_id)
+            if await self._is_quiescent_after(event):
+                return Quiescent(event.event_id)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 await self._task_failed(event)
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
@@ -170,18 +170,18 @@ class RunFollower:
             if step is not None:
                 return step
 
-    async def _settles(self, event: HistoryEvent) -> bool:
+    async def _is_quiescent_after(self, event: HistoryEvent) -> bool:
         """Tell whether the workflow has nothing to do after this event, until somebody writes to it."""
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
             self._worker_seen = True
-            self._settled = False
+            self._quiescent = False
             if not self._goes_on():
                 refused = await self._refused_now()
                 self._check_opened(refused)
-                self._settled = refused is None
+                self._quiescent = refused is None
         elif event.event_type in _WAKES:
-            self._settled = False
-        return self._settled
+            self._quiescent = False
+        return self._quiescent
 
     async def _superstep(
         self, event: HistoryEvent
@@ -279,7 +279,7 @@ class RunFollower:
 
     async def _until_unpaused(self) -> None:
         pause = _FIRST_LOOK
-        while (await describe(self.client, self.thread_id, self.run_id)).is_paused:
+        while (await describe_run(self.client, self.thread_id, self.run_id)).is_paused:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LAST_LOOK)
 

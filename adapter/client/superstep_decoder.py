@@ -12,8 +12,8 @@ from temporalio.client import Client
 from ...workflows.messages import SuperstepFailure, SuperstepResult
 from ..checkpoints.frames import Frame, unpacked
 from ..checkpoints.history import FrameReader, StoredFrame
+from ..checkpoints.logged_events import ALWAYS_READABLE, readable_event
 from ..checkpoints.mirror import ThreadSource
-from ..checkpoints.records import ALWAYS_READABLE, readable_event
 from ..encoding.decoding import decoded
 from ..framework.catalog import TypeCatalog
 from ..framework.internals import new_event
@@ -22,7 +22,7 @@ from .event_position import set_position
 from .stream_mirror import StreamMirror
 
 
-class StepDecoder:
+class SuperstepDecoder:
     """Decodes the supersteps of one run in order.
 
     Args:

@@ -11,7 +11,7 @@ from agent_framework import WorkflowEvent, WorkflowRunState
 from ...workflows.messages import CheckpointRef
 from ..checkpoints.handle import Checkpoint
 from .run_follower import RunFollower
-from .superstep_decoder import StepDecoder
+from .superstep_decoder import SuperstepDecoder
 
 
 class ThreadCursor:
@@ -23,7 +23,7 @@ class ThreadCursor:
 
     def __init__(self, handle: Checkpoint) -> None:
         self._handle = weakref.ref(handle)
-        self._reader: tuple[RunFollower, StepDecoder] | None = None
+        self._reader: tuple[RunFollower, SuperstepDecoder] | None = None
         self.status = WorkflowRunState.IDLE
         """State of the thread as far as this process was given its events; IDLE before."""
         self.requests: dict[str, WorkflowEvent[Any]] = {}
@@ -53,11 +53,11 @@ class ThreadCursor:
             for request_id in answered:
                 self.requests.pop(request_id, None)
 
-    def keep_reader(self, follower: RunFollower, decoder: StepDecoder) -> None:
+    def keep_reader(self, follower: RunFollower, decoder: SuperstepDecoder) -> None:
         """Remember where a stream stopped reading, so that the next one of this process goes on from there."""
         self._reader = (follower, decoder)
 
-    def take_reader(self, run_id: str) -> tuple[RunFollower, StepDecoder] | tuple[None, None]:
+    def take_reader(self, run_id: str) -> tuple[RunFollower, SuperstepDecoder] | tuple[None, None]:
         """Return what `keep_reader` remembered of a run, once."""
         reader, self._reader = self._reader, None
         return reader if reader is not None and reader[0].run_id == run_id else (None, None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent_framework import Executor, Workflow
 
-from ..framework.definition import WorkflowEntry, is_workflow
+from ..framework.definition import WorkflowSource, is_workflow
 
 
 class WorkflowInterface:
@@ -17,7 +17,7 @@ class WorkflowInterface:
     `AttributeError` then, so that code which asks by `hasattr` sees what there is.
     """
 
-    _entry: WorkflowEntry | None
+    _entry: WorkflowSource | None
 
     @property
     def _built(self) -> Workflow:

@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 
 from ..errors import ServerUnreachableError
 from ..temporal.process_exit import settle_at_exit
-from ..temporal.sealing import KEYS_VARIABLE, parse_keys, sealed
+from ..temporal.sealing import KEYS_VARIABLE, parse_keys, sealing_data_converter
 from .exit_codes import UsageError
 
 _CONNECT_SECONDS = 20
@@ -74,7 +74,7 @@ async def connect(settings: ConnectionSettings, plugins: Sequence[Plugin] = ()) 
     sealing = {}
     if os.environ.get(KEYS_VARIABLE):
         try:
-            sealing = {"data_converter": sealed(keys=parse_keys(os.environ[KEYS_VARIABLE]))}
+            sealing = {"data_converter": sealing_data_converter(keys=parse_keys(os.environ[KEYS_VARIABLE]))}
         except (ValueError, ImportError) as error:
             raise UsageError(f"payloads cannot be sealed as {KEYS_VARIABLE} says: {error}") from error
     address = settings.address or config.get("target_host", "localhost:7233")

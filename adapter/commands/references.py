@@ -8,11 +8,11 @@ import os
 import sys
 from typing import Any
 
-from ..framework.definition import WorkflowEntry, is_workflow
+from ..framework.definition import WorkflowSource, is_workflow
 from .exit_codes import BadReferenceError
 
 
-def load_workflow(reference: str) -> WorkflowEntry:
+def load_workflow(reference: str) -> WorkflowSource:
     """Import a workflow, or a factory of one, from the folder the command is called in, or installed.
 
     Args:
@@ -42,7 +42,7 @@ def load_workflow(reference: str) -> WorkflowEntry:
             raise BadReferenceError(f"--workflow {reference!r}: {name!r} has no {part!r}{hint}")
         found = getattr(found, part)
     if is_workflow(found) or callable(found):
-        entry: WorkflowEntry = found
+        entry: WorkflowSource = found
         return entry
     why = f"a {type(found).__name__}, not a Workflow or a function that builds one"
     raise BadReferenceError(f"--workflow {reference!r} is {why}")

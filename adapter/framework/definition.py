@@ -21,7 +21,7 @@ from .resources import SharedResources
 
 WorkflowFactory: TypeAlias = Callable[[], Workflow | Awaitable[Workflow]]
 """What builds a workflow anew each time it is called; it may be async."""
-WorkflowEntry: TypeAlias = Workflow | WorkflowFactory
+WorkflowSource: TypeAlias = Workflow | WorkflowFactory
 """What is hosted: a factory, or one instance."""
 
 _AUTO_NAME = re.compile(
@@ -30,16 +30,16 @@ _AUTO_NAME = re.compile(
 )
 
 
-def is_workflow(entry: object) -> TypeGuard[Workflow]:
+def is_workflow(source: object) -> TypeGuard[Workflow]:
     """Tell whether `entry` is a framework workflow and not a factory of one."""
-    return isinstance(entry, Workflow)
+    return isinstance(source, Workflow)
 
 
-class HostedWorkflow:
+class WorkflowDefinition:
     """One framework workflow as a worker hosts it.
 
     Args:
-        entry: A factory, or an instance that is used as it is.
+        source: A factory, or an instance that is used as it is.
         first: The workflow the factory built.
         second: What it built next, if it was asked.
 
@@ -47,8 +47,8 @@ class HostedWorkflow:
         HostingError: When its name is auto-generated or a declared type cannot travel.
     """
 
-    def __init__(self, entry: WorkflowEntry, first: Workflow, second: Workflow | None = None) -> None:
-        self.name = checked_name(first, entry)
+    def __init__(self, source: WorkflowSource, first: Workflow, second: Workflow | None = None) -> None:
+        self.name = checked_name(first, source)
         self.graph_hash = first.graph_signature_hash
         self.graph_signature: dict[str, Any] = first.graph_signature
         self.max_iterations = first.max_iterations
@@ -60,8 +60,8 @@ class HostedWorkflow:
         self.session_groups = session_groups(executors_of(first))
         """Executors whose agents share a session."""
         self._pristine_state: dict[str, dict[str, Any]] = {}
-        self._entry = entry
-        self._instance = first if is_workflow(entry) else None
+        self._source = source
+        self._instance = first if is_workflow(source) else None
         self._turn = asyncio.Lock()
 
     @property
@@ -78,7 +78,7 @@ class HostedWorkflow:
     async def acquire(self) -> AsyncIterator[Workflow]:
         """Hand out a workflow for one superstep: a new one of the factory, or the instance when it is free."""
         if self._instance is None:
-            yield await build(self._entry)
+            yield await build(self._source)
             return
         async with self._turn:
             yield self._instance
@@ -101,15 +101,15 @@ class HostedWorkflow:
             self.catalog.add_values(state, executor.id)
 
 
-async def build(entry: WorkflowEntry) -> Workflow:
+async def build(source: WorkflowSource) -> Workflow:
     """Call a factory, sync or async; return an instance as it is.
 
     Raises:
         HostingError: When the factory raises or returns something else.
     """
-    if is_workflow(entry):
-        return entry
-    built = call_factory(entry)
+    if is_workflow(source):
+        return source
+    built = call_factory(source)
     if inspect.isawaitable(built):
         try:
             built = await built
@@ -117,32 +117,32 @@ async def build(entry: WorkflowEntry) -> Workflow:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
-            raise _raised(entry, error) from error
-    return checked_workflow(built, entry)
+            raise _raised(source, error) from error
+    return checked_workflow(built, source)
 
 
-def call_factory(entry: WorkflowEntry) -> Any:
+def call_factory(source: WorkflowSource) -> Any:
     """Call a factory; what it returns may be a workflow, an awaitable of one, or a mistake.
 
     Raises:
         HostingError: When it is no factory, or raises.
     """
-    if not callable(entry):
-        raise HostingError(f"{entry!r} is neither a workflow nor a factory `() -> Workflow`.")
+    if not callable(source):
+        raise HostingError(f"{source!r} is neither a workflow nor a factory `() -> Workflow`.")
     try:
-        return entry()
+        return source()
     except BaseException as error:  # A module that parses the command line, perhaps: it must not end the worker.
-        raise _raised(entry, error) from error
+        raise _raised(source, error) from error
 
 
-def _raised(entry: WorkflowEntry, error: BaseException) -> HostingError:
+def _raised(source: WorkflowSource, error: BaseException) -> HostingError:
     if is_from_signal(error):
         raise error
     text = text_of(error) if isinstance(error, Exception) else told_of(error)
-    return HostingError(f"Factory {factory_name(entry)!r} raised {class_names(type(error))[1]}: {text}")
+    return HostingError(f"Factory {factory_name(source)!r} raised {class_names(type(error))[1]}: {text}")
 
 
-def checked_workflow(built: Any, entry: WorkflowEntry) -> Workflow:
+def checked_workflow(built: Any, source: WorkflowSource) -> Workflow:
     """Return what a factory has built.
 
     Raises:
@@ -151,15 +151,15 @@ def checked_workflow(built: Any, entry: WorkflowEntry) -> Workflow:
     if is_workflow(built):
         return built
     hint = " Return `builder.build()`." if hasattr(built, "build") else ""
-    raise HostingError(f"Factory {factory_name(entry)!r} returned {type(built).__name__!r}, not a Workflow.{hint}")
+    raise HostingError(f"Factory {factory_name(source)!r} returned {type(built).__name__!r}, not a Workflow.{hint}")
 
 
-def factory_name(entry: object) -> str:
+def factory_name(source: object) -> str:
     """Return what errors call a factory."""
-    return getattr(entry, "__qualname__", repr(entry))
+    return getattr(source, "__qualname__", repr(source))
 
 
-def build_now(entry: WorkflowEntry) -> tuple[WorkflowEntry, str | None]:
+def build_now(source: WorkflowSource) -> tuple[WorkflowSource, str | None]:
     """Build an entry outside a loop, where that is possible.
 
     Returns:
@@ -168,35 +168,35 @@ def build_now(entry: WorkflowEntry) -> tuple[WorkflowEntry, str | None]:
     Raises:
         HostingError: When it cannot be built, or its name is auto-generated.
     """
-    if inspect.iscoroutinefunction(entry):
-        return entry, None
-    first: Any = entry if is_workflow(entry) else call_factory(entry)
+    if inspect.iscoroutinefunction(source):
+        return source, None
+    first: Any = source if is_workflow(source) else call_factory(source)
     if inspect.isawaitable(first):
         if inspect.iscoroutine(first):
             first.close()
-        return entry, None
-    workflow = checked_workflow(first, entry)
-    return workflow, checked_name(workflow, entry)
+        return source, None
+    workflow = checked_workflow(first, source)
+    return workflow, checked_name(workflow, source)
 
 
-async def define(entry: WorkflowEntry) -> HostedWorkflow:
+async def define(source: WorkflowSource) -> WorkflowDefinition:
     """Build an entry once, for a caller that needs its types and does not run it.
 
     Raises:
         HostingError: When it cannot be built, or its name is auto-generated.
     """
-    first = await build(entry)
-    hosted = HostedWorkflow(entry, first)
+    first = await build(source)
+    hosted = WorkflowDefinition(source, first)
     await hosted.prepare(first)
     return hosted
 
 
-def checked_name(workflow: Workflow, entry: WorkflowEntry | None = None) -> str:
+def checked_name(workflow: Workflow, source: WorkflowSource | None = None) -> str:
     """Return the workflow's name.
 
     Args:
         workflow: The workflow.
-        entry: What built it, to say where the name is to be written.
+        source: What built it, to say where the name is to be written.
 
     Raises:
         HostingError: When it has none of its own: threads find their workflow by name, across processes. Or when it, or
@@ -204,7 +204,7 @@ def checked_name(workflow: Workflow, entry: WorkflowEntry | None = None) -> str:
     """
     name = workflow.name
     if not name or not isinstance(name, str) or name == workflow.id or _AUTO_NAME.match(name):
-        where, suggested = _place(entry, workflow)
+        where, suggested = _place(source, workflow)
         raise HostingError(
             f"The workflow's name {name!r} is auto-generated and differs in every process, but threads find their "
             "workflow by its name. Give it one of its own with `WorkflowBuilder(name=...)`: type "
@@ -218,15 +218,15 @@ def checked_name(workflow: Workflow, entry: WorkflowEntry | None = None) -> str:
     return name
 
 
-def _place(entry: WorkflowEntry | None, workflow: Workflow) -> tuple[str, str]:
+def _place(source: WorkflowSource | None, workflow: Workflow) -> tuple[str, str]:
     """Return where a workflow is built, and a name that suits it."""
-    code = getattr(inspect.unwrap(entry), "__code__", None) if callable(entry) else None
+    code = getattr(inspect.unwrap(source), "__code__", None) if callable(source) else None
     if code is None:
         return "where it is built", _suggestion(workflow.start_executor_id)
-    factory = str(getattr(entry, "__name__", ""))
+    factory = str(getattr(source, "__name__", ""))
     generic = factory in ("<lambda>", "build", "factory", "main", "create", "make", "workflow", "create_workflow")
     suggested = workflow.start_executor_id if generic else factory
-    where = f"in factory {factory_name(entry)!r}" if entry is not None else ""
+    where = f"in factory {factory_name(source)!r}" if source is not None else ""
     return f"{where} ({code.co_filename}:{code.co_firstlineno})", _suggestion(suggested)
 
 
@@ -235,7 +235,7 @@ def _suggestion(name: str) -> str:
     return plain or "my-workflow"
 
 
-def check_executors(policies: Mapping[str, object] | None, hosted: HostedWorkflow | None) -> None:
+def check_executors(policies: Mapping[str, object] | None, hosted: WorkflowDefinition | None) -> None:
     """Refuse a policy for an executor that the workflow does not have.
 
     Raises:

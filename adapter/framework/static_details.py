@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ...workflows.display import markdown_code, one_line
-from .definition import HostedWorkflow
+from .definition import WorkflowDefinition
 
 _MAX_TEXT = 2_000
 _MAX_NAME = 100
 
 
-def static_details(hosted: HostedWorkflow | None) -> str | None:
+def static_details(hosted: WorkflowDefinition | None) -> str | None:
     """Describe a run's workflow in Markdown: its executors and edges; None where only its name is known.
 
     Costs at most 2 KB of history a run.

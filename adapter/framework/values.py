@@ -92,7 +92,7 @@ class Shown(NamedTuple):
 
 
 def preview(value: Any) -> tuple[Any, int]:
-    """Return `value` as readable JSON for an event record, best effort, and its size in bytes.
+    """Return `value` as readable JSON for an logged event, best effort, and its size in bytes.
 
     Never raises: what is shown of an event must not decide whether a superstep succeeds. A value that holds itself, or
     the same over and over, is shown by its kind alone: as JSON it would have no end, or be larger than any memory.

@@ -23,7 +23,7 @@ def read_around(data: bytes, model: type[WireModel], error: ValidationError) -> 
         error: Why it could not be read.
 
     Returns:
-        The message, with words in place of what is too deep or too long, and a `warning` in place of an event record
+        The message, with words in place of what is too deep or too long, and a `warning` in place of an logged event
         that is none. An input says in `flaw` that it is not as it was sent.
 
     Raises:

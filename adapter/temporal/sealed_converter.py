@@ -208,6 +208,6 @@ def _not_sealed(model: type[WireModel] | None) -> NotSealedError:
     what = "be part of a superstep" if model is None else f"hold a {model.__name__}"
     return NotSealedError(
         f"A payload that should {what} was not sealed. It was written by a process without keys, or by somebody who "
-        "has none. Give every client and worker of the namespace the same `sealed(keys=...)`; for threads from before "
-        "sealing was on add `accept_unsealed=True`."
+        "has none. Give every client and worker of the namespace the same "
+        "`sealing_data_converter(keys=...)`; for threads from before sealing was on add `accept_unsealed=True`."
     )

@@ -183,10 +183,10 @@ def _take_notes(payload: Payload) -> dict[str, bytes]:
 
 
 @exported
-def sealed(
+def sealing_data_converter(
     data_converter: DataConverter | None = None, *, keys: Mapping[str, bytes], accept_unsealed: bool = False
 ) -> DataConverter:
-    """Return a data converter that seals: `Client.connect(..., data_converter=sealed(keys=keys))`.
+    """Return a data converter that seals: `Client.connect(..., data_converter=sealing_data_converter(keys=keys))`.
 
     For clients and workers alike; both need all keys. Sealed are inputs, results, signals, updates, queries,
     heartbeats, memos and summaries, and the messages and stack traces of failures; each for its place, so that a copy

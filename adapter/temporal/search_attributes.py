@@ -81,13 +81,13 @@ async def register_search_attributes(client: Client) -> list[str]:
             raise
         raise SearchAttributesError(
             f"The server does not register search attributes in namespace {client.namespace!r}: {error}. Ask its "
-            f"operator for {describe()}; on Temporal Cloud use the console or `tcld namespace search-attributes add`."
+            f"operator for {all_names()}; on Temporal Cloud use the console or `tcld namespace search-attributes add`."
         ) from error
     _registered.pop(client.service_client, None)
     return missing
 
 
-def describe() -> str:
+def all_names() -> str:
     """Return names and types of the search attributes, for a message."""
     return ", ".join(
         f"{key.name} ({_TYPES[IndexedValueType.ValueType(int(key.indexed_value_type))]})" for key in ALL_KEYS

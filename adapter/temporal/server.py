@@ -321,7 +321,7 @@ async def _memo(client: Client, info: WorkflowExecutionInfo, name: str) -> Any:
     return value
 
 
-async def describe(client: Client, thread_id: str, run_id: str | None = None) -> RunDescription:
+async def describe_run(client: Client, thread_id: str, run_id: str | None = None) -> RunDescription:
     """Describe a run, by default a thread's latest; one round trip.
 
     Raises:
@@ -371,7 +371,7 @@ async def query_run(
         )
     except (ValueError, WorkflowQueryRejectedError):
         # The server rejects it with the run's status, of which the SDK makes an enum that does not know it.
-        description = await describe(client, thread_id, run_id)
+        description = await describe_run(client, thread_id, run_id)
         if description.is_paused:
             raise description.paused() from None
         raise

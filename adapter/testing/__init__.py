@@ -6,16 +6,16 @@ from agent_framework_temporal.workflows.exported import exported
 
 from .environment import DurableTestEnvironment
 from .replay import replay_history
-from .same import Turn, assert_same_as_in_process
+from .same import Call, assert_same_as_in_process
 from .scripted import Prompt, Reply, ScriptedChatClient, ToolCall, scripted_agent
 
 __all__ = [
+    "Call",
     "DurableTestEnvironment",
     "Prompt",
     "Reply",
     "ScriptedChatClient",
     "ToolCall",
-    "Turn",
     "assert_same_as_in_process",
     "replay_history",
     "scripted_agent",

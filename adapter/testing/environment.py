@@ -12,7 +12,7 @@ from agent_framework_temporal.adapter.checkpoints.handle import Checkpoint, thre
 from agent_framework_temporal.adapter.client.durable_workflow import DurableWorkflow
 from agent_framework_temporal.adapter.client.options import DurableOptions, OptionArguments
 from agent_framework_temporal.adapter.commands.dev_server import start_dev_server
-from agent_framework_temporal.adapter.framework.definition import WorkflowEntry
+from agent_framework_temporal.adapter.framework.definition import WorkflowSource
 from agent_framework_temporal.adapter.plugin import AgentFrameworkPlugin
 from temporalio.client import Client
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
@@ -42,7 +42,7 @@ class DurableTestEnvironment:
     @classmethod
     @asynccontextmanager
     async def start(
-        cls, workflows: Sequence[WorkflowEntry], *, replay_each_task: bool = False, **plugin: Any
+        cls, workflows: Sequence[WorkflowSource], *, replay_each_task: bool = False, **plugin: Any
     ) -> AsyncIterator[DurableTestEnvironment]:
         """Start a server, in memory, and a worker; both end with the context. Takes about a second.
 
@@ -72,7 +72,7 @@ class DurableTestEnvironment:
 
     def durable(
         self,
-        workflow: WorkflowEntry | str,
+        workflow: WorkflowSource | str,
         *,
         options: DurableOptions | None = None,
         **changes: Unpack[OptionArguments],

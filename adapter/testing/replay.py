@@ -25,7 +25,7 @@ async def replay_history(
 
     Args:
         history: A history, or a file with one as JSON.
-        data_converter: That of the workers, where it has a codec: `sealed(keys=keys)`.
+        data_converter: That of the workers, where it has a codec: `sealing_data_converter(keys=keys)`.
         namespace: Of the thread. What is sealed opens in its namespace and thread only.
         thread_id: The thread, where a file is not named after it.
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from agent_framework import Workflow, WorkflowEvent
 from agent_framework_temporal.adapter.client.durable_workflow import DurableWorkflow
-from agent_framework_temporal.adapter.client.event_position import settled
-from agent_framework_temporal.adapter.framework.definition import WorkflowEntry, build
+from agent_framework_temporal.adapter.client.event_position import without_void
+from agent_framework_temporal.adapter.framework.definition import WorkflowSource, build
 
 from .canonical import Canonical
 from .environment import DurableTestEnvironment
@@ -20,7 +20,7 @@ Responses = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turn:
+class Call:
     """One call of `run`: a message or responses.
 
     Args:
@@ -35,15 +35,15 @@ class Turn:
 
 
 async def assert_same_as_in_process(
-    workflow: WorkflowEntry, turns: Sequence[Turn | Any], environment: DurableTestEnvironment | None = None
+    workflow: WorkflowSource, calls: Sequence[Call | Any], environment: DurableTestEnvironment | None = None
 ) -> None:
-    """Run turns in process and on Temporal, and compare events, outputs and errors of each.
+    """Run calls in process and on Temporal, and compare events, outputs and errors of each.
 
     Random ids and times are left out; what is random in the workflow itself makes it differ.
 
     Args:
         workflow: A factory: both sides need an instance of their own.
-        turns: One after the other on one instance and one thread. What is no `Turn` is a message.
+        calls: One after the other on one instance and one thread. What is no `Call` is a message.
         environment: Hosts the workflow; one is started when left out.
 
     Raises:
@@ -54,9 +54,9 @@ async def assert_same_as_in_process(
         raise ValueError("Give the factory, not an instance: both sides would share its state.")
     if environment is None:
         async with DurableTestEnvironment.start([workflow]) as started:
-            await assert_same_as_in_process(workflow, turns, started)
+            await assert_same_as_in_process(workflow, calls, started)
         return
-    calls = [turn if isinstance(turn, Turn) else Turn(message=turn) for turn in turns]
+    calls = [call if isinstance(call, Call) else Call(message=call) for call in calls]
     durable = environment.durable(workflow, max_attempts=1)
     there = await _record(durable, calls)
     here = await _record(await build(workflow), calls)
@@ -66,21 +66,21 @@ async def assert_same_as_in_process(
         raise AssertionError("The durable run differs from the one in process:\n" + "\n".join(lines))
 
 
-async def _record(runner: Workflow | DurableWorkflow, turns: Sequence[Turn]) -> list[Any]:
+async def _record(runner: Workflow | DurableWorkflow, calls: Sequence[Call]) -> list[Any]:
     canonical, pending = Canonical(), dict[str, Any]()
     recorded: list[Any] = []
-    for turn in turns:
-        responses = turn.responses(pending) if callable(turn.responses) else turn.responses
+    for call in calls:
+        responses = call.responses(pending) if callable(call.responses) else call.responses
         events: list[WorkflowEvent[Any]] = []
         seen: dict[str, Any] = {}
         try:
-            if turn.stream:
-                stream = runner.run(turn.message, responses=responses, stream=True)
+            if call.stream:
+                stream = runner.run(call.message, responses=responses, stream=True)
                 async for event in stream:
                     events.append(event)
                 result = await stream.get_final_response()
             else:
-                result = await runner.run(turn.message, responses=responses, include_status_events=True)
+                result = await runner.run(call.message, responses=responses, include_status_events=True)
                 events = list(result)
             seen["outputs"] = [canonical.value(output) for output in result.get_outputs()]
             seen["state"] = result.get_final_state().name
@@ -89,5 +89,5 @@ async def _record(runner: Workflow | DurableWorkflow, turns: Sequence[Turn]) -> 
         for request_id in responses or ():
             pending.pop(request_id, None)
         pending.update({event.request_id: event.data for event in events if event.type == "request_info"})
-        recorded.append({"events": canonical.events(settled(events)), **seen})
+        recorded.append({"events": canonical.events(without_void(events)), **seen})
     return recorded

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from agent_framework import AgentResponse, AgentResponseUpdate, Content, WorkflowEvent, WorkflowRunState
-from agent_framework_temporal import Checkpoint, LiveEventsVoid, terminal_text
+from agent_framework_temporal import Checkpoint, LiveEventsDiscarded, terminal_text
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -124,7 +124,7 @@ class View:
     def event(self, event: WorkflowEvent[Any], checkpoint: Checkpoint) -> None:
         """Print one event of the run's stream."""
         executor = event.executor_id or ""
-        if isinstance(event, LiveEventsVoid):
+        if isinstance(event, LiveEventsDiscarded):
             # What is shown of them was told by a worker that is gone.
             self._updates.clear()
             self._saying = ""

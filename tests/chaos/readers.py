@@ -13,11 +13,11 @@ from agent_framework_temporal import (
     Checkpoint,
     DurableWorkflow,
     DurableWorkflowError,
-    LiveEventsVoid,
+    LiveEventsDiscarded,
     ThreadNotFoundError,
     position_of,
 )
-from agent_framework_temporal.adapter.client.event_position import settled
+from agent_framework_temporal.adapter.client.event_position import without_void
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -85,23 +85,23 @@ class Reader:
         """Return whether the end was read; sometimes leave before."""
         leave_after = random.randint(1, 60)
         async for event in stream:
-            if isinstance(event, LiveEventsVoid) or position_of(event) is not None:
+            if isinstance(event, LiveEventsDiscarded) or position_of(event) is not None:
                 self.events.append(event)
             position = position_of(event)
             ended = event.type == "status" and event.state == WorkflowRunState.IDLE
             if ended and position is not None and not position.live:
-                self.events = settled(self.events)
+                self.events = without_void(self.events)
                 return True
             leave_after -= 1
             if leave_after == 0:
                 return False
         # The end was given while it was live, or by another stream before.
-        last = settled(self.events)[-1:] if self.events else []
+        last = without_void(self.events)[-1:] if self.events else []
         return bool(last) and last[0].type == "status" and last[0].state == WorkflowRunState.IDLE
 
     def _settle(self) -> None:
         """Forget what was live when the stream was lost: it comes again. Go on as another process would."""
-        kept = [event for event in settled(self.events) if self._offset(event) <= self._checkpoint.offset]
+        kept = [event for event in without_void(self.events) if self._offset(event) <= self._checkpoint.offset]
         self.events = kept
         self._checkpoint = Checkpoint.from_json(self._checkpoint.to_json())
 

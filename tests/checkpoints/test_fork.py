@@ -102,7 +102,7 @@ async def test_a_waiting_one_as_it_was(client: Client) -> None:
 
 
 async def test_a_waiting_one_with_responses_leaves_the_original_waiting(client: Client) -> None:
-    """On one worker, whose live instance of the original has that very checkpoint."""
+    """On one worker, whose warm instance of the original has that very checkpoint."""
     async with worker(client, shop) as task_queue:
         durable = durable_shop(client, task_queue)
         original = await waiting(durable)

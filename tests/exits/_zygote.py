@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NoReturn
 
-from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflow, inbox
+from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflow, waiting_requests
 from agent_framework_temporal.adapter import cli
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -37,7 +37,7 @@ async def _calls(address: str) -> None:
     client = await Client.connect(address)
 
     async def ask() -> None:
-        async for _ in inbox(client, "none"):
+        async for _ in waiting_requests(client, "none"):
             pass
 
     await asyncio.gather(*(ask() for _ in range(20)))

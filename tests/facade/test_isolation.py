@@ -174,7 +174,7 @@ async def test_namespaces_share_nothing(cache_bytes: int, client: Client, elsewh
 
 
 async def test_a_fork_sees_nothing_that_no_checkpoint_holds(client: Client) -> None:
-    """The live instance stays its thread's: what an executor has not saved does not get from thread to thread."""
+    """The warm instance stays its thread's: what an executor has not saved does not get from thread to thread."""
     async with worker(client, noted) as queue:
         durable = DurableWorkflow(noted, client=client, task_queue=queue)
         first = durable.checkpoint()

@@ -19,7 +19,7 @@ from agent_framework_temporal import (
     WorkflowNotHostedError,
     position_of,
 )
-from agent_framework_temporal.adapter.client.event_position import settled
+from agent_framework_temporal.adapter.client.event_position import without_void
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from tests.facade._failing import MENDED, failing, failing_at_once
@@ -67,7 +67,7 @@ async def test_paused_run_goes_on_when_told(
 
         with pytest.raises(OSError, match="failing is down"):
             await follow("a")
-        assert [event.type for event in settled(events)][-3:] == ["executor_failed", "failed", "status"]
+        assert [event.type for event in without_void(events)][-3:] == ["executor_failed", "failed", "status"]
         assert durable.status is WorkflowRunState.FAILED
         status = await _status(client, checkpoint)
         assert (status["state"], status["failure"]) == (
@@ -90,7 +90,7 @@ async def test_paused_run_goes_on_when_told(
         monkeypatch.setenv(MENDED, "1")
         await durable.retry(checkpoint)
         await follow(None)
-        events = settled(events)  # Some were given live, of attempts that failed.
+        events = without_void(events)  # Some were given live, of attempts that failed.
         assert [event.data for event in events if event.type == "output"] == ["failing done"]
         positions = [position_of(event) for event in events]
         assert [position.offset for position in positions if position] == list(range(len(events)))

@@ -19,7 +19,7 @@ from agent_framework_temporal.workflows.log import EventLog
 from agent_framework_temporal.workflows.messages import (
     CheckpointRef,
     ContinuedRun,
-    EventRecord,
+    LoggedEvent,
     PendingRequest,
     RequestRule,
     RespondSignal,
@@ -29,8 +29,8 @@ from agent_framework_temporal.workflows.messages import (
     Value,
     json_bytes,
 )
-from agent_framework_temporal.workflows.requests.answers import Answers
-from agent_framework_temporal.workflows.requests.signals import RejectedAnswerError
+from agent_framework_temporal.workflows.requests.responses import Responses
+from agent_framework_temporal.workflows.requests.signals import RejectedResponseError
 
 LIMIT = 2 * 1024 * 1024
 TEXTS = {"ascii": "x", "wide": "字", "emoji": "\U0001f600", "escaped": "\x01"}
@@ -55,20 +55,20 @@ def _pending(text: str) -> list[PendingRequest]:
         found.append(request)
 
 
-def _fill(answers: Answers, text: str, *, early: bool) -> None:
+def _fill(answers: Responses, text: str, *, early: bool) -> None:
     """Add the smallest answers there can be, whose ids take the most, until no more are taken."""
     for number in range(MAX_EARLY + 1_000):
         name = next(iter(answers.pending)) if not early else f"early {number} {text * 480}"
         answer = RespondSignal(request_id=name[:512], response=text * 3_000 if not early else None)
-        with contextlib.suppress(RejectedAnswerError):
+        with contextlib.suppress(RejectedResponseError):
             answers.add([answer], busy=True, at="2026-01-01T00:00:00.000000+00:00")
 
 
 @pytest.mark.parametrize("kind", TEXTS)
 def test_at_every_bound(kind: str) -> None:
     text = TEXTS[kind]
-    answers = Answers()
-    answers.set_pending(_pending(text), settled=False)
+    answers = Responses()
+    answers.set_pending(_pending(text), run_ended=False)
     for number, request_id in enumerate(answers.pending):
         for _ in range(4):
             answers.refused(request_id, text * 512, text * 1_000, at=f"2026-01-01T00:00:{number:06}")
@@ -78,7 +78,7 @@ def test_at_every_bound(kind: str) -> None:
     _fill(answers, text, early=True)
     log = EventLog(0)
     for _ in range(2_000):
-        log.append(EventRecord(offset=0, type="output", data=text * 100))
+        log.append(LoggedEvent(offset=0, type="output", data=text * 100))
     outputs: list[Any] = []
     while json_bytes(outputs) < MAX_OUTPUTS_BYTES:
         outputs.append(text * 100)
@@ -113,7 +113,7 @@ def test_a_superstep_takes_what_may_be_queued() -> None:
     step = SuperstepInput(
         workflow_name="w",
         mode="responses",
-        responses=Answers.as_inputs(responses),
+        responses=Responses.as_inputs(responses),
         answered=[answer.request_id for answer in responses],
     )
     assert json_bytes(step) < LIMIT // 2

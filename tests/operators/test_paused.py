@@ -16,7 +16,7 @@ from agent_framework_temporal import (
     DurableWorkflow,
     HistoryCheckpointStorage,
     ThreadPausedError,
-    inbox,
+    waiting_requests,
 )
 from temporalio.client import Client
 
@@ -81,7 +81,7 @@ async def test_what_needs_no_worker_works(client: Client, temporal: Temporal) ->
         # Another facade finds its run by a visibility query, and forks it.
         fork = await other.run(checkpoint_id=infos[-1].checkpoint_id, checkpoint=other.checkpoint())
         assert fork.get_final_state() == WorkflowRunState.IDLE_WITH_PENDING_REQUESTS
-        assert checkpoint.thread_id not in [request.thread_id async for request in inbox(client)]
+        assert checkpoint.thread_id not in [request.thread_id async for request in waiting_requests(client)]
         await durable.cancel(checkpoint)
         await _unpause(temporal, checkpoint.thread_id)
 

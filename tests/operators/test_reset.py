@@ -11,7 +11,7 @@ from agent_framework import WorkflowEvent, WorkflowRunState
 from agent_framework_temporal import (
     Checkpoint,
     DurableWorkflow,
-    LiveEventsVoid,
+    LiveEventsDiscarded,
     StaleCheckpointError,
     position_of,
 )
@@ -120,7 +120,7 @@ async def test_reader_is_told_what_is_void(client: Client, temporal: Temporal, m
             if event.type == "superstep_completed" and event.iteration == 3:
                 await _reset(temporal, checkpoint.thread_id, await _decision(client, checkpoint.thread_id, 1))
                 monkeypatch.setenv("TESTS_DELAY", "0")
-        (void,) = [event for event in events if isinstance(event, LiveEventsVoid)]
+        (void,) = [event for event in events if isinstance(event, LiveEventsDiscarded)]
         assert void.attempt is None
         given = events[: events.index(void)]
         completed = [event.type for event in given].index("superstep_completed")

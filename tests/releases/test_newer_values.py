@@ -16,11 +16,11 @@ from agent_framework_temporal import (
     DurableWorkflow,
     NewerReleaseError,
     ThreadNotFoundError,
-    inbox,
     position_of,
+    waiting_requests,
 )
 from agent_framework_temporal.adapter.checkpoints.history import run_frames, runs_after
-from agent_framework_temporal.adapter.checkpoints.thread import read_tip
+from agent_framework_temporal.adapter.checkpoints.thread import read_standing
 from agent_framework_temporal.adapter.client.queries import ThreadQueries
 from agent_framework_temporal.adapter.temporal.client import framed_client
 from agent_framework_temporal.workflows.messages import EVENTS_QUERY, EventPage
@@ -78,7 +78,7 @@ async def test_the_result(client: Client) -> None:
         result = await durable.run(checkpoint=thread)
         assert result.get_outputs() == ["said 5"]
         assert thread.checkpoint_id == "checkpoint-1"
-        tip = await read_tip(framed_client(client), thread.thread_id, "newer", seen_run_id=thread.run_id)
+        tip = await read_standing(framed_client(client), thread.thread_id, "newer", seen_run_id=thread.run_id)
         assert tip.checkpoint is not None and tip.checkpoint.checkpoint_id == "checkpoint-1"
 
 
@@ -93,7 +93,7 @@ async def test_queries(client: Client) -> None:
         assert [record.type for record in page.events][1:3] == ["thought", "steered"]
         requests = await durable.pending_requests(thread)
         assert [request.on_deadline for request in requests] == ["escalate"]
-        assert thread.thread_id in [request.thread_id async for request in inbox(client, "newer")]
+        assert thread.thread_id in [request.thread_id async for request in waiting_requests(client, "newer")]
         # What cannot be done in a state that nobody knows is said with its name.
         with pytest.raises(ThreadNotFoundError, match="is not paused but 'draining'"):
             await durable.retry(thread)

@@ -240,7 +240,7 @@ NOTICED: tuple[Mutation, ...] = (
     # Continuing as new.
     Mutation(
         "never continues as new between supersteps",
-        method("Growth", "is_over", always(False)),
+        method("HistoryBudget", "is_over", always(False)),
         (
             "continued-after-supersteps",
             "continued-by-size",
@@ -250,17 +250,17 @@ NOTICED: tuple[Mutation, ...] = (
     ),
     Mutation(
         "continues as new after each superstep",
-        method("Growth", "is_over", always(True)),
+        method("HistoryBudget", "is_over", always(True)),
         ("several-supersteps",),
     ),
     Mutation(
         "never continues as new while waiting",
-        method("Growth", "is_flooded", always(False)),
+        method("HistoryBudget", "is_over_budget", always(False)),
         (*_ALL_WAITING, "grown-while-waiting-by-bytes", "grown-while-waiting-by-events", "search-attributes"),
     ),
     Mutation(
         "does not look at the history's size",
-        method("Growth", "_is_large", always(False)),
+        method("HistoryBudget", "_is_large", always(False)),
         ("continued-by-size", "continued-when-the-server-suggests-it", "grown-while-waiting-by-events"),
     ),
     Mutation(
@@ -270,7 +270,7 @@ NOTICED: tuple[Mutation, ...] = (
     ),
     Mutation(
         "counts no signals",
-        method("Growth", "signalled", always(None)),
+        method("HistoryBudget", "signalled", always(None)),
         (*_ALL_WAITING, "flooded-between-supersteps"),
     ),
     _to("MAX_SIGNALS", 1, "flooded-while-waiting-by-count", "paused-and-retried", "updates-and-cancellation"),
@@ -289,23 +289,23 @@ NOTICED: tuple[Mutation, ...] = (
     ),
     Mutation(
         "does not take over the answers that waited",
-        method("Answers", "take_over", _without("queued")),
+        method("Responses", "take_over", _without("queued")),
         ("answers-that-wait-at-their-bound",),
     ),
     Mutation(
         "takes over no answers that came early",
-        method("Answers", "take_over", _without("early")),
+        method("Responses", "take_over", _without("early")),
         ("early-answer-that-is-handed-on",),
     ),
     # Floods.
     Mutation(
         "continues as new in the middle of a flood",
-        method("Growth", "_is_calm", always(True)),
+        method("HistoryBudget", "_is_calm", always(True)),
         ("flooded-in-one-workflow-task",),
     ),
     Mutation(
         "does not look again in a lull",
-        method("Growth", "look_again", lambda _: property(lambda self: None)),
+        method("HistoryBudget", "look_again", lambda _: property(lambda self: None)),
         ("flooded-in-one-workflow-task",),
     ),
     Mutation(
@@ -381,7 +381,7 @@ NOTICED: tuple[Mutation, ...] = (
     _scaled("MAX_BATCH", 0.5, "early-answers-at-their-bound-by-count"),
     Mutation(
         "delivers the newest answer first",
-        method("Answers", "take", _newest_first),
+        method("Responses", "take", _newest_first),
         ("answers-that-wait-in-a-row",),
     ),
     # Deadlines.
@@ -402,7 +402,7 @@ NOTICED: tuple[Mutation, ...] = (
     ),
     Mutation(
         "what a deadline says is not done",
-        method("Answers", "force", _not_delivered),
+        method("Responses", "force", _not_delivered),
         ("deadlines", "deadline-whose-default-is-refused"),
     ),
 )
@@ -455,7 +455,7 @@ COMPARED: tuple[Mutation, ...] = (
     ),
     Mutation(
         "delivers the answers of a batch one by one",
-        method("Answers", "_queue", _one_by_one),
+        method("Responses", "_queue", _one_by_one),
         ("many-answers-in-one-signal",),
         _RESULT,
     ),

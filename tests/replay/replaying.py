@@ -127,7 +127,7 @@ def differences(history: WorkflowHistory, tasks: Tasks) -> list[str]:
     """Return where the commands of a replay are not those of the history; of tasks that were completed."""
     found: list[str] = []
     for started, then in _recorded(history.events).items():
-        now = _settled(tasks.get(started, []))
+        now = _quiescent(tasks.get(started, []))
         kinds = [[command["command"] for command in commands] for commands in (then, now)]
         if kinds[0] != kinds[1]:
             found.append(f"task {started}: {kinds[0]}, now {kinds[1]}")
@@ -137,7 +137,7 @@ def differences(history: WorkflowHistory, tasks: Tasks) -> list[str]:
     return found
 
 
-def _settled(commands: list[Command]) -> list[Command]:
+def _quiescent(commands: list[Command]) -> list[Command]:
     """Return what the server gets of a task's commands: not a timer that goes as it comes, nothing behind the end."""
     timers = [[c.get("timer") for c in commands if c["command"] == kind] for kind in ("start_timer", "cancel_timer")]
     gone = set(timers[0]) & set(timers[1])

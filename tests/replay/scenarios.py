@@ -309,7 +309,7 @@ async def answers_that_wait_in_a_row(stage: Stage) -> None:
 
 
 async def _fill_early(run: Any, batches: Callable[[int], list[dict[str, Any]]], size: int) -> list[str]:
-    """Send early answers until no more are taken; returns the ids of those that were."""
+    """Send early responses until no more are taken; returns the ids of those that were."""
     taken: list[str] = []
     while size:
         try:

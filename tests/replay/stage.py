@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent_framework_temporal import Checkpoint, DurableWorkflow, WorkflowEntry
+from agent_framework_temporal import Checkpoint, DurableWorkflow, WorkflowSource
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
@@ -33,7 +33,7 @@ class Stage:
     """A worker of this process polls it, which hosts every workflow of `tests.flows` and `tests.replay.flows`."""
     kept: list[WorkflowHistory] = field(default_factory=list)
 
-    def durable(self, workflow: WorkflowEntry, task_queue: str | None = None, **options: Any) -> DurableWorkflow:
+    def durable(self, workflow: WorkflowSource, task_queue: str | None = None, **options: Any) -> DurableWorkflow:
         """Return a facade. Whether runs show search attributes is not left to what the server knows."""
         chosen: dict[str, Any] = {"search_attributes": False, **options}
         return DurableWorkflow(workflow, client=self.client, task_queue=task_queue or self.task_queue, **chosen)

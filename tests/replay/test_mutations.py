@@ -58,6 +58,10 @@ def test_each_limit_has_a_mutation() -> None:
 
 
 def test_a_name_that_is_gone_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    for apply in (constant("NO_SUCH_CONSTANT", int), method("NoSuchClass", "run", id), method("Growth", "no_such", id)):
+    for apply in (
+        constant("NO_SUCH_CONSTANT", int),
+        method("NoSuchClass", "run", id),
+        method("HistoryBudget", "no_such", id),
+    ):
         with pytest.raises((AttributeError, KeyError)):
             apply(monkeypatch)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent_framework_temporal import FileStorageDriver, sealed
+from agent_framework_temporal import FileStorageDriver, sealing_data_converter
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 from temporalio.converter import DataConverter, ExternalStorage, PayloadCodec
@@ -51,6 +51,6 @@ def converters(folder: Path) -> dict[str, DataConverter]:
         "stored": storing(folder),
         "codec": picky,
         "stored-codec": storing(folder, picky),
-        "sealed": sealed(keys=KEYS),
-        "stored-sealed": sealed(storing(folder), keys=KEYS),
+        "sealed": sealing_data_converter(keys=KEYS),
+        "stored-sealed": sealing_data_converter(storing(folder), keys=KEYS),
     }

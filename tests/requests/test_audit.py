@@ -1,4 +1,4 @@
-"""The audit trail: who answered what, when, and what became of it."""
+"""The audit: who answered what, when, and what became of it."""
 
 from __future__ import annotations
 

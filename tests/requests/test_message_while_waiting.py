@@ -15,9 +15,9 @@ from agent_framework_temporal import (
     PayloadError,
     PendingRequestsError,
     RequestPolicy,
-    inbox,
     register_search_attributes,
     start_dev_server,
+    waiting_requests,
 )
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
@@ -203,7 +203,7 @@ async def test_the_inbox_shows_one_thread_with_both_requests() -> None:
             await durable.run(Order(item="ink"), checkpoint=checkpoint)
             expected = [(checkpoint.thread_id, name) for name in ("approve-ink", "approve-pen")]
             async with asyncio.timeout(20):
-                while sorted([(r.thread_id, r.request_id) async for r in inbox(client)]) != expected:
+                while sorted([(r.thread_id, r.request_id) async for r in waiting_requests(client)]) != expected:
                     await asyncio.sleep(0.1)
 
 

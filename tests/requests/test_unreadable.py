@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_framework_temporal import DurableWorkflow, sealed
+from agent_framework_temporal import DurableWorkflow, sealing_data_converter
 from agent_framework_temporal.adapter.temporal.reading import (
     REFERENCE_ENCODING,
     REFERENCE_MARKER,
@@ -145,7 +145,7 @@ async def test_what_was_not_there_stays_refused_when_it_appears(client: Client, 
 
 async def test_what_one_worker_has_no_key_for_stays_refused_by_those_that_have_it(client: Client) -> None:
     """A worker without the key refuses a sealed answer; one that has it replays the run, and decides the same."""
-    keyed = with_converter(client, sealed(keys=KEYS, accept_unsealed=True))
+    keyed = with_converter(client, sealing_data_converter(keys=KEYS, accept_unsealed=True))
     task_queue = unique("queue")
     durable = DurableWorkflow(asker, client=client, task_queue=task_queue)
     async with worker(client, asker, task_queue=task_queue):

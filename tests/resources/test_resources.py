@@ -20,10 +20,10 @@ from agent_framework.orchestrations import (
 from agent_framework_temporal import DurableWorkflow, RunCancelledError
 from agent_framework_temporal.activities import warm as _live
 from agent_framework_temporal.activities.cache import CheckpointKey
-from agent_framework_temporal.activities.capture import Capture
+from agent_framework_temporal.activities.capturing_storage import CapturingStorage
 from agent_framework_temporal.activities.hosting import host
 from agent_framework_temporal.activities.resources import Resources
-from agent_framework_temporal.activities.warm import LiveRun, LiveRuns
+from agent_framework_temporal.activities.warm import WarmInstance, WarmInstances
 from agent_framework_temporal.adapter.framework.catalog import executors_of
 from agent_framework_temporal.adapter.framework.resources import resources_of
 from agent_framework_temporal.testing import Reply, scripted_agent
@@ -215,9 +215,9 @@ async def test_an_open_instance_is_kept_for_its_next_superstep_and_not_for_ever(
     hosted = await host(holding)
     workflow = holding()
     resources = Resources(workflow, hosted.shared)
-    live = LiveRun(workflow, Capture(hosted, None, run_id="r"), b"x", resources=resources)
+    live = WarmInstance(workflow, CapturingStorage(hosted, None, run_id="r"), b"x", resources=resources)
     await resources.enter(workflow.executors["holder"])
-    runs = LiveRuns(10_000_000)
+    runs = WarmInstances(10_000_000)
     runs.keep(_key("c"), live)
     assert runs.take(_key("c"), open_run=False) is live
     runs.keep(_key("d"), live)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from agent_framework_temporal import sealed
+from agent_framework_temporal import sealing_data_converter
 from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
 from agent_framework_temporal.workflows.messages import SUPERSTEP_ACTIVITY
 from temporalio import activity
@@ -32,7 +32,9 @@ KEYS = {"k1": os.urandom(32)}
 
 async def connect(client: Client, **keys: bytes) -> Client:
     """Return another client of the same server, with keys."""
-    return await Client.connect(client.service_client.config.target_host, data_converter=sealed(keys=keys or KEYS))
+    return await Client.connect(
+        client.service_client.config.target_host, data_converter=sealing_data_converter(keys=keys or KEYS)
+    )
 
 
 def plain(value: Any) -> Payload:

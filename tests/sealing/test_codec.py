@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from agent_framework_temporal import NotSealedError, SealingCodec, sealed
+from agent_framework_temporal import NotSealedError, SealingCodec, sealing_data_converter
 from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
 from agent_framework_temporal.adapter.temporal.sealed_converter import SealedPayloadConverter
 from agent_framework_temporal.adapter.temporal.sealing import parse_keys
@@ -109,7 +109,7 @@ def test_key_of_another_id_does_not_open() -> None:
 
 @pytest.mark.parametrize("model", [RunInput(workflow_name="w", mode="message"), SuperstepResult(state="idle")])
 def test_our_models_are_taken_only_when_sealed(model: Any) -> None:
-    converter = sealed(keys={"k1": NEW})
+    converter = sealing_data_converter(keys={"k1": NEW})
     plain = FramedPayloadConverter().to_payloads([model])[0]
 
     async def decode(data_converter: DataConverter, payload: Payload) -> Any:
@@ -121,14 +121,14 @@ def test_our_models_are_taken_only_when_sealed(model: Any) -> None:
     assert asyncio.run(decode(converter, asyncio.run(encode(converter)))) == model
     with pytest.raises(NotSealedError, match=f"should hold a {type(model).__name__} was not sealed"):
         asyncio.run(decode(converter, plain))
-    stranger = asyncio.run(encode(sealed(keys={"k9": OLD})))
+    stranger = asyncio.run(encode(sealing_data_converter(keys={"k9": OLD})))
     with pytest.raises(NotSealedError, match="key 'k9' has sealed it, and cannot be opened"):
         asyncio.run(decode(converter, stranger))
-    assert asyncio.run(decode(sealed(keys={"k1": NEW}, accept_unsealed=True), plain)) == model
+    assert asyncio.run(decode(sealing_data_converter(keys={"k1": NEW}, accept_unsealed=True), plain)) == model
 
 
 def test_converter_of_ours_and_codec_of_the_user_stay() -> None:
-    converter = sealed(DataConverter(payload_codec=Reversing()), keys={"k1": NEW})
+    converter = sealing_data_converter(DataConverter(payload_codec=Reversing()), keys={"k1": NEW})
     assert converter.payload_converter_class is SealedPayloadConverter
     # Sealing twice is two codecs, and the plugin leaves the converter as it is.
     assert isinstance(converter.payload_codec, SealingCodec)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from agent_framework_temporal import DurableWorkflow
 from agent_framework_temporal.adapter.checkpoints.history import of_superstep
-from agent_framework_temporal.workflows.messages import SUPERSTEP_ACTIVITY, EventRecord, LiveWindow
+from agent_framework_temporal.workflows.messages import SUPERSTEP_ACTIVITY, LiveWindow, LoggedEvent
 from temporalio import activity
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
@@ -20,7 +20,7 @@ from tests.sealing._rogue import connect, plain
 from tests.support import unique, worker
 
 _WINDOW = LiveWindow(
-    attempt=1, offset=0, failures=50, events=[EventRecord(offset=0, type="output", executor_id="echo", data="pay me")]
+    attempt=1, offset=0, failures=50, events=[LoggedEvent(offset=0, type="output", executor_id="echo", data="pay me")]
 )
 
 

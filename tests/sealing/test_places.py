@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 import pytest
-from agent_framework_temporal import NotSealedError, SealingCodec, sealed
+from agent_framework_temporal import NotSealedError, SealingCodec, sealing_data_converter
 from agent_framework_temporal.adapter.temporal.place import ScheduleSerializationContext, describe
 from agent_framework_temporal.adapter.temporal.sealed_converter import Refused
 from agent_framework_temporal.workflows.messages import (
@@ -35,7 +35,7 @@ from temporalio.converter import (
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType
 
 KEYS = {"k1": os.urandom(32)}
-CONVERTER = sealed(keys=KEYS)
+CONVERTER = sealing_data_converter(keys=KEYS)
 
 
 def thread(thread_id: str, namespace: str = "default") -> WorkflowSerializationContext:
@@ -239,7 +239,7 @@ def test_a_failure_that_nobody_has_sealed_is_not_believed() -> None:
     assert _error(plain, superstep("a")).type == REFUSED_FAILURE
     plain.encoded_attributes.CopyFrom(encode({"message": "mine"}, superstep("a")))
     assert _error(plain, superstep("a")).type == REFUSED_FAILURE
-    accepting = sealed(keys=KEYS, accept_unsealed=True)
+    accepting = sealing_data_converter(keys=KEYS, accept_unsealed=True)
     plain.ClearField("encoded_attributes")
     assert _error(plain, superstep("a"), accepting).message == "pay me"
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, handler, response_handler
-from agent_framework_temporal import Checkpoint, DurableWorkflow, NotSealedError, sealed
+from agent_framework_temporal import Checkpoint, DurableWorkflow, NotSealedError, sealing_data_converter
 from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
 from agent_framework_temporal.workflows.messages import RunInput, Value
 from pydantic import BaseModel
@@ -93,13 +93,13 @@ async def test_thread_outlives_its_key(client: Client) -> None:
     """Rotation: what the old key sealed is opened by a worker that seals with the new one."""
     address = client.service_client.config.target_host
     old, new = {"k1": os.urandom(32)}, {"k2": os.urandom(32)}
-    first = await Client.connect(address, data_converter=sealed(keys=old))
+    first = await Client.connect(address, data_converter=sealing_data_converter(keys=old))
     task_queue = unique("queue")
     async with worker(first, shop, task_queue=task_queue):
         durable = DurableWorkflow(shop, client=first, task_queue=task_queue)
         checkpoint = durable.checkpoint()
         await durable.run(Order(item="pen"), checkpoint=checkpoint)
-    second = await Client.connect(address, data_converter=sealed(keys={**new, **old}))
+    second = await Client.connect(address, data_converter=sealing_data_converter(keys={**new, **old}))
     async with worker(second, shop, task_queue=task_queue):
         durable = DurableWorkflow(shop, client=second, task_queue=task_queue)
         handle = Checkpoint.from_json(checkpoint.to_json())
@@ -107,7 +107,7 @@ async def test_thread_outlives_its_key(client: Client) -> None:
         result = await durable.run(Order(item="ink"), checkpoint=handle)
         assert len(result.get_request_info_events()) == 1
     # Without the old key there is no way to go on, and the error says which one is missing.
-    third = await Client.connect(address, data_converter=sealed(keys={"k3": os.urandom(32)}))
+    third = await Client.connect(address, data_converter=sealing_data_converter(keys={"k3": os.urandom(32)}))
     with pytest.raises(NotSealedError, match="key 'k2' has sealed it, and cannot be opened"):
         await DurableWorkflow(shop, client=third, task_queue=task_queue).run(checkpoint=handle)
 
@@ -118,7 +118,7 @@ async def test_sealing_is_introduced_while_threads_are_open(client: Client, seal
         durable = DurableWorkflow(shop, client=client, task_queue=task_queue)
         checkpoint = durable.checkpoint()
         await durable.run(Order(item="pen"), checkpoint=checkpoint)
-    accepting = await Client.connect(address, data_converter=sealed(keys=KEYS, accept_unsealed=True))
+    accepting = await Client.connect(address, data_converter=sealing_data_converter(keys=KEYS, accept_unsealed=True))
     async with worker(accepting, shop, task_queue=task_queue, cache_bytes=0):
         durable = DurableWorkflow(shop, client=accepting, task_queue=task_queue)
         handle = Checkpoint.from_json(checkpoint.to_json())
@@ -150,7 +150,7 @@ async def test_answers_of_people_need_no_key(client: Client, sealing: Client) ->
         checkpoint = durable.checkpoint()
         await durable.run([Order(item="pen"), Order(item="ink")], checkpoint=checkpoint)
         stranger = await Client.connect(
-            client.service_client.config.target_host, data_converter=sealed(keys={"k9": os.urandom(32)})
+            client.service_client.config.target_host, data_converter=sealing_data_converter(keys={"k9": os.urandom(32)})
         )
         await stranger.get_workflow_handle(checkpoint.thread_id).signal("respond", {"request_id": "approve-ink"})
         answer = {"request_id": "approve-pen", "response": {"approved": True, "by": "curl"}}

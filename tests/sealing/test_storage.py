@@ -12,7 +12,7 @@ from agent_framework_temporal import (
     DurableWorkflow,
     FileStorageDriver,
     HistoryCheckpointStorage,
-    sealed,
+    sealing_data_converter,
 )
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
@@ -60,7 +60,7 @@ async def _stored(client: Client, folder: Path) -> Client:
         payload_codec=Compressing(), external_storage=ExternalStorage(drivers=[FileStorageDriver(folder)])
     )
     address = client.service_client.config.target_host
-    return await Client.connect(address, data_converter=sealed(converter, keys=KEYS))
+    return await Client.connect(address, data_converter=sealing_data_converter(converter, keys=KEYS))
 
 
 async def test_what_is_stored_outside_is_bound_as_well(

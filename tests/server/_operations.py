@@ -16,8 +16,8 @@ from agent_framework_temporal import (
     HistoryCheckpointStorage,
     PendingRequestsError,
     RunTerminatedError,
-    inbox,
     register_search_attributes,
+    waiting_requests,
 )
 from temporalio.client import Client
 
@@ -88,7 +88,7 @@ async def _terminated(place: Place) -> Checkpoint:
 
 
 async def _list_inbox(place: Place, checkpoint: Checkpoint) -> None:
-    async for _ in inbox(place.client):
+    async for _ in waiting_requests(place.client):
         pass
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from agent_framework import WorkflowEvent
-from agent_framework_temporal import DurableWorkflow, LiveEventsVoid, position_of
+from agent_framework_temporal import DurableWorkflow, LiveEventsDiscarded, position_of
 from temporalio.client import Client
 
 from tests.flows import talk
@@ -81,7 +81,7 @@ async def test_attempt_that_is_lost(client: Client, tmp_path: Path) -> None:
         async for event in stream:
             events.append(event)
         result = await stream.get_final_response()
-    void = [event for event in events if isinstance(event, LiveEventsVoid)]
+    void = [event for event in events if isinstance(event, LiveEventsDiscarded)]
     assert [(notice.superstep, notice.attempt) for notice in void] == [(2, 1)]
     expected = [f"{name} {word}" for name in ("ada", "bob") for word in WORDS.split()]
     assert result.get_outputs() == expected

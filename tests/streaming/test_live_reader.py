@@ -7,7 +7,7 @@ from typing import Any
 
 from agent_framework_temporal.adapter.client.live_reader import LiveReader
 from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
-from agent_framework_temporal.workflows.messages import EventRecord, LiveWindow
+from agent_framework_temporal.workflows.messages import LiveWindow, LoggedEvent
 from temporalio.api.common.v1 import ActivityType, Payloads
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
@@ -30,7 +30,7 @@ class _Service:
 
 
 def _window(offset: int, *offsets: int, attempt: int = 1) -> LiveWindow:
-    events = [EventRecord(offset=number, type="output", origin="EXECUTOR", data=number) for number in offsets]
+    events = [LoggedEvent(offset=number, type="output", origin="EXECUTOR", data=number) for number in offsets]
     return LiveWindow(attempt=attempt, offset=offset, events=events)
 
 

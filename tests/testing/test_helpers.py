@@ -11,11 +11,11 @@ import pytest
 from agent_framework import Workflow, WorkflowBuilder, WorkflowContext, executor
 from agent_framework_temporal import RequestPolicy
 from agent_framework_temporal.testing import (
+    Call,
     DurableTestEnvironment,
     Prompt,
     Reply,
     ToolCall,
-    Turn,
     assert_same_as_in_process,
     replay_history,
     scripted_agent,
@@ -68,14 +68,14 @@ async def test_agents_answer_by_a_script(environment: DurableTestEnvironment) ->
 
 
 async def test_a_durable_run_is_the_same(environment: DurableTestEnvironment) -> None:
-    await assert_same_as_in_process(forecast, ["Kiel", Turn(message="Bonn", stream=True)], environment)
+    await assert_same_as_in_process(forecast, ["Kiel", Call(message="Bonn", stream=True)], environment)
     await assert_same_as_in_process(echo, ["a", "fail", "b"], environment)
-    turns = [
-        Turn(message=Order(item="kettle")),
-        Turn(responses=lambda pending: {name: Decision(approved=True) for name in pending}),
-        Turn(responses={"unknown": Decision(approved=True)}),
+    calls = [
+        Call(message=Order(item="kettle")),
+        Call(responses=lambda pending: {name: Decision(approved=True) for name in pending}),
+        Call(responses={"unknown": Decision(approved=True)}),
     ]
-    await assert_same_as_in_process(shop, turns, environment)
+    await assert_same_as_in_process(shop, calls, environment)
 
 
 async def test_a_difference_is_shown(environment: DurableTestEnvironment) -> None:

@@ -10,11 +10,11 @@ import pytest
 from agent_framework_temporal import Checkpoint, RunFailedError
 from agent_framework_temporal.adapter.checkpoints.history import Closed
 from agent_framework_temporal.adapter.client.call_reader import CallPhase, CallReader, CallScope, RunPhase
-from agent_framework_temporal.adapter.client.run_follower import RunFollower, RunStep, Settled, SuperstepLost
-from agent_framework_temporal.adapter.client.superstep_decoder import StepDecoder
+from agent_framework_temporal.adapter.client.run_follower import FollowedEvent, Quiescent, RunFollower, SuperstepLost
+from agent_framework_temporal.adapter.client.superstep_decoder import SuperstepDecoder
 from agent_framework_temporal.adapter.client.thread_cursor import ThreadCursors
 from agent_framework_temporal.workflows.messages import (
-    EventRecord,
+    LoggedEvent,
     ResponseInput,
     RunResult,
     SuperstepInput,
@@ -31,18 +31,18 @@ _REF = {"thread_id": "t", "run_id": "r", "checkpoint_id": "c"}
 class Told(RunFollower):
     """Tells what it is given, and then nothing more."""
 
-    def __init__(self, steps: Sequence[RunStep]) -> None:
+    def __init__(self, steps: Sequence[FollowedEvent]) -> None:
         self.thread_id, self.run_id, self.client = "t", "r", _CLIENT
         self._steps = list(steps)
 
-    async def next(self) -> RunStep:
+    async def next(self) -> FollowedEvent:
         if not self._steps:
             await asyncio.Event().wait()
         return self._steps.pop(0)
 
 
-def _reader(scope: CallScope, *steps: RunStep) -> CallReader:
-    decoder = StepDecoder(_CLIENT, "t", "r", None)
+def _reader(scope: CallScope, *steps: FollowedEvent) -> CallReader:
+    decoder = SuperstepDecoder(_CLIENT, "t", "r", None)
     return CallReader(Told(steps), decoder, _HANDLE, ThreadCursors().of(_HANDLE), scope, None)
 
 
@@ -53,7 +53,7 @@ def _scheduled(*call_ids: str) -> SuperstepInput:
 
 def _ended(offset: int, state: Any = "running") -> SuperstepResult:
     return SuperstepResult(
-        state=state, events=[EventRecord(offset=offset, type="superstep_started", origin="FRAMEWORK")]
+        state=state, events=[LoggedEvent(offset=offset, type="superstep_started", origin="FRAMEWORK")]
     )
 
 
@@ -79,11 +79,11 @@ async def _read(reader: CallReader) -> tuple[int, RunPhase, CallPhase]:
         ((_scheduled(), _ended(0, "waiting"), _scheduled()), RunPhase.RUNNING),
         ((_scheduled(), SuperstepLost("gone")), RunPhase.FAILED),
         ((_scheduled(), SuperstepLost("gone"), _scheduled()), RunPhase.RUNNING),
-        ((_scheduled(), _ended(0, "waiting"), Settled(9)), RunPhase.OVER),
-        ((_scheduled(), _ended(0), Settled(9)), RunPhase.BETWEEN),
+        ((_scheduled(), _ended(0, "waiting"), Quiescent(9)), RunPhase.OVER),
+        ((_scheduled(), _ended(0), Quiescent(9)), RunPhase.BETWEEN),
     ],
 )
-async def test_the_phase_of_a_run_is_what_was_told_last(steps: tuple[RunStep, ...], phase: RunPhase) -> None:
+async def test_the_phase_of_a_run_is_what_was_told_last(steps: tuple[FollowedEvent, ...], phase: RunPhase) -> None:
     assert (await _read(_reader(CallScope(after=-1), *steps)))[1:] == (phase, CallPhase.UNDER_WAY)
 
 
@@ -99,7 +99,7 @@ async def test_a_call_begins_with_the_superstep_that_takes_its_responses() -> No
 
 async def test_a_pause_is_raised_where_nothing_wakes_the_run() -> None:
     with pytest.raises(RunFailedError, match="gone"):
-        await _read(_reader(CallScope(after=-1), _scheduled(), SuperstepLost("gone"), Settled(9)))
+        await _read(_reader(CallScope(after=-1), _scheduled(), SuperstepLost("gone"), Quiescent(9)))
 
 
 async def test_a_run_that_ends_without_taking_the_responses_had_no_such_request() -> None:

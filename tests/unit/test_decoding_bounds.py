@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import zstandard
 from agent_framework import WorkflowCheckpoint
-from agent_framework_temporal.activities.capture import dump_checkpoint
+from agent_framework_temporal.activities.capturing_storage import dump_checkpoint
 from agent_framework_temporal.adapter.checkpoints.frames import Frame, pack, packed, unpack, unpacked
-from agent_framework_temporal.adapter.checkpoints.records import RecordWriter
+from agent_framework_temporal.adapter.checkpoints.logged_events import EventWriter
 from agent_framework_temporal.adapter.encoding.decoding import decoded, loads
 from agent_framework_temporal.adapter.encoding.document import (
     MAX_BYTES_VARIABLE,
@@ -170,7 +170,7 @@ def test_a_nest_of_shared_lists_is_small_and_nothing_unfolds_it() -> None:
         shown, size = preview(value)
         assert shown == f"{type(value).__name__}: (too large to be shown)"
         assert size < 100
-    writer = RecordWriter(offset=0, attempt=1)
+    writer = EventWriter(offset=0, attempt=1)
     writer.add(new_event("output", data=found, executor_id="e"), 1)
     assert len(writer.encoded(CATALOG)) < 10_000
     with pytest.raises(PayloadError):

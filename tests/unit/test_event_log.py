@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from agent_framework_temporal.workflows import log as _log
 from agent_framework_temporal.workflows.log import PAGE_BYTES, EventLog
-from agent_framework_temporal.workflows.messages import ErrorDetails, EventPage, EventRecord
+from agent_framework_temporal.workflows.messages import ErrorDetails, EventPage, LoggedEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
 
-def _record(data: Any = None, **fields: Any) -> EventRecord:
-    return EventRecord(offset=0, type="output", data=data, **fields)
+def _record(data: Any = None, **fields: Any) -> LoggedEvent:
+    return LoggedEvent(offset=0, type="output", data=data, **fields)
 
 
 def _log_of(count: int, start: int = 0, data: Any = None) -> EventLog:

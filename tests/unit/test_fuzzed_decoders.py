@@ -26,7 +26,7 @@ from agent_framework_temporal.adapter.framework.values import from_json_value
 from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
 from agent_framework_temporal.workflows import messages as _messages
 from agent_framework_temporal.workflows.messages import NewerVersionError, WireModel
-from agent_framework_temporal.workflows.requests.signals import RejectedAnswerError, parse
+from agent_framework_temporal.workflows.requests.signals import RejectedResponseError, parse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -219,7 +219,7 @@ def _decoded(decode: Callable[[], Any]) -> None:
 def test_signals(name: str, arguments: list[Any]) -> None:
     with audited():
         for given_arguments in (arguments, [{"request_id": "a", "response": argument} for argument in arguments]):
-            with suppress(RejectedAnswerError):
+            with suppress(RejectedResponseError):
                 parse(name, given_arguments)
 
 

@@ -13,7 +13,7 @@ from agent_framework_temporal.adapter.temporal.converter import FramedPayloadCon
 from agent_framework_temporal.workflows import messages
 from agent_framework_temporal.workflows.messages import (
     VERSION,
-    EventRecord,
+    LoggedEvent,
     NewerVersionError,
     RunInput,
     SuperstepResult,
@@ -90,4 +90,4 @@ def test_an_open_field_says_what_is_known() -> None:
 
 def test_records_of_ours_have_no_origin() -> None:
     """By that a reader tells those of a newer release from the framework's events."""
-    assert EventRecord(offset=0, type="response_accepted").origin is None
+    assert LoggedEvent(offset=0, type="response_accepted").origin is None

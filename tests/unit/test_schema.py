@@ -14,7 +14,7 @@ from agent_framework_temporal.workflows.requests.schema import (
     check_schema,
     fits_schema,
 )
-from agent_framework_temporal.workflows.requests.signals import RejectedAnswerError
+from agent_framework_temporal.workflows.requests.signals import RejectedResponseError
 
 _NUMBERS = {"type": "array", "items": {"type": "integer"}}
 
@@ -32,7 +32,7 @@ def _request(schema: dict[str, Any] | None, request_id: str = "q") -> PendingReq
 
 
 def test_the_first_places_are_told_and_never_the_value() -> None:
-    with pytest.raises(RejectedAnswerError, match="The response to request 'q' does not fit builtins:list") as caught:
+    with pytest.raises(RejectedResponseError, match="The response to request 'q' does not fit builtins:list") as caught:
         check_schema(_request(_NUMBERS), ["secret"] * 100)
     assert len(caught.value.errors) == MAX_ERRORS
     assert caught.value.errors[0].startswith("0: ")
@@ -41,7 +41,7 @@ def test_the_first_places_are_told_and_never_the_value() -> None:
 
 def test_of_a_large_answer_only_the_first_is_told() -> None:
     """All of them are made before one is looked at: of 100,000 that takes seconds."""
-    with pytest.raises(RejectedAnswerError) as caught:
+    with pytest.raises(RejectedResponseError) as caught:
         check_schema(_request(_NUMBERS), ["secret"] * 100_000)
     assert caught.value.errors == ['0: the value is not of type "integer"']
 

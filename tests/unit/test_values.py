@@ -33,7 +33,7 @@ from agent_framework_temporal.adapter.framework.values import (
     to_json_value,
     wire_type,
 )
-from agent_framework_temporal.workflows.messages import EventRecord, Value
+from agent_framework_temporal.workflows.messages import LoggedEvent, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, field_serializer, field_validator
@@ -351,7 +351,7 @@ def test_a_preview_is_json_of_anything(value: Any) -> None:
     for shown in (value, {"in": [value]}):
         data, size = preview(shown)
         json.dumps(data, allow_nan=False)
-        EventRecord(offset=0, type="output", data=data).model_dump_json()
+        LoggedEvent(offset=0, type="output", data=data).model_dump_json()
         assert size > 0
 
 

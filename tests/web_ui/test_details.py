@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from agent_framework import WorkflowBuilder
 from agent_framework_temporal import DurableWorkflow
-from agent_framework_temporal.adapter.framework.definition import HostedWorkflow
+from agent_framework_temporal.adapter.framework.definition import WorkflowDefinition
 from agent_framework_temporal.adapter.framework.static_details import static_details
 from agent_framework_temporal.workflows.details import COMMAND, current_details
 from agent_framework_temporal.workflows.messages import ErrorDetails, PendingRequest
@@ -103,7 +103,7 @@ def test_what_people_write_cannot_format_itself(evil: str, tmp_path: Path) -> No
 def test_names_of_a_graph_cannot_format_themselves(evil: str) -> None:
     first, second = Echo(id=evil), Echo(id=f"{evil}2")
     built = WorkflowBuilder(name=evil, start_executor=first).add_edge(first, second).build()
-    text = static_details(HostedWorkflow(lambda: built, built)) or ""
+    text = static_details(WorkflowDefinition(lambda: built, built)) or ""
     assert unseen(text) == set()
     tokens = _tokens(text)
     assert {token.type for token in tokens} <= {

@@ -20,7 +20,7 @@ from temporalio.bridge.proto.workflow_activation import WorkflowActivationJob
 from temporalio.common import RawValue
 
 from .. import limits
-from ..growth import Growth
+from ..history_budget import HistoryBudget
 from ..pause import Pause
 from ..unreadable import Readable
 from .requests import Requests
@@ -111,14 +111,14 @@ class Arrivals:
     Args:
         requests: Takes those that are answers or cancellations, and tells of what is refused.
         pause: Takes `retry`.
-        growth: Counts them.
+        budget: Counts them.
         busy: Whether requests may still be asked.
     """
 
-    def __init__(self, requests: Requests, pause: Pause, growth: Growth, busy: Callable[[], bool]) -> None:
+    def __init__(self, requests: Requests, pause: Pause, budget: HistoryBudget, busy: Callable[[], bool]) -> None:
         self._requests = requests
         self._pause = pause
-        self._growth = growth
+        self._budget = budget
         self._busy = busy
         self._readable = Readable()
         self._put_off: deque[_PutOff] = deque()
@@ -139,7 +139,7 @@ class Arrivals:
         """
         jobs = taken_over(name, arguments)
         size = sum(job.ByteSize() for job in jobs)
-        self._growth.signalled(len(jobs), size)
+        self._budget.signalled(len(jobs), size)
         at = workflow.now().isoformat()
         read = 0 if self._put_off else self._read(jobs, 0, at)
         if read < len(jobs):
@@ -191,7 +191,7 @@ class Arrivals:
             return
         reason = reason or self._readable.why_not(arguments)
         if self._readable.is_exhausted:
-            self._growth.exhausted()
+            self._budget.exhausted()
         if reason is not None or name not in SIGNALS:
             self._requests.refuse(name, reason, busy=self._busy())
         else:

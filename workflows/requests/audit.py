@@ -9,14 +9,14 @@ from temporalio import workflow
 
 from .. import limits
 from ..log import EventLog
-from ..messages import EventRecord, PendingRequest, RespondSignal, ResponseInput
+from ..messages import LoggedEvent, PendingRequest, RespondSignal, ResponseInput
 
 MAX_DATA_BYTES = 4 * 1024
-"""Of a response in the trail; the signal in history has all of it."""
+"""Of a response in the audit; the signal in history has all of it."""
 
 
 class Audit:
-    """Writes the trail, without coming between the events of a superstep.
+    """Writes the audit, without coming between the events of a superstep.
 
     While a superstep runs it numbers its events from the offset it was given, so records wait until it is committed.
 
@@ -26,13 +26,13 @@ class Audit:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._deferred: list[EventRecord] = []
+        self._deferred: list[LoggedEvent] = []
         self._told = 0
         self._untold = 0
 
     def answered(self, answer: ResponseInput, request: PendingRequest | None, error: str | None) -> None:
         """Tell what became of an answer that a superstep took: at once, as the superstep's events come after it."""
-        self._log.append(_answer_record(answer, request, error))
+        self._log.append(_response_event(answer, request, error))
 
     def cancelled(self, answer: ResponseInput, request: PendingRequest | None, error: str | None) -> None:
         """Tell of a cancellation that a superstep took: at once."""
@@ -54,7 +54,7 @@ class Audit:
     def rejected(self, answer: RespondSignal, error: str) -> None:
         """Tell of an answer that no superstep took."""
         self._refuse(
-            EventRecord(
+            LoggedEvent(
                 offset=0,
                 type="response_rejected",
                 at=answer.received_at or workflow.now().isoformat(),
@@ -75,7 +75,7 @@ class Audit:
         record.data = data
         self._deferred.append(record)
 
-    def _refuse(self, record: EventRecord) -> None:
+    def _refuse(self, record: LoggedEvent) -> None:
         # A caller of the facade waits for its verdict, so that is told while there is room.
         waited_for = record.call_id is not None
         self._told += not waited_for
@@ -100,12 +100,12 @@ class Audit:
             self._log.append(_refused(error))
 
 
-def _refused(error: str) -> EventRecord:
-    return EventRecord(offset=0, type="response_rejected", at=workflow.now().isoformat(), error=error)
+def _refused(error: str) -> LoggedEvent:
+    return LoggedEvent(offset=0, type="response_rejected", at=workflow.now().isoformat(), error=error)
 
 
-def _record(kind: str, request: PendingRequest | None) -> EventRecord:
-    record = EventRecord(offset=0, type=kind, at=workflow.now().isoformat())
+def _record(kind: str, request: PendingRequest | None) -> LoggedEvent:
+    record = LoggedEvent(offset=0, type=kind, at=workflow.now().isoformat())
     if request is not None:
         record.request_id = request.request_id
         record.source_executor_id = request.executor_id
@@ -114,7 +114,7 @@ def _record(kind: str, request: PendingRequest | None) -> EventRecord:
     return record
 
 
-def _answer_record(answer: ResponseInput, request: PendingRequest | None, error: str | None) -> EventRecord:
+def _response_event(answer: ResponseInput, request: PendingRequest | None, error: str | None) -> LoggedEvent:
     record = _record("response_accepted" if error is None else "response_rejected", request)
     record.request_id = answer.request_id
     record.at = answer.received_at or record.at

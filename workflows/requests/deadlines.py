@@ -9,7 +9,7 @@ from ..messages import PendingRequest, RequestRule
 
 OTHERS = "*"
 DEADLINE_RESPONDER = "deadline"
-"""Who answers or cancels, in the audit trail, when a deadline does."""
+"""Who answers or cancels, in the audit, when a deadline does."""
 
 
 class Deadlines:

@@ -1,4 +1,4 @@
-"""The requests of a run and everything people do with them: answers, cancellations, deadlines, and the trail of it."""
+"""The requests of a run and everything people do with them: answers, cancellations, deadlines, and the audit of it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ..messages import (
     Value,
 )
 from ..unreadable import why_unreadable
-from .answers import Answers, Dropped
 from .audit import Audit
 from .deadlines import DEADLINE_RESPONDER, Deadlines
 from .pending import Schemas, shown, unpack
+from .responses import Dropped, Responses
 from .schema import check_schema, fits_schema
-from .signals import RejectedAnswerError, read, refusal
+from .signals import RejectedResponseError, read, refusal
 
 
 class RequestExpiredError(Exception):
@@ -38,13 +38,13 @@ class Requests:
     """Pending requests with their answers, deadlines and trail.
 
     Args:
-        log: The event log, which takes the trail.
+        log: The event log, which takes the audit.
         rules: See `Deadlines`.
         workflow_name: Of the framework workflow, for readers of many threads.
     """
 
     def __init__(self, log: EventLog, rules: dict[str, RequestRule], workflow_name: str) -> None:
-        self.answers = Answers(fits_schema)
+        self.answers = Responses(fits_schema)
         self._audit = Audit(log)
         self._deadlines = Deadlines(rules)
         self._workflow_name = workflow_name
@@ -59,7 +59,7 @@ class Requests:
         return shown(self.answers.pending.values())
 
     def signal(self, name: str, arguments: Sequence[RawValue], *, busy: bool, at: str) -> int:
-        """Take a signal; what is wrong with it goes to the trail and nowhere else.
+        """Take a signal; what is wrong with it goes to the audit and nowhere else.
 
         Returns:
             How many answers and cancellations it holds.
@@ -68,9 +68,9 @@ class Requests:
         try:
             batch = read(name, arguments, self.answers.cancellable)
             self.answers.add(batch, busy=busy, at=at)
-        except (RejectedAnswerError, ValueError, RecursionError) as error:
+        except (RejectedResponseError, ValueError, RecursionError) as error:
             # The last two are of values that can be read and not be written; nothing of the batch is kept then.
-            known = isinstance(error, RejectedAnswerError)
+            known = isinstance(error, RejectedResponseError)
             reason = str(error) if known else f"`{name}` cannot be kept: {type(error).__name__}"
             self._audit.rejected_batch(batch, reason)
             if not batch:
@@ -91,7 +91,7 @@ class Requests:
         """Refuse an update that would be rejected, or does not fit the schema of its request; changes nothing.
 
         Raises:
-            RejectedAnswerError: With the errors.
+            RejectedResponseError: With the errors.
         """
         batch = read(name, arguments)
         self.answers.check(batch, busy=busy)
@@ -104,7 +104,7 @@ class Requests:
         """Take an update that was checked.
 
         Raises:
-            RejectedAnswerError: When it cannot be taken after all.
+            RejectedResponseError: When it cannot be taken after all.
         """
         reason = why_unreadable(arguments)
         if reason is not None:
@@ -116,11 +116,11 @@ class Requests:
         self.answers.displaced = []
         return receipt
 
-    async def wait(self, is_flooded: Callable[[], bool], look_again: Callable[[], timedelta | None]) -> bool:
+    async def wait(self, is_over_budget: Callable[[], bool], look_again: Callable[[], timedelta | None]) -> bool:
         """Wait until something can be delivered; reminds and expires meanwhile. A timer costs 2 history events.
 
         Args:
-            is_flooded: Whether to give up waiting.
+            is_over_budget: Whether to give up waiting.
             look_again: When to ask that again, whatever comes.
 
         Returns:
@@ -131,7 +131,7 @@ class Requests:
         """
         while True:
             self._act_on_deadlines()
-            if is_flooded():
+            if is_over_budget():
                 return False
             if self.answers.ready:
                 return True
@@ -143,7 +143,7 @@ class Requests:
                 timeout, summary = lull, "signals: continue as new in a lull"
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
-                    lambda: self.answers.ready or is_flooded() or (lull is None and look_again() is not None),  # noqa: B023
+                    lambda: self.answers.ready or is_over_budget() or (lull is None and look_again() is not None),  # noqa: B023
                     timeout=timeout,
                     timeout_summary=summary,
                 )
@@ -187,7 +187,7 @@ class Requests:
         )
 
     def taken(self, step: SuperstepInput, result: SuperstepResult) -> None:
-        """Write the trail of what a superstep took; one record for each, before the superstep's events."""
+        """Write the audit of what a superstep took; one record for each, before the superstep's events."""
         for answer in step.responses or []:
             request = self.answers.pending.get(answer.request_id)
             error = result.rejected.get(answer.request_id)
@@ -198,7 +198,7 @@ class Requests:
             if error is None and (request is not None or step.mode != "cancel"):
                 self._drop(self.answers.delivered(answer.request_id))
 
-    def settle(self, step: SuperstepInput, result: SuperstepResult) -> None:
+    def take_result(self, step: SuperstepInput, result: SuperstepResult) -> None:
         """Take over the pending requests of a superstep that was committed.
 
         Raises:
@@ -206,7 +206,7 @@ class Requests:
         """
         before = self.answers.pending
         self._unpack(result.pending, result.schemas)
-        self._drop(self.answers.set_pending(result.pending, settled=result.state != "running"))
+        self._drop(self.answers.set_pending(result.pending, run_ended=result.state != "running"))
         now = workflow.now()
         for request in self.answers.pending.values():
             self._deadlines.set(request, now)
@@ -230,7 +230,7 @@ class Requests:
                 )
 
     def failed(self, step: SuperstepInput, failure: SuperstepFailure) -> None:
-        """Write the trail of what a superstep took that then failed, before the superstep's events."""
+        """Write the audit of what a superstep took that then failed, before the superstep's events."""
         entered = failure.checkpoint is not None
         for answer in step.responses or []:
             request = self.answers.pending.get(answer.request_id)

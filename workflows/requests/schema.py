@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from .. import limits
 from ..messages import PendingRequest, json_bytes
-from .signals import RejectedAnswerError
+from .signals import RejectedResponseError
 
 MAX_ERRORS = 5
 MAX_ERROR_TEXT = 300
@@ -30,7 +30,7 @@ def check_schema(request: PendingRequest, response: Any) -> None:
     """Check a response; requests of a type pydantic does not know have no schema and take anything.
 
     Raises:
-        RejectedAnswerError: With the first places that do not fit, never with the value.
+        RejectedResponseError: With the first places that do not fit, never with the value.
     """
     if fits_schema(request, response):
         return
@@ -38,7 +38,7 @@ def check_schema(request: PendingRequest, response: Any) -> None:
     for error in _first_errors(request, response):
         place = ".".join(map(str, error.instance_path)) or "response"
         errors.append(f"{place}: {error.message}"[:MAX_ERROR_TEXT])
-    raise RejectedAnswerError(
+    raise RejectedResponseError(
         f"The response to request {request.request_id!r} does not fit {request.response_type}: {'; '.join(errors)}",
         errors,
     )

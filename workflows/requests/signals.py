@@ -37,7 +37,7 @@ SIGNALS = frozenset(_SHAPES)
 """Names of what carries answers and cancellations."""
 
 
-class RejectedAnswerError(Exception):
+class RejectedResponseError(Exception):
     """An answer that cannot be used.
 
     Args:
@@ -69,14 +69,14 @@ def read(name: str, arguments: Sequence[RawValue], wanted: Wanted | None = None)
     return parse(name, [read_json(name, argument) for argument in arguments], wanted)
 
 
-def refusal(name: str, reason: str | None) -> RejectedAnswerError:
+def refusal(name: str, reason: str | None) -> RejectedResponseError:
     """Return why a signal or update is refused whose name is unknown, or that could not be read for a reason."""
     if reason is None or name not in SIGNALS:
-        return RejectedAnswerError(
+        return RejectedResponseError(
             f"There is no signal or update {name[:100]!r}; answers come as `{RESPOND_SIGNAL}`, cancellations as "
             f"`{CANCEL_SIGNAL}`."
         )
-    return RejectedAnswerError(
+    return RejectedResponseError(
         f"`{name}` cannot be read: {reason}. Send it as plain JSON, and a reference instead of what is large."
     )
 
@@ -90,30 +90,30 @@ def parse(name: str, arguments: Sequence[Any], wanted: Wanted | None = None) -> 
         wanted: Which cancellations to keep, of those that no call of a facade waits for; all where that is left out.
 
     Raises:
-        RejectedAnswerError: With the place of the mistake, never with the value.
+        RejectedResponseError: With the place of the mistake, never with the value.
     """
     if name not in SIGNALS:
         raise refusal(name, None)
     if len(arguments) != 1:
-        raise RejectedAnswerError(f"`{name}` takes one argument, got {len(arguments)}.")
+        raise RejectedResponseError(f"`{name}` takes one argument, got {len(arguments)}.")
     try:
         batch = _canceled(arguments[0], wanted) if name == CANCEL_SIGNAL else _answered(arguments[0])
     except ValidationError as error:
         where = places(error)
-        raise RejectedAnswerError(f"`{name}` takes {_SHAPES[name]}: {'; '.join(where)}", where) from error
+        raise RejectedResponseError(f"`{name}` takes {_SHAPES[name]}: {'; '.join(where)}", where) from error
     except RecursionError as error:
-        raise RejectedAnswerError(f"`{name}` takes {_SHAPES[name]}: it is nested too deeply.") from error
+        raise RejectedResponseError(f"`{name}` takes {_SHAPES[name]}: it is nested too deeply.") from error
     _check_count(name, len(batch))
     for answer in batch:
         problem = answer_flaw(answer)
         if problem is not None:
-            raise RejectedAnswerError(problem)
+            raise RejectedResponseError(problem)
     return batch
 
 
 def _check_count(name: str, count: int) -> None:
     if not 1 <= count <= limits.MAX_BATCH:
-        raise RejectedAnswerError(f"`{name}` takes 1 to {limits.MAX_BATCH} requests at once, got {count}.")
+        raise RejectedResponseError(f"`{name}` takes 1 to {limits.MAX_BATCH} requests at once, got {count}.")
 
 
 def _answered(argument: Any) -> list[RespondSignal]:
@@ -163,15 +163,15 @@ def read_json(name: str, argument: RawValue) -> Any:
     """Decode one argument.
 
     Raises:
-        RejectedAnswerError: When it is no JSON.
+        RejectedResponseError: When it is no JSON.
     """
     encoding = argument.payload.metadata.get("encoding", b"")
     if encoding != _JSON:
-        raise RejectedAnswerError(f"`{name}` carries no JSON, but {encoding.decode(errors='replace')[:100]!r}.")
+        raise RejectedResponseError(f"`{name}` carries no JSON, but {encoding.decode(errors='replace')[:100]!r}.")
     try:
         return workflow.payload_converter().from_payload(argument.payload)
     except (ValueError, RuntimeError, RecursionError) as error:
-        raise RejectedAnswerError(
+        raise RejectedResponseError(
             f"`{name}` carries no JSON that can be read ({type(error).__name__}). It may be nested {MAX_DEPTH} "
             f"levels deep, its integers may have {MAX_DIGITS:,} digits, and its text must be Unicode."
         ) from error

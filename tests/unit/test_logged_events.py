@@ -15,10 +15,10 @@ from agent_framework import (
     WorkflowEventSource,
     WorkflowRunState,
 )
-from agent_framework_temporal.adapter.checkpoints.records import (
-    RecordWriter,
+from agent_framework_temporal.adapter.checkpoints.logged_events import (
+    EventWriter,
     _is_longer,
-    pending_requests,
+    pending_of,
     readable_event,
     to_event,
 )
@@ -26,7 +26,7 @@ from agent_framework_temporal.adapter.encoding.decoding import loads
 from agent_framework_temporal.adapter.errors import PayloadError
 from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 from agent_framework_temporal.adapter.framework.internals import new_event
-from agent_framework_temporal.workflows.messages import EventRecord
+from agent_framework_temporal.workflows.messages import LoggedEvent
 from pydantic import BaseModel
 
 from tests.parity.gallery import GALLERY, Row
@@ -42,8 +42,8 @@ class Verdict:
     ok: bool
 
 
-def _write(*events: WorkflowEvent[Any]) -> RecordWriter:
-    writer = RecordWriter(offset=5, attempt=2)
+def _write(*events: WorkflowEvent[Any]) -> EventWriter:
+    writer = EventWriter(offset=5, attempt=2)
     for event in events:
         writer.add(event, 3)
     return writer
@@ -55,13 +55,13 @@ def _catalog() -> TypeCatalog:
     return catalog
 
 
-def _stored(writer: RecordWriter) -> Any:
+def _stored(writer: EventWriter) -> Any:
     catalog = _catalog()
     return loads(writer.encoded(catalog), catalog)
 
 
-def _wire(writer: RecordWriter) -> list[EventRecord]:
-    return [EventRecord.model_validate_json(record.model_dump_json()) for record in writer.records]
+def _wire(writer: EventWriter) -> list[LoggedEvent]:
+    return [LoggedEvent.model_validate_json(record.model_dump_json()) for record in writer.records]
 
 
 @pytest.mark.parametrize("gallery_row", GALLERY, ids=lambda row: row.name)
@@ -179,7 +179,7 @@ def test_a_pending_request_is_described_for_people_and_other_languages() -> None
     event: WorkflowEvent[Any] = WorkflowEvent.request_info("id-1", "writer", Draft(text="t"), declared)
     catalog = _catalog()
     catalog.annotations.append(declared)
-    (request,) = pending_requests([event], "thread", catalog)
+    (request,) = pending_of([event], "thread", catalog)
     assert (request.request_id, request.thread_id, request.executor_id) == ("id-1", "thread", "writer")
     assert request.request == {"text": "t"}
     assert request.request_schema is not None
@@ -220,7 +220,7 @@ def test_what_cannot_be_rebuilt_is_a_warning() -> None:
         {"type": "request_info", "payload": 7},
         {"type": "output", "payload": 7},
     ):
-        event = readable_event(EventRecord.model_validate({"offset": 3, **fields}), [], _catalog())
+        event = readable_event(LoggedEvent.model_validate({"offset": 3, **fields}), [], _catalog())
         assert event.type == "warning"
         assert str(event.data).startswith(f"Event 3 ({fields['type']!r}) cannot be read: ")
 
@@ -262,4 +262,4 @@ def test_any_data_is_a_record(data: Any) -> None:
     assert len(_wire(writer)) == 2
     request: WorkflowEvent[Any] = WorkflowEvent.request_info("id", "e", data, str)
     assert _wire(_write(request))
-    assert pending_requests([request], "t", _catalog())[0].model_dump_json()
+    assert pending_of([request], "t", _catalog())[0].model_dump_json()

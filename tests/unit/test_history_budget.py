@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from agent_framework_temporal.workflows import growth as _growth
-from agent_framework_temporal.workflows.growth import Growth
+from agent_framework_temporal.workflows import history_budget as _budget
+from agent_framework_temporal.workflows.history_budget import HistoryBudget
 from agent_framework_temporal.workflows.limits import CALM_SIGNALS, LULL, MAX_DEFERRED, MAX_SIGNALS, MAX_TOLD
 from agent_framework_temporal.workflows.log import EventLog
 from agent_framework_temporal.workflows.messages import RespondSignal, RunOptions
@@ -34,37 +34,37 @@ class _Info:
 @pytest.fixture
 def info(monkeypatch: pytest.MonkeyPatch) -> _Info:
     found = _Info()
-    monkeypatch.setattr(_growth, "workflow", SimpleNamespace(info=lambda: found))
+    monkeypatch.setattr(_budget, "workflow", SimpleNamespace(info=lambda: found))
     return found
 
 
 def test_a_flooded_run_waits_for_a_lull(info: _Info) -> None:
-    growth = Growth(RunOptions())
-    growth.signalled(MAX_SIGNALS, 1)
-    assert (growth.is_flooded(), growth.is_over(0), growth.look_again) == (False, False, None)
-    growth.signalled(1, 1)
-    assert (growth.is_flooded(), growth.is_over(0), growth.look_again) == (False, False, LULL)
+    budget = HistoryBudget(RunOptions())
+    budget.signalled(MAX_SIGNALS, 1)
+    assert (budget.is_over_budget(), budget.is_over(0), budget.look_again) == (False, False, None)
+    budget.signalled(1, 1)
+    assert (budget.is_over_budget(), budget.is_over(0), budget.look_again) == (False, False, LULL)
     info.length += 3  # A workflow task that brings none.
-    assert (growth.is_flooded(), growth.is_over(0)) == (True, True)
-    growth.signalled(CALM_SIGNALS, 1)
-    assert growth.is_flooded()
-    growth.signalled(1, 1)
-    assert not growth.is_flooded()
+    assert (budget.is_over_budget(), budget.is_over(0)) == (True, True)
+    budget.signalled(CALM_SIGNALS, 1)
+    assert budget.is_over_budget()
+    budget.signalled(1, 1)
+    assert not budget.is_over_budget()
 
 
 def test_one_answer_too_many_is_no_flood(info: _Info) -> None:
-    growth = Growth(RunOptions())
+    budget = HistoryBudget(RunOptions())
     for _ in range(MAX_SIGNALS + 1):
         info.length += 3
-        growth.signalled(1, 1)
-    assert growth.is_flooded()
+        budget.signalled(1, 1)
+    assert budget.is_over_budget()
 
 
 def test_a_run_that_takes_no_more_of_something_continues_as_new(info: _Info) -> None:
-    growth = Growth(RunOptions())
-    growth.signalled(1, 1)
-    growth.exhausted()
-    assert growth.is_flooded()
+    budget = HistoryBudget(RunOptions())
+    budget.signalled(1, 1)
+    budget.exhausted()
+    assert budget.is_over_budget()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The framework's events to event records and back."""
+"""The framework's events to logged events and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from agent_framework import WorkflowErrorDetails, WorkflowEvent, WorkflowEventSource, WorkflowRunState
 
-from ...workflows.messages import ErrorDetails, EventRecord, PendingRequest
+from ...workflows.messages import ErrorDetails, LoggedEvent, PendingRequest
 from ...workflows.value_limits import MAX_ID, clean_text
 from ..encoding.annotations import schema_type
 from ..encoding.encoding import dumps_all
@@ -36,7 +36,7 @@ _MAX_TEXT = 64 * 1024
 """Message and traceback of an error."""
 
 
-class RecordWriter:
+class EventWriter:
     """Turns a superstep's events into records, and collects their typed data for the frame.
 
     Args:
@@ -49,15 +49,15 @@ class RecordWriter:
         self._attempt = attempt
         self._updates_left = _UPDATES_BYTES
         self._shown_left = _SHOWN_IN_ALL
-        self._left_out: dict[int, EventRecord] = {}
-        self.records: list[EventRecord] = []
+        self._left_out: dict[int, LoggedEvent] = {}
+        self.records: list[LoggedEvent] = []
         self.payloads: list[Any] = []
         self.readable: list[Any] = []
-        """JSON data that is too large for its record; `EventRecord.readable` is an index into it."""
+        """JSON data that is too large for its record; `LoggedEvent.readable` is an index into it."""
 
     def add(self, event: WorkflowEvent[Any], superstep: int | None) -> None:
         """Append the record of `event`."""
-        record = EventRecord(
+        record = LoggedEvent(
             offset=self._offset + len(self.records),
             type=event.type,
             superstep=superstep,
@@ -91,7 +91,7 @@ class RecordWriter:
             record.data_bytes = sizes[index]
         return data
 
-    def _add_request(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
+    def _add_request(self, event: WorkflowEvent[Any], record: LoggedEvent) -> None:
         request_type, response_type = event_types(event)
         if len(event.request_id) > MAX_ID or event.request_id != clean_text(event.request_id):
             raise PayloadError(
@@ -107,7 +107,7 @@ class RecordWriter:
         record.data_type = type_key(type(event.data))
         record.payload = self._keep((event.data, request_type, response_type))
 
-    def _add_data(self, event: WorkflowEvent[Any], record: EventRecord) -> None:
+    def _add_data(self, event: WorkflowEvent[Any], record: LoggedEvent) -> None:
         record.data_type = type_key(type(event.data))
         if event.type not in ALWAYS_READABLE and _is_longer(event.data, _PREVIEW_BYTES):
             # Making JSON of a conversation, to find it too long, takes longer than most of the rest.
@@ -125,7 +125,7 @@ class RecordWriter:
         else:
             record.payload = self._keep(event.data, record)
 
-    def _show(self, record: EventRecord, found: Shown) -> None:
+    def _show(self, record: LoggedEvent, found: Shown) -> None:
         """Put what people are shown into the record, or where the record has no room for it, into the frame."""
         if found.size <= _ALWAYS_SHOWN or found.size <= min(_SHOWN_BYTES, self._shown_left):
             record.data = found.data
@@ -146,7 +146,7 @@ class RecordWriter:
         for record in self.records:
             record.readable = None
 
-    def _add_update(self, update: Any, record: EventRecord, found: Shown) -> None:
+    def _add_update(self, update: Any, record: LoggedEvent, found: Shown) -> None:
         if found.size <= self._updates_left:
             record.data = found.data
             self._updates_left -= found.size
@@ -154,7 +154,7 @@ class RecordWriter:
             record.data_bytes = found.size
         record.payload = self._keep(update)
 
-    def _keep(self, payload: Any, left_out: EventRecord | None = None) -> int:
+    def _keep(self, payload: Any, left_out: LoggedEvent | None = None) -> int:
         """Put data into the frame.
 
         Args:
@@ -189,7 +189,7 @@ def _is_longer(value: Any, limit: int) -> bool:
 
 
 def to_event(
-    record: EventRecord, payloads: Sequence[Any] | None, catalog: TypeCatalog | None = None
+    record: LoggedEvent, payloads: Sequence[Any] | None, catalog: TypeCatalog | None = None
 ) -> WorkflowEvent[Any]:
     """Rebuild an event.
 
@@ -236,7 +236,7 @@ def to_event(
 
 
 def readable_event(
-    record: EventRecord, payloads: Sequence[Any] | None, catalog: TypeCatalog | None
+    record: LoggedEvent, payloads: Sequence[Any] | None, catalog: TypeCatalog | None
 ) -> WorkflowEvent[Any]:
     """Rebuild an event as `to_event` does; one that cannot be rebuilt is a warning that says so."""
     try:
@@ -256,7 +256,7 @@ def _member(kind: type[_Named], value: str) -> _Named:
         return member
 
 
-def pending_requests(
+def pending_of(
     events: Iterable[WorkflowEvent[Any]],
     thread_id: str,
     catalog: TypeCatalog,

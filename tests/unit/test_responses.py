@@ -27,8 +27,8 @@ from agent_framework_temporal.workflows.messages import (
     RespondSignal,
     json_bytes,
 )
-from agent_framework_temporal.workflows.requests.answers import Answers
-from agent_framework_temporal.workflows.requests.signals import RejectedAnswerError, parse
+from agent_framework_temporal.workflows.requests.responses import Responses
+from agent_framework_temporal.workflows.requests.signals import RejectedResponseError, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,9 +53,9 @@ def _answer(request_id: str, response: Any = "yes", call_id: str | None = None) 
     return RespondSignal(request_id=request_id, response=response, call_id=call_id)
 
 
-def _waiting(*request_ids: str) -> Answers:
-    answers = Answers()
-    answers.set_pending([_request(request_id) for request_id in request_ids], settled=True)
+def _waiting(*request_ids: str) -> Responses:
+    answers = Responses()
+    answers.set_pending([_request(request_id) for request_id in request_ids], run_ended=True)
     return answers
 
 
@@ -63,7 +63,7 @@ def _fits(_request: PendingRequest, response: Any) -> bool:
     return isinstance(response, str)
 
 
-def _taken(answers: Answers) -> list[list[str]]:
+def _taken(answers: Responses) -> list[list[str]]:
     found = []
     while answers.ready:
         found.append([answer.request_id for answer in answers.take()])
@@ -101,7 +101,7 @@ def test_one_answer_or_a_list_is_taken() -> None:
     ids=lambda argument: repr(argument)[:40],
 )
 def test_anything_else_is_refused_without_repeating_it(argument: Any) -> None:
-    with pytest.raises(RejectedAnswerError, match="`respond` takes") as caught:
+    with pytest.raises(RejectedResponseError, match="`respond` takes") as caught:
         _parse(argument)
     assert "secret" not in str(caught.value)
 
@@ -117,7 +117,7 @@ def test_anything_else_is_refused_without_repeating_it(argument: Any) -> None:
     ids=lambda value: repr(value)[:30],
 )
 def test_another_signal_or_number_of_arguments_is_refused(name: str, arguments: list[Any], text: str) -> None:
-    with pytest.raises(RejectedAnswerError, match=text):
+    with pytest.raises(RejectedResponseError, match=text):
         parse(name, arguments)
 
 
@@ -126,7 +126,7 @@ def test_any_json_is_an_answer_or_refused(argument: Any) -> None:
     for value in (argument, {"request_id": argument, "response": argument}):
         try:
             assert _parse(value)
-        except RejectedAnswerError:
+        except RejectedResponseError:
             continue
 
 
@@ -142,10 +142,10 @@ def test_an_answer_after_the_one_that_counted_is_refused() -> None:
     answers.add([_answer("a")], busy=False, at="now")
     answers.take()
     answers.delivered("a")
-    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+    with pytest.raises(RejectedResponseError, match="'a' is already answered"):
         answers.add([_answer("b"), _answer("a")], busy=False, at="now")
     assert not answers.ready
-    with pytest.raises(RejectedAnswerError, match="'b' is already answered"):
+    with pytest.raises(RejectedResponseError, match="'b' is already answered"):
         answers.add([_answer("b", "yes"), _answer("b", "no")], busy=False, at="now")
 
 
@@ -156,7 +156,7 @@ def test_the_first_valid_answer_wins_and_the_rest_is_dropped() -> None:
         answers.add([_answer("a", response)], busy=False, at="now")
     assert answers.take()[0].response == "invalid"
     answers.refused("a", "eve", "is no decision", at="now")
-    answers.set_pending([_request("a"), _request("b")], settled=True)
+    answers.set_pending([_request("a"), _request("b")], run_ended=True)
     assert answers.take()[0].response == "valid"
     answers.add([_answer("a", "later still")], busy=True, at="now")
     dropped = answers.delivered("a")
@@ -164,7 +164,7 @@ def test_the_first_valid_answer_wins_and_the_rest_is_dropped() -> None:
         ("late", "Request 'a' is already answered."),
         ("later still", "Request 'a' is already answered."),
     ]
-    assert not answers.set_pending([_request("b")], settled=True)
+    assert not answers.set_pending([_request("b")], run_ended=True)
     assert not answers.ready
     assert list(answers.pending) == ["b"]
 
@@ -172,7 +172,7 @@ def test_the_first_valid_answer_wins_and_the_rest_is_dropped() -> None:
 def test_an_answer_held_to_the_schema_leaves_no_room_for_another() -> None:
     answers = _waiting("a")
     answers.add([_answer("a")], busy=False, at="now", checked=True)
-    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+    with pytest.raises(RejectedResponseError, match="'a' is already answered"):
         answers.add([_answer("a")], busy=False, at="now")
 
 
@@ -180,7 +180,7 @@ def test_answers_that_wait_behind_another_are_bounded() -> None:
     answers = _waiting("a")
     for _ in range(MAX_REPEATED + 1):
         answers.add([_answer("a")], busy=False, at="now")
-    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+    with pytest.raises(RejectedResponseError, match="'a' is already answered"):
         answers.add([_answer("a")], busy=False, at="now")
 
 
@@ -203,7 +203,7 @@ def test_an_answer_to_the_question_before_is_no_answer_to_the_next_under_its_id(
     answers.add([_answer("approve", "no, once more")], busy=False, at="now")
     answers.take()
     assert len(answers.delivered("approve")) == 1
-    answers.set_pending([_request("approve", "second draft")], settled=True)
+    answers.set_pending([_request("approve", "second draft")], run_ended=True)
     assert not answers.ready
 
 
@@ -214,16 +214,16 @@ def test_cancellations_leave_out_what_is_answered_or_not_pending() -> None:
     answers.add([_answer("b")], busy=False, at="now")
     receipt = answers.add(batch, busy=False, at="now")
     assert receipt.queued == ["a"]
-    with pytest.raises(RejectedAnswerError, match="'a' is being cancelled"):
+    with pytest.raises(RejectedResponseError, match="'a' is being cancelled"):
         answers.add([_answer("a")], busy=False, at="now")
-    with pytest.raises(RejectedAnswerError, match="Nothing to cancel: 'c'"):
+    with pytest.raises(RejectedResponseError, match="Nothing to cancel: 'c'"):
         answers.add(parse(CANCEL_SIGNAL, [{"request_ids": ["c"]}]), busy=False, at="now")
     assert [[entry.cancel for entry in answers.take()] for _ in range(2)] == [[False], [True]]
 
 
 @pytest.mark.parametrize("argument", [None, 7, {}, {"request_ids": "a"}, {"request_ids": [7]}, {"request_ids": []}])
 def test_any_other_cancellation_is_refused(argument: Any) -> None:
-    with pytest.raises(RejectedAnswerError, match="`cancel_requests` takes"):
+    with pytest.raises(RejectedResponseError, match="`cancel_requests` takes"):
         parse(CANCEL_SIGNAL, [argument])
 
 
@@ -248,33 +248,33 @@ def test_refused_answers_are_told_with_the_request_and_bounded() -> None:
 
 
 def test_an_early_answer_waits_for_its_request() -> None:
-    answers = Answers()
+    answers = Responses()
     answers.add([_answer("later")], busy=True, at="now")
     assert not answers.ready
-    answers.set_pending([_request("later")], settled=True)
+    answers.set_pending([_request("later")], run_ended=True)
     assert [answer.response for answer in answers.take()] == ["yes"]
 
 
 def test_early_answers_to_one_request_wait_for_it_one_behind_the_other() -> None:
     """What the request takes is not known yet, so the first that is valid may be any of them."""
-    answers = Answers()
+    answers = Responses()
     for response in (7, "yes", "no"):
         answers.add([_answer("later", response)], busy=True, at="now")
-    assert answers.set_pending([_request("later")], settled=True) == []
+    assert answers.set_pending([_request("later")], run_ended=True) == []
     assert answers.take()[0].response == 7
     answers.refused("later", None, "is no decision", at="now")
-    answers.set_pending([_request("later")], settled=True)
+    answers.set_pending([_request("later")], run_ended=True)
     assert answers.take()[0].response == "yes"
     assert [answer.response for answer, _ in answers.delivered("later")] == ["no"]
 
 
 def test_early_answers_to_one_request_are_bounded_and_the_fitting_are_kept() -> None:
-    answers = Answers(_fits)
+    answers = Responses(_fits)
     for number in range(MAX_EARLY_REPEATED):
         answers.add([_answer("later", "yes" if number == 50 else number)], busy=True, at="now")
-    with pytest.raises(RejectedAnswerError, match="Too many answers to request 'later', which is not asked yet"):
+    with pytest.raises(RejectedResponseError, match="Too many answers to request 'later', which is not asked yet"):
         answers.add([_answer("later")], busy=True, at="now")
-    dropped = answers.set_pending([_request("later")], settled=True)
+    dropped = answers.set_pending([_request("later")], run_ended=True)
     kept = _taken(answers)
     assert len(kept) == MAX_REPEATED + 1
     assert len(kept) + len(dropped) == MAX_EARLY_REPEATED
@@ -282,11 +282,11 @@ def test_early_answers_to_one_request_are_bounded_and_the_fitting_are_kept() -> 
 
 
 def test_an_answer_that_may_fit_takes_the_place_of_one_that_does_not() -> None:
-    answers = Answers(_fits)
-    answers.set_pending([_request("a"), _request("b")], settled=True)
+    answers = Responses(_fits)
+    answers.set_pending([_request("a"), _request("b")], run_ended=True)
     for number in range(MAX_REPEATED + 1):
         answers.add([_answer("a", number)], busy=False, at="now")
-    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+    with pytest.raises(RejectedResponseError, match="'a' is already answered"):
         answers.add([_answer("a", -1)], busy=False, at="now")
     assert answers.take()[0].response == 0
     answers.add([_answer("a", "yes")], busy=False, at="now")
@@ -301,7 +301,7 @@ def test_an_answer_takes_the_place_of_one_that_only_repeats_another() -> None:
     answers = _waiting("a")
     for _ in range(MAX_REPEATED + 1):
         answers.add([_answer("a", {"amount": 3})], busy=False, at="now")
-    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+    with pytest.raises(RejectedResponseError, match="'a' is already answered"):
         answers.add([_answer("a", {"amount": 3})], busy=False, at="now")
     for response in ({"amount": 4}, {"amount": True}):
         answers.add([_answer("a", response)], busy=False, at="now")
@@ -313,17 +313,17 @@ def test_an_answer_takes_the_place_of_one_that_only_repeats_another() -> None:
 
 
 def test_where_there_is_no_room_what_cannot_fit_gives_way_to_what_may() -> None:
-    answers = Answers(_fits)
-    answers.set_pending([_request(name) for name in ("a", "b", "c")], settled=True)
+    answers = Responses(_fits)
+    answers.set_pending([_request(name) for name in ("a", "b", "c")], run_ended=True)
     wrong = ["x" * 10_000] * 10
     for name in ("a", "b", "c"):
         answers.add([_answer(name, wrong)], busy=False, at="now")
-    with pytest.raises(RejectedAnswerError, match="cannot wait at once; 'c' is not kept"):
+    with pytest.raises(RejectedResponseError, match="cannot wait at once; 'c' is not kept"):
         answers.add([_answer("c", wrong)], busy=False, at="now")
     answers.add([_answer("c", "y" * 100_000)], busy=False, at="now")
     assert [answer.request_id for answer, _ in answers.displaced] == ["c"]
     answers.add([_answer("b", "y" * 100_000)], busy=False, at="now")
-    with pytest.raises(RejectedAnswerError, match="cannot wait at once"):
+    with pytest.raises(RejectedResponseError, match="cannot wait at once"):
         answers.add([_answer("b", "y" * 200_000)], busy=False, at="now")
     assert _taken(answers) == [["a"], ["c"], ["b"]]
 
@@ -337,7 +337,7 @@ def test_cancellations_of_a_call_are_bounded_too() -> None:
         batch = {"request_ids": [f"{next(names)} {'x' * 400}" for _ in range(count)], "call_id": "call"}
         answers.add(parse(CANCEL_SIGNAL, [batch]), busy=False, at="now")
 
-    with pytest.raises(RejectedAnswerError, match="cannot wait at once"):
+    with pytest.raises(RejectedResponseError, match="cannot wait at once"):
         for _ in range(100):
             cancel(100)
     continued = ContinuedRun(previous_run_id="r")
@@ -348,47 +348,47 @@ def test_cancellations_of_a_call_are_bounded_too() -> None:
 def test_a_call_that_cancels_what_is_being_answered_is_told() -> None:
     answers = _waiting("a")
     answers.add([_answer("a")], busy=False, at="now")
-    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+    with pytest.raises(RejectedResponseError, match="'a' is already answered"):
         answers.add(parse(CANCEL_SIGNAL, [{"request_ids": ["a"], "call_id": "call"}]), busy=False, at="now")
 
 
 def test_an_early_update_is_not_taken_for_valid() -> None:
     """An update is held to the schema of its request, which is not there yet."""
-    answers = Answers()
+    answers = Responses()
     answers.add([_answer("later", 7)], busy=True, at="now", checked=True)
-    answers.set_pending([_request("later")], settled=True)
+    answers.set_pending([_request("later")], run_ended=True)
     answers.add([_answer("later", "yes")], busy=False, at="now")
     assert _taken(answers) == [["later"], ["later"]]
 
 
 def test_a_callers_answer_to_an_unknown_request_is_refused_unless_it_may_still_be_asked() -> None:
     answers = _waiting("a")
-    with pytest.raises(RejectedAnswerError, match="Response provided for unknown request ID: b"):
+    with pytest.raises(RejectedResponseError, match="Response provided for unknown request ID: b"):
         answers.add([_answer("a", call_id="call"), _answer("b", call_id="call")], busy=False, at="now")
     assert not answers.ready
     answers.add([_answer("b", call_id="call")], busy=True, at="now")
-    assert answers.set_pending([_request("a")], settled=False) == []
-    ((answer, reason),) = answers.set_pending([_request("a")], settled=True)
+    assert answers.set_pending([_request("a")], run_ended=False) == []
+    ((answer, reason),) = answers.set_pending([_request("a")], run_ended=True)
     assert (answer.request_id, reason) == ("b", "Response provided for unknown request ID: b")
-    assert answers.set_pending([_request("a"), _request("b")], settled=True) == []
+    assert answers.set_pending([_request("a"), _request("b")], run_ended=True) == []
     assert not answers.ready
 
 
 def test_a_request_keeps_the_time_it_was_first_asked() -> None:
-    answers = Answers()
-    answers.set_pending([_request("a", asked_at="1")], settled=True)
-    answers.set_pending([_request("a", asked_at="2"), _request("b", asked_at="2")], settled=True)
+    answers = Responses()
+    answers.set_pending([_request("a", asked_at="1")], run_ended=True)
+    answers.set_pending([_request("a", asked_at="2"), _request("b", asked_at="2")], run_ended=True)
     assert [request.asked_at for request in answers.pending.values()] == ["1", "2"]
 
 
 def test_a_request_asked_again_under_its_own_id_can_be_answered_again() -> None:
     """An executor may choose its request ids: a loop asks for the same approval until it is given."""
-    answers = Answers()
-    answers.set_pending([_request("approve", "first draft", "1")], settled=True)
+    answers = Responses()
+    answers.set_pending([_request("approve", "first draft", "1")], run_ended=True)
     answers.add([_answer("approve", "no")], busy=False, at="now")
     answers.take()
     answers.delivered("approve")
-    answers.set_pending([_request("approve", "second draft", "2")], settled=True)
+    answers.set_pending([_request("approve", "second draft", "2")], run_ended=True)
     assert answers.pending["approve"].request == "second draft"
     assert answers.pending["approve"].asked_at == "2"
     answers.add([_answer("approve", "yes")], busy=False, at="now")
@@ -399,7 +399,7 @@ def test_early_answers_are_bounded_and_a_refused_batch_leaves_nothing_behind() -
     answers = _waiting("a")
     for number in range(MAX_EARLY):
         answers.add([_answer(f"early-{number}")], busy=True, at="now")
-    with pytest.raises(RejectedAnswerError, match="1000 answers to requests that were never asked"):
+    with pytest.raises(RejectedResponseError, match="1000 answers to requests that were never asked"):
         answers.add([_answer("a"), _answer("one-more")], busy=True, at="now")
     assert not answers.ready
     answers.add([_answer("a")], busy=True, at="now")
@@ -408,9 +408,9 @@ def test_early_answers_are_bounded_and_a_refused_batch_leaves_nothing_behind() -
 
 def test_early_answers_are_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_EARLY_BYTES", 1_000)
-    answers = Answers()
+    answers = Responses()
     answers.add([_answer("small")], busy=True, at="now")
-    with pytest.raises(RejectedAnswerError, match="'large' is not kept"):
+    with pytest.raises(RejectedResponseError, match="'large' is not kept"):
         answers.add([_answer("large", "x" * 1_000)], busy=True, at="now")
 
 
@@ -418,13 +418,13 @@ def test_the_memory_of_answered_requests_is_bounded() -> None:
     answers = _waiting()
     for number in range(MAX_ANSWERED + 5):
         answers.delivered(str(number))
-    with pytest.raises(RejectedAnswerError):
+    with pytest.raises(RejectedResponseError):
         answers.add([_answer(str(MAX_ANSWERED))], busy=False, at="now")
     answers.add([_answer("0")], busy=False, at="now")
 
 
 def test_an_answer_reaches_the_superstep_with_its_responder() -> None:
-    (inputs,) = Answers.as_inputs(
+    (inputs,) = Responses.as_inputs(
         [
             RespondSignal(
                 request_id="a", response=1, type="builtins:int", responder="eve", call_id="c", received_at="now"
@@ -467,25 +467,25 @@ def _answered(number: int) -> None:
     answers = _waiting(*ids)
     for _ in range(20):
         for start in range(0, number, MAX_BATCH):
-            with contextlib.suppress(RejectedAnswerError):
+            with contextlib.suppress(RejectedResponseError):
                 answers.add([_answer(name, 1) for name in ids[start : start + MAX_BATCH]], busy=False, at="now")
     answers.unanswered()
     while answers.ready:
         batch = answers.take()
         for answer in batch:
             answers.refused(answer.request_id, None, "x" * 600, at="now")
-    answers.set_pending([_request(name) for name in ids], settled=True)
+    answers.set_pending([_request(name) for name in ids], run_ended=True)
     for start in range(0, number, MAX_BATCH):
         answers.add([_answer(name, 2) for name in ids[start : start + MAX_BATCH]], busy=False, at="now")
     for answer in answers.take():
         answers.delivered(answer.request_id)
     for index in range(number):
-        with contextlib.suppress(RejectedAnswerError):
+        with contextlib.suppress(RejectedResponseError):
             answers.add([_answer(f"early {index}")], busy=True, at="now")
-    answers.set_pending([_request(f"early {index}") for index in range(number)], settled=True)
+    answers.set_pending([_request(f"early {index}") for index in range(number)], run_ended=True)
     continued = ContinuedRun(previous_run_id="r")
     answers.hand_on(continued)
-    Answers().take_over(continued)
+    Responses().take_over(continued)
 
 
 def test_the_work_grows_with_what_is_handled_and_not_faster() -> None:

@@ -26,7 +26,7 @@ _AT_ONCE = 20
 
 
 @exported
-async def inbox(client: Client, workflow_name: str | None = None) -> AsyncIterator[PendingRequest]:
+async def waiting_requests(client: Client, workflow_name: str | None = None) -> AsyncIterator[PendingRequest]:
     """Yield every request that waits in the client's namespace, with its data, schemas and deadline.
 
     Works without search attributes, but then asks every open run. Costs one query for each run that is asked, which a

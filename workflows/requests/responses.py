@@ -17,14 +17,14 @@ from .. import limits
 from ..messages import (
     ContinuedRun,
     PendingRequest,
-    RefusedAnswer,
+    RefusedResponse,
     RespondReceipt,
     RespondSignal,
     ResponseInput,
     json_bytes,
 )
 from .pending import packed
-from .signals import RejectedAnswerError
+from .signals import RejectedResponseError
 
 Dropped: TypeAlias = list[tuple[RespondSignal, str]]
 """Answers that will not be delivered, each with the reason."""
@@ -67,7 +67,7 @@ class _Entry:
         return self._key
 
 
-class Answers:
+class Responses:
     """Which requests are pending, which answers wait to be delivered, which came early.
 
     Args:
@@ -96,12 +96,12 @@ class Answers:
         """Size of what a request tells of its refused answers, the last that was refused at the end."""
         self._refused_bytes = 0
 
-    def set_pending(self, pending: list[PendingRequest], *, settled: bool) -> Dropped:
+    def set_pending(self, pending: list[PendingRequest], *, run_ended: bool) -> Dropped:
         """Take over the pending requests of a checkpoint, with the time each was first asked.
 
         Args:
             pending: The requests of the checkpoint.
-            settled: Whether the framework's run has come to its end, so that no more requests are asked.
+            run_ended: Whether the framework's run has come to its end, so that no more requests are asked.
 
         Returns:
             Answers to requests that are not pending (any more).
@@ -123,7 +123,7 @@ class Answers:
         for request_id in [request_id for request_id in self._early if request_id in self.pending]:
             dropped += self._ask(self.pending[request_id])
         self._forget_refused()
-        if not settled or self.ready:
+        if not run_ended or self.ready:
             return dropped
         for request_id, answers in list(self._early.items()):
             if any(answer.call_id is not None for answer in answers):
@@ -158,7 +158,7 @@ class Answers:
             busy: Whether a superstep is running, so that requests may still be asked.
 
         Raises:
-            RejectedAnswerError: For an answered id, an unknown id of a facade call, or too many early answers.
+            RejectedResponseError: For an answered id, an unknown id of a facade call, or too many early responses.
         """
         if batch[0].cancel:
             return self._check_cancellation(batch), []
@@ -173,7 +173,7 @@ class Answers:
             if request_id in self.pending:
                 known.append(answer)
             elif answer.call_id is not None and not busy:
-                raise RejectedAnswerError(f"Response provided for unknown request ID: {request_id}")
+                raise RejectedResponseError(f"Response provided for unknown request ID: {request_id}")
             else:
                 early.append(answer)
         self._check_sizes(known, early)
@@ -181,7 +181,7 @@ class Answers:
             self._check_repeated(answer)
         for answer in early:
             if len(self._early.get(answer.request_id, ())) >= limits.MAX_EARLY_REPEATED:
-                raise RejectedAnswerError(
+                raise RejectedResponseError(
                     f"Too many answers to request {answer.request_id!r}, which is not asked yet, are waiting."
                 )
         return known, early
@@ -193,7 +193,7 @@ class Answers:
             self._early_count + len(early) > limits.MAX_EARLY
             or self._early_bytes + _size(early) > limits.MAX_EARLY_BYTES
         ):
-            raise RejectedAnswerError(
+            raise RejectedResponseError(
                 f"{self._early_count} answers to requests that were never asked are waiting; "
                 f"{early[0].request_id!r} is not kept."
             )
@@ -202,7 +202,7 @@ class Answers:
         """Return which answers give way, as there is no room, to some that may fit: those that do not.
 
         Raises:
-            RejectedAnswerError: When that is not enough.
+            RejectedResponseError: When that is not enough.
         """
         # Many that cannot be taken, however small each is, must not be measured and looked at one by one.
         least = sum(len(answer.request_id) + _LEAST_BYTES for answer in known)
@@ -240,7 +240,7 @@ class Answers:
         if before is None:
             return
         if any(entry.answer.cancel for entry in before):
-            raise RejectedAnswerError(f"Request {answer.request_id!r} is being cancelled.")
+            raise RejectedResponseError(f"Request {answer.request_id!r} is being cancelled.")
         if any(entry.answer.checked for entry in before):
             raise _already(answer.request_id)
         if len(before) > limits.MAX_REPEATED and self._weakest(answer) is None:
@@ -268,11 +268,11 @@ class Answers:
         """Return which requests there is something to cancel of.
 
         Raises:
-            RejectedAnswerError: When there are none.
+            RejectedResponseError: When there are none.
         """
         found = [name for name in request_ids if name in self.pending and name not in self._waiting]
         if not found:
-            raise RejectedAnswerError(f"Nothing to cancel: {request_ids[0]!r} is not pending, or is answered.")
+            raise RejectedResponseError(f"Nothing to cancel: {request_ids[0]!r} is not pending, or is answered.")
         return found
 
     def _check_cancellation(self, batch: list[RespondSignal]) -> list[RespondSignal]:
@@ -358,7 +358,7 @@ class Answers:
         request = self.pending.get(request_id)
         if request is None:
             return
-        refused = RefusedAnswer(at=at, responder=responder, error=error[: limits.MAX_REFUSED_TEXT])
+        refused = RefusedResponse(at=at, responder=responder, error=error[: limits.MAX_REFUSED_TEXT])
         request.errors = [*(request.errors or []), refused][-limits.MAX_REFUSED :]
         self._note_refused(request)
         while self._refused_bytes > limits.MAX_REFUSED_BYTES and len(self._refused) > 1:
@@ -474,12 +474,12 @@ class Answers:
         ]
 
 
-def _already(request_id: str) -> RejectedAnswerError:
-    return RejectedAnswerError(f"Request {request_id!r} is already answered.")
+def _already(request_id: str) -> RejectedResponseError:
+    return RejectedResponseError(f"Request {request_id!r} is already answered.")
 
 
-def _no_room(request_id: str) -> RejectedAnswerError:
-    return RejectedAnswerError(
+def _no_room(request_id: str) -> RejectedResponseError:
+    return RejectedResponseError(
         f"Answers of more than {limits.MAX_QUEUED_BYTES:,} bytes cannot wait at once; {request_id!r} is not kept. "
         "Answer with a reference to the data, or again when the answers before are taken."
     )

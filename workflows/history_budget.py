@@ -10,7 +10,7 @@ from . import limits
 from .messages import RunOptions
 
 
-class Growth:
+class HistoryBudget:
     """Looks at the size of the current run's history.
 
     Args:
@@ -60,13 +60,13 @@ class Growth:
             info = workflow.info()
             self._first = (info.get_current_history_size(), info.get_current_history_length())
 
-    def is_flooded(self) -> bool:
+    def is_over_budget(self) -> bool:
         """Tell whether a run that waits should continue as new: answers, or what is none, have made it grow."""
         return self._has_grown() and self._is_calm()
 
     @property
     def look_again(self) -> timedelta | None:
-        """When to ask `is_flooded` once more, if nothing else comes: in a lull no signal wakes the run."""
+        """When to ask `is_over_budget` once more, if nothing else comes: in a lull no signal wakes the run."""
         return limits.LULL if self._has_grown() else None
 
     def _has_grown(self) -> bool:

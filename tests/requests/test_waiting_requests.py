@@ -12,9 +12,9 @@ import pytest
 from agent_framework_temporal import (
     DurableWorkflow,
     SearchAttributesError,
-    inbox,
     register_search_attributes,
     start_dev_server,
+    waiting_requests,
 )
 from agent_framework_temporal.workflows.messages import PENDING_REQUESTS_QUERY, WORKFLOW_TYPE
 from temporalio import workflow
@@ -49,7 +49,7 @@ async def _until(client: Client, query: str, expected: list[str]) -> None:
 
 
 async def _inbox(client: Client, name: str | None = None) -> list[tuple[str, str]]:
-    return sorted([(request.thread_id, request.request_id) async for request in inbox(client, name)])
+    return sorted([(request.thread_id, request.request_id) async for request in waiting_requests(client, name)])
 
 
 @workflow.defn(name=WORKFLOW_TYPE, sandboxed=False)
@@ -179,7 +179,7 @@ async def test_run_without_a_worker_is_left_out_and_logged(
 ) -> None:
     from datetime import timedelta
 
-    from agent_framework_temporal.adapter.client import inbox as module
+    from agent_framework_temporal.adapter.client import waiting_requests as module
 
     monkeypatch.setattr(module, "_QUERY_TIMEOUT", timedelta(seconds=1))
     thread = unique("alone")
@@ -187,7 +187,7 @@ async def test_run_without_a_worker_is_left_out_and_logged(
         durable = DurableWorkflow(asker, client=client, task_queue=task_queue)
         await durable.run(Question(text="alone"), checkpoint=durable.checkpoint(thread))
         await _until(client, f"WorkflowId = '{thread}' AND ExecutionStatus = 'Running'", [thread])
-    found: list[Any] = [request async for request in inbox(client) if request.thread_id == thread]
+    found: list[Any] = [request async for request in waiting_requests(client) if request.thread_id == thread]
     assert found == []
     assert f"Thread '{thread}' is left out of the inbox" in caplog.text
     await client.get_workflow_handle(thread).terminate()

@@ -14,13 +14,13 @@ from ..adapter.checkpoints.label import GRAPH_METADATA
 from ..adapter.encoding.encoding import dumps
 from ..adapter.errors import CheckpointNotFoundError
 from ..adapter.framework.catalog import TypeCatalog
-from ..adapter.framework.definition import HostedWorkflow
+from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.framework.internals import EXECUTOR_STATE
 
 _SUFFIX_DIGITS = 12
 """Of a checkpoint id; with 8 two checkpoints of a run of 10,000 would have the same id once in a hundred runs."""
 _WORTH_NAMING = 64 * 1024
-_TURN_METADATA = "turn"
+_MESSAGE_RUN_METADATA = "message_run_id"
 """Key of a checkpoint's metadata: the run whose message is being worked on."""
 _VERSIONS = {
     "agent_framework_core": importlib.metadata.version("agent-framework-core"),
@@ -42,7 +42,7 @@ class Captured:
     raw: bytes
 
 
-class Capture:
+class CapturingStorage:
     """A `CheckpointStorage` for one superstep; it encodes at once, as the framework goes on changing the objects.
 
     Args:
@@ -52,10 +52,10 @@ class Capture:
             where to look; the rest of an id is random, as an attempt may be repeated.
     """
 
-    def __init__(self, hosted: HostedWorkflow | None, base: WorkflowCheckpoint | None, *, run_id: str) -> None:
+    def __init__(self, hosted: WorkflowDefinition | None, base: WorkflowCheckpoint | None, *, run_id: str) -> None:
         self._hosted = hosted
         self._run_id = run_id
-        self.turn: str = (base.metadata.get(_TURN_METADATA) if base is not None else None) or run_id
+        self.message_run_id: str = (base.metadata.get(_MESSAGE_RUN_METADATA) if base is not None else None) or run_id
         """The run whose message is being worked on, perhaps one long before."""
         self.base = base
         self.saved: list[Captured] = []
@@ -68,7 +68,7 @@ class Capture:
         self.saved = []
 
     @classmethod
-    def holding(cls, base: WorkflowCheckpoint) -> Capture:
+    def holding(cls, base: WorkflowCheckpoint) -> CapturingStorage:
         """Return a storage that only serves `base`."""
         return cls(None, base, run_id="")
 
@@ -102,7 +102,7 @@ class Capture:
                 **checkpoint.metadata,
                 GRAPH_METADATA: self._hosted.graph_signature,
                 "versions": _VERSIONS,
-                _TURN_METADATA: self.turn,
+                _MESSAGE_RUN_METADATA: self.message_run_id,
             }
             try:
                 raw = dump_checkpoint(checkpoint, self._hosted.catalog)

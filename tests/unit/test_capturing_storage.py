@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from agent_framework import Workflow, WorkflowCheckpoint, WorkflowCheckpointException, WorkflowMessage
 from agent_framework_temporal import CheckpointNotFoundError, PayloadError
-from agent_framework_temporal.activities.capture import Capture, dump_checkpoint, parts
+from agent_framework_temporal.activities.capturing_storage import CapturingStorage, dump_checkpoint, parts
 from agent_framework_temporal.activities.hosting import host
 from agent_framework_temporal.adapter.checkpoints.label import GRAPH_METADATA
 from agent_framework_temporal.adapter.encoding.decoding import loads
-from agent_framework_temporal.adapter.framework.definition import HostedWorkflow
+from agent_framework_temporal.adapter.framework.definition import WorkflowDefinition
 
 from tests.unit._in_process import row
 from tests.unit._undeclared import Undeclared
@@ -20,7 +20,7 @@ from tests.unit._undeclared import Undeclared
 RUN_ID = "0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000"
 
 
-async def _hosted() -> HostedWorkflow:
+async def _hosted() -> WorkflowDefinition:
     return await host(row("shared-state").build)
 
 
@@ -36,7 +36,7 @@ def _checkpoint(superstep: int = 1, *, previous: str | None = None, **fields: An
 
 async def test_a_checkpoint_is_kept_as_it_was_when_it_was_saved() -> None:
     hosted = await _hosted()
-    capture = Capture(hosted, None, run_id=RUN_ID)
+    capture = CapturingStorage(hosted, None, run_id=RUN_ID)
     texts = ["one"]
     checkpoint = _checkpoint(state={"texts": texts}, messages={"first": [WorkflowMessage("x", "first")]})
     assert await capture.save(checkpoint) == checkpoint.checkpoint_id
@@ -58,7 +58,7 @@ async def test_a_checkpoint_is_kept_as_it_was_when_it_was_saved() -> None:
 
 
 async def test_a_superstep_goes_on_while_there_are_messages_and_iterations_left() -> None:
-    capture = Capture(await _hosted(), None, run_id=RUN_ID)
+    capture = CapturingStorage(await _hosted(), None, run_id=RUN_ID)
     await capture.save(_checkpoint(1, messages={"first": [WorkflowMessage("x", "first")]}))
     assert capture.must_continue(1, 100)
     assert not capture.must_continue(1, 1)
@@ -67,7 +67,7 @@ async def test_a_superstep_goes_on_while_there_are_messages_and_iterations_left(
 
 
 async def test_a_superstep_without_its_checkpoint_is_an_error() -> None:
-    capture = Capture(await _hosted(), None, run_id=RUN_ID)
+    capture = CapturingStorage(await _hosted(), None, run_id=RUN_ID)
     with pytest.raises(WorkflowCheckpointException, match=r"Superstep 1 ended without .*on_checkpoint_save"):
         capture.must_continue(1, 100)
     await capture.save(_checkpoint(0))
@@ -77,7 +77,7 @@ async def test_a_superstep_without_its_checkpoint_is_an_error() -> None:
 
 async def test_what_kept_a_checkpoint_from_being_saved_is_raised_when_the_superstep_ends() -> None:
     """The framework only logs what a storage raises."""
-    capture = Capture(await _hosted(), None, run_id=RUN_ID)
+    capture = CapturingStorage(await _hosted(), None, run_id=RUN_ID)
     with pytest.raises(PayloadError):
         await capture.save(_checkpoint(state={"bad": Undeclared()}))
     with pytest.raises(PayloadError, match=r"shared state key 'bad': .*register_checkpoint_type\(Undeclared\)"):
@@ -116,13 +116,13 @@ def test_parts_are_named_as_a_user_knows_them() -> None:
 
 async def test_only_the_base_can_be_loaded() -> None:
     base = _checkpoint()
-    capture = Capture.holding(base)
+    capture = CapturingStorage.holding(base)
     assert await capture.load(base.checkpoint_id) is base
     assert await capture.save(_checkpoint()) and capture.saved == []
     with pytest.raises(CheckpointNotFoundError, match="is not the base of this superstep"):
         await capture.load("another")
     with pytest.raises(CheckpointNotFoundError):
-        await Capture(None, None, run_id=RUN_ID).load(base.checkpoint_id)
+        await CapturingStorage(None, None, run_id=RUN_ID).load(base.checkpoint_id)
     for call in (
         capture.list_checkpoints(workflow_name="w"),
         capture.list_checkpoint_ids(workflow_name="w"),
@@ -136,7 +136,7 @@ async def test_only_the_base_can_be_loaded() -> None:
 async def test_the_framework_takes_it_for_a_checkpoint_storage() -> None:
     workflow: Workflow = row("shared-state").build()
     hosted = await _hosted()
-    capture = Capture(hosted, None, run_id=RUN_ID)
+    capture = CapturingStorage(hosted, None, run_id=RUN_ID)
     await workflow.run("a", checkpoint_storage=capture)
     assert [entry.superstep for entry in capture.saved] == [0, 1, 2, 3]
     assert [entry.previous_checkpoint_id for entry in capture.saved][1:] == [

@@ -1,0 +1,92 @@
+"""What all messages are made of: JSON that leaves out what is unset, bounds, a binary attachment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
+from pydantic_core import to_json
+
+MAX_SECONDS = 10 * 366 * 24 * 3600.0
+"""The longest duration anybody may ask for: longer ones do not fit what Temporal computes with."""
+MAX_ATTEMPTS = 1_000_000
+MAX_NAME = 1_000
+"""Characters of a name, a workflow id, a key: what runs carry in each step."""
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
+HeartbeatSeconds = Annotated[float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=False)]
+"""A busy worker needs a second to send one."""
+Factor = Annotated[float, Field(ge=1, le=MAX_ATTEMPTS, allow_inf_nan=False)]
+Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
+Count = Annotated[int, Field(ge=1, le=2**53)]
+Trace = Annotated[str, Field(max_length=64)]
+Name = Annotated[str, Field(max_length=MAX_NAME)]
+VERSION = 1
+"""Of the wire models; see `Versioned`."""
+
+
+class NewerVersionError(Exception):
+    """What was read is of a release whose meaning this one cannot know."""
+
+
+def json_bytes(value: Any) -> int:
+    """Return the size of a value as JSON in bytes, which limits count: a character takes up to six of them."""
+    return len(to_json(value))
+
+
+class WireModel(BaseModel):
+    """A model that ignores fields of a newer release and leaves out what is unset, to keep histories small."""
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    _left_out: ClassVar[tuple[Any, ...]] = (None,)
+    sealed_as: ClassVar[frozenset[str] | None] = None
+    """Names of the models it may be read from where payloads are sealed; its own where there is none."""
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        left_out = self._left_out
+        return {key: value for key, value in handler(self).items() if value not in left_out}
+
+
+class Versioned(WireModel):
+    """A model that says what its reader must know.
+
+    `VERSION` goes up when a reader that does not know of a change would do the wrong thing: when a field or a value
+    changes what others mean. It does not for fields and values that may be ignored. An older message is read as what it
+    is; a newer one is refused, so that a worker leaves it to one that is upgraded, and a caller is told.
+    """
+
+    version: int = VERSION
+
+    @field_validator("version")
+    @classmethod
+    def _not_newer(cls, version: int) -> int:
+        if version > VERSION:
+            raise NewerVersionError(
+                f"A {cls.__name__.lstrip('_')} of version {version} was written by a newer release of "
+                f"agent-framework-temporal; this one reads up to version {VERSION}. Upgrade it here."
+            )
+        return version
+
+
+class Framed(WireModel):
+    """A model with one binary attachment, at most one frame of a few kilobytes to a payload's limit."""
+
+    _frame: bytes = PrivateAttr(default=b"")
+
+    @property
+    def frame(self) -> bytes:
+        """The attachment; empty where the reader's converter does not know about frames."""
+        return self._frame
+
+    def with_frame(self, frame: bytes) -> Any:
+        """Attach `frame` and return self."""
+        self._frame = frame
+        return self

@@ -1,0 +1,40 @@
+"""Answers of the workflow's queries."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from .base import WireModel
+from .records import CheckpointRef, ErrorDetails, LoggedEvent
+
+RunState: TypeAlias = Literal["running", "waiting", "paused", "idle", "failed"]
+
+
+class EventPage(WireModel):
+    """Answer of query `events`."""
+
+    run_id: str
+    state: RunState | str
+    events: list[LoggedEvent]
+    first_offset: int
+    """Oldest offset still in the ring; older events are in history."""
+    next_offset: int
+
+
+class RunStatus(WireModel):
+    """Answer of query `status`."""
+
+    workflow_name: str
+    thread_id: str
+    run_id: str
+    state: RunState | str
+    superstep: int
+    executors: list[str]
+    checkpoint: CheckpointRef | None = None
+    graph_hash: str | None = None
+    next_offset: int
+    pending_requests: list[str]
+    attempts: int = 1
+    """Attempts that the last committed superstep took. Those of a running one the server knows, not the workflow."""
+    failure: ErrorDetails | None = None
+    """Of a paused run: what its last superstep failed with."""

@@ -1,0 +1,150 @@
+"""What many messages carry: references to checkpoints, values, entries of the event log, pending requests."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from ..exported import exported
+from .base import Name, WireModel
+
+DeadlineAction: TypeAlias = Literal["fail", "cancel", "default"]
+
+
+class CheckpointRef(WireModel):
+    """Where a checkpoint lies: a Temporal workflow id, a run of it, and the framework's checkpoint id."""
+
+    thread_id: Name
+    run_id: Name
+    checkpoint_id: Name
+    digest: str | None = None
+    """See `CheckpointFacts.digest`: says which bytes are meant, so that nothing else is ever taken for them. Without it
+    they are read from history, never from a cache."""
+
+
+class CheckpointFacts(WireModel):
+    """What is known of a checkpoint without decoding it."""
+
+    checkpoint_id: Name
+    previous_checkpoint_id: Name | None = None
+    base_checkpoint_id: Name | None = None
+    """The checkpoint the frame is a patch against; None for a keyframe."""
+    superstep: int
+    digest: Name
+    """BLAKE2b of the raw checkpoint, 16 bytes as hexadecimal."""
+    size_bytes: int
+    """Raw size."""
+    frame_bytes: int
+    """Size in history."""
+    graph_hash: Name
+    timestamp: Name
+
+
+class RunStartFacts(WireModel):
+    """The checkpoint a run enters with (its message or responses in flight); it lies in the first superstep's frame."""
+
+    checkpoint_id: str
+    previous_checkpoint_id: str | None = None
+    superstep: int
+    digest: str
+    size_bytes: int
+    timestamp: str
+
+
+class Value(WireModel):
+    """A value as JSON, with the Python type it had, if the sender knows one (`module:qualname`)."""
+
+    value: Any = None
+    type: str | None = None
+    typed: str | None = None
+    """The value as the facade of this package writes it where JSON would change it; `value` is then for people."""
+
+
+class ErrorDetails(WireModel):
+    """The framework's `WorkflowErrorDetails`."""
+
+    error_type: str
+    message: str
+    traceback: str | None = None
+    executor_id: str | None = None
+    extra: dict[str, Any] | None = None
+
+
+class LoggedEvent(WireModel):
+    """One entry of a thread's durable event log.
+
+    `type` is a framework event type, or one of ours: the audit of requests, `response_accepted`,
+    `response_rejected`, `request_cancelled`, `request_reminder` and `request_expired`, and of mirrors, `mirror_behind`
+    and `mirror_caught_up` (`data` is the mirror's name, `error` why it does not take checkpoints). Ours have no
+    `origin`, by which readers tell them, also those of a newer release: the facade does not yield them as events.
+    """
+
+    offset: int
+    type: str
+    superstep: int | None = None
+    attempt: int | None = None
+    at: str | None = None
+    origin: str | None = None
+    executor_id: str | None = None
+    iteration: int | None = None
+    state: str | None = None
+    request_id: str | None = None
+    source_executor_id: str | None = None
+    request_type: str | None = None
+    response_type: str | None = None
+    details: ErrorDetails | None = None
+    data: Any = None
+    """The event's data as readable JSON; left out where it is large and only repeats messages."""
+    data_type: str | None = None
+    event_class: str | None = None
+    """Set for an event of a subclass of the framework's `WorkflowEvent`."""
+    data_bytes: int | None = None
+    """Set where `data` was left out, or holds words for what no reader of JSON takes: its size. The typed object is in
+    the superstep's frame."""
+    payload: int | None = None
+    """Index of the typed data in the superstep's frame."""
+    readable: int | None = None
+    """Index of `data` in the superstep's frame, where it is too large for the record."""
+    responder: str | None = None
+    call_id: str | None = None
+    error: str | None = None
+
+
+@exported
+class RefusedResponse(WireModel):
+    """An answer that did not fit the declared type, so that its request still waits."""
+
+    at: str
+    responder: str | None = None
+    error: str
+
+
+@exported
+class PendingRequest(WireModel):
+    """A request_info that waits for its response."""
+
+    request_id: str
+    thread_id: str = ""
+    """Left out where it goes without saying: in a superstep's result and a run's input."""
+    executor_id: str
+    asked_at: str
+    request: Any = None
+    request_bytes: int | None = None
+    """Set where `request` was left out, or holds words for what no reader of JSON takes: its size."""
+    readable: int | None = None
+    """Index of a request that was left out in the frame of the superstep that tells of it."""
+    request_type: str
+    response_type: str
+    request_schema: dict[str, Any] | None = None
+    response_schema: dict[str, Any] | None = None
+    """Left out where the answer of a query has no room to repeat it: of the requests with the same `response_schema_id`
+    the first has it."""
+    request_schema_id: str | None = None
+    response_schema_id: str | None = None
+    workflow_name: str | None = None
+    errors: list[RefusedResponse] | None = None
+    """The last answers that were refused."""
+    remind_at: str | None = None
+    reminded_at: str | None = None
+    deadline: str | None = None
+    on_deadline: DeadlineAction | str | None = None
+    expired_at: str | None = None

@@ -1,0 +1,148 @@
+"""A run as it is started and as it ends: read by the workflow, by callers, and by the next run of the thread."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from .base import Attempts, Count, Factor, Framed, HeartbeatSeconds, Name, Seconds, Trace, Versioned, WireModel
+from .records import CheckpointFacts, CheckpointRef, DeadlineAction, LoggedEvent, PendingRequest, Value
+from .signals import RespondSignal
+
+RunMode: TypeAlias = Literal["message", "responses", "cancel", "resume", "continue"]
+
+
+class RequestRule(WireModel):
+    """When to remind of a request and what to do about it at last; durations in seconds."""
+
+    remind_after: Seconds | None = None
+    deadline: Seconds | None = None
+    on_deadline: DeadlineAction | str = "fail"
+    default: Value | None = None
+
+
+class ExecutorRule(WireModel):
+    """What differs for one executor from the options of its run; durations in seconds."""
+
+    timeout: Seconds | None = None
+    """Of one invocation."""
+    heartbeat_timeout: HeartbeatSeconds | None = None
+    max_attempts: Attempts | None = None
+    retry_initial_interval: Seconds | None = None
+    retry_backoff: Factor | None = None
+    retry_maximum_interval: Seconds | None = None
+
+
+class RunOptions(WireModel):
+    """Options of a run that the workflow acts on; all durations in seconds.
+
+    Bounded: with a value that Temporal refuses, the run would be stuck at its first step.
+    """
+
+    superstep_timeout: Seconds = 24 * 3600.0
+    heartbeat_timeout: HeartbeatSeconds = 10.0
+    max_attempts: Attempts = 3
+    max_worker_losses: Attempts = 10
+    retry_initial_interval: Seconds = 1.0
+    retry_backoff: Factor = 2.0
+    retry_maximum_interval: Seconds = 60.0
+    history_bytes_per_run: Count = 4_000_000
+    supersteps_per_run: Count | None = None
+    mirror: Name | None = None
+    """Name of the worker's mirror that takes a copy of each checkpoint."""
+    requests: dict[str, RequestRule] = Field(default_factory=dict)
+    """By request id, executor id, or request type; `*` is for all others."""
+    executors: dict[str, ExecutorRule] = Field(default_factory=dict)
+    """By executor id."""
+    pause_on_failure: bool = False
+    """Stay open after a failure and wait for signal `retry`."""
+    iterations_per: Literal["message", "answer"] | str = "message"
+    """From where the framework counts supersteps up to its `max_iterations`."""
+    search_attributes: bool = False
+    """Whether the run shows where it stands in our search attributes, if it was started with them."""
+
+    @model_validator(mode="after")
+    def _check_intervals(self) -> RunOptions:
+        if self.retry_maximum_interval < self.retry_initial_interval:
+            raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`")
+        return self
+
+
+class ContinuedRun(WireModel):
+    """What a run hands to the one it continues as; every list is bounded where it grows."""
+
+    previous_run_id: str
+    waiting: bool = False
+    superstep: int = 0
+    executors: list[str] = Field(default_factory=list)
+    pending_status: bool = False
+    answering: list[str] = Field(default_factory=list)
+    """Request ids the current run of the framework workflow was given responses for."""
+    pending: list[PendingRequest] = Field(default_factory=list)
+    schemas: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Of the pending requests, by the ids that these give."""
+    queued: list[Annotated[list[RespondSignal], Field(fail_fast=True)]] = Field(default_factory=list)
+    early: list[RespondSignal] = Field(default_factory=list)
+    answered: list[str] = Field(default_factory=list)
+    outputs: list[Any] = Field(default_factory=list)
+    events: list[LoggedEvent] = Field(default_factory=list)
+    """The newest of the event log, for readers that are a little behind; the older are in the history before."""
+
+
+class RunInput(Framed, Versioned):
+    """Argument of the generic workflow: one run of a thread."""
+
+    workflow_name: Name
+    mode: RunMode | str
+    """`message`: a new message for the start executor; `responses`: to requests pending in `base`; `cancel`: requests
+    pending in `base`; `resume`: go on from `base` as it stands; `continue`: continued as new in the middle."""
+    continued: ContinuedRun | None = None
+    """Only with `continue`."""
+    message: Value | None = None
+    responses: list[RespondSignal] | None = Field(default=None, min_length=1, fail_fast=True)
+    base: CheckpointRef | None = None
+    """Last checkpoint of the thread (or of another thread, for a fork)."""
+    base_facts: CheckpointFacts | None = None
+    """Set when the base checkpoint itself is the frame of this input (it came from another storage)."""
+    graph_hash: Name | None = None
+    discard_in_flight: bool = False
+    """Drop the messages in flight in `base`: the failed superstep has used them up, as it does in process."""
+    streaming: bool = False
+    own_storage: bool = False
+    """Whether the caller keeps the checkpoints in a storage of their own, which takes the place of the one that the
+    workflow was built with."""
+    trace: Trace | None = None
+    """The `traceparent` of the caller's span, below which the executors write theirs."""
+    function_invocation_kwargs: Value | None = None
+    client_kwargs: Value | None = None
+    next_offset: int = Field(default=0, ge=0, le=2**53)
+    options: RunOptions = Field(default_factory=RunOptions)
+    flaw: str | None = None
+    """Set where it is read: why it is not as it was sent, with words in place of what nobody can read."""
+
+
+class RunResult(WireModel):
+    """Result of a run that ended idle: where the thread stands, and its outputs as JSON."""
+
+    state: Literal["idle"] | str = "idle"
+    checkpoint: CheckpointRef
+    graph_hash: str
+    next_offset: int
+    outputs: list[Any] = Field(default_factory=list)
+
+
+class RunFailure(WireModel):
+    """Detail of the error a failed run ends with: the last good checkpoint, to resume from."""
+
+    checkpoint: CheckpointRef | None = None
+    graph_hash: str | None = None
+    next_offset: int = 0
+    in_flight: bool = False
+    """See `SuperstepFailure.in_flight`."""
+    error_module: str = "builtins"
+    error_type: str = "Exception"
+    error_args: list[Any] | None = None
+    error_data: dict[str, Any] | None = None
+    """What rebuilds the error beside its arguments: attributes, members of a group, errors of a validation."""
+    message: str = ""

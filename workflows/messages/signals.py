@@ -1,0 +1,96 @@
+"""What callers send to a run that is open, by signals and updates, and what they are told of it at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from ..value_limits import MAX_ID
+from .base import Trace, WireModel
+from .records import Value
+
+
+class RespondSignal(WireModel):
+    """The JSON of signal `respond`: `{"request_id": ..., "response": ..., "responder"?: ...}`."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    request_id: str = Field(min_length=1, max_length=MAX_ID)
+    response: Any = None
+    responder: str | None = Field(default=None, max_length=MAX_ID)
+    type: str | None = Field(default=None, max_length=MAX_ID)
+    """Python type name of the response, set by the facade."""
+    typed: str | None = None
+    """See `Value.typed`."""
+    call_id: str | None = Field(default=None, max_length=128)
+    """Set by the facade: names the call that is told of a rejection, and makes unknown ids an error, not an early
+    answer."""
+    streaming: bool | None = None
+    """Whether agents emit updates in the supersteps that follow; unset: as in the supersteps before."""
+    own_storage: bool | None = None
+    """See `RunInput.own_storage`; unset: as in the supersteps before."""
+    trace: Trace | None = None
+    """See `RunInput.trace`."""
+    function_invocation_kwargs: Value | None = None
+    client_kwargs: Value | None = None
+    received_at: str | None = None
+    """Set by the workflow, as are the next two; what a sender writes there is dropped."""
+    cancel: bool = False
+    """The request is cancelled instead of answered."""
+    checked: bool = False
+    """The answer came as an update, so it fits the response schema."""
+
+
+class CancelSignal(WireModel):
+    """The JSON of signal `cancel_requests`: `{"request_ids": [...], "responder"?: ...}`."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    request_ids: list[Annotated[str, Field(min_length=1, max_length=MAX_ID)]] = Field(max_length=1_000)
+    responder: str | None = Field(default=None, max_length=MAX_ID)
+    call_id: str | None = Field(default=None, max_length=128)
+    """See `RespondSignal.call_id`."""
+    own_storage: bool | None = None
+    """See `RespondSignal.own_storage`."""
+    trace: Trace | None = None
+    """See `RunInput.trace`."""
+    function_invocation_kwargs: Value | None = None
+    client_kwargs: Value | None = None
+
+
+class RespondReceipt(WireModel):
+    """Result of update `respond`: what was taken, not yet what came of it."""
+
+    queued: list[str] = Field(default_factory=list)
+    """Ids of pending requests; the answers are delivered with the next supersteps."""
+    early: list[str] = Field(default_factory=list)
+    """Ids of requests that are not asked (yet); the answers wait for them."""
+
+
+class MessageUpdate(WireModel):
+    """The JSON of update `message`, to a run that waits for answers: `{"message": ...}`."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    message: Any
+    type: str | None = Field(default=None, max_length=MAX_ID)
+    """Python type name of the message, set by the facade."""
+    typed: str | None = None
+    """See `Value.typed`."""
+    call_id: str | None = Field(default=None, max_length=128)
+    """Set by the facade: names the call, whose events begin with the superstep that takes the message."""
+    streaming: bool = False
+    own_storage: bool = False
+    """See `RunInput.own_storage`."""
+    trace: Trace | None = None
+    """See `RunInput.trace`."""
+    function_invocation_kwargs: Value | None = None
+    client_kwargs: Value | None = None
+
+
+class MessageReceipt(WireModel):
+    """Result of update `message`: it was taken, and is what the run does next."""
+
+    pending: list[str] = Field(default_factory=list)
+    """Ids of the requests that wait on."""

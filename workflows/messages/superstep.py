@@ -1,0 +1,167 @@
+"""A superstep: what the workflow gives to the activity, what it reports meanwhile, and what comes of it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from pydantic import Field
+
+from .base import Framed, Versioned, WireModel
+from .records import CheckpointFacts, CheckpointRef, LoggedEvent, PendingRequest, RunStartFacts, Value
+from .run import ExecutorRule
+
+SuperstepMode: TypeAlias = Literal["message", "responses", "cancel", "resume", "continue", "store", "upgrade"]
+SuperstepState: TypeAlias = Literal["running", "waiting", "idle"]
+
+
+class ResponseInput(WireModel):
+    """One response on its way to a superstep."""
+
+    request_id: str
+    response: Any = None
+    type: str | None = None
+    typed: str | None = None
+    """See `Value.typed`."""
+    responder: str | None = None
+    call_id: str | None = None
+    received_at: str | None = None
+
+
+class MessageInput(Value):
+    """A message that came while requests waited, on its way to a superstep."""
+
+    message_run_id: str
+    """Set by the workflow: names the message within the thread, as a run's id names the one that it began with."""
+    call_id: str | None = None
+
+
+class SuperstepInput(Versioned):
+    """Argument of the superstep activity: references, never state."""
+
+    _left_out: ClassVar[tuple[Any, ...]] = (None, [], {})
+    workflow_name: str
+    mode: SuperstepMode | str
+    """`message`, `responses`, `cancel`, `resume` begin a run of the framework workflow; `continue` is its next
+    superstep; `store` runs nothing and only stores `base` whole; `upgrade` only asks whether the current version of
+    `deployment` takes the run over."""
+    deployment: str | None = None
+    superstep_id: str | None = None
+    """Names this superstep within its thread; only an outcome that answers it is taken."""
+    refused: str | None = None
+    """The superstep that this one repeats, as its outcome was refused; readers skip that outcome."""
+    base: CheckpointRef | None = None
+    seeded: bool = False
+    """Whether `base` lies in the run's own input, which nobody has checked yet."""
+    graph_hash: str | None = None
+    discard_in_flight: bool = False
+    message: MessageInput | None = None
+    """With `message`, where the message is not in the run's own input."""
+    responses: list[ResponseInput] | None = None
+    """With `cancel` the requests that are cancelled."""
+    answered: list[str] = Field(default_factory=list)
+    """Request ids the current run of the framework workflow was given responses for."""
+    function_invocation_kwargs: Value | None = None
+    """With `responses` and `message`; those of a run's own input are read from its start event."""
+    client_kwargs: Value | None = None
+    streaming: bool = False
+    offset: int = 0
+    max_attempts: int = 3
+    max_worker_losses: int | None = None
+    """After how many lost workers the superstep is given up; 10 where it is left out."""
+    retry: ExecutorRule | None = None
+    """The waits between attempts, where they are not the defaults."""
+    executors: dict[str, ExecutorRule] | None = None
+    timeout: float | None = None
+    """Seconds an attempt may take."""
+    keyframe: bool = False
+    """Store the checkpoint whole: a run's first, so that a thread outlives the retention of its earlier runs."""
+    chain_length: int = 0
+    """Patches since the last keyframe."""
+    chain_bytes: int = 0
+    """Their size in history."""
+    pending_status: bool = False
+    """Whether this run has already emitted IN_PROGRESS_PENDING_REQUESTS."""
+    mirror: str | None = None
+    own_storage: bool | None = None
+    """See `RunInput.own_storage`; left out where it is not so."""
+    trace: str | None = None
+    """See `RunInput.trace`."""
+    restores: bool | None = None
+    """Of mode `responses`: whether the caller gave the checkpoint that they go to; left out where it is not so."""
+    recount: bool | None = None
+    """Whether the framework counts supersteps anew from here; left out where it is not so."""
+    flaw: str | None = None
+    """See `RunInput.flaw`."""
+
+
+class SuperstepOutcome(Framed, Versioned):
+    """What both a committed and a failed superstep tell: its logged events, typed payloads in the frame."""
+
+    _left_out: ClassVar[tuple[Any, ...]] = (None, [], {})
+    answers: str | None = None
+    """`SuperstepInput.superstep_id` of the superstep it is the outcome of."""
+    events: list[LoggedEvent] = Field(default_factory=list)
+    attempt: int = 1
+    checkpoint: CheckpointFacts | None = None
+    """The newest checkpoint the framework saved. Of a committed superstep None only when every response was rejected,
+    so that nothing ran. Of a failed one the checkpoint the run had entered with, if that was its first superstep."""
+    rejected: dict[str, str] = Field(default_factory=dict)
+    """request id -> why its response was refused."""
+
+
+class OverdueSuperstep(WireModel):
+    """An attempt that took too long in a blocked event loop, which could not end it."""
+
+    executor_id: str | None = None
+    """Who took too long, or blocked the loop."""
+    limited: bool = False
+    """Whether the limit is the executor's own; else it is the superstep's."""
+    seconds: float
+    """The limit."""
+
+
+class LiveWindow(Framed):
+    """Heartbeat details of a running superstep: its newest events, numbered as they will be if this attempt commits."""
+
+    answers: str | None = None
+    """`SuperstepInput.superstep_id` of the superstep that beats."""
+    attempt: int
+    offset: int | None = None
+    """The superstep's `SuperstepInput.offset`: says which one it is, as a reader may not have seen it begin yet."""
+    failures: int | None = None
+    """Attempts before this one in which an executor failed; in the others the worker was lost."""
+    begun: int | None = None
+    """Attempts that have begun and whose worker did not stop in order; 1 where it is left out. The server counts those
+    too that never began."""
+    overdue: OverdueSuperstep | None = None
+    """Of an attempt that was given up; it is one of `failures`."""
+    events: list[LoggedEvent] = Field(default_factory=list)
+
+
+class SuperstepResult(SuperstepOutcome):
+    """Result of the superstep activity. The frame holds the checkpoint (a patch or a keyframe) and event payloads."""
+
+    kind: Literal["superstep"] | str = "superstep"
+    state: SuperstepState | str
+    entry: RunStartFacts | None = None
+    pending: list[PendingRequest] = Field(default_factory=list)
+    schemas: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Of the pending requests, by the ids that these give."""
+    next_executors: list[str] = Field(default_factory=list)
+    upgrade: bool | None = None
+    """Only of mode `upgrade`: whether the run may move."""
+
+
+class SuperstepFailure(SuperstepOutcome):
+    """Detail of the error a failed attempt raises."""
+
+    kind: Literal["failure"] | str = "failure"
+    graph_hash: str | None = None
+    in_flight: bool = False
+    """Whether the framework still held messages after the failure, so that it would refuse a new message."""
+    error_module: str = "builtins"
+    error_type: str = "Exception"
+    error_args: list[Any] | None = None
+    error_data: dict[str, Any] | None = None
+    """What rebuilds the error beside its arguments: attributes, members of a group, errors of a validation."""
+    message: str = ""
