@@ -30,7 +30,7 @@ from typing import get_args
 from temporalio import workflow
 
 from . import limits
-from .messages import DeadlineAction, RunInput, RunMode, json_bytes
+from .messages import DeadlineAction, IterationsPer, RunInput, RunMode, json_bytes
 from .search_attributes import STATE
 from .value_limits import MAX_ID
 
@@ -54,6 +54,7 @@ def wrong_claim(start: RunInput) -> tuple[str, str] | None:
 def unknown_value(start: RunInput) -> tuple[str, str] | None:
     """Return a field of a start whose value only a newer release can act on, and what is wrong with it."""
     wanted: list[tuple[str, str | None, tuple[str, ...]]] = [("mode", start.mode, get_args(RunMode))]
+    wanted.append(("options.iterations_per", start.options.iterations_per, get_args(IterationsPer)))
     for name, rule in start.options.requests.items():
         wanted.append((f"options.requests.{name[:100]}.on_deadline", rule.on_deadline, get_args(DeadlineAction)))
     for request in start.continued.pending if start.continued is not None else ():

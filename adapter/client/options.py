@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Literal, TypeAlias, TypedDict, get_args
 
 from ...workflows.exported import exported
-from ...workflows.messages import RunOptions
+from ...workflows.messages import IterationsPer, RunOptions
 from ..framework.catalog import TypeCatalog
 from .executor_policy import ExecutorPolicy, check_duration, check_retries, policy_rules, wire_values
 from .request_policy import RequestPolicy, policies_by_key, request_rules
@@ -18,7 +18,6 @@ _DEFAULTS = RunOptions()
 """What goes for a run that is started without this package, too."""
 
 WhenWaiting: TypeAlias = Literal["take", "reject"]
-IterationsPer: TypeAlias = Literal["message", "answer"]
 
 
 @exported

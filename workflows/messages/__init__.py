@@ -64,7 +64,17 @@ from .records import (
     RunStartFacts,
     Value,
 )
-from .run import ContinuedRun, ExecutorRule, RequestRule, RunFailure, RunInput, RunMode, RunOptions, RunResult
+from .run import (
+    ContinuedRun,
+    ExecutorRule,
+    IterationsPer,
+    RequestRule,
+    RunFailure,
+    RunInput,
+    RunMode,
+    RunOptions,
+    RunResult,
+)
 from .signals import CancelSignal, MessageReceipt, MessageUpdate, RespondReceipt, RespondSignal
 from .superstep import (
     LiveWindow,
@@ -109,6 +119,7 @@ __all__ = [
     "Factor",
     "Framed",
     "HeartbeatSeconds",
+    "IterationsPer",
     "LiveWindow",
     "LoggedEvent",
     "MessageInput",

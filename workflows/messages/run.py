@@ -10,6 +10,7 @@ from .base import Attempts, Count, Factor, Framed, HeartbeatSeconds, Name, Secon
 from .records import CheckpointFacts, CheckpointRef, DeadlineAction, LoggedEvent, PendingRequest, Value
 from .signals import RespondSignal
 
+IterationsPer: TypeAlias = Literal["message", "answer"]
 RunMode: TypeAlias = Literal["message", "responses", "cancel", "resume", "continue"]
 
 
@@ -57,7 +58,7 @@ class RunOptions(WireModel):
     """By executor id."""
     pause_on_failure: bool = False
     """Stay open after a failure and wait for signal `retry`."""
-    iterations_per: Literal["message", "answer"] | str = "message"
+    iterations_per: IterationsPer | str = "message"
     """From where the framework counts supersteps up to its `max_iterations`."""
     search_attributes: bool = False
     """Whether the run shows where it stands in our search attributes, if it was started with them."""
