@@ -1,4 +1,7 @@
-"""The only place that touches private names of Temporal's SDK; `tests/unit/test_sdk_contract.py` pins each one."""
+"""What a worker needs of private names of Temporal's SDK; `tests/unit/test_sdk_contract.py` pins each one.
+
+`reading.py` alone has more of them: it overrides how a worker's data converter decodes.
+"""
 
 from __future__ import annotations
 
