@@ -39,9 +39,9 @@ demo-crash: $(VENV)/.demo
 server: $(VENV)/.demo
 	@$(BIN)/agent-framework-temporal-dev-server --database .temporal/threads.db $(ARGS)
 
-# Two processes, each with a Temporal server of its own: more would only fight over the processors of a small machine.
+# Three processes, each with a Temporal server of its own: most tests wait most of the time, for a server or a worker.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 3 $(ARGS)
 
 # What depends on the framework, against another version of it, in an environment of its own.
 CORE_BIN = $(VENV)-core-$(CORE)/bin

@@ -89,6 +89,11 @@ _WAKES = frozenset(
 """What the workflow has to do something after."""
 
 
+_MAY_VANISH = frozenset({EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED})
+"""The server shows these of a workflow task that is for an update only. Where the update is refused they are dropped,
+and what comes next has their ids."""
+
+
 class RunFollower:
     """Reads a run's history from its beginning and then as it grows.
 
@@ -261,7 +266,8 @@ class RunFollower:
                 else:
                     self._patience.over()
                     if event is not None and event.event_id > self._last_event:
-                        self._last_event = event.event_id
+                        if event.event_type not in _MAY_VANISH:
+                            self._last_event = event.event_id
                         return event
 
     async def _poll(self) -> HistoryEvent | None:

@@ -10,7 +10,7 @@ from ...workflows.messages import MESSAGE_UPDATE, MessageReceipt, MessageUpdate,
 from ...workflows.next_message import BUSY, REFUSED
 from ..errors import DurableWorkflowError, NoWorkerError, PayloadError
 from ..logging import data_logger
-from ..temporal.server import RunOverError, rpc_errors
+from ..temporal.server import RunOverError, retried, rpc_errors
 from .options import DurableOptions
 
 _LOGGER = data_logger("agent_framework_temporal")
@@ -43,12 +43,14 @@ async def send_message(
     handle: Any = client.get_workflow_handle(thread_id, run_id=status.run_id)
     with rpc_errors(client, f"send a message to thread {thread_id!r}"):
         try:
-            receipt = await handle.execute_update(
-                MESSAGE_UPDATE,
-                message,
-                id=message.call_id,  # The server takes it once.
-                result_type=MessageReceipt,
-                rpc_timeout=options.worker_timeout,
+            receipt = await retried(
+                lambda: handle.execute_update(
+                    MESSAGE_UPDATE,
+                    message,
+                    id=message.call_id,  # The server takes it once, however often it is sent.
+                    result_type=MessageReceipt,
+                    rpc_timeout=options.worker_timeout,
+                )
             )
         except WorkflowUpdateFailedError as error:
             kind, text = getattr(error.cause, "type", None), str(getattr(error.cause, "message", error.cause))

@@ -22,7 +22,7 @@ from ..temporal.server import list_runs, query_run, rpc_errors
 
 _LOGGER = data_logger("agent_framework_temporal")
 _QUERY_TIMEOUT = timedelta(seconds=10)
-_AT_ONCE = 20
+_AT_ONCE = 100
 
 
 @exported
@@ -30,7 +30,7 @@ async def waiting_requests(client: Client, workflow_name: str | None = None) -> 
     """Yield every request that waits in the client's namespace, with its data, schemas and deadline.
 
     Works without search attributes, but then asks every open run. Costs one query for each run that is asked, which a
-    worker answers, at most 20 at once, and no history. A run no worker answers for is logged and left out. What the
+    worker answers, at most 100 at once, and no history. A run no worker answers for is logged and left out. What the
     server lists may be a second behind.
 
     Args:

@@ -17,15 +17,15 @@ class WorkflowInterface:
     `AttributeError` then, so that code which asks by `hasattr` sees what there is.
     """
 
-    _entry: WorkflowSource | None
+    _source: WorkflowSource | None
 
     @property
     def _built(self) -> Workflow:
-        if not is_workflow(self._entry):
+        if not is_workflow(self._source):
             raise AttributeError(
                 "This needs the workflow's definition: make the facade from an instance or a synchronous factory."
             )
-        return self._entry
+        return self._source
 
     @property
     def id(self) -> str:

@@ -42,7 +42,7 @@ def _start(**fields: Any) -> RunInput:
 
 _WRONG: dict[str, tuple[Any, str]] = {
     "no input": (None, "input"),
-    "text": ("hello", "argument"),
+    "text": ("hello", "input"),
     "another version": (_start(version=2), "version"),
     "no name": (_start(workflow_name=""), "workflow_name"),
     "no message": (_start(message=None), "message"),

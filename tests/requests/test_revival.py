@@ -79,7 +79,11 @@ async def test_a_worker_goes_on_with_a_waiting_run(small: Client) -> None:
     async with worker(small, asker, task_queue=task_queue):
         await _next_run(small, checkpoint.thread_id, checkpoint.run_id)
         durable = DurableWorkflow(asker, client=small, task_queue=task_queue)
-        assert [request.request_id for request in await durable.pending_requests(checkpoint)] == ["q0", "q1"]
+
+        async def waits() -> bool:  # When the superstep has run that it goes on with.
+            return [request.request_id for request in await durable.pending_requests(checkpoint)] == ["q0", "q1"]
+
+        await _until(waits)
         # Somebody who knows the thread only from before is no second writer.
         result = await durable.run(responses={"q0": Reply(amount=2)}, checkpoint=checkpoint)
         assert result.get_outputs() == ["how many: 2"]

@@ -34,8 +34,8 @@ class Place:
     client: Client
     task_queue: str
 
-    def durable(self, build: Any) -> DurableWorkflow:
-        return DurableWorkflow(build, client=self.client, task_queue=self.task_queue, **_OPTIONS)
+    def durable(self, build: Any, **options: Any) -> DurableWorkflow:
+        return DurableWorkflow(build, client=self.client, task_queue=self.task_queue, **_OPTIONS, **options)
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,13 @@ OPERATIONS = {
         _new,
     ),
     "next message": Operation(lambda place, at: place.durable(countdown).run(1, checkpoint=at), _idle),
+    "message while waiting": Operation(
+        lambda place, at: place.durable(shop).run(Order(item="ink"), checkpoint=at), _waiting
+    ),
     "refused message": Operation(
-        lambda place, at: place.durable(shop).run(Order(item="ink"), checkpoint=at), _waiting, PendingRequestsError
+        lambda place, at: place.durable(shop, when_waiting="reject").run(Order(item="ink"), checkpoint=at),
+        _waiting,
+        PendingRequestsError,
     ),
     "responses": Operation(lambda place, at: place.durable(shop).run(responses=_APPROVED, checkpoint=at), _waiting),
     "cancel_pending_requests": Operation(

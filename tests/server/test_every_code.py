@@ -74,7 +74,7 @@ def _story(code: RPCStatusCode, rpc: str) -> tuple[type[Exception], ...]:
         ours = (ServerBusyError,)
     elif code in _REFUSED:
         ours = (ServerUnreachableError,)
-    if rpc == "query_workflow":
+    if rpc in ("query_workflow", "update_workflow_execution"):  # A worker answers them.
         ours += (NoWorkerError,)
     if rpc.endswith("search_attributes"):
         ours += (SearchAttributesError,)
