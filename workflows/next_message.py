@@ -68,6 +68,10 @@ class NextMessage:
             raise _failure(f'`{MESSAGE_UPDATE}` takes {{"message": ...}}: {where}', REFUSED) from None
         except (RejectedResponseError, RecursionError) as error:
             raise _failure(str(error), REFUSED) from None
+        try:  # Of a stranger it is no more than a start would be: where runs are sealed it has to be, too.
+            workflow.payload_converter().from_payload(arguments[0].payload, MessageUpdate)
+        except ValueError as error:
+            raise _failure(str(error), REFUSED) from None
         flaw = "The message is null." if message.message is None else message_flaw(message)
         if flaw is not None:
             raise _failure(flaw, REFUSED)

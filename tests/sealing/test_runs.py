@@ -12,7 +12,12 @@ from agent_framework_temporal import Checkpoint, DurableWorkflow, NotSealedError
 from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
 from agent_framework_temporal.workflows.messages import RunInput, Value
 from pydantic import BaseModel
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowUpdateFailedError,
+)
 from temporalio.common import RawValue
 from temporalio.converter import DataConverter
 
@@ -157,6 +162,23 @@ async def test_answers_of_people_need_no_key(client: Client, sealing: Client) ->
         await client.get_workflow_handle(checkpoint.thread_id).signal("respond", answer)
         result = await durable.run(responses={"approve-ink": Decision(approved=False)}, checkpoint=checkpoint)
         assert "ink refused by nobody, order 2" in result.get_outputs()
+
+
+async def test_a_message_to_a_waiting_run_needs_a_key(client: Client, sealing: Client) -> None:
+    """As a start does; else somebody without one could have a thread do what they like."""
+    async with worker(sealing, shop) as task_queue:
+        durable = DurableWorkflow(shop, client=sealing, task_queue=task_queue)
+        checkpoint = durable.checkpoint()
+        await durable.run(Order(item="pen"), checkpoint=checkpoint)
+        stranger = client.get_workflow_handle(checkpoint.thread_id)
+        history_length = (await stranger.describe()).history_length
+        # The workflow's words are sealed, too, so that the stranger cannot read why.
+        with pytest.raises(WorkflowUpdateFailedError):
+            await stranger.execute_update("message", {"message": {"item": "ink", "price": 1}})
+        assert (await stranger.describe()).history_length == history_length
+        assert [each.request_id for each in await durable.pending_requests(checkpoint)] == ["approve-pen"]
+        result = await durable.run(Order(item="cap"), checkpoint=checkpoint)
+        assert [event.request_id for event in result.get_request_info_events()] == ["approve-cap"]
 
 
 async def test_run_that_was_not_sealed_is_not_begun(client: Client, sealing: Client) -> None:
