@@ -77,8 +77,9 @@ class ThreadOperations:
     async def copy_checkpoints(self, storage: CheckpointStorage, thread: Checkpoint | str | None = None) -> list[str]:
         """Copy what a storage lacks of a thread's checkpoints, oldest first; no worker is needed.
 
-        For threads that had no mirror, or whose mirror was down when the last worker stopped. It asks once for
-        each checkpoint that is lacking and once more (see `docs/checkpoints.md`), and costs a `save` for each, and two round trips for each 200 history events.
+        For threads that had no mirror, or whose mirror was down when the last worker stopped. It asks the storage once
+        for each checkpoint that is lacking and once more, and costs a `save` for each, and two round trips for each 200
+        history events.
 
         Args:
             storage: Takes the copies.

@@ -24,7 +24,12 @@ import typer
 from agent_framework_temporal import DurableWorkflow
 from agent_framework_temporal.adapter._thread import MEMO_WORKFLOW_NAME
 from agent_framework_temporal.adapter.cli import _app
+from agent_framework_temporal.adapter.cli._output import Output
 from agent_framework_temporal.workflows._messages import WORKFLOW_TYPE
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 from temporalio.client import Client
 
 from tests.cli._commands import MODULE, ROOT, Commands, environment, started
@@ -255,6 +260,17 @@ async def test_every_parameter(scene: Scene, command: str) -> None:
     assert said.code == 2
 
 
+@pytest.mark.parametrize("text", [*ALL.values(), EVIL], ids=[*ALL, "all"])
+def test_what_a_command_forgets_to_make_visible(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command of tomorrow may print data by the console itself."""
+    output = Output(as_json=False)
+    output.console.print(text, Text(text), f"[bold]{text}[/bold]")
+    table = Table(text, title=Text(text))
+    table.add_row(text)
+    output.console.print(Group(table, Panel(text, title=Text(text))))
+    assert unseen(capsys.readouterr().out) == set()
+
+
 async def _in_a_terminal(scene: Scene, *words: str, typed: bytes = b"", until: bytes = b"") -> str:
     master, slave = pty.openpty()
     process = await asyncio.create_subprocess_exec(
@@ -300,6 +316,7 @@ async def test_a_terminal_is_not_moved(scene: Scene, command: str) -> None:
     shown = await _in_a_terminal(scene, command, *words, typed=typed, until=until)
     assert unseen(shown, terminal=True) == set(), shown
     assert r"\x1b]0;owned\x07" in shown
+    assert "[/]:smiley:" in shown.replace("\n", "")  # Markup of the library that prints is text, too.
     if command == "respond":
         assert "refused answer" in shown
         assert not [line for line in shown.splitlines() if line.startswith(FORGED)]
