@@ -129,11 +129,15 @@ def json_text(value: Any, *, indent: int | None = None, ascii_only: bool = False
     """Return a value as JSON in which every invisible character is escaped; it parses to the same value.
 
     Args:
-        value: JSON data; what is none becomes its text.
+        value: JSON data; what is none, as NaN and infinity, becomes its text.
         indent: As of `json.dumps`.
         ascii_only: Escape all that is not ASCII.
     """
-    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, default=str)
+    try:
+        text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, default=str, allow_nan=False)
+    except ValueError:  # Python's readers take them, and others do not.
+        value = json.loads(json.dumps(value, default=str), parse_constant=str)
+        text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
     # Outside of its strings, JSON has no character that this would change.
     return _UNSEEN_BUT_NEWLINE.sub(lambda match: json.dumps(match[0])[1:-1], text)
 

@@ -78,6 +78,12 @@ def test_json_parses_to_the_same_value(text: str) -> None:
     assert json.loads(json_text(value, ascii_only=True)) == value
 
 
+def test_json_has_no_numbers_that_are_none() -> None:
+    value = {"a": [float("nan"), float("inf"), -float("inf"), 1.5], "b": {1: {2}}}
+    expected = {"a": ["NaN", "Infinity", "-Infinity", 1.5], "b": {"1": "{2}"}}
+    assert json.loads(json_text(value), parse_constant=pytest.fail) == expected
+
+
 @settings(deadline=None)
 @given(st.recursive(st.none() | st.integers() | ANY, lambda inner: st.lists(inner) | st.dictionaries(ANY, inner)))
 def test_any_json_parses_to_the_same_value(value: object) -> None:
