@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import json
 import math
+import traceback
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ApplicationError
 
 from ..adapter._errors import DurableWorkflowError
@@ -28,6 +30,9 @@ _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
 _MAX_RETRY_AFTER = timedelta(minutes=10)
 _MAX_CAUSES_BYTES = 128 * 1024
 _MAX_CAUSES = 20
+_SHOWN_BYTES = 1_500
+_SHOWN_TYPE_BYTES = 200
+_SHOWN_FRAMES = 2
 _MAX_TEXT = 64 * 1024
 """A failure has to fit a gRPC message, some clients put a whole response body into their errors, and it is written
 into history three times: as message, in the arguments and in the events."""
@@ -54,13 +59,38 @@ def to_application_error(
     wait = retry_after(error)
     if wait is None:
         wait = rule.wait(failures)
-    return ApplicationError(
+    kind = ApplicationError if final else RepeatedAttemptError
+    return kind(
         failure.message,
         failure,
         type=cls.__name__,
         non_retryable=final,
         next_retry_delay=None if final else wait,
     )
+
+
+class RepeatedAttemptError(ApplicationError):
+    """What an attempt reports that is repeated: the server shows it meanwhile, and nobody reads more of it.
+
+    The server keeps 4 KB of it. Where it is larger, its traceback and causes included, what is shown is the server's
+    own "Failure exceeds size limit" with the error somewhere inside; so it is the error's text, and where it was raised.
+    """
+
+    @property
+    def failure(self) -> Failure:
+        """What goes to the server. The worker's log has the error as it is, with its causes."""
+        where = traceback.format_tb(self.__cause__.__traceback__)[-_SHOWN_FRAMES:] if self.__cause__ else []
+        failure = Failure(message=_cut(self.message, _SHOWN_BYTES), stack_trace=_cut("".join(where), _SHOWN_BYTES))
+        info = failure.application_failure_info
+        info.type = _cut(self.type or "", _SHOWN_TYPE_BYTES)
+        if self.next_retry_delay is not None:
+            info.next_retry_delay.FromTimedelta(self.next_retry_delay)
+        return failure
+
+
+def _cut(text: str, size: int) -> str:
+    data = text.encode()
+    return text if len(data) <= size else f"{data[:size].decode(errors='ignore')} ..."
 
 
 def cause_of(error: Exception) -> Exception | None:

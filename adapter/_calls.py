@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from agent_framework import CheckpointStorage, WorkflowEvent
 from temporalio.client import Client, ScheduleHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from ..workflows._attributes import first_attributes
 from ..workflows._messages import CANCEL_SIGNAL, RESPOND_SIGNAL, WORKFLOW_TYPE, RespondSignal, RunInput, Value
 from ._arguments import cancel_signal, encode_cancellation, encode_message, encode_responses, unwrap_message
 from ._checkpoint import Checkpoint
-from ._client import rpc_errors
 from ._errors import (
     AlreadyRunningError,
     CheckpointNotFoundError,
@@ -38,10 +39,14 @@ from ._queries import ThreadQueries
 from ._schedule import create_schedule
 from ._search_attributes import use_search_attributes
 from ._seed import begin_from_history, seed_from_storage
+from ._server import MEMO_WORKFLOW_NAME, REFUSED, retried, rpc_errors
 from ._steps import StepDecoder
-from ._thread import MEMO_WORKFLOW_NAME, ThreadTip, latest_run_id, read_tip
+from ._thread import ThreadTip, latest_run_id, read_tip
 from ._web_ui import static_details
 
+_LOGGER = logging.getLogger("agent_framework_temporal")
+_RACES = 5
+"""How often an answer is sent again to the run that a run continued as meanwhile."""
 _IN_FLIGHT = (
     "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. Resume from a "
     "checkpoint (checkpoint_id=...) or wait for the prior run to complete. Workflows that need to recover from a "
@@ -110,7 +115,7 @@ class Caller:
     async def checkpoints(self, thread_id: str, name: str) -> list[CheckpointInfo]:
         """List the checkpoints of a thread."""
         run_id = await latest_run_id(self._client, thread_id, name)
-        with rpc_errors(self._client, f"list the checkpoints of thread {thread_id!r}"):
+        with rpc_errors(self._client, f"list the checkpoints of thread {thread_id!r}", thread_id):
             found = await thread_infos(self._client, thread_id, run_id)
         for info in found:
             self._locator.saw(thread_id, info.run_id)
@@ -161,27 +166,57 @@ class Caller:
     async def _respond(
         self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None, tip: ThreadTip
     ) -> CallReader:
-        responses = call.responses or {}
         if call.cancelled is None:
-            _refuse_no_responses(responses)
-        nothing = tip.state == "new" or (tip.state == "idle" and call.cancelled is None)
-        if nothing or (tip.state != "open" and tip.checkpoint is None):
-            raise RuntimeError(NO_PENDING)
+            _refuse_no_responses(call.responses or {})
         call_id = uuid.uuid4().hex
+        for _ in range(_RACES):
+            if tip.state != "open":
+                break
+            reader = await self._answer(call, handle, hosted, tip, call_id)
+            if reader is not None:
+                return reader
+            tip = await read_tip(self._client, handle.thread_id, name, seen_run_id=handle.run_id)
+        else:
+            raise AlreadyRunningError(
+                f"Thread {handle.thread_id!r} went on into another run each time it was answered; nothing was sent. "
+                "Answer again."
+            )
+        nothing = tip.state == "new" or (tip.state == "idle" and call.cancelled is None)
+        if nothing or tip.checkpoint is None:
+            raise RuntimeError(NO_PENDING)
+        run_input = self._input(call, name, tip, mode="responses" if call.cancelled is None else "cancel")
+        run_input.responses = _encode(call, call_id)
+        run_input.discard_in_flight = tip.state == "failed"
+        return await self._start(call, handle, hosted, run_input, call_id=call_id)
+
+    async def _answer(
+        self,
+        call: Call,
+        handle: Checkpoint,
+        hosted: HostedWorkflow | None,
+        tip: ThreadTip,
+        call_id: str,
+    ) -> CallReader | None:
+        """Send answers to an open run; None when it is that no longer, so that nothing was sent."""
         batch = _encode(call, call_id)
-        if tip.state != "open":
-            run_input = self._input(call, name, tip, mode="responses" if call.cancelled is None else "cancel")
-            run_input.responses = batch
-            run_input.discard_in_flight = tip.state == "failed"
-            return await self._start(call, handle, hosted, run_input, call_id=call_id)
         status = await self.queries.status(handle.thread_id, tip.run_id)
         self.queries.refuse_paused(handle.thread_id, status)
         if status.state == "waiting":
-            for request_id in responses:
+            for request_id in call.responses or {}:
                 if request_id not in status.pending_requests:
                     raise ValueError(f"Response provided for unknown request ID: {request_id}")
         handle.run_id = status.run_id
-        reader = self._reader(
+        run = self._client.get_workflow_handle(handle.thread_id, run_id=status.run_id)
+        name, argument = (RESPOND_SIGNAL, batch) if call.cancelled is None else (CANCEL_SIGNAL, cancel_signal(batch))
+        with rpc_errors(self._client, f"answer thread {handle.thread_id!r}", handle.thread_id):
+            try:
+                await retried(lambda: run.signal(name, argument), only=REFUSED)
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    raise
+                return None
+        await self.queries.raise_rejected(handle.thread_id, status, call_id)
+        return self._reader(
             call,
             handle,
             hosted,
@@ -190,14 +225,6 @@ class Caller:
             until=tip.history_length,
             raise_rejected=functools.partial(self.queries.raise_rejected, handle.thread_id, status, call_id),
         )
-        run = self._client.get_workflow_handle(handle.thread_id, run_id=status.run_id)
-        with rpc_errors(self._client, f"answer thread {handle.thread_id!r}"):
-            if call.cancelled is None:
-                await run.signal(RESPOND_SIGNAL, batch)
-            else:
-                await run.signal(CANCEL_SIGNAL, cancel_signal(batch))
-        await self.queries.raise_rejected(handle.thread_id, status, call_id)
-        return reader
 
     async def _resume(
         self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None, tip: ThreadTip
@@ -209,8 +236,15 @@ class Caller:
             )
         # One who says where to go on from wants to read; a run that failed is resumed only without that.
         if tip.state in ("open", "idle") or call.after is not None:
+            if call.after is None and tip.reset_to is not None and tip.reset_to < handle.offset:
+                _LOGGER.warning(
+                    "Thread %r was reset to before events its stream has given: it goes on after offset %d.",
+                    handle.thread_id,
+                    tip.reset_to,
+                )
+                handle.offset = tip.reset_to
             after = handle.offset if call.after is None else call.after
-            with rpc_errors(self._client, f"look up the runs of thread {handle.thread_id!r}"):
+            with rpc_errors(self._client, f"look up the runs of thread {handle.thread_id!r}", handle.thread_id):
                 runs = await runs_after(self._client, handle.thread_id, tip.run_id or "", after)
             handle.run_id = runs[0]
             return self._reader(call, handle, hosted, after=after, until=tip.history_length, later_runs=runs[1:])
@@ -280,19 +314,22 @@ class Caller:
         await check_input(self._client, run_input)
         with rpc_errors(self._client, f"start a run of thread {handle.thread_id!r}"):
             try:
-                run = await self._client.start_workflow(
-                    WORKFLOW_TYPE,
-                    run_input,
-                    id=handle.thread_id,
-                    task_queue=self._task_queue,
-                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                    memo={MEMO_WORKFLOW_NAME: run_input.workflow_name},
-                    static_summary=run_input.workflow_name,
-                    static_details=static_details(hosted),
-                    search_attributes=first_attributes(run_input.workflow_name, handle.thread_id)
-                    if attributes
-                    else None,
+                run = await retried(
+                    lambda: self._client.start_workflow(
+                        WORKFLOW_TYPE,
+                        run_input,
+                        id=handle.thread_id,
+                        task_queue=self._task_queue,
+                        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                        memo={MEMO_WORKFLOW_NAME: run_input.workflow_name},
+                        static_summary=run_input.workflow_name,
+                        static_details=static_details(hosted),
+                        search_attributes=first_attributes(run_input.workflow_name, handle.thread_id)
+                        if attributes
+                        else None,
+                    ),
+                    only=REFUSED,
                 )
             except WorkflowAlreadyStartedError as error:
                 raise AlreadyRunningError(

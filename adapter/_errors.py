@@ -3,7 +3,8 @@
     DurableWorkflowError (the framework's WorkflowException)
     ├── HostingError                a workflow cannot be hosted; nothing was started
     ├── PayloadError                a value cannot travel; nothing was started   (also a TypeError)
-    ├── ServerUnreachableError      no Temporal server answers
+    ├── ServerUnreachableError      no Temporal server answers, or it does not let this client in
+    ├── ServerBusyError             the server takes no more calls for the moment: a rate limit
     ├── NoWorkerError               no worker polls the task queue
     ├── WorkflowNotHostedError      the worker does not host this workflow
     ├── ThreadNotFoundError         no such thread, or another workflow's
@@ -14,6 +15,7 @@
     ├── HistoryReadOnlyError        a checkpoint cannot be saved to or deleted from history  (also NotImplementedError)
     ├── StaleCheckpointError        another caller has moved this thread on
     ├── AlreadyRunningError         this thread is running
+    │   └── ThreadPausedError       an operator has paused it
     ├── PendingRequestsError        this thread waits for responses
     ├── GraphChangedError           the checkpoint was made by another graph
     ├── SearchAttributesError       the namespace does not know our search attributes
@@ -46,7 +48,11 @@ class PayloadError(DurableWorkflowError, TypeError):
 
 
 class ServerUnreachableError(DurableWorkflowError):
-    """No Temporal server answers at the client's address."""
+    """No Temporal server answers at the client's address, or it does not let this client in."""
+
+
+class ServerBusyError(DurableWorkflowError):
+    """The server takes no more calls for the moment, as for a rate limit; nothing was changed."""
 
 
 class NoWorkerError(DurableWorkflowError):
@@ -87,6 +93,10 @@ class StaleCheckpointError(DurableWorkflowError):
 
 class AlreadyRunningError(DurableWorkflowError):
     """The thread is running, so it takes no new message."""
+
+
+class ThreadPausedError(AlreadyRunningError):
+    """An operator has paused the thread (`temporal workflow pause`), so it takes nothing until that is over."""
 
 
 class PendingRequestsError(DurableWorkflowError):

@@ -14,6 +14,7 @@ from ._errors import (
     NoWorkerError,
     PayloadError,
     PendingRequestsError,
+    ServerBusyError,
     ServerUnreachableError,
     StaleCheckpointError,
     ThreadExistsError,
@@ -52,7 +53,7 @@ class RefusedError(Exception):
 _CODES: tuple[tuple[int, tuple[type[Exception], ...]], ...] = (
     (BAD_USAGE, (UsageError,)),
     (BAD_IMPORT, (BadReferenceError,)),
-    (NO_SERVER, (ServerUnreachableError,)),
+    (NO_SERVER, (ServerUnreachableError, ServerBusyError)),
     (NOT_HOSTABLE, (HostingError,)),
     (NO_WORKER, (NoWorkerError, WorkflowNotHostedError)),
     (NOT_FOUND, (NotFoundError, ThreadNotFoundError, CheckpointNotFoundError)),

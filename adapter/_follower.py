@@ -8,23 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from ..workflows._messages import RunFailure, RunResult, SuperstepFailure, SuperstepInput, SuperstepResult
-from ._client import has_worker, is_unreachable
-from ._errors import NoWorkerError, ServerUnreachableError, WorkflowNotHostedError
+from ..workflows._messages import (
+    NOT_REPORTED,
+    RunFailure,
+    RunResult,
+    SuperstepFailure,
+    SuperstepInput,
+    SuperstepResult,
+)
+from ._client import has_worker
+from ._errors import NoWorkerError, WorkflowNotHostedError
 from ._history import decode, failure_text, superstep_outcome
+from ._server import Patience, describe, rpc_errors
 
 _LOGGER = logging.getLogger("agent_framework_temporal")
-_RETRY_SECONDS = 1.0
+_FIRST_LOOK, _LAST_LOOK = 0.5, 8.0
+"""Seconds between two looks whether a run is still paused: no long poll waits for that."""
+_NO_FAILURE = frozenset(
+    {
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+    }
+)
+"""What a workflow task is marked with that an operator has reset, or that has to take a signal in first."""
 
 CloseState: TypeAlias = Literal["idle", "failed", "cancelled", "terminated", "timed_out", "continued"]
 
@@ -94,10 +109,10 @@ class RunFollower:
         server_timeout: timedelta,
     ) -> None:
         self.thread_id = thread_id
-        self._client = client
+        self.client = client
         self._task_queue = task_queue
         self._worker_timeout = worker_timeout.total_seconds()
-        self._server_timeout = server_timeout.total_seconds()
+        self._patience = Patience(server_timeout.total_seconds())
         self._worker_seen = False
         self._settled = False
         self.enter(run_id)
@@ -106,9 +121,12 @@ class RunFollower:
         """Go on with another run of the thread, from its beginning: the one this one continued as."""
         self.run_id = run_id
         self._settled = False
-        self._events = self._client.get_workflow_handle(self.thread_id, run_id=run_id).fetch_history_events(
-            wait_new_event=True
-        )
+        self._last_event = 0
+        self._open()
+
+    def _open(self) -> None:
+        handle = self.client.get_workflow_handle(self.thread_id, run_id=self.run_id)
+        self._events = handle.fetch_history_events(wait_new_event=True)
 
     async def next(self) -> RunStep:
         """Return the next step, waiting for it as long as the run takes.
@@ -117,11 +135,13 @@ class RunFollower:
             NoWorkerError: When no worker has taken the run up and none polls its task queue.
             WorkflowNotHostedError: When the worker that polls it does not know the generic workflow.
             ServerUnreachableError: When the connection stays lost.
+            ServerBusyError: When the server goes on to refuse the calls of this client.
+            ThreadNotFoundError: When the run is deleted.
         """
         while True:
             event = await self._next_event()
             if event.event_type in _CLOSED:
-                return await read_close(self._client, event)
+                return await read_close(self.client, event)
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
                 self._worker_seen = True
                 self._settled = not self._goes_on()
@@ -133,17 +153,19 @@ class RunFollower:
                 await self._task_failed(event)
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                 payloads = event.activity_task_scheduled_event_attributes.input.payloads
-                step: SuperstepInput = await decode(self._client, payloads[0], SuperstepInput)
+                step: SuperstepInput = await decode(self.client, payloads[0], SuperstepInput)
                 return step
-            outcome = await superstep_outcome(self._client, event)
+            outcome = await superstep_outcome(self.client, event)
             if outcome is not None:
                 return outcome
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
                 failure = event.activity_task_timed_out_event_attributes.failure
-                return SuperstepLost(await failure_text(self._client, failure))
+                return SuperstepLost(await failure_text(self.client, failure))
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
                 failure = event.activity_task_failed_event_attributes.failure
-                return SuperstepLost(await failure_text(self._client, failure))
+                return SuperstepLost(await failure_text(self.client, failure))
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                return SuperstepLost(NOT_REPORTED)
 
     def _goes_on(self) -> bool:
         """Tell whether the workflow task just read goes on to a superstep or to the run's end.
@@ -159,26 +181,41 @@ class RunFollower:
         return False
 
     async def _next_event(self) -> HistoryEvent:
-        lost_at: float | None = None
-        while True:
-            try:
-                async with asyncio.timeout(None if self._worker_seen else self._worker_timeout):
-                    return await anext(self._events)
-            except TimeoutError:
-                await self._check_worker()
-            except RPCError as error:
-                if not is_unreachable(error):
-                    raise
-                lost_at = lost_at or time.monotonic()
-                if time.monotonic() - lost_at > self._server_timeout:
-                    raise ServerUnreachableError(
-                        f"The connection to the Temporal server is lost ({error.message}). Thread {self.thread_id!r} "
-                        "goes on there; follow it again with `run_stream(checkpoint=...)`."
-                    ) from error
-                await asyncio.sleep(_RETRY_SECONDS)
+        what = f"follow thread {self.thread_id!r}, which goes on all the same"
+        with rpc_errors(self.client, what, self.thread_id):
+            while True:
+                try:
+                    event = await self._poll()
+                except RPCError as error:
+                    if not await self._patience.bear(error):
+                        raise
+                else:
+                    self._patience.over()
+                    if event is not None and event.event_id > self._last_event:
+                        self._last_event = event.event_id
+                        return event
+
+    async def _poll(self) -> HistoryEvent | None:
+        """Return the next event, or None when it is time to ask for it once more."""
+        try:
+            async with asyncio.timeout(None if self._worker_seen else self._worker_timeout):
+                return await anext(self._events)
+        except TimeoutError:
+            await self._check_worker()
+        except StopAsyncIteration:
+            # The history of a run that an operator has paused is given without a wait for more.
+            await self._until_unpaused()
+            self._open()
+        return None
+
+    async def _until_unpaused(self) -> None:
+        pause = _FIRST_LOOK
+        while (await describe(self.client, self.thread_id, self.run_id)).is_paused:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_LOOK)
 
     async def _check_worker(self) -> None:
-        if not await has_worker(self._client, self._task_queue):
+        if not await has_worker(self.client, self._task_queue):
             raise NoWorkerError(
                 f"No worker polls task queue {self._task_queue!r}, so thread {self.thread_id!r} does not begin. It is "
                 "kept, and begins when one starts (`agent-framework-temporal-worker --workflow ... --task-queue "
@@ -186,7 +223,9 @@ class RunFollower:
             )
 
     async def _task_failed(self, event: HistoryEvent) -> None:
-        message = await failure_text(self._client, event.workflow_task_failed_event_attributes.failure)
+        if event.workflow_task_failed_event_attributes.cause in _NO_FAILURE:
+            return
+        message = await failure_text(self.client, event.workflow_task_failed_event_attributes.failure)
         if "is not registered on this worker" in message:
             raise WorkflowNotHostedError(
                 f"A worker polls task queue {self._task_queue!r}, but it hosts no framework workflows: {message} Start "

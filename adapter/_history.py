@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload, WorkflowExecution
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
@@ -23,9 +23,11 @@ from ..workflows._messages import (
     RunInput,
     SuperstepFailure,
     SuperstepResult,
+    is_reported,
 )
 from ._errors import CheckpointCorruptedError, CheckpointNotFoundError, DurableWorkflowError
 from ._frames import Frame, digest, unpack
+from ._server import each, retried
 
 _REVERSE_PAGE = 200
 
@@ -95,7 +97,7 @@ async def failure_text(client: Client, failure: Failure) -> str:
 async def start_input(client: Client, thread_id: str, run_id: str) -> RunInput:
     """Return the argument of a run: one round trip."""
     history = client.get_workflow_handle(thread_id, run_id=run_id).fetch_history_events(page_size=1)
-    async for event in history:
+    async for event in each(history):
         return await _run_input(client, event)
     raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history.")
 
@@ -223,17 +225,15 @@ async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIt
     Raises:
         CheckpointNotFoundError: When the history is not there (any more).
     """
-    token = b""
+    request = GetWorkflowExecutionHistoryReverseRequest(
+        namespace=client.namespace,
+        execution=WorkflowExecution(workflow_id=thread_id, run_id=run_id),
+        maximum_page_size=_REVERSE_PAGE,
+    )
     while True:
         try:
-            response = await client.workflow_service.get_workflow_execution_history_reverse(
-                GetWorkflowExecutionHistoryReverseRequest(
-                    namespace=client.namespace,
-                    execution=WorkflowExecution(workflow_id=thread_id, run_id=run_id),
-                    maximum_page_size=_REVERSE_PAGE,
-                    next_page_token=token,
-                ),
-                retry=True,
+            response = await retried(
+                lambda: client.workflow_service.get_workflow_execution_history_reverse(request, retry=True)
             )
         except RPCError as error:
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
@@ -244,9 +244,54 @@ async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIt
             raise
         for event in response.history.events:
             yield event
-        token = response.next_page_token
-        if not token:
+        request.next_page_token = response.next_page_token
+        if not response.next_page_token:
             return
+
+
+def is_reset(event: HistoryEvent) -> bool:
+    """Tell whether an event is where an operator has reset the run before: what comes then has not happened there."""
+    cause = event.workflow_task_failed_event_attributes.cause
+    return (
+        event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+        and cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+    )
+
+
+async def reset_point(client: Client, thread_id: str, run_id: str, seen_run_id: str) -> int | None:
+    """Return the offset of the last event before a run, or one it continues, was reset; None if none was.
+
+    Costs a round trip for each 200 events back to there.
+
+    Args:
+        client: A connected client.
+        thread_id: Temporal workflow id.
+        run_id: The latest run.
+        seen_run_id: A run that was left by a reset: where there were several, it is that of this run that counts, or
+            else the earliest.
+    """
+    reader: str | None = run_id
+    while reader is not None:
+        current, reader = reader, None
+        left: list[str] = []
+        found: int | None = None
+        async for event in reverse_events(client, thread_id, current):
+            if is_reset(event):
+                left.append(event.workflow_task_failed_event_attributes.base_run_id)
+                continue
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+                run_input = await _run_input(client, event)
+                if left:
+                    return run_input.next_offset - 1
+                reader = run_input.continued.previous_run_id if run_input.continued is not None else None
+            elif left and (outcome := await superstep_outcome(client, event)) is not None and outcome.events:
+                found = outcome.events[-1].offset
+                if seen_run_id in left:
+                    return found
+                left.clear()
+        if found is not None:
+            return found
+    return None
 
 
 async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterator[StoredFrame | RunBase]:
@@ -269,8 +314,13 @@ async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterat
             payload = _outcome_payload(event)
             if payload is None:
                 continue
-            outcome: _StoredOutcome = await _decode_stored(client, event, payload, _StoredOutcome)
-            if outcome.checkpoint is not None:
+            try:
+                outcome: _StoredOutcome = await _decode_stored(client, event, payload, _StoredOutcome)
+            except CheckpointCorruptedError as error:
+                if isinstance(error.__cause__, ValidationError):
+                    continue  # An operator's, see `superstep_outcome`.
+                raise
+            if is_reported(outcome) and outcome.checkpoint is not None:
                 # A failed superstep that stored none began from the one before it.
                 fails = outcome.kind == "failure" or (failed and outcome.state == "running")
                 yield StoredFrame(
@@ -284,14 +334,20 @@ async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterat
 
 
 async def superstep_outcome(client: Client, event: HistoryEvent) -> SuperstepResult | SuperstepFailure | None:
-    """Return what a superstep reported in an ActivityTaskCompleted or ActivityTaskFailed event; None for others."""
+    """Return what a superstep reported in an ActivityTaskCompleted or ActivityTaskFailed event.
+
+    None for other events, and for what no superstep reported: an operator can complete or fail an activity by hand.
+    """
     payload = _outcome_payload(event)
     if payload is None:
         return None
     completed = event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
     model = SuperstepResult if completed else SuperstepFailure
-    outcome: SuperstepResult | SuperstepFailure = await decode(client, payload, model)
-    return outcome
+    try:
+        outcome: SuperstepResult | SuperstepFailure = await decode(client, payload, model)
+    except ValidationError:
+        return None
+    return outcome if is_reported(outcome) else None
 
 
 def _outcome_payload(event: HistoryEvent) -> Payload | None:

@@ -7,13 +7,16 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
-from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedError
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..workflows._attributes import PENDING_REQUESTS, STATE, WORKFLOW_NAME
 from ..workflows._messages import PENDING_REQUESTS_QUERY, WORKFLOW_TYPE, PendingRequest
-from ._client import framed_client, rpc_errors
+from ._client import framed_client
+from ._errors import ThreadPausedError
 from ._search_attributes import use_search_attributes
+from ._server import list_runs, query_run, rpc_errors
 
 _LOGGER = logging.getLogger("agent_framework_temporal")
 _QUERY_TIMEOUT = timedelta(seconds=10)
@@ -42,10 +45,10 @@ async def inbox(client: Client, workflow_name: str | None = None) -> AsyncIterat
         if workflow_name is not None:
             escaped = workflow_name.replace("\\", "\\\\").replace("'", "\\'")
             query += f" AND ({WORKFLOW_NAME.name} IS NULL OR {WORKFLOW_NAME.name} = '{escaped}')"
-    batch: list[WorkflowExecution] = []
+    batch: list[WorkflowExecutionInfo] = []
     with rpc_errors(client, "list waiting threads"):
-        async for execution in client.list_workflows(query):
-            batch.append(execution)
+        async for info in list_runs(client, query):
+            batch.append(info)
             if len(batch) == _AT_ONCE:
                 for request in await _requests_of(client, batch, workflow_name):
                     yield request
@@ -55,9 +58,9 @@ async def inbox(client: Client, workflow_name: str | None = None) -> AsyncIterat
 
 
 async def _requests_of(
-    client: Client, executions: Sequence[WorkflowExecution], workflow_name: str | None
+    client: Client, runs: Sequence[WorkflowExecutionInfo], workflow_name: str | None
 ) -> list[PendingRequest]:
-    found = await asyncio.gather(*(_pending(client, execution) for execution in executions))
+    found = await asyncio.gather(*(_pending(client, info) for info in runs))
     return [
         request
         for requests in found
@@ -66,18 +69,25 @@ async def _requests_of(
     ]
 
 
-async def _pending(client: Client, execution: WorkflowExecution) -> list[PendingRequest]:
-    handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
+async def _pending(client: Client, info: WorkflowExecutionInfo) -> list[PendingRequest]:
+    thread_id = info.execution.workflow_id
     try:
-        pending: list[PendingRequest] = await handle.query(
-            PENDING_REQUESTS_QUERY, result_type=list[PendingRequest], rpc_timeout=_QUERY_TIMEOUT
+        pending: list[PendingRequest] = await query_run(
+            client,
+            thread_id,
+            info.execution.run_id,
+            PENDING_REQUESTS_QUERY,
+            result_type=list[PendingRequest],
+            within=_QUERY_TIMEOUT,
         )
+    except ThreadPausedError:
+        return []  # Since it was listed: it takes no answer.
     except (RPCError, WorkflowQueryFailedError) as error:
         if not isinstance(error, RPCError) or error.status != RPCStatusCode.NOT_FOUND:  # Deleted since.
             _LOGGER.warning(
                 "Thread %r is left out of the inbox: no worker answers for it on task queue %r (%s).",
-                execution.id,
-                execution.task_queue,
+                thread_id,
+                info.task_queue,
                 error,
             )
         return []

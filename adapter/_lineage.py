@@ -13,9 +13,9 @@ from typing import Literal
 from temporalio.client import Client
 
 from ..workflows._messages import WORKFLOW_TYPE, CheckpointRef, EntryFacts
-from ._client import rpc_errors
 from ._errors import CheckpointNotFoundError
 from ._history import StoredFrame, run_frames
+from ._server import list_runs, rpc_errors
 
 _OUR_ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[0-9a-f]{8,}")
 _MAX_SEEN = 1_000
@@ -165,8 +165,8 @@ class Locator:
             if attempt:
                 await asyncio.sleep(_LOOKUP_PAUSE)
             with rpc_errors(self._client, f"look up checkpoint {checkpoint_id!r}"):
-                async for execution in self._client.list_workflows(query):
-                    return execution.id
+                async for info in list_runs(self._client, query):
+                    return info.execution.workflow_id
         raise CheckpointNotFoundError(
             f"No thread in namespace {self._client.namespace!r} has a run {run_id!r}, so checkpoint {checkpoint_id!r} "
             "is not there (any more): the run was deleted, is past the namespace's retention, or belongs to another "

@@ -12,7 +12,6 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from ..workflows._messages import SUPERSTEP_ACTIVITY, LiveWindow
-from ._client import is_unreachable
 from ._frames import unpack
 from ._history import decode
 from ._pickling import loads
@@ -24,6 +23,8 @@ _FAST = 0.03
 _SLOW = 0.5
 _SLOWER = 1.25
 """Seconds between two looks: while events come, and at most; an idle superstep is looked at ever less often."""
+_LONGEST = 8.0
+"""Where the server refuses looks, as for a rate limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class LiveReader:
         self._offset = 0
         self._attempt = 1
         self._read = -1
+        self._refused = False
         self.pause = _FAST
         """Seconds until the next look."""
 
@@ -60,20 +62,21 @@ class LiveReader:
         self._offset = offset
         self._attempt = 1
         self._read = -1
-        self.pause = _FAST
+        self.pause = self.pause if self._refused else _FAST
 
     async def read(self, run_id: str) -> LiveEventsRead:
         """Look once at a run's superstep."""
-        self.pause = min(_SLOW, self.pause * _SLOWER)
+        before, self.pause = self.pause, min(_SLOW, self.pause * _SLOWER)
         request = DescribeWorkflowExecutionRequest(
             namespace=self._client.namespace, execution=WorkflowExecution(workflow_id=self._thread_id, run_id=run_id)
         )
         try:
             response = await self._client.workflow_service.describe_workflow_execution(request)
-        except RPCError as error:
-            if not is_unreachable(error):
-                raise
-            return LiveEventsRead(self._attempt, [])  # The durable events come when the connection is back.
+        except RPCError:
+            # Live events are a courtesy: the durable ones come all the same, and say what is wrong if something is.
+            self.pause, self._refused = min(_LONGEST, 2 * max(before, _SLOW)), True
+            return LiveEventsRead(self._attempt, [])
+        self._refused = False
         for pending in response.pending_activities:
             if pending.activity_type.name == SUPERSTEP_ACTIVITY:
                 window: LiveWindow | None = None

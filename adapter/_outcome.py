@@ -24,6 +24,7 @@ from ._live_reader import LiveEventsRead, LiveReader
 from ._pickling import new_exception
 from ._position import LiveEventsVoid, position_of
 from ._steps import StepDecoder
+from ._thread import run_after_reset
 
 NO_PENDING = "No pending requests found in workflow context."
 """The framework's words."""
@@ -63,6 +64,7 @@ class CallReader:
         self._decoder = decoder
         self._handle = handle
         self._after = after
+        self._first = after + 1
         self._call_id = call_id
         self._until = until
         self._later_runs = later_runs
@@ -126,18 +128,23 @@ class CallReader:
             self._running = False
             self._failure = RunFailedError(f"A superstep of thread {self._follower.thread_id!r} failed: {step.message}")
         elif isinstance(step, Closed):
-            if self._later_runs:
-                self._enter(self._later_runs.pop(0))
-                return
-            if step.next_run_id is not None:
-                self._enter(step.next_run_id)
-                self._until = 0
-                return
-            self._over = True
-            async for event in self._end(step):
+            async for event in self._closed(step):
                 yield event
         elif not self._later_runs and step.event_id >= self._until:
             for event in await self._settled():
+                yield event
+
+    async def _closed(self, step: Closed) -> AsyncIterator[WorkflowEvent[Any]]:
+        if self._later_runs:
+            self._enter(self._later_runs.pop(0))
+        elif step.next_run_id is not None:
+            self._enter(step.next_run_id)
+            self._until = 0
+        elif step.state == "terminated" and (void := await self._reset()) is not None:
+            yield void
+        else:
+            self._over = True
+            async for event in self._end(step):
                 yield event
 
     async def _settled(self) -> list[WorkflowEvent[Any]]:
@@ -192,6 +199,27 @@ class CallReader:
         if void:
             yield LiveEventsVoid(superstep=self._live_superstep, attempt=self._live_given[void[0]], offsets=void)
             self._live_given.clear()
+
+    async def _reset(self) -> LiveEventsVoid | None:
+        """Go on with the run that an operator has reset this one to, if one has: offsets start over from that point.
+
+        Returns:
+            What tells of the events given that have not happened there; None when the run was not reset.
+        """
+        follower = self._follower
+        found = await run_after_reset(follower.client, follower.thread_id, follower.run_id)
+        if found is None:
+            return None
+        run_id, offset = found
+        given = [*range(max(self._first, offset + 1), self._handle.offset + 1), *self._live_given]
+        self._enter(run_id)
+        self._until, self._after = 0, max(self._first - 1, offset)
+        self._handle.offset = min(self._handle.offset, self._after)
+        self._live_given.clear()
+        self._given = 0
+        self._running = self._waiting = False
+        self._begun = True  # An answer that was not reapplied never comes: its request is pending then.
+        return LiveEventsVoid(superstep=self._live_superstep, attempt=None, offsets=sorted(set(given)))
 
     def _enter(self, run_id: str) -> None:
         """Go on with the thread's next run; the caller sees one stream."""

@@ -29,18 +29,20 @@ class EventPosition:
 
 
 class LiveEventsVoid(WorkflowEvent[None]):
-    """Says that live events a stream has given do not count: the attempt that told them failed or its worker was lost.
+    """Says that events a stream has given do not count.
 
-    Those of the next attempt follow, under the same offsets. It is no event of the run: the stream's final response
-    leaves out both it and what it voids.
+    The attempt that told them live failed or its worker was lost; or an operator has reset the run to before them. What
+    happens instead follows, under the same offsets. It is no event of the run: the stream's final response leaves out
+    both it and what it voids.
 
     Args:
         superstep: The superstep that is attempted again.
-        attempt: The attempt whose live events are void.
+        attempt: The attempt whose live events are void; None where the run was reset, and all events at these offsets
+            are.
         offsets: Their offsets, ascending.
     """
 
-    def __init__(self, *, superstep: int, attempt: int, offsets: Sequence[int]) -> None:
+    def __init__(self, *, superstep: int, attempt: int | None, offsets: Sequence[int]) -> None:
         template = new_event("live_events_void", origin=WorkflowEventSource.FRAMEWORK, iteration=superstep)
         self.__dict__.update(vars(template))
         self.superstep = superstep
@@ -74,9 +76,6 @@ def settled(events: Sequence[WorkflowEvent[Any]]) -> list[WorkflowEvent[Any]]:
 
 
 def _is_void(position: EventPosition | None, notice: LiveEventsVoid) -> bool:
-    return (
-        position is not None
-        and position.live
-        and position.attempt == notice.attempt
-        and position.offset in notice.offsets
-    )
+    if position is None or position.offset not in notice.offsets:
+        return False
+    return notice.attempt is None or (position.live and position.attempt == notice.attempt)

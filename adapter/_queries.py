@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
+from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..workflows._messages import (
@@ -17,7 +17,6 @@ from ..workflows._messages import (
     PendingRequest,
     RunStatus,
 )
-from ._client import rpc_errors
 from ._errors import (
     AlreadyRunningError,
     DurableWorkflowError,
@@ -25,6 +24,7 @@ from ._errors import (
     PendingRequestsError,
     ThreadNotFoundError,
 )
+from ._server import REFUSED, describe, query_run, retried, rpc_errors
 from ._thread import ThreadTip
 
 _NO_ANSWER = frozenset({RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
@@ -54,13 +54,12 @@ class ThreadQueries:
 
     async def cancel(self, thread_id: str) -> None:
         """Cancel a thread's open run."""
-        with rpc_errors(self._client, f"cancel thread {thread_id!r}"):
+        with rpc_errors(self._client, f"cancel thread {thread_id!r}", thread_id):
             handle = self._client.get_workflow_handle(thread_id)
             try:
-                description = await handle.describe()
                 # The server takes a second request to cancel a run that is over without a word.
-                if description.status == WorkflowExecutionStatus.RUNNING:
-                    await handle.cancel()
+                if (await describe(self._client, thread_id)).is_open:
+                    await retried(handle.cancel)
                     return
             except RPCError as error:
                 if error.status != RPCStatusCode.NOT_FOUND:
@@ -76,8 +75,9 @@ class ThreadQueries:
                 f"Thread {thread_id!r} is not paused but {status.state!r}, so there is nothing to retry. Go on with "
                 "`run_stream(checkpoint=...)`, which resumes a run that has failed."
             )
-        with rpc_errors(self._client, f"retry thread {thread_id!r}"):
-            await self._client.get_workflow_handle(thread_id, run_id=status.run_id).signal(RETRY_SIGNAL)
+        with rpc_errors(self._client, f"retry thread {thread_id!r}", thread_id):
+            run = self._client.get_workflow_handle(thread_id, run_id=status.run_id)
+            await retried(lambda: run.signal(RETRY_SIGNAL), only=REFUSED)
 
     def refuse_paused(self, thread_id: str, status: RunStatus) -> None:
         """Refuse a call to a paused run."""
@@ -131,17 +131,20 @@ class ThreadQueries:
     async def _query(
         self, thread_id: str, run_id: str | None, name: str, *, result_type: Any, args: list[Any] | None = None
     ) -> Any:
-        handle = self._client.get_workflow_handle(thread_id, run_id=run_id)
-        with rpc_errors(self._client, f"ask thread {thread_id!r} for its {name.replace('_', ' ')}"):
+        with rpc_errors(self._client, f"ask thread {thread_id!r} for its {name.replace('_', ' ')}", thread_id):
             try:
-                return await handle.query(
-                    name, args=args or [], result_type=result_type, rpc_timeout=self._worker_timeout
+                return await query_run(
+                    self._client,
+                    thread_id,
+                    run_id,
+                    name,
+                    args=args or (),
+                    result_type=result_type,
+                    within=self._worker_timeout,
                 )
             except WorkflowQueryFailedError as error:
                 raise DurableWorkflowError(f"Thread {thread_id!r} did not answer query {name!r}: {error}") from error
             except RPCError as error:
-                if error.status == RPCStatusCode.NOT_FOUND:
-                    raise ThreadNotFoundError(f"Thread {thread_id!r} has no run.") from error
                 # A query needs a worker: without one the server says so at once, or lets the call run into its time.
                 if error.status in _NO_ANSWER:
                     raise NoWorkerError(

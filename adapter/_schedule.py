@@ -17,9 +17,8 @@ from temporalio.client import (
 )
 
 from ..workflows._messages import WORKFLOW_TYPE, RunInput
-from ._client import rpc_errors
 from ._errors import ThreadExistsError
-from ._thread import MEMO_WORKFLOW_NAME
+from ._server import MEMO_WORKFLOW_NAME, REFUSED, retried, rpc_errors
 
 
 async def create_schedule(
@@ -63,7 +62,7 @@ async def create_schedule(
     )
     with rpc_errors(client, f"create schedule {schedule_id!r}"):
         try:
-            return await client.create_schedule(schedule_id, schedule)
+            return await retried(lambda: client.create_schedule(schedule_id, schedule), only=REFUSED)
         except ScheduleAlreadyRunningError as error:
             raise ThreadExistsError(
                 f"There is a schedule {schedule_id!r} already. Change it by `client.get_schedule_handle`, delete it "

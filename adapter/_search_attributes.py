@@ -17,14 +17,13 @@ from typing import Any
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from ..workflows._attributes import ALL_KEYS
-from ._client import rpc_errors
 from ._connection import ConnectionSettings, connect
 from ._errors import DurableWorkflowError, SearchAttributesError
 from ._exit_codes import UsageError
 from ._process_exit import settle_at_exit
+from ._server import is_transient, retried, rpc_errors
 
 _LOGGER = logging.getLogger("agent_framework_temporal")
 _TYPES = {
@@ -44,9 +43,8 @@ async def missing_search_attributes(client: Client) -> list[str]:
     """
     settle_at_exit()
     with rpc_errors(client, "list the search attributes"):
-        response = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
-        )
+        request = ListSearchAttributesRequest(namespace=client.namespace)
+        response = await retried(lambda: client.operator_service.list_search_attributes(request, retry=True))
     missing: list[str] = []
     for key in ALL_KEYS:
         found = response.custom_attributes.get(key.name)
@@ -71,22 +69,23 @@ async def register_search_attributes(client: Client) -> list[str]:
 
     Raises:
         SearchAttributesError: When the server refuses; on Temporal Cloud they are added in the console or with `tcld`.
+        ServerUnreachableError: When no server answers.
     """
     try:
         missing = await missing_search_attributes(client)
         if missing:
-            await client.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(
-                    namespace=client.namespace,
-                    search_attributes={
-                        key.name: IndexedValueType.ValueType(int(key.indexed_value_type))
-                        for key in ALL_KEYS
-                        if key.name in missing
-                    },
-                )
+            request = AddSearchAttributesRequest(
+                namespace=client.namespace,
+                search_attributes={
+                    key.name: IndexedValueType.ValueType(int(key.indexed_value_type))
+                    for key in ALL_KEYS
+                    if key.name in missing
+                },
             )
-    except (RPCError, DurableWorkflowError) as error:
-        if isinstance(error, SearchAttributesError):
+            with rpc_errors(client, "register search attributes"):
+                await retried(lambda: client.operator_service.add_search_attributes(request, retry=True))
+    except DurableWorkflowError as error:
+        if isinstance(error, SearchAttributesError) or is_transient(error.__cause__):
             raise
         raise SearchAttributesError(
             f"The server does not register search attributes in namespace {client.namespace!r}: {error}. Ask its "
@@ -123,6 +122,8 @@ async def use_search_attributes(client: Client, wanted: bool | None) -> bool:
             if wanted:
                 raise
             _LOGGER.info("Search attributes are not used: %s", error)
+            if is_transient(error.__cause__):
+                return False  # The next run asks again.
             missing = ["unknown"]
         known[client.namespace] = not missing
         if missing and wanted:

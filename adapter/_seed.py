@@ -6,7 +6,6 @@ from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheck
 from temporalio.client import Client
 
 from ..workflows._messages import CheckpointFacts, CheckpointRef, RunInput
-from ._client import rpc_errors
 from ._converter import MAX_PAYLOAD_BYTES, stores_outside
 from ._errors import CheckpointNotFoundError, DurableWorkflowError, GraphChangedError, PayloadError
 from ._frames import Frame, digest, pack
@@ -15,6 +14,7 @@ from ._history import load_checkpoint
 from ._hosting import HostedWorkflow
 from ._lineage import Locator
 from ._pickling import dumps
+from ._server import rpc_errors
 
 
 async def begin_from_history(

@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 from agent_framework import CheckpointStorage, WorkflowCheckpoint
-from temporalio.client import Client, WorkflowExecution
+from temporalio.client import Client
 
 from ..workflows._messages import WORKFLOW_TYPE, CheckpointRef
-from ._client import framed_client, rpc_errors
+from ._client import framed_client
 from ._errors import CheckpointNotFoundError, HistoryReadOnlyError, PayloadError
 from ._graph import loads_checkpoint
 from ._history import StoredFrame, load_checkpoint, restore, run_frames
 from ._hosting import HostedWorkflow, WorkflowEntry, build_now, define
 from ._lineage import CheckpointInfo, Locator, infos, thread_frames
 from ._pickling import loads
-from ._thread import MEMO_WORKFLOW_NAME, latest_run_id
+from ._server import list_runs, rpc_errors, workflow_name_of
+from ._thread import latest_run_id
 
 _LOGGER = logging.getLogger("agent_framework_temporal")
 
@@ -166,18 +168,19 @@ class HistoryCheckpointStorage:
                 self._locator.saw(self._thread_id, run)
                 yield self._thread_id, run, stored
             return
-        async for execution in self._executions(hosted):
+        async for thread_id, run_id, _ in self._runs(hosted):
             with contextlib.suppress(CheckpointNotFoundError):  # Deleted since the query.
-                async for found in run_frames(self.client, execution.id, execution.run_id):
+                async for found in run_frames(self.client, thread_id, run_id):
                     if isinstance(found, StoredFrame):
-                        yield execution.id, execution.run_id, found
+                        yield thread_id, run_id, found
 
-    async def _executions(self, hosted: HostedWorkflow) -> AsyncIterator[WorkflowExecution]:
-        """Yield the runs of every thread as servers list them: open ones first, then by their end, newest first."""
-        async for execution in self.client.list_workflows(f"WorkflowType = '{WORKFLOW_TYPE}'"):
-            if await execution.memo_value(MEMO_WORKFLOW_NAME, None) == hosted.name:
-                self._locator.saw(execution.id, execution.run_id)
-                yield execution
+    async def _runs(self, hosted: HostedWorkflow) -> AsyncIterator[tuple[str, str, datetime | None]]:
+        """Yield thread, run and end of every run as servers list them: open ones first, then the newest end first."""
+        async for info in list_runs(self.client, f"WorkflowType = '{WORKFLOW_TYPE}'"):
+            if await workflow_name_of(self.client, info) == hosted.name:
+                thread_id, run_id = info.execution.workflow_id, info.execution.run_id
+                self._locator.saw(thread_id, run_id)
+                yield thread_id, run_id, info.close_time.ToDatetime(UTC) if info.HasField("close_time") else None
 
     async def _latest(self, hosted: HostedWorkflow) -> CheckpointInfo | None:
         if self._thread_id is not None:
@@ -185,13 +188,13 @@ class HistoryCheckpointStorage:
                 return infos(thread_id, run_id, stored)[0]
             return None
         latest: CheckpointInfo | None = None
-        async for execution in self._executions(hosted):
-            if latest is not None and execution.close_time is not None and execution.close_time < latest.timestamp:
+        async for thread_id, run_id, ended in self._runs(hosted):
+            if latest is not None and ended is not None and ended < latest.timestamp:
                 break  # Whatever follows had ended before.
             with contextlib.suppress(CheckpointNotFoundError):
-                async for found in run_frames(self.client, execution.id, execution.run_id):
+                async for found in run_frames(self.client, thread_id, run_id):
                     if isinstance(found, StoredFrame):
-                        newest = infos(execution.id, execution.run_id, found)[0]
+                        newest = infos(thread_id, run_id, found)[0]
                         latest = newest if latest is None or newest.timestamp > latest.timestamp else latest
                         break
         return latest

@@ -12,12 +12,13 @@ from temporalio.client import Client, ScheduleHandle
 from ..workflows._messages import PendingRequest
 from ._calls import Caller
 from ._checkpoint import Checkpoint
-from ._client import framed_client, rpc_errors
+from ._client import framed_client
 from ._errors import PayloadError
 from ._hosting import HostedWorkflow, WorkflowEntry, build_now, define
 from ._lineage import CheckpointInfo
 from ._mirror import MirrorStorage, ThreadSource, copy_missing
 from ._options import DurableOptions
+from ._server import rpc_errors
 from ._thread import latest_run_id
 
 
@@ -98,7 +99,7 @@ class ThreadOperations:
         thread_id = thread if isinstance(thread, str) else self._handle(thread).thread_id
         run_id = await latest_run_id(self._client, thread_id, self.name)
         source = ThreadSource(self._client, thread_id, run_id, hosted.catalog)
-        with rpc_errors(self._client, f"copy the checkpoints of thread {thread_id!r}"):
+        with rpc_errors(self._client, f"copy the checkpoints of thread {thread_id!r}", thread_id):
             return await copy_missing(source, MirrorStorage(storage))
 
     async def pending_requests(self, checkpoint: Checkpoint | None = None) -> list[PendingRequest]:

@@ -9,7 +9,16 @@ from pydantic import ValidationError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 
-from ._messages import CheckpointRef, ErrorDetails, EventRecord, RunFailure, RunOptions, SuperstepFailure
+from ._messages import (
+    CheckpointRef,
+    ErrorDetails,
+    EventRecord,
+    RunFailure,
+    RunOptions,
+    SuperstepFailure,
+    is_reported,
+)
+from ._result import BadResultError
 
 MAX_WORKER_LOSSES = 100
 """Attempts of one superstep beyond `max_attempts`: a lost worker is not the executor's failure."""
@@ -56,20 +65,26 @@ def heartbeat_timeout(options: RunOptions, executors: list[str] | None) -> timed
     return timedelta(seconds=max([*seconds, *([options.heartbeat_timeout] if plain or not seconds else [])]))
 
 
-def failure_of(error: ActivityError) -> SuperstepFailure:
+def failure_of(error: ActivityError | BadResultError) -> SuperstepFailure:
     """Return what the last attempt reported, or what can be said of an attempt that reported nothing."""
+    if isinstance(error, BadResultError):
+        return _failed("agent_framework_temporal.adapter._errors", "RunFailedError", str(error))
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.details:
         try:
-            return SuperstepFailure.model_validate(cause.details[0])
+            failure = SuperstepFailure.model_validate(cause.details[0])
+            if is_reported(failure):
+                return failure
         except ValidationError:
-            pass  # An error raised before the activity's own code: its message is all there is.
+            pass  # Raised before the activity's own code, or an operator's: its message is all there is.
     if isinstance(cause, TimeoutError):
         message = f"Superstep timed out ({cause.type.name if cause.type else 'unknown'}): {cause.message}"
         name = "TimeoutError"
     else:
         message = getattr(cause, "message", None) or str(cause or error)
-        name = getattr(cause, "type", None) or "RuntimeError"
+        name = getattr(cause, "type", None)
+        if not name:  # Failed by hand, perhaps: `temporal activity fail` gives a reason and no type.
+            return _failed("agent_framework_temporal.adapter._errors", "RunFailedError", message)
     return _failed("builtins", name, message)
 
 

@@ -418,6 +418,17 @@ class SuperstepFailure(SuperstepOutcome):
     message: str = ""
 
 
+NOT_REPORTED = (
+    "The activity was completed with a result that no superstep of a worker of ours returns: by hand, perhaps "
+    "(`temporal activity complete`). To end a superstep by hand fail it with a reason (`temporal activity fail`)."
+)
+
+
+def is_reported(outcome: Framed) -> bool:
+    """Tell whether a superstep's activity has written an outcome, and not an operator who ended it by hand."""
+    return "kind" in outcome.model_fields_set
+
+
 class RunResult(WireModel):
     """Result of a run that ended idle: where the thread stands, and its outputs as JSON."""
 

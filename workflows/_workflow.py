@@ -43,6 +43,7 @@ with workflow.unsafe.imports_passed_through():
     from ._pause import Pause, retry_mode
     from ._progress import Progress
     from ._requests import RequestExpiredError, Requests
+    from ._result import BadResultError, read_result
     from ._signals import RejectedAnswerError
     from ._upgrade import Upgrade
 
@@ -134,7 +135,7 @@ class AgentFrameworkWorkflow:
         step.deployment = self._upgrade.deployment()
         try:
             result = await self._execute(step)
-        except ActivityError as error:
+        except (ActivityError, BadResultError) as error:
             if is_cancelled_exception(error):
                 raise
             result = None
@@ -288,7 +289,7 @@ class AgentFrameworkWorkflow:
             try:
                 result = await self._execute(step)
                 break
-            except ActivityError as error:
+            except (ActivityError, BadResultError) as error:
                 if is_cancelled_exception(error):
                     raise
                 step = await self._fail(step, error)
@@ -305,17 +306,17 @@ class AgentFrameworkWorkflow:
 
     async def _execute(self, step: SuperstepInput) -> SuperstepResult:
         options = self._input.options
-        result: SuperstepResult = await workflow.execute_activity(
+        result: RawValue = await workflow.execute_activity(
             SUPERSTEP_ACTIVITY,
             step,
-            result_type=SuperstepResult,
+            result_type=RawValue,
             start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + TIMEOUT_GRACE,
             heartbeat_timeout=heartbeat_timeout(options, self._progress.executors if step.mode == "continue" else None),
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             retry_policy=retry_policy(options),
             summary=self._progress.summary(step),
         )
-        return result
+        return read_result(result)
 
     def _commit(self, step: SuperstepInput, result: SuperstepResult) -> None:
         self._requests.taken(step, result)
@@ -352,7 +353,7 @@ class AgentFrameworkWorkflow:
         self._enter("idle")
         return self._progress.result(self._log.next_offset)
 
-    async def _fail(self, step: SuperstepInput, error: ActivityError) -> SuperstepInput:
+    async def _fail(self, step: SuperstepInput, error: ActivityError | BadResultError) -> SuperstepInput:
         """End the run with the framework's own events and error, or pause it; the last good checkpoint stays usable.
 
         Returns:

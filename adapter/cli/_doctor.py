@@ -14,6 +14,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue as TaskQueueName
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
     DescribeTaskQueueRequest,
+    DescribeTaskQueueResponse,
     GetSystemInfoRequest,
 )
 from temporalio.client import Client
@@ -23,6 +24,7 @@ from .._dev_server import find_binary
 from .._errors import DurableWorkflowError
 from .._exit_codes import FAILED, exit_code_of
 from .._search_attributes import missing_search_attributes
+from .._server import retried, rpc_errors
 from ._command import PROGRAM, Session, TaskQueue
 from ._lookup import DEFAULT_TASK_QUEUE
 from ._text import duration
@@ -59,8 +61,9 @@ async def doctor(session: Session, *, task_queue: TaskQueue = None) -> int:
         code = exit_code_of(error)
     else:
         queue = task_queue or DEFAULT_TASK_QUEUE
-        findings += [await _server(client), await _namespace(client), await _attributes(client)]
-        findings += await _workers(client, queue)
+        with rpc_errors(client, "look at the server"):
+            findings += [await _server(client), await _namespace(client), await _attributes(client)]
+            findings += await _workers(client, queue)
         code = FAILED if any(finding.verdict == "bad" for finding in findings) else 0
     _report(session, findings)
     return code
@@ -103,7 +106,7 @@ def _versions() -> list[Finding]:
 
 
 async def _server(client: Client) -> Finding:
-    info = await client.workflow_service.get_system_info(GetSystemInfoRequest())
+    info = await retried(lambda: client.workflow_service.get_system_info(GetSystemInfoRequest(), retry=True))
     where = client.service_client.config.target_host
     numbers = [int(part) for part in info.server_version.split(".")[:2] if part.isdigit()]
     if len(numbers) == 2 and tuple(numbers) < _OLD_SERVER:
@@ -112,7 +115,8 @@ async def _server(client: Client) -> Finding:
 
 
 async def _namespace(client: Client) -> Finding:
-    found = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    request = DescribeNamespaceRequest(namespace=client.namespace)
+    found = await retried(lambda: client.workflow_service.describe_namespace(request, retry=True))
     retention = found.config.workflow_execution_retention_ttl.ToTimedelta()
     text = f"{client.namespace}, keeps closed runs for {duration(retention)}"
     return Finding("namespace", "ok", text)
@@ -136,15 +140,19 @@ async def _workers(client: Client, task_queue: str) -> list[Finding]:
         "supersteps": TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
     }
     for what, kind in kinds.items():
-        request = DescribeTaskQueueRequest(
-            namespace=client.namespace,
-            task_queue=TaskQueueName(name=task_queue),
-            task_queue_type=kind,
-            report_stats=True,
-        )
-        found = await client.workflow_service.describe_task_queue(request)
+        found = await _polls(client, task_queue, kind)
         findings.append(_polled(what, task_queue, found))
     return findings
+
+
+async def _polls(client: Client, task_queue: str, kind: TaskQueueType.ValueType) -> DescribeTaskQueueResponse:
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueueName(name=task_queue),
+        task_queue_type=kind,
+        report_stats=True,
+    )
+    return await retried(lambda: client.workflow_service.describe_task_queue(request, retry=True))
 
 
 def _polled(what: str, task_queue: str, found: Any) -> Finding:

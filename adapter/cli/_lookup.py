@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from agent_framework import Workflow
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows._messages import WORKFLOW_TYPE
-from .._client import rpc_errors
 from .._durable_workflow import DurableWorkflow
 from .._errors import ThreadNotFoundError
 from .._exit_codes import UsageError
 from .._hosting import build
 from .._references import load_workflow
-from .._thread import MEMO_WORKFLOW_NAME
+from .._server import describe, rpc_errors
 from ._command import Session
 from ._graph_text import graph_order
 
 DEFAULT_TASK_QUEUE = "agent-framework"
+WORKER_TIMEOUT = timedelta(seconds=10)
+"""How long a worker may take to answer a query."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +36,14 @@ class ThreadFacts:
     workflow_name: str
     run_id: str
     task_queue: str
-    status: WorkflowExecutionStatus
+    is_open: bool
+    """Whether it runs or waits, or is paused."""
+    paused: str | None
+    """Set when an operator has paused it: what to do about it."""
     started_at: datetime
     closed_at: datetime | None
     history_events: int
     history_bytes: int
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it runs or waits."""
-        return self.status == WorkflowExecutionStatus.RUNNING
 
 
 async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
@@ -56,27 +54,28 @@ async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
     """
     with rpc_errors(client, f"look up thread {thread_id!r}"):
         try:
-            found = await client.get_workflow_handle(thread_id).describe()
+            found = await describe(client, thread_id)
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
             return None
-    memo: Mapping[str, Any] = await found.memo()
-    name = memo.get(MEMO_WORKFLOW_NAME)
-    if found.workflow_type != WORKFLOW_TYPE or not isinstance(name, str) or found.status is None:
+    info = found.info
+    name = await found.workflow_name() if info.type.name == WORKFLOW_TYPE else None
+    if name is None:
         raise ThreadNotFoundError(
-            f"{thread_id!r} is a Temporal workflow of type {found.workflow_type!r}, no thread of a framework workflow."
+            f"{thread_id!r} is a Temporal workflow of type {info.type.name!r}, no thread of a framework workflow."
         )
     return ThreadFacts(
         thread_id=thread_id,
         workflow_name=name,
         run_id=found.run_id,
-        task_queue=found.task_queue,
-        status=found.status,
-        started_at=found.start_time,
-        closed_at=found.close_time,
-        history_events=found.history_length,
-        history_bytes=found.raw_description.workflow_execution_info.history_size_bytes,
+        task_queue=info.task_queue,
+        is_open=found.is_open,
+        paused=str(found.paused()) if found.is_paused else None,
+        started_at=info.start_time.ToDatetime(UTC),
+        closed_at=info.close_time.ToDatetime(UTC) if info.HasField("close_time") else None,
+        history_events=info.history_length,
+        history_bytes=info.history_size_bytes,
     )
 
 

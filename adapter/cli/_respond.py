@@ -8,15 +8,18 @@ from typing import Annotated, Any
 import typer
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows._messages import CANCEL_SIGNAL, RESPOND_SIGNAL, PendingRequest, RespondReceipt
-from .._client import has_worker, rpc_errors
+from .._client import has_worker
 from .._errors import NoWorkerError
 from .._exit_codes import NotFoundError, RefusedError, UsageError
+from .._queries import ThreadQueries
+from .._server import REFUSED, describe, retried, rpc_errors
 from ._command import PROGRAM, Session, Thread, Workflow
 from ._follow import follow
 from ._form import ask, is_skipped, show_request
-from ._lookup import Target, ThreadFacts, existing_thread, facade, read_json
+from ._lookup import WORKER_TIMEOUT, Target, ThreadFacts, existing_thread, facade, read_json
 
 
 async def respond(
@@ -46,7 +49,9 @@ async def respond(
     checkpoint = target.durable.checkpoint(thread)
     if not facts.is_open:
         return await _late(session, target, facts, request_id, data)
-    if not await has_worker(client, facts.task_queue):
+    with rpc_errors(client, f"look for workers on task queue {facts.task_queue!r}"):
+        polled = await has_worker(client, facts.task_queue)
+    if not polled:
         raise NoWorkerError(
             f"No worker polls task queue {facts.task_queue!r}, and one has to take the answer. Start it: "
             f"{PROGRAM} worker --workflow ... --task-queue {facts.task_queue}"
@@ -54,7 +59,7 @@ async def respond(
     pending = {request.request_id: request for request in await target.durable.pending_requests(checkpoint)}
     request_id = request_id or _only(pending, thread)
     response = await _response(session, pending.get(request_id), request_id, data)
-    status = await client.get_workflow_handle(thread, run_id=facts.run_id).query("status")
+    status = await ThreadQueries(client, facts.task_queue, WORKER_TIMEOUT).status(thread, facts.run_id)
     receipt = await _send(client, facts, request_id, response, responder or _login())
     if not stream:
         session.output.json({"thread_id": thread, "queued": receipt.queued, "early": receipt.early})
@@ -68,7 +73,7 @@ async def respond(
         session,
         target,
         checkpoint,
-        lambda: target.durable.run_stream(checkpoint=checkpoint, after=status["next_offset"] - 1),
+        lambda: target.durable.run_stream(checkpoint=checkpoint, after=status.next_offset - 1),
         interactive=False,
     )
 
@@ -136,9 +141,19 @@ async def cancel_requests(
 
 
 async def _update(client: Client, facts: ThreadFacts, name: str, argument: dict[str, Any]) -> RespondReceipt:
-    handle = client.get_workflow_handle(facts.thread_id, run_id=facts.run_id)
-    with rpc_errors(client, f"answer thread {facts.thread_id!r}"):
-        receipt: RespondReceipt = await handle.execute_update(name, argument, result_type=RespondReceipt)
+    # To whichever run is open: this one may have continued as new.
+    handle = client.get_workflow_handle(facts.thread_id)
+    with rpc_errors(client, f"answer thread {facts.thread_id!r}", facts.thread_id):
+        try:
+            receipt: RespondReceipt = await retried(
+                lambda: handle.execute_update(name, argument, result_type=RespondReceipt), only=REFUSED
+            )
+        except RPCError as error:
+            if error.status == RPCStatusCode.FAILED_PRECONDITION:
+                description = await describe(client, facts.thread_id)
+                if description.is_paused:
+                    raise description.paused() from error
+            raise
         return receipt
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -13,13 +13,12 @@ from .._client import has_worker
 from .._errors import NoWorkerError
 from .._exit_codes import NotFoundError
 from .._queries import ThreadQueries
+from .._server import rpc_errors
 from .._thread import read_tip
 from ._command import Session, Thread
-from ._lookup import ThreadFacts, existing_thread, facade
+from ._lookup import WORKER_TIMEOUT, ThreadFacts, existing_thread, facade
 from ._respond import cancel_requests, rejection
 from ._text import elapsed, short, size
-
-_WORKER_TIMEOUT = timedelta(seconds=10)
 
 
 async def status(session: Session, thread: Thread) -> None:
@@ -36,7 +35,7 @@ async def status(session: Session, thread: Thread) -> None:
         "closed_at": facts.closed_at.isoformat() if facts.closed_at else None,
         "history_events": facts.history_events,
         "history_bytes": facts.history_bytes,
-        "worker": await has_worker(client, facts.task_queue),
+        "worker": await _has_worker(client, facts),
         "pending_requests": [],
     }
     requests: list[PendingRequest] = []
@@ -44,6 +43,8 @@ async def status(session: Session, thread: Thread) -> None:
         tip = await read_tip(client, thread, facts.workflow_name, seen_run_id=None)
         checkpoint = tip.checkpoint.checkpoint_id if tip.checkpoint else None
         found |= {"state": tip.state, "checkpoint_id": checkpoint}
+    elif facts.paused:
+        found["state"] = "paused by an operator"
     elif found["worker"]:
         try:
             requests = await _ask(client, facts, found)
@@ -53,8 +54,13 @@ async def status(session: Session, thread: Thread) -> None:
     _show(session, facts, found, requests)
 
 
+async def _has_worker(client: Client, facts: ThreadFacts) -> bool:
+    with rpc_errors(client, f"look for workers on task queue {facts.task_queue!r}"):
+        return await has_worker(client, facts.task_queue)
+
+
 async def _ask(client: Client, facts: ThreadFacts, found: dict[str, Any]) -> list[PendingRequest]:
-    queries = ThreadQueries(client, facts.task_queue, _WORKER_TIMEOUT)
+    queries = ThreadQueries(client, facts.task_queue, WORKER_TIMEOUT)
     live = await queries.status(facts.thread_id, facts.run_id)
     found |= {
         "state": live.state,
@@ -71,7 +77,7 @@ def _show(session: Session, facts: ThreadFacts, found: dict[str, Any], requests:
     output, now = session.output, datetime.now(UTC)
     until = facts.closed_at or now
     state = found["state"]
-    if facts.is_open and not found["worker"]:
+    if facts.is_open and not facts.paused and not found["worker"]:
         state = f"open; no worker answers on task queue {facts.task_queue!r}"
     output.facts(
         [
@@ -87,6 +93,8 @@ def _show(session: Session, facts: ThreadFacts, found: dict[str, Any], requests:
             ("checkpoint", found.get("checkpoint_id") or ""),
         ]
     )
+    if facts.paused:
+        output.wrapped(facts.paused)
     for request in requests:
         output.heading(f"{request.executor_id} asks, request {request.request_id}")
         output.wrapped(short(request.request))
@@ -159,7 +167,7 @@ async def cancel(
         return
     if not facts.is_open:
         raise NotFoundError(f"Thread {thread!r} has no open run, so no request of it can be cancelled.")
-    if not await has_worker(client, facts.task_queue):
+    if not await _has_worker(client, facts):
         raise NoWorkerError(
             f"No worker polls task queue {facts.task_queue!r}; requests are cancelled by one. Start it."
         )
