@@ -56,31 +56,33 @@ def to_application_error(
     failure.message = _text(error)
     failure.error_args = _arguments(error)
     final = not executor_failed or failures >= rule.max_attempts or not is_retryable(error)
+    if final:
+        return ApplicationError(failure.message, failure, type=cls.__name__, non_retryable=True)
     wait = retry_after(error)
-    if wait is None:
-        wait = rule.wait(failures)
-    kind = ApplicationError if final else RepeatedAttemptError
-    return kind(
-        failure.message,
-        failure,
-        type=cls.__name__,
-        non_retryable=final,
-        next_retry_delay=None if final else wait,
-    )
+    return RepeatedAttemptError(error, failure, rule.wait(failures) if wait is None else wait)
 
 
 class RepeatedAttemptError(ApplicationError):
     """What an attempt reports that is repeated: the server shows it meanwhile, and nobody reads more of it.
 
     The server keeps 4 KB of it. Where it is larger, its traceback and causes included, what is shown is the server's
-    own "Failure exceeds size limit" with the error somewhere inside; so it is the error's text, and where it was raised.
+    own "Failure exceeds size limit", with the error somewhere inside. So it is the text, and where it was raised.
+
+    Args:
+        raised: What the executor raised.
+        failure: What it comes to.
+        wait: Until the next attempt.
     """
+
+    def __init__(self, raised: Exception, failure: SuperstepFailure, wait: timedelta) -> None:
+        super().__init__(failure.message, failure, type=type(raised).__name__, next_retry_delay=wait)
+        self._where = traceback.format_tb(raised.__traceback__)[-_SHOWN_FRAMES:]
 
     @property
     def failure(self) -> Failure:
         """What goes to the server. The worker's log has the error as it is, with its causes."""
-        where = traceback.format_tb(self.__cause__.__traceback__)[-_SHOWN_FRAMES:] if self.__cause__ else []
-        failure = Failure(message=_cut(self.message, _SHOWN_BYTES), stack_trace=_cut("".join(where), _SHOWN_BYTES))
+        where = _cut("".join(self._where), _SHOWN_BYTES)
+        failure = Failure(message=_cut(self.message, _SHOWN_BYTES), stack_trace=where)
         info = failure.application_failure_info
         info.type = _cut(self.type or "", _SHOWN_TYPE_BYTES)
         if self.next_retry_delay is not None:

@@ -1,0 +1,1 @@
+"""What operators do to a live thread with Temporal's own command line."""
