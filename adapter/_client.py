@@ -43,6 +43,6 @@ async def has_worker(client: Client, task_queue: str) -> bool:
         task_queue=TaskQueue(name=task_queue),
         task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     )
-    response = await retried(lambda: client.workflow_service.describe_task_queue(request, retry=True))
+    response = await retried(lambda: client.workflow_service.describe_task_queue(request))
     since = datetime.now(UTC) - _POLL_LASTS
     return any(poller.last_access_time.ToDatetime(tzinfo=UTC) > since for poller in response.pollers)

@@ -37,9 +37,10 @@ _NO_FAILURE = frozenset(
     {
         WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW,
         WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
     }
 )
-"""What a workflow task is marked with that an operator has reset, or that has to take a signal in first."""
+"""What a workflow task is marked with that has to take a signal in first, or whose run was reset or terminated."""
 
 CloseState: TypeAlias = Literal["idle", "failed", "cancelled", "terminated", "timed_out", "continued"]
 

@@ -1,0 +1,1 @@
+"""The boundary to the server: what it refuses, and when."""
