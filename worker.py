@@ -21,11 +21,11 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from agent_framework_temporal import AgentFrameworkPlugin
-from agent_framework_temporal.adapter._connection import ConnectionSettings, connect
-from agent_framework_temporal.adapter._exit_codes import exit_code_of
-from agent_framework_temporal.adapter._health import Health
-from agent_framework_temporal.adapter._process_exit import exit_process
-from agent_framework_temporal.adapter._references import load_workflow
+from agent_framework_temporal.adapter.commands.connection import ConnectionSettings, connect
+from agent_framework_temporal.adapter.commands.exit_codes import exit_code_of
+from agent_framework_temporal.adapter.commands.health import Health
+from agent_framework_temporal.adapter.commands.process_exit import exit_process
+from agent_framework_temporal.adapter.commands.references import load_workflow
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from ._checkpoint import Checkpoint, Response
-from ._codec_server import codec_app
-from ._converter import FramedPayloadConverter
-from ._dev_server import DevServer, start_dev_server
-from ._durable_workflow import DurableWorkflow
-from ._errors import (
+from ..activities.invocation import Superstep, current_superstep, idempotency_key
+from .checkpoints.lineage import CheckpointInfo
+from .checkpoints.storage import HistoryCheckpointStorage
+from .client.durable_workflow import DurableWorkflow
+from .client.event_position import EventPosition, LiveEventsVoid, position_of
+from .client.executor_policy import ExecutorPolicy
+from .client.handle import Checkpoint, Response
+from .client.inbox import inbox
+from .client.options import DurableOptions
+from .client.request_policy import RequestPolicy
+from .commands.codec_server import codec_app
+from .commands.dev_server import DevServer, start_dev_server
+from .errors import (
     AlreadyRunningError,
     CheckpointCorruptedError,
     CheckpointNotFoundError,
@@ -31,18 +38,11 @@ from ._errors import (
     ThreadNotFoundError,
     WorkflowNotHostedError,
 )
-from ._executor_policy import ExecutorPolicy
-from ._file_driver import FileStorageDriver
-from ._inbox import inbox
-from ._invocation import Superstep, current_superstep, idempotency_key
-from ._lineage import CheckpointInfo
-from ._options import DurableOptions
-from ._plugin import AgentFrameworkPlugin
-from ._position import EventPosition, LiveEventsVoid, position_of
-from ._request_rules import RequestPolicy
-from ._sealing import SealingCodec, sealed
-from ._search_attributes import register_search_attributes
-from ._storage import HistoryCheckpointStorage
+from .plugin import AgentFrameworkPlugin
+from .temporal.converter import FramedPayloadConverter
+from .temporal.file_driver import FileStorageDriver
+from .temporal.sealing import SealingCodec, sealed
+from .temporal.search_attributes import register_search_attributes
 
 __all__ = [
     "AgentFrameworkPlugin",

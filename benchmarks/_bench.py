@@ -14,9 +14,9 @@ from statistics import median
 from typing import Any
 
 from agent_framework_temporal import DurableWorkflow, start_dev_server
-from agent_framework_temporal.adapter._client import framed_client
-from agent_framework_temporal.adapter._history import superstep_outcome
-from agent_framework_temporal.workflows._messages import SuperstepResult
+from agent_framework_temporal.adapter.checkpoints.history import superstep_outcome
+from agent_framework_temporal.adapter.temporal.client import framed_client
+from agent_framework_temporal.workflows.messages import SuperstepResult
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client

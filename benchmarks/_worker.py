@@ -13,9 +13,9 @@ from pathlib import Path
 
 from agent_framework import FileCheckpointStorage
 from agent_framework_temporal import AgentFrameworkPlugin
-from agent_framework_temporal.activities._cache import DEFAULT_BYTES
-from agent_framework_temporal.adapter import _frames
-from agent_framework_temporal.adapter._process_exit import exit_process
+from agent_framework_temporal.activities.cache import DEFAULT_BYTES
+from agent_framework_temporal.adapter.checkpoints import frames as _frames
+from agent_framework_temporal.adapter.commands.process_exit import exit_process
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.contrib.workflow_streams import WorkflowStreamClient

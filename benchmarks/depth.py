@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from statistics import median
 
-from agent_framework_temporal.adapter._history import load_checkpoint
-from agent_framework_temporal.workflows._messages import CheckpointRef
+from agent_framework_temporal.adapter.checkpoints.history import load_checkpoint
+from agent_framework_temporal.workflows.messages import CheckpointRef
 
 from ._bench import Bench, Run
 from ._flows import Work

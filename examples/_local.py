@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Unpack
 
 from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflow, start_dev_server
-from agent_framework_temporal.adapter._hosting import WorkflowFactory
-from agent_framework_temporal.adapter._options import OptionArguments
+from agent_framework_temporal.adapter.client.options import OptionArguments
+from agent_framework_temporal.adapter.framework.definition import WorkflowFactory
 from temporalio.client import Client
 from temporalio.worker import Worker
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_framework_temporal import AgentFrameworkPlugin
-from agent_framework_temporal.adapter._hosting import WorkflowEntry
+from agent_framework_temporal.adapter.framework.definition import WorkflowEntry
 from temporalio.client import Client
 from temporalio.worker import Worker
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from .._exit_codes import BAD_USAGE
-from .._process_exit import exit_process
+from ..commands.exit_codes import BAD_USAGE
+from ..commands.process_exit import exit_process
 
 _EXTRA = frozenset({"typer", "rich", "watchfiles"})
 
@@ -14,7 +14,7 @@ _EXTRA = frozenset({"typer", "rich", "watchfiles"})
 def command() -> NoReturn:
     """Run the command line and exit; the console script `agent-framework-temporal`."""
     try:
-        from ._app import main
+        from .app import main
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import command
+from ..cli import command
 
 if __name__ == "__main__":
     command()

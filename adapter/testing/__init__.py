@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ._environment import DurableTestEnvironment
-from ._replay import replay_history
-from ._same import Turn, assert_same_as_in_process
-from ._scripted import Prompt, Reply, ScriptedChatClient, ToolCall, scripted_agent
+from .environment import DurableTestEnvironment
+from .replay import replay_history
+from .same import Turn, assert_same_as_in_process
+from .scripted import Prompt, Reply, ScriptedChatClient, ToolCall, scripted_agent
 
 __all__ = [
     "DurableTestEnvironment",

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent_framework_temporal.adapter._history import decode, superstep_outcome
-from agent_framework_temporal.workflows._messages import RunInput, SuperstepResult
+from agent_framework_temporal.adapter.checkpoints.history import decode, superstep_outcome
+from agent_framework_temporal.workflows.messages import RunInput, SuperstepResult
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 

@@ -15,7 +15,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 
-from agent_framework_temporal.adapter._dev_server import _FAST_TASKS, _free_port, find_binary
+from agent_framework_temporal.adapter.commands.dev_server import _FAST_TASKS, _free_port, find_binary
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError

@@ -17,7 +17,7 @@ from agent_framework_temporal import (
     ThreadNotFoundError,
     position_of,
 )
-from agent_framework_temporal.adapter._position import settled
+from agent_framework_temporal.adapter.client.event_position import settled
 from temporalio.client import Client
 from temporalio.service import RPCError
 

@@ -256,7 +256,7 @@ async def test_the_history_of_another_server_is_copied(client: Client, monkeypat
         await durable.run("a")
         middle = (await durable.checkpoints())[2]
         storage = HistoryCheckpointStorage(client, chain)
-        monkeypatch.setattr("agent_framework_temporal.adapter._durable_workflow.is_history_of", lambda *_: False)
+        monkeypatch.setattr("agent_framework_temporal.adapter.client.durable_workflow.is_history_of", lambda *_: False)
         copied = durable.checkpoint()
         result = await durable.run(checkpoint_id=middle.checkpoint_id, checkpoint_storage=storage, checkpoint=copied)
         assert result.get_outputs() == ["a>first>second>third done"]

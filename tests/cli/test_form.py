@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import DurableWorkflow
-from agent_framework_temporal.adapter.cli._form import Form
-from agent_framework_temporal.adapter.cli._output import Output
+from agent_framework_temporal.adapter.cli.form import Form
+from agent_framework_temporal.adapter.cli.output import Output
 from pydantic import BaseModel, Field, TypeAdapter
 from temporalio.client import Client
 

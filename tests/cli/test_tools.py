@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from agent_framework_temporal import start_dev_server
-from agent_framework_temporal.adapter.cli._app import EXIT_CODES
+from agent_framework_temporal.adapter.cli.app import EXIT_CODES
 
 from tests.cli._commands import MODULE, SCRIPT, Commands, environment, started
 from tests.support import unique

@@ -19,7 +19,7 @@ from agent_framework_temporal import (
     WorkflowNotHostedError,
     position_of,
 )
-from agent_framework_temporal.adapter._position import settled
+from agent_framework_temporal.adapter.client.event_position import settled
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from tests.facade._failing import MENDED, failing, failing_at_once

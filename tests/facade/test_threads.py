@@ -27,7 +27,7 @@ from tests.support import unique, worker
 _OTHER_PROCESS = """
 import asyncio, sys
 from agent_framework_temporal import Checkpoint, DurableWorkflow
-from agent_framework_temporal.adapter._process_exit import exit_process
+from agent_framework_temporal.adapter.commands.process_exit import exit_process
 from temporalio.client import Client
 from tests.flows import echo
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from agent_framework_temporal.activities._failures import cause_of
+from agent_framework_temporal.activities.failures import cause_of
 from temporalio.exceptions import ApplicationError
 
 

@@ -6,12 +6,11 @@ import contextlib
 from typing import Any
 
 import pytest
-from agent_framework_temporal.activities._limits import MAX_PENDING_BYTES
-from agent_framework_temporal.adapter._converter import FramedPayloadConverter
-from agent_framework_temporal.adapter._input_size import MAX_OPTIONS_BYTES
-from agent_framework_temporal.workflows._answers import MAX_EARLY, MAX_QUEUED_BYTES, Answers
-from agent_framework_temporal.workflows._log import EventLog
-from agent_framework_temporal.workflows._messages import (
+from agent_framework_temporal.activities.limits import MAX_PENDING_BYTES
+from agent_framework_temporal.adapter.client.input_size import MAX_OPTIONS_BYTES
+from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
+from agent_framework_temporal.workflows.log import EventLog
+from agent_framework_temporal.workflows.messages import (
     CheckpointRef,
     ContinuedRun,
     EventRecord,
@@ -24,9 +23,10 @@ from agent_framework_temporal.workflows._messages import (
     Value,
     json_bytes,
 )
-from agent_framework_temporal.workflows._progress import MAX_OUTPUTS_BYTES
-from agent_framework_temporal.workflows._signals import RejectedAnswerError
-from agent_framework_temporal.workflows._workflow import MAX_TAIL_BYTES
+from agent_framework_temporal.workflows.progress import MAX_OUTPUTS_BYTES
+from agent_framework_temporal.workflows.requests.answers import MAX_EARLY, MAX_QUEUED_BYTES, Answers
+from agent_framework_temporal.workflows.requests.signals import RejectedAnswerError
+from agent_framework_temporal.workflows.workflow import MAX_TAIL_BYTES
 
 LIMIT = 2 * 1024 * 1024
 TEXTS = {"ascii": "x", "wide": "字", "emoji": "\U0001f600", "escaped": "\x01"}

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 from agent_framework import CheckpointStorage, FileCheckpointStorage, Workflow, WorkflowBuilder
-from agent_framework_temporal import CheckpointNotFoundError, DurableWorkflow, NoWorkerError, ThreadNotFoundError
+from agent_framework_temporal import (
+    CheckpointNotFoundError,
+    DurableWorkflow,
+    NoWorkerError,
+    ThreadNotFoundError,
+)
 from temporalio.client import Client
 
 from tests.flows import Decision, Order, Shop, shop

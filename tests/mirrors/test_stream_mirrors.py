@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from agent_framework import FileCheckpointStorage
 from agent_framework_temporal import DurableWorkflow, PayloadError, ThreadNotFoundError
-from agent_framework_temporal.adapter import _mirror
+from agent_framework_temporal.adapter.checkpoints import mirror as _mirror
 from temporalio.client import Client
 
 from tests.flows import chain, echo

@@ -18,8 +18,8 @@ from agent_framework import (
     WorkflowBuilder,
 )
 from agent_framework_temporal import AgentFrameworkPlugin, Checkpoint, DurableWorkflow, HostingError
-from agent_framework_temporal.activities import _mirrors
-from agent_framework_temporal.adapter import _mirror
+from agent_framework_temporal.activities import mirrors as _mirrors
+from agent_framework_temporal.adapter.checkpoints import mirror as _mirror
 from temporalio.client import Client
 
 from tests.flows import Decision, Echo, Order, chain, countdown, echo, shop

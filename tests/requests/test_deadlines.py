@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_framework_temporal import Checkpoint, DurableWorkflow, PayloadError, RequestExpiredError, RequestPolicy
+from agent_framework_temporal import (
+    Checkpoint,
+    DurableWorkflow,
+    PayloadError,
+    RequestExpiredError,
+    RequestPolicy,
+)
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 

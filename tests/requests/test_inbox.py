@@ -24,7 +24,7 @@ from temporalio.client import Client
 from tests.requests._flows import Question, Reply, asker, free
 from tests.support import unique, worker
 
-_COMMAND = [sys.executable, "-m", "agent_framework_temporal.adapter._search_attributes"]
+_COMMAND = [sys.executable, "-m", "agent_framework_temporal.adapter.temporal.search_attributes"]
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ async def test_run_without_a_worker_is_left_out_and_logged(
 ) -> None:
     from datetime import timedelta
 
-    from agent_framework_temporal.adapter import _inbox as module
+    from agent_framework_temporal.adapter.client import inbox as module
 
     monkeypatch.setattr(module, "_QUERY_TIMEOUT", timedelta(seconds=1))
     thread = unique("alone")

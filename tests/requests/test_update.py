@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import Checkpoint, DurableWorkflow
-from agent_framework_temporal.workflows import _growth
+from agent_framework_temporal.workflows import growth as _growth
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import NotSealedError, SealingCodec, sealed
-from agent_framework_temporal.adapter._converter import FramedPayloadConverter
-from agent_framework_temporal.adapter._sealing import SealedPayloadConverter, parse_keys
-from agent_framework_temporal.workflows._messages import RunInput, SuperstepResult
+from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
+from agent_framework_temporal.adapter.temporal.sealing import SealedPayloadConverter, parse_keys
+from agent_framework_temporal.workflows.messages import RunInput, SuperstepResult
 from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload

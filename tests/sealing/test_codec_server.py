@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 from agent_framework_temporal import SealingCodec, codec_app
-from agent_framework_temporal.adapter._codec_server import main
+from agent_framework_temporal.adapter.commands.codec_server import main
 from aiohttp.test_utils import TestClient, TestServer
 
 _KEY = os.urandom(32)
@@ -91,7 +91,11 @@ async def test_command(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"k1={base64.b64encode(_KEY).decode()}\n")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from agent_framework_temporal.adapter._codec_server import command; command()"),
+        *(
+            sys.executable,
+            "-c",
+            "from agent_framework_temporal.adapter.commands.codec_server import command; command()",
+        ),
         *("--keys-file", str(keys), "--port", "18081"),
         stdout=PIPE,
     )

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, handler, response_handler
 from agent_framework_temporal import Checkpoint, DurableWorkflow, NotSealedError, sealed
-from agent_framework_temporal.adapter._converter import FramedPayloadConverter
-from agent_framework_temporal.workflows._messages import RunInput, Value
+from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
+from agent_framework_temporal.workflows.messages import RunInput, Value
 from pydantic import BaseModel
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.converter import DataConverter

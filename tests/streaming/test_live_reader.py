@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from agent_framework_temporal.adapter._converter import FramedPayloadConverter
-from agent_framework_temporal.adapter._live_reader import LiveReader
-from agent_framework_temporal.workflows._messages import EventRecord, LiveWindow
+from agent_framework_temporal.adapter.client.live_reader import LiveReader
+from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
+from agent_framework_temporal.workflows.messages import EventRecord, LiveWindow
 from temporalio.api.common.v1 import ActivityType, Payloads
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse

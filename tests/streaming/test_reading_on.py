@@ -19,7 +19,7 @@ from tests.support import unique, worker
 _READER = """
 import asyncio, os, sys
 from agent_framework_temporal import Checkpoint, DurableWorkflow, position_of
-from agent_framework_temporal.adapter._process_exit import exit_process
+from agent_framework_temporal.adapter.commands.process_exit import exit_process
 from temporalio.client import Client
 from tests.flows import talk
 

@@ -7,7 +7,7 @@ import json
 import sys
 
 from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflow
-from agent_framework_temporal.adapter._process_exit import exit_process
+from agent_framework_temporal.adapter.commands.process_exit import exit_process
 from opentelemetry import trace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.client import Client

@@ -14,7 +14,7 @@ from agent_framework import (
     WorkflowContext,
     handler,
 )
-from agent_framework_temporal.adapter._types import TypeCatalog
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 from pydantic import BaseModel, SecretStr
 
 T = TypeVar("T")

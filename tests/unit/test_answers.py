@@ -5,8 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agent_framework_temporal.workflows import _answers
-from agent_framework_temporal.workflows._answers import (
+from agent_framework_temporal.workflows.messages import (
+    CANCEL_SIGNAL,
+    RESPOND_SIGNAL,
+    ContinuedRun,
+    PendingRequest,
+    RespondSignal,
+)
+from agent_framework_temporal.workflows.requests import answers as _answers
+from agent_framework_temporal.workflows.requests.answers import (
     MAX_ANSWERED,
     MAX_EARLY,
     MAX_REFUSED,
@@ -14,14 +21,7 @@ from agent_framework_temporal.workflows._answers import (
     MAX_REPEATED,
     Answers,
 )
-from agent_framework_temporal.workflows._messages import (
-    CANCEL_SIGNAL,
-    RESPOND_SIGNAL,
-    ContinuedRun,
-    PendingRequest,
-    RespondSignal,
-)
-from agent_framework_temporal.workflows._signals import MAX_BATCH, RejectedAnswerError, parse
+from agent_framework_temporal.workflows.requests.signals import MAX_BATCH, RejectedAnswerError, parse
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from agent_framework_temporal.activities._cache import CheckpointCache
+from agent_framework_temporal.activities.cache import CheckpointCache
 from hypothesis import given
 from hypothesis import strategies as st
 

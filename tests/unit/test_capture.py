@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from agent_framework import Workflow, WorkflowCheckpoint, WorkflowCheckpointException, WorkflowMessage
 from agent_framework_temporal import CheckpointNotFoundError, PayloadError
-from agent_framework_temporal.activities._capture import Capture, dump_checkpoint, parts
-from agent_framework_temporal.adapter._graph import GRAPH_METADATA
-from agent_framework_temporal.adapter._hosting import HostedWorkflow, host
-from agent_framework_temporal.adapter._pickling import loads
+from agent_framework_temporal.activities.capture import Capture, dump_checkpoint, parts
+from agent_framework_temporal.activities.hosting import host
+from agent_framework_temporal.adapter.checkpoints.label import GRAPH_METADATA
+from agent_framework_temporal.adapter.checkpoints.pickling import loads
+from agent_framework_temporal.adapter.framework.definition import HostedWorkflow
 
 from tests.unit._in_process import row
 from tests.unit._undeclared import Undeclared

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from agent_framework_temporal import Checkpoint, Response
-from agent_framework_temporal.workflows._messages import CheckpointRef
+from agent_framework_temporal.workflows.messages import CheckpointRef
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError

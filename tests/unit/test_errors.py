@@ -10,7 +10,7 @@ import agent_framework_temporal
 import pytest
 from agent_framework import WorkflowException
 from agent_framework_temporal import DurableWorkflowError, PayloadError, RunFailedError
-from agent_framework_temporal.adapter import _errors
+from agent_framework_temporal.adapter import errors as _errors
 
 ERRORS = [
     error

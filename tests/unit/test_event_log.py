@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agent_framework_temporal.workflows import _log
-from agent_framework_temporal.workflows._log import PAGE_BYTES, EventLog
-from agent_framework_temporal.workflows._messages import ErrorDetails, EventPage, EventRecord
+from agent_framework_temporal.workflows import log as _log
+from agent_framework_temporal.workflows.log import PAGE_BYTES, EventLog
+from agent_framework_temporal.workflows.messages import ErrorDetails, EventPage, EventRecord
 from hypothesis import given
 from hypothesis import strategies as st
 

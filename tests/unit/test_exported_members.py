@@ -12,7 +12,7 @@ from types import ModuleType
 import agent_framework_temporal
 import pytest
 from agent_framework_temporal import adapter
-from agent_framework_temporal.workflows._workflow import AgentFrameworkWorkflow
+from agent_framework_temporal.workflows.workflow import AgentFrameworkWorkflow
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import _Definition
 
@@ -71,7 +71,7 @@ def _python(code: str) -> str:
     return result.stdout.strip()
 
 
-@pytest.mark.parametrize("module", ["agent_framework_temporal", "agent_framework_temporal.workflows._workflow"])
+@pytest.mark.parametrize("module", ["agent_framework_temporal", "agent_framework_temporal.workflows.workflow"])
 def test_importing_the_workflow_does_not_import_the_framework(module: str) -> None:
     code = f"import sys, {module}; print([name for name in sys.modules if name.split('.')[0] == 'agent_framework'])"
     assert _python(code) == "[]"

@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 from agent_framework import WorkflowConvergenceException
 from agent_framework.exceptions import ChatClientException
-from agent_framework_temporal.activities._failures import is_retryable, retry_after, to_application_error
-from agent_framework_temporal.activities._policy import RetryRule, retry_rule
-from agent_framework_temporal.adapter._errors import GraphChangedError, PayloadError
-from agent_framework_temporal.adapter._pickling import new_exception
-from agent_framework_temporal.workflows._messages import ExecutorRule, SuperstepFailure, SuperstepInput
+from agent_framework_temporal.activities.executor_rules import RetryRule, retry_rule
+from agent_framework_temporal.activities.failures import (
+    is_retryable,
+    retry_after,
+    to_application_error,
+)
+from agent_framework_temporal.adapter.checkpoints.pickling import new_exception
+from agent_framework_temporal.adapter.errors import GraphChangedError, PayloadError
+from agent_framework_temporal.workflows.messages import ExecutorRule, SuperstepFailure, SuperstepInput
 from temporalio.exceptions import ApplicationError
 
 

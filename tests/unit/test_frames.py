@@ -9,9 +9,8 @@ import struct
 import pytest
 import zstandard
 from agent_framework import AgentExecutorRequest, Content, Message, WorkflowCheckpoint
-from agent_framework_temporal.adapter import _frames
-from agent_framework_temporal.adapter._errors import CheckpointCorruptedError, PayloadError
-from agent_framework_temporal.adapter._frames import (
+from agent_framework_temporal.adapter.checkpoints import frames as _frames
+from agent_framework_temporal.adapter.checkpoints.frames import (
     KEYFRAME_EVERY,
     MAX_RAW_BYTES,
     Frame,
@@ -20,8 +19,9 @@ from agent_framework_temporal.adapter._frames import (
     unpack,
     wants_keyframe,
 )
-from agent_framework_temporal.adapter._pickling import dumps
-from agent_framework_temporal.adapter._types import TypeCatalog
+from agent_framework_temporal.adapter.checkpoints.pickling import dumps
+from agent_framework_temporal.adapter.errors import CheckpointCorruptedError, PayloadError
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

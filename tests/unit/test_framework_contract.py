@@ -1,7 +1,7 @@
 """What this package relies on in the framework beyond its public API, one test each: a failure says what changed.
 
 When one of these fails after an upgrade of agent-framework-core, nothing else in this package is to be trusted: mend
-`adapter/_framework.py` first, which is the only module that touches private names.
+`adapter/framework/internals.py` first, which is the only module that touches private names.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from agent_framework import (
 from agent_framework._workflows import _checkpoint_encoding, _typing_utils, _workflow
 from agent_framework._workflows._runner import RunnerImpl
 from agent_framework._workflows._runner_context import InProcRunnerContext
-from agent_framework_temporal.adapter import _framework
-from agent_framework_temporal.adapter._framework import (
+from agent_framework_temporal.adapter.framework import internals as _framework
+from agent_framework_temporal.adapter.framework.internals import (
     built_storage,
     cancellation,
     coerce_response,
@@ -56,7 +56,7 @@ def _parameters(function: Any) -> list[str]:
 
 
 def _changed(name: str) -> str:
-    return f"agent-framework-core has changed {name}; see adapter/_framework.py."
+    return f"agent-framework-core has changed {name}; see adapter/framework/internals.py."
 
 
 class Append(Executor):
@@ -151,7 +151,7 @@ def _private_names() -> set[str]:
 
 
 def test_every_private_name_in_use_is_pinned_here() -> None:
-    """Who adds one to adapter/_framework.py adds a test to this file."""
+    """Who adds one to adapter/framework/internals.py adds a test to this file."""
     text = Path(__file__).read_text()
     strings = {"_response_handlers"}  # Read by getattr, as not every executor has it.
     unpinned = {name for name in _private_names() | strings if name not in text}

@@ -1,7 +1,7 @@
 """What one superstep of the framework does, as an activity of ours relies on it: the facts, then the special cases.
 
 Run through the framework's public API and in process; when one of these fails after an upgrade of
-agent-framework-core, look at activities/_framework_run.py and adapter/_framework.py.
+agent-framework-core, look at activities/framework_run.py and adapter/framework/internals.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from agent_framework import (
     WorkflowExecutor,
     handler,
 )
-from agent_framework_temporal.adapter._framework import (
+from agent_framework_temporal.adapter.framework.internals import (
     drop_restored_events,
     has_messages,
     pending_events,

@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import Checkpoint, PayloadError
-from agent_framework_temporal.adapter._converter import FramedPayloadConverter
-from agent_framework_temporal.adapter._errors import CheckpointCorruptedError
-from agent_framework_temporal.adapter._frames import unpack
-from agent_framework_temporal.adapter._graph import read_label
-from agent_framework_temporal.adapter._pickling import dumps, loads, new_exception
-from agent_framework_temporal.adapter._types import loaded_class
-from agent_framework_temporal.adapter._values import from_json_value
-from agent_framework_temporal.workflows import _messages
-from agent_framework_temporal.workflows._messages import WireModel
-from agent_framework_temporal.workflows._signals import RejectedAnswerError, parse
+from agent_framework_temporal.adapter.checkpoints.frames import unpack
+from agent_framework_temporal.adapter.checkpoints.label import read_label
+from agent_framework_temporal.adapter.checkpoints.pickling import dumps, loads, new_exception
+from agent_framework_temporal.adapter.errors import CheckpointCorruptedError
+from agent_framework_temporal.adapter.framework.catalog import loaded_class
+from agent_framework_temporal.adapter.framework.values import from_json_value
+from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
+from agent_framework_temporal.workflows import messages as _messages
+from agent_framework_temporal.workflows.messages import WireModel
+from agent_framework_temporal.workflows.requests.signals import RejectedAnswerError, parse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -92,9 +92,9 @@ _NAMES = [
     ),
     *(("agent_framework._workflows._checkpoint", "FileCheckpointStorage"), ("agent_framework._agents", "Agent")),
     *(("tests.unit._declared", name) for name in ("Node", "Colour", "Slotted", "Grown", "WithReduce", "Shelf", "Odd")),
-    ("agent_framework_temporal.adapter._pickling", "_restore_exception"),
-    ("agent_framework_temporal.adapter._pickling", "_restore_nested"),
-    ("agent_framework_temporal.adapter._pickling", "_restore_annotation"),
+    ("agent_framework_temporal.adapter.checkpoints.pickling", "_restore_exception"),
+    ("agent_framework_temporal.adapter.checkpoints.pickling", "_restore_nested"),
+    ("agent_framework_temporal.adapter.checkpoints.pickling", "_restore_annotation"),
 ]
 _PUSH = st.one_of(
     st.sampled_from([b"N", b"\x88", b"\x89", b"]", b"}", b")", b"\x8f", b"(", b"K\x01", b"J\xff\xff\xff\x7f"]),

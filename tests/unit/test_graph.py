@@ -8,17 +8,22 @@ import pickle
 
 import pytest
 from agent_framework import WorkflowCheckpoint
-from agent_framework_temporal import CheckpointCorruptedError, CheckpointNotFoundError, GraphChangedError, PayloadError
-from agent_framework_temporal.adapter._graph import (
+from agent_framework_temporal import (
+    CheckpointCorruptedError,
+    CheckpointNotFoundError,
+    GraphChangedError,
+    PayloadError,
+)
+from agent_framework_temporal.activities.hosting import host
+from agent_framework_temporal.adapter.checkpoints.label import (
     GRAPH_METADATA,
     check_label,
     graph_changes,
     loads_checkpoint,
     read_label,
 )
-from agent_framework_temporal.adapter._hosting import host
-from agent_framework_temporal.adapter._pickling import dumps
-from agent_framework_temporal.adapter._types import TypeCatalog
+from agent_framework_temporal.adapter.checkpoints.pickling import dumps
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 
 from tests.parity.gallery import GALLERY, Row
 from tests.unit._in_process import record, row

@@ -19,8 +19,8 @@ from agent_framework import (
     FileCheckpointStorage,
     Message,
 )
-from agent_framework_temporal.adapter._errors import PayloadError
-from agent_framework_temporal.adapter._pickling import dumps, loads
+from agent_framework_temporal.adapter.checkpoints.pickling import dumps, loads
+from agent_framework_temporal.adapter.errors import PayloadError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,7 +67,7 @@ HOSTILE: dict[str, bytes] = {
     "exec": pickle.dumps(_Exploit(builtins.exec, f"open({str(_TEMPORARY)!r}, 'w')"), 5),
     "open": pickle.dumps(_Exploit(open, str(_TEMPORARY), "w"), 5),
     "getattr chain": pickle.dumps(_Exploit(getattr, dict, "__class__"), 5),
-    "dotted name": _bytes(_name("agent_framework_temporal.adapter._pickling", "loads.__globals__")),
+    "dotted name": _bytes(_name("agent_framework_temporal.adapter.checkpoints.pickling", "loads.__globals__")),
     "dotted name through a class": _bytes(_name("tests.unit._declared", "Node.__init__")),
     "type makes a class": pickle.dumps(_Exploit(type, "X", (), {}), 5),
     "object is called": pickle.dumps(_Exploit(list, range(10**12)), 5),
@@ -83,9 +83,9 @@ HOSTILE: dict[str, bytes] = {
     "name imported by the framework": _bytes(_name("agent_framework._workflows._checkpoint", "Path")),
     "module of the framework": _bytes(_name("agent_framework._workflows._checkpoint", "os")),
     "undeclared class": _bytes(_name("tests.unit._undeclared", "Undeclared"), b")\x81"),
-    "helper as attribute": _bytes(_name("agent_framework_temporal.adapter._pickling", "pickle")),
+    "helper as attribute": _bytes(_name("agent_framework_temporal.adapter.checkpoints.pickling", "pickle")),
     "exception that is none": _bytes(
-        _name("agent_framework_temporal.adapter._pickling", "_restore_enum"),
+        _name("agent_framework_temporal.adapter.checkpoints.pickling", "_restore_enum"),
         _name("builtins", "object"),
         _text("x"),
         b"N\x87R",
@@ -102,20 +102,22 @@ HOSTILE: dict[str, bytes] = {
         _name("tests.unit._declared", "Level"), b"K\x01\x85\x81", b"}" + _text("_value_") + b"K\x07sb"
     ),
     "enum member by helper": _bytes(
-        _name("agent_framework_temporal.adapter._pickling", "_restore_enum"),
+        _name("agent_framework_temporal.adapter.checkpoints.pickling", "_restore_enum"),
         _name("tests.unit._declared", "Level"),
         _text("LOW"),
         b"N\x87R}" + _text("_value_") + b"K\x07sb",
     ),
     "helper is changed": _bytes(
-        _name("agent_framework_temporal.adapter._pickling", "_restore_enum"),
+        _name("agent_framework_temporal.adapter.checkpoints.pickling", "_restore_enum"),
         b"N}" + _text("__defaults__") + b"K\x01\x85s\x86b",
     ),
     "nested": _bytes(
-        _name("agent_framework_temporal.adapter._pickling", "_restore_nested"),
+        _name("agent_framework_temporal.adapter.checkpoints.pickling", "_restore_nested"),
         b"C" + bytes([len(_NESTED)]) + _NESTED + b"\x85R",
     ),
-    "nested, no bytes": _bytes(_name("agent_framework_temporal.adapter._pickling", "_restore_nested"), b"K\x01\x85R"),
+    "nested, no bytes": _bytes(
+        _name("agent_framework_temporal.adapter.checkpoints.pickling", "_restore_nested"), b"K\x01\x85R"
+    ),
     "method of a class as collection": _bytes(_name("tests.unit._declared", "Shelf"), b"K\x01a"),
     "nothing": b"",
     "no pickle": b"hello",

@@ -26,15 +26,9 @@ from agent_framework.orchestrations import (
     SequentialBuilder,
 )
 from agent_framework_temporal import HostingError, WorkflowNotHostedError
-from agent_framework_temporal.adapter._hosting import (
-    build,
-    build_now,
-    define,
-    find,
-    graph_differences,
-    host,
-    host_all,
-)
+from agent_framework_temporal.activities.hosting import find, host, host_all
+from agent_framework_temporal.adapter.framework.definition import build, build_now, define
+from agent_framework_temporal.adapter.framework.graph import graph_differences
 from pydantic import BaseModel
 
 from tests.parity.gallery import GALLERY, Row

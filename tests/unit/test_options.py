@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import DurableOptions, ExecutorPolicy
-from agent_framework_temporal.adapter._options import OptionArguments
-from agent_framework_temporal.workflows._failure import heartbeat_timeout
-from agent_framework_temporal.workflows._messages import RunOptions
+from agent_framework_temporal.adapter.client.options import OptionArguments
+from agent_framework_temporal.workflows.failure import heartbeat_timeout
+from agent_framework_temporal.workflows.messages import RunOptions
 
 SECOND = timedelta(seconds=1)
 

@@ -28,9 +28,9 @@ from agent_framework import (
     WorkflowMessage,
     register_checkpoint_type,
 )
-from agent_framework_temporal.adapter._errors import PayloadError
-from agent_framework_temporal.adapter._pickling import Nested, dumps, loads, new_exception
-from agent_framework_temporal.adapter._types import TypeCatalog
+from agent_framework_temporal.adapter.checkpoints.pickling import Nested, dumps, loads, new_exception
+from agent_framework_temporal.adapter.errors import PayloadError
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter

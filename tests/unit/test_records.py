@@ -15,11 +15,16 @@ from agent_framework import (
     WorkflowEventSource,
     WorkflowRunState,
 )
-from agent_framework_temporal.adapter._framework import new_event
-from agent_framework_temporal.adapter._pickling import dumps, loads
-from agent_framework_temporal.adapter._records import RecordWriter, _is_longer, pending_requests, to_event
-from agent_framework_temporal.adapter._types import TypeCatalog
-from agent_framework_temporal.workflows._messages import EventRecord
+from agent_framework_temporal.adapter.checkpoints.pickling import dumps, loads
+from agent_framework_temporal.adapter.checkpoints.records import (
+    RecordWriter,
+    _is_longer,
+    pending_requests,
+    to_event,
+)
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
+from agent_framework_temporal.adapter.framework.internals import new_event
+from agent_framework_temporal.workflows.messages import EventRecord
 from pydantic import BaseModel
 
 from tests.parity.gallery import GALLERY, Row

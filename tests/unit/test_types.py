@@ -29,8 +29,8 @@ from agent_framework import (
     register_checkpoint_type,
     response_handler,
 )
-from agent_framework_temporal.adapter._errors import HostingError
-from agent_framework_temporal.adapter._types import (
+from agent_framework_temporal.adapter.errors import HostingError
+from agent_framework_temporal.adapter.framework.catalog import (
     TypeCatalog,
     executors_of,
     generic_args,

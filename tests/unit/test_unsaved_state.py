@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, WorkflowExecutor, executor, handler
-from agent_framework_temporal.activities import _unsaved_state
-from agent_framework_temporal.activities._unsaved_state import UnsavedState
+from agent_framework_temporal.activities import unsaved_state as _unsaved_state
+from agent_framework_temporal.activities.unsaved_state import UnsavedState
 
 from tests.parity.gallery import GALLERY, Row
 from tests.unit._in_process import record

@@ -23,10 +23,10 @@ from agent_framework import (
     WorkflowContext,
     handler,
 )
-from agent_framework_temporal.adapter._errors import PayloadError
-from agent_framework_temporal.adapter._framework import matches
-from agent_framework_temporal.adapter._types import TypeCatalog
-from agent_framework_temporal.adapter._values import (
+from agent_framework_temporal.adapter.errors import PayloadError
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
+from agent_framework_temporal.adapter.framework.internals import matches
+from agent_framework_temporal.adapter.framework.values import (
     describe,
     from_json_value,
     json_schema,
@@ -34,7 +34,7 @@ from agent_framework_temporal.adapter._values import (
     to_json_value,
     wire_type,
 )
-from agent_framework_temporal.workflows._messages import EventRecord, Value
+from agent_framework_temporal.workflows.messages import EventRecord, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, field_serializer

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agent_framework_temporal import DurableWorkflow
-from agent_framework_temporal.workflows._details import current_details
-from agent_framework_temporal.workflows._messages import ErrorDetails, PendingRequest
+from agent_framework_temporal.workflows.details import current_details
+from agent_framework_temporal.workflows.messages import ErrorDetails, PendingRequest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from agent_framework_temporal import Checkpoint, DurableWorkflow
-from agent_framework_temporal.adapter._deployment import takes_over
-from agent_framework_temporal.adapter._hosting import define
+from agent_framework_temporal.activities.deployment import takes_over
+from agent_framework_temporal.adapter.framework.definition import define
 from temporalio.api.deployment.v1 import WorkerDeploymentVersion
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkerDeploymentVersionRequest,

@@ -1,0 +1,181 @@
+"""The checkpoint storage of an inner run: it serves the base checkpoint and takes what the framework saves."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import uuid
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from agent_framework import WorkflowCheckpoint, WorkflowCheckpointException
+
+from ..adapter.checkpoints.label import GRAPH_METADATA as GRAPH_METADATA
+from ..adapter.checkpoints.label import loads_checkpoint as loads_checkpoint
+from ..adapter.checkpoints.pickling import dumps
+from ..adapter.errors import CheckpointNotFoundError
+from ..adapter.framework.catalog import TypeCatalog
+from ..adapter.framework.definition import HostedWorkflow
+
+_SUFFIX_DIGITS = 12
+"""Of a checkpoint id; with 8 two checkpoints of a run of 10,000 would have the same id once in a hundred runs."""
+_TURN_METADATA = "turn"
+"""Key of a checkpoint's metadata: the run whose message is being worked on."""
+_VERSIONS = {
+    "agent_framework_core": importlib.metadata.version("agent-framework-core"),
+    "python": platform.python_version(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A checkpoint as it was when the framework saved it."""
+
+    checkpoint_id: str
+    previous_checkpoint_id: str | None
+    superstep: int
+    timestamp: str
+    has_messages: bool
+    sources: tuple[str, ...]
+    """Executors whose messages wait for the next superstep."""
+    raw: bytes
+
+
+class Capture:
+    """A `CheckpointStorage` for one superstep; it pickles at once, as the framework goes on changing the objects.
+
+    Args:
+        hosted: The hosted workflow; its graph goes into each checkpoint's metadata, to say what changed one day.
+        base: The checkpoint the superstep starts from.
+        run_id: Temporal run id of the run that makes the checkpoints. It goes into their ids, so that an id alone says
+            where to look; the rest of an id is random, as an attempt may be repeated.
+    """
+
+    def __init__(self, hosted: HostedWorkflow | None, base: WorkflowCheckpoint | None, *, run_id: str) -> None:
+        self._hosted = hosted
+        self._run_id = run_id
+        self.turn: str = (base.metadata.get(_TURN_METADATA) if base is not None else None) or run_id
+        """The run whose message is being worked on, perhaps one long before."""
+        self.base = base
+        self.saved: list[Captured] = []
+        self.error: Exception | None = None
+
+    def begin(self, run_id: str) -> None:
+        """Make ready for another superstep of the instance, which may belong to the next run of its thread."""
+        self._run_id = run_id
+        self.base = None
+        self.saved = []
+
+    @classmethod
+    def holding(cls, base: WorkflowCheckpoint) -> Capture:
+        """Return a storage that only serves `base`."""
+        return cls(None, base, run_id="")
+
+    @property
+    def last(self) -> Captured | None:
+        """The newest checkpoint, or None."""
+        return self.saved[-1] if self.saved else None
+
+    def must_continue(self, superstep: int, max_iterations: int) -> bool:
+        """Tell, at `superstep_completed`, whether another superstep follows.
+
+        Raises:
+            Exception: What kept the checkpoint from being saved; the framework itself only logs it.
+        """
+        last = self.last
+        if self.error is not None:
+            raise self.error
+        if last is None or last.superstep != superstep:
+            raise WorkflowCheckpointException(
+                f"Superstep {superstep} ended without a checkpoint; an executor's on_checkpoint_save may have failed: "
+                "see the worker's log for the framework's warning."
+            )
+        return last.has_messages and superstep < max_iterations
+
+    async def save(self, checkpoint: WorkflowCheckpoint) -> str:
+        """Keep a checkpoint under an id of ours, which the framework then takes for its own."""
+        if self._hosted is not None:
+            checkpoint.checkpoint_id = f"{self._run_id}.{uuid.uuid4().hex[:_SUFFIX_DIGITS]}"
+            checkpoint.workflow_name = self._hosted.name
+            checkpoint.metadata = {
+                **checkpoint.metadata,
+                GRAPH_METADATA: self._hosted.graph_signature,
+                "versions": _VERSIONS,
+                _TURN_METADATA: self.turn,
+            }
+            try:
+                raw = dump_checkpoint(checkpoint, self._hosted.catalog)
+            except Exception as error:
+                self.error = error
+                raise
+            self.saved.append(captured(checkpoint, raw))
+        return checkpoint.checkpoint_id
+
+    async def load(self, checkpoint_id: str) -> WorkflowCheckpoint:
+        """Return the base checkpoint."""
+        if self.base is None or self.base.checkpoint_id != checkpoint_id:
+            raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} is not the base of this superstep.")
+        return self.base
+
+    async def list_checkpoints(self, *, workflow_name: str) -> list[WorkflowCheckpoint]:
+        """Not offered inside a superstep."""
+        _unavailable("list_checkpoints")
+
+    async def list_checkpoint_ids(self, *, workflow_name: str) -> list[str]:
+        """Not offered inside a superstep."""
+        _unavailable("list_checkpoint_ids")
+
+    async def get_latest(self, *, workflow_name: str) -> WorkflowCheckpoint | None:
+        """Not offered inside a superstep."""
+        _unavailable("get_latest")
+
+    async def delete(self, checkpoint_id: str) -> bool:
+        """Not offered inside a superstep."""
+        _unavailable("delete")
+
+
+def captured(checkpoint: WorkflowCheckpoint, raw: bytes) -> Captured:
+    """Return a checkpoint with the facts that are told of it."""
+    return Captured(
+        checkpoint_id=checkpoint.checkpoint_id,
+        previous_checkpoint_id=checkpoint.previous_checkpoint_id,
+        superstep=checkpoint.iteration_count,
+        timestamp=checkpoint.timestamp,
+        has_messages=bool(checkpoint.messages),
+        sources=tuple(checkpoint.messages),
+        raw=raw,
+    )
+
+
+def dump_checkpoint(checkpoint: WorkflowCheckpoint, catalog: TypeCatalog) -> bytes:
+    """Pickle a checkpoint; an error names the part that cannot be stored."""
+    try:
+        return dumps(checkpoint, catalog)
+    except Exception as error:
+        for name, value in parts(checkpoint):
+            try:
+                dumps(value, catalog)
+            except Exception as cause:
+                raise type(error)(f"{name}: {cause}") from error
+        raise
+
+
+def parts(checkpoint: WorkflowCheckpoint) -> list[tuple[str, Any]]:
+    """Return the parts of a checkpoint under the names a user knows, to find the one that is too large or unfit."""
+    found: list[tuple[str, Any]] = []
+    for key, value in checkpoint.state.items():
+        if key == "_executor_state" and isinstance(value, dict):
+            for executor_id, state in value.items():
+                items = state.items() if isinstance(state, dict) else [("", state)]
+                found += [(f"executor {executor_id!r}, state key {name!r}", item) for name, item in items]
+        else:
+            found.append((f"shared state key {key!r}", value))
+    for source, messages in checkpoint.messages.items():
+        found.append((f"messages of executor {source!r}", messages))
+    for request_id, event in checkpoint.pending_request_info_events.items():
+        found.append((f"pending request {request_id!r}", event))
+    return found
+
+
+def _unavailable(name: str) -> NoReturn:
+    raise NotImplementedError(f"`{name}` is not available inside a superstep; use the facade's checkpoints.")

@@ -1,0 +1,134 @@
+"""Keeps what a superstep reports within Temporal's limits, while it can still be said which part is to blame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from temporalio.client import Client
+from temporalio.converter import StorageDriverSelectContext, StorageDriverStoreContext, StorageDriverWorkflowInfo
+
+from ..adapter.checkpoints.pickling import dumps, loads
+from ..adapter.errors import PayloadError
+from ..adapter.framework.definition import HostedWorkflow
+from ..adapter.temporal.converter import MAX_PAYLOAD_BYTES, encoded_payload, stores_outside
+from ..workflows.messages import (
+    EventRecord,
+    PendingRequest,
+    SuperstepFailure,
+    SuperstepResult,
+    json_bytes,
+)
+from .capture import Capture, parts
+
+MAX_PENDING_BYTES = 512 * 1024
+"""Pending requests as plain JSON: a query answers with them, and a run that continues as new hands them on."""
+MAX_FAILURE_BYTES = 1_000_000
+"""Of a failed attempt: the run's own failure repeats it, and the server terminates a run whose failure is too large."""
+MAX_STORED_FAILURE_BYTES = 16_000_000
+"""Where external storage takes it."""
+_MAX_FAILED_EVENTS = 300_000
+_READABLE = 1024
+
+
+async def guard_result(
+    result: SuperstepResult, hosted: HostedWorkflow, capture: Capture, client: Client, target: StorageDriverWorkflowInfo
+) -> None:
+    """Refuse a result that Temporal, or the external storage, would refuse.
+
+    Args:
+        result: What is about to be returned.
+        hosted: The hosted workflow.
+        capture: Holds the checkpoint of the result.
+        client: The worker's client.
+        target: The run, for the external storage.
+
+    Raises:
+        PayloadError: Naming the largest part.
+    """
+    _guard_pending(result.pending, hosted)
+    size = len(result.frame) + json_bytes(result)
+    if size <= MAX_PAYLOAD_BYTES and client.data_converter.payload_codec is None:
+        return
+    payload = await encoded_payload(client.data_converter, result)
+    size = payload.ByteSize()
+    if size <= MAX_PAYLOAD_BYTES:
+        return
+    if not stores_outside(client.data_converter):
+        raise PayloadError(
+            f"{_what(result, hosted, size)}, over the {MAX_PAYLOAD_BYTES:,} that fit a Temporal payload; largest: "
+            f"{_largest(result, hosted, capture)}. Keep a reference in the state instead of the data, or configure "
+            "external storage on the client's data converter."
+        )
+    storage = client.data_converter.external_storage
+    if storage is None:
+        return
+    driver = storage.drivers[0]
+    if storage.driver_selector is not None:
+        driver = storage.driver_selector(StorageDriverSelectContext(target=target), payload) or driver
+    try:
+        # What it refuses it would refuse after each attempt, and each would run the executors again. The drivers go by
+        # content, so that storing it here costs a look when the SDK stores it.
+        await driver.store(StorageDriverStoreContext(target=target), [payload])
+    except ValueError as error:
+        raise PayloadError(
+            f"{_what(result, hosted, size)}, and external storage {driver.name()!r} refuses it ({error}); largest: "
+            f"{_largest(result, hosted, capture)}. Keep a reference in the state instead of the data, or let the "
+            "storage take more."
+        ) from error
+
+
+def _guard_pending(pending: list[PendingRequest], hosted: HostedWorkflow) -> None:
+    total = sum(map(json_bytes, pending))
+    if total <= MAX_PENDING_BYTES:
+        return
+    largest = max(pending, key=json_bytes)
+    raise PayloadError(
+        f"The pending requests of workflow {hosted.name!r} take {total:,} bytes, over the {MAX_PENDING_BYTES:,} that "
+        f"can be asked at once; largest: request {largest.request_id!r} of executor {largest.executor_id!r}. Ask with "
+        "a reference to the data instead."
+    )
+
+
+def _what(result: SuperstepResult, hosted: HostedWorkflow, size: int) -> str:
+    superstep = result.checkpoint.superstep if result.checkpoint is not None else "?"
+    return f"The result of superstep {superstep} of workflow {hosted.name!r} takes {size:,} bytes"
+
+
+def _largest(result: SuperstepResult, hosted: HostedWorkflow, capture: Capture) -> str:
+    found = [
+        (json_bytes(record), f"event {record.type!r} of executor {record.executor_id!r}") for record in result.events
+    ]
+    if capture.last is not None:
+        checkpoint = loads(capture.last.raw, hosted.catalog)
+        found += [(len(dumps(value, hosted.catalog)), name) for name, value in parts(checkpoint)]
+    size, name = max(found, default=(0, "unknown"))
+    return f"{name} ({size:,} bytes)"
+
+
+def smaller_failures(failure: SuperstepFailure) -> Iterator[tuple[bool, bool]]:
+    """Take from a failure what it can do without until it fits; the error always stays.
+
+    Args:
+        failure: What is about to be reported, without its frame.
+
+    Yields:
+        Whether the frame may hold the events' typed data, and whether the checkpoint; the caller stops when it fits.
+    """
+    yield True, True
+    for record in failure.events:
+        size = json_bytes(record)
+        record.payload = None
+        if record.data is not None and size > _READABLE:
+            record.data, record.data_bytes = None, size
+    failure.events = _newest(failure.events)
+    yield False, True
+    yield False, False
+
+
+def _newest(events: list[EventRecord]) -> list[EventRecord]:
+    left = _MAX_FAILED_EVENTS
+    for index in range(len(events) - 1, -1, -1):
+        left -= json_bytes(events[index])
+        if left < 0:
+            return events[index + 1 :]
+    return events

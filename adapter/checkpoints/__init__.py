@@ -1,0 +1,1 @@
+"""Checkpoints as bytes, in history and in storages."""

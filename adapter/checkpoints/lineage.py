@@ -1,0 +1,180 @@
+"""The checkpoints of a thread: what lies in its history, newest run back to the first, and where an id points to."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from temporalio.client import Client
+
+from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef, EntryFacts
+from ..errors import CheckpointNotFoundError
+from ..temporal.client import rpc_errors
+from .history import StoredFrame, run_frames
+
+_OUR_ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[0-9a-f]{8,}")
+_MAX_SEEN = 1_000
+_LOOKUPS = 12
+_LOOKUP_PAUSE = 0.25
+"""Visibility is eventually consistent: a run is listed up to about a second after it began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointInfo:
+    """What is known of a checkpoint without decoding it."""
+
+    checkpoint_id: str
+    """For `run_stream(checkpoint_id=...)`."""
+    previous_checkpoint_id: str | None
+    """The checkpoint it followed; of another thread where this one was forked from there."""
+    thread_id: str
+    """Temporal workflow id."""
+    run_id: str
+    """Temporal run id of the run whose history holds it."""
+    superstep: int
+    """The framework's iteration count."""
+    timestamp: datetime
+    """When the framework made it, by the worker's clock."""
+    kind: Literal["entry", "superstep"]
+    """`entry`: a run begins, its message or responses in flight; `superstep`: a superstep has ended."""
+    state: Literal["running", "waiting", "idle", "failed"]
+    """Where it left the run; `failed` where the superstep that began from it failed for good."""
+    size_bytes: int
+    """Raw size."""
+    history_bytes: int
+    """Size of its frame in history, with the events of its superstep; 0 for an entry that shares that frame."""
+
+
+def infos(thread_id: str, run_id: str, stored: StoredFrame) -> list[CheckpointInfo]:
+    """Describe the checkpoints in a frame, newest first."""
+    facts = stored.facts
+    found = [
+        CheckpointInfo(
+            checkpoint_id=facts.checkpoint_id,
+            previous_checkpoint_id=facts.previous_checkpoint_id,
+            thread_id=thread_id,
+            run_id=run_id,
+            superstep=facts.superstep,
+            timestamp=_time(facts.timestamp),
+            kind=stored.kind,
+            state=stored.state,
+            size_bytes=facts.size_bytes,
+            history_bytes=facts.frame_bytes,
+        )
+    ]
+    if stored.entry is not None:
+        found.append(_entry(thread_id, run_id, stored.entry))
+    return found
+
+
+def _entry(thread_id: str, run_id: str, entry: EntryFacts) -> CheckpointInfo:
+    return CheckpointInfo(
+        checkpoint_id=entry.checkpoint_id,
+        previous_checkpoint_id=entry.previous_checkpoint_id,
+        thread_id=thread_id,
+        run_id=run_id,
+        superstep=entry.superstep,
+        timestamp=_time(entry.timestamp),
+        kind="entry",
+        state="running",
+        size_bytes=entry.size_bytes,
+        history_bytes=0,
+    )
+
+
+async def thread_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterator[tuple[str, StoredFrame]]:
+    """Yield the stored frames of a thread with their runs, newest first, from `run_id` back to its first run.
+
+    A thread's runs name the checkpoint they began from, so that no search is needed and nothing lags behind. It ends
+    where the thread was forked from another or begun from another storage, and where retention has removed a run.
+    """
+    next_run: str | None = run_id
+    while next_run is not None:
+        current, next_run = next_run, None
+        try:
+            async for found in run_frames(client, thread_id, current):
+                if isinstance(found, StoredFrame):
+                    yield current, found
+                elif found.base is not None and found.base.thread_id == thread_id and found.base.run_id:
+                    next_run = found.base.run_id
+        except CheckpointNotFoundError:
+            if current == run_id:
+                raise
+
+
+async def thread_infos(client: Client, thread_id: str, run_id: str) -> list[CheckpointInfo]:
+    """Describe every checkpoint of a thread up to `run_id`, oldest first; no checkpoint is decoded.
+
+    Costs a round trip for each 200 history events.
+    """
+    found: dict[str, CheckpointInfo] = {}
+    async for run, stored in thread_frames(client, thread_id, run_id):
+        for info in infos(thread_id, run, stored):
+            # A run that continued as new may have stored its predecessor's checkpoint once more: the older one counts.
+            found.pop(info.checkpoint_id, None)
+            found[info.checkpoint_id] = info
+    return list(reversed(found.values()))
+
+
+class Locator:
+    """Finds the history that holds a checkpoint, by the run id in the checkpoint's id.
+
+    Args:
+        client: A client with our payload converter.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._seen: OrderedDict[str, str] = OrderedDict()
+
+    def saw(self, thread_id: str, run_id: str) -> None:
+        """Remember a run, so that its checkpoints are found without asking the server."""
+        self._seen[run_id] = thread_id
+        self._seen.move_to_end(run_id)
+        while len(self._seen) > _MAX_SEEN:
+            self._seen.popitem(last=False)
+
+    async def locate(self, checkpoint_id: str) -> CheckpointRef:
+        """Return where a checkpoint lies: no round trip for a run that was seen, else one visibility query.
+
+        A run that is not listed is looked for again for 3 seconds, as visibility lags behind.
+
+        Raises:
+            CheckpointNotFoundError: For an id that is not ours, or of a run that is not in the namespace.
+        """
+        match = _OUR_ID.fullmatch(checkpoint_id)
+        if match is None:
+            raise CheckpointNotFoundError(
+                f"{checkpoint_id!r} is not the id of a checkpoint in Temporal history; one looks like "
+                "'<run id>.<12 hexadecimal digits>', see `DurableWorkflow.checkpoints`. To begin from a checkpoint of "
+                "another storage pass that storage too: `run_stream(checkpoint_id=..., checkpoint_storage=...)`."
+            )
+        run_id = match[1]
+        if run_id not in self._seen:
+            self.saw(await self._thread_of(checkpoint_id, run_id), run_id)
+        return CheckpointRef(thread_id=self._seen[run_id], run_id=run_id, checkpoint_id=checkpoint_id)
+
+    async def _thread_of(self, checkpoint_id: str, run_id: str) -> str:
+        query = f"WorkflowType = '{WORKFLOW_TYPE}' AND RunId = '{run_id}'"
+        for attempt in range(_LOOKUPS):
+            if attempt:
+                await asyncio.sleep(_LOOKUP_PAUSE)
+            with rpc_errors(self._client, f"look up checkpoint {checkpoint_id!r}"):
+                async for execution in self._client.list_workflows(query):
+                    return execution.id
+        raise CheckpointNotFoundError(
+            f"No thread in namespace {self._client.namespace!r} has a run {run_id!r}, so checkpoint {checkpoint_id!r} "
+            "is not there (any more): the run was deleted, is past the namespace's retention, or belongs to another "
+            "namespace. Begin from a mirror of it with `checkpoint_storage=`, or choose another checkpoint with "
+            "`DurableWorkflow.checkpoints`."
+        )
+
+
+def _time(timestamp: str) -> datetime:
+    time = datetime.fromisoformat(timestamp)
+    return time.replace(tzinfo=time.tzinfo or UTC)

@@ -1,0 +1,106 @@
+"""All commands together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from agent_framework_temporal import __version__
+
+from ..cli import (
+    dev as _dev,
+)
+from ..cli import (
+    doctor as _doctor,
+)
+from ..cli import (
+    graph as _graph,
+)
+from ..cli import (
+    namespace as _namespace,
+)
+from ..cli import (
+    respond as _respond,
+)
+from ..cli import (
+    run as _run,
+)
+from ..cli import (
+    threads as _threads,
+)
+from ..commands.exit_codes import FAILED
+from .command import PROGRAM, register
+
+EXIT_CODES = """\
+Exit codes: 0 done, 1 the run or the command failed, 2 a flag or the profile is wrong, 3 --workflow names nothing that
+can be imported, 4 no server answers, 5 the workflow cannot be hosted, 6 no worker answers, 7 there is no such thread,
+request or checkpoint, 8 the thread does not take it, 130 interrupted.
+"""
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Run Microsoft Agent Framework workflows durably on Temporal.",
+    epilog=" ".join(EXIT_CODES.split()),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Say the version and end.", is_eager=True, callback=_say_version)
+    ] = False,
+) -> None:
+    """Take what goes before the command."""
+
+
+register(app, _dev.dev)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    help="Host workflows until told to stop: the worker to deploy. See `worker --help`.",
+)
+def worker(context: typer.Context) -> None:
+    """Run the worker with its own flags."""
+    from agent_framework_temporal.worker import main as run_worker
+
+    raise typer.Exit(run_worker(context.args))
+
+
+for _function in (
+    _run.run,
+    _run.stream,
+    _namespace.inbox,
+    _respond.respond,
+    _threads.status,
+    _threads.checkpoints,
+    _run.fork,
+    _threads.retry,
+    _threads.cancel,
+    _graph.graph,
+    _doctor.doctor,
+):
+    register(app, _function)
+
+
+_attributes = typer.Typer(help="Search attributes, by which threads are found.", no_args_is_help=True)
+app.add_typer(_attributes, name="attributes")
+register(_attributes, _namespace.register)
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        app(prog_name=PROGRAM)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else FAILED
+    return 0

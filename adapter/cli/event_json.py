@@ -1,0 +1,65 @@
+"""Events and results of a run as JSON, one object a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent_framework import WorkflowEvent, WorkflowRunResult
+
+from ..client.event_position import LiveEventsVoid, position_of
+from ..client.handle import Checkpoint
+from ..framework.catalog import type_name
+from ..framework.values import preview
+
+
+def event_json(event: WorkflowEvent[Any]) -> dict[str, Any]:
+    """Return an event as JSON data; what it does not have is left out."""
+    position = position_of(event)
+    found: dict[str, Any] = {"type": event.type}
+    if position is not None:
+        found |= {
+            "offset": position.offset,
+            "superstep": position.superstep,
+            "attempt": position.attempt,
+            "live": position.live,
+        }
+    if isinstance(event, LiveEventsVoid):
+        found |= {"superstep": event.superstep, "attempt": event.attempt, "offsets": list(event.offsets)}
+    if event.executor_id is not None:
+        found["executor_id"] = event.executor_id
+    if event.iteration is not None:
+        found["iteration"] = event.iteration
+    if event.state is not None:
+        found["state"] = event.state.name
+    if event.type == "request_info":
+        found |= request_json(event)
+        del found["request"]
+    if event.details is not None:
+        details = event.details
+        found["error"] = {"type": details.error_type, "message": details.message, "executor_id": details.executor_id}
+    elif event.data is not None:
+        found["data"] = preview(event.data)[0]
+    return found
+
+
+def request_json(event: WorkflowEvent[Any]) -> dict[str, Any]:
+    """Return a request_info event as JSON data."""
+    return {
+        "request_id": event.request_id,
+        "executor_id": event.source_executor_id,
+        "response_type": type_name(event.response_type) if isinstance(event.response_type, type) else None,
+        "request": preview(event.data)[0],
+    }
+
+
+def result_json(result: WorkflowRunResult, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the result of a call, with the handle by which a program goes on."""
+    return {
+        "type": "result",
+        "workflow": checkpoint.workflow_name,
+        "thread_id": checkpoint.thread_id,
+        "state": result.get_final_state().name,
+        "outputs": [preview(output)[0] for output in result.get_outputs()],
+        "pending_requests": [request_json(event) for event in checkpoint.requests.values()],
+        "checkpoint": checkpoint.model_dump(mode="json"),
+    }

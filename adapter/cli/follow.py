@@ -1,0 +1,77 @@
+"""Follows one call of the facade to its end, and the next ones where a person answers in between."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent_framework import ResponseStream, WorkflowEvent, WorkflowRunResult
+
+from ..client.handle import Checkpoint
+from .command import PROGRAM, Session
+from .event_json import result_json
+from .form import ask_all
+from .lookup import Target
+from .text import short, text_of
+from .views import RunView
+
+
+async def follow(
+    session: Session,
+    target: Target,
+    checkpoint: Checkpoint,
+    begin: Callable[[], ResponseStream[WorkflowEvent, WorkflowRunResult]],
+    *,
+    interactive: bool,
+) -> int:
+    """Show a call's events and its result; returns the exit code.
+
+    Args:
+        session: The call of the command.
+        target: The thread's facade.
+        checkpoint: The thread's handle.
+        begin: Makes the stream.
+        interactive: Ask for answers and give them, as long as there are requests.
+    """
+    output = session.output
+    answers: Mapping[str, Any] = {}
+    while True:
+        try:
+            with RunView(output, checkpoint, target.executor_ids) as view:
+                stream = begin()
+                async for event in stream:
+                    view.show(event)
+                result = await stream.get_final_response()
+        except asyncio.CancelledError:
+            if checkpoint.run_id is not None:
+                again = session.again("stream", checkpoint.thread_id, "--after", str(checkpoint.offset))
+                sys.stderr.write(f"{PROGRAM}: left; the run goes on. Follow it: {again}\n")
+            raise
+        if not (interactive and output.is_terminal and checkpoint.requests):
+            break
+        answers = await ask_all(output, await target.durable.pending_requests(checkpoint))
+        if not answers:
+            break
+        begin = _answering(target, checkpoint, answers)
+    _report(session, result, checkpoint)
+    return 0
+
+
+def _answering(
+    target: Target, checkpoint: Checkpoint, answers: Mapping[str, Any]
+) -> Callable[[], ResponseStream[WorkflowEvent, WorkflowRunResult]]:
+    return lambda: target.durable.run_stream(responses=answers, checkpoint=checkpoint)
+
+
+def _report(session: Session, result: WorkflowRunResult, checkpoint: Checkpoint) -> None:
+    output = session.output
+    output.json(result_json(result, checkpoint), line=True)
+    for value in result.get_outputs():
+        output.heading("output")
+        output.wrapped(text_of(value) or short(value, 4000))
+    output.console.print()
+    output.facts([("thread", checkpoint.thread_id), ("checkpoint", checkpoint.checkpoint_id or "")])
+    for request_id in checkpoint.requests:
+        output.facts([("answer with", session.again("respond", checkpoint.thread_id, request_id))])

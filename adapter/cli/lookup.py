@@ -1,0 +1,167 @@
+"""What a command line names: a thread, the facade of its workflow, and data given as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from agent_framework import Workflow
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from ...workflows.messages import WORKFLOW_TYPE
+from ..checkpoints.thread import MEMO_WORKFLOW_NAME
+from ..client.durable_workflow import DurableWorkflow
+from ..commands.exit_codes import UsageError
+from ..commands.references import load_workflow
+from ..errors import ThreadNotFoundError
+from ..framework.definition import build
+from ..temporal.client import rpc_errors
+from .command import Session
+from .graph_text import graph_order
+
+DEFAULT_TASK_QUEUE = "agent-framework"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadFacts:
+    """What the server knows of a thread's latest run; one round trip, no worker."""
+
+    thread_id: str
+    workflow_name: str
+    run_id: str
+    task_queue: str
+    status: WorkflowExecutionStatus
+    started_at: datetime
+    closed_at: datetime | None
+    history_events: int
+    history_bytes: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it runs or waits."""
+        return self.status == WorkflowExecutionStatus.RUNNING
+
+
+async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
+    """Look a thread up; None when there is none.
+
+    Raises:
+        ThreadNotFoundError: When the workflow id is that of something else.
+    """
+    with rpc_errors(client, f"look up thread {thread_id!r}"):
+        try:
+            found = await client.get_workflow_handle(thread_id).describe()
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+    memo: Mapping[str, Any] = await found.memo()
+    name = memo.get(MEMO_WORKFLOW_NAME)
+    if found.workflow_type != WORKFLOW_TYPE or not isinstance(name, str) or found.status is None:
+        raise ThreadNotFoundError(
+            f"{thread_id!r} is a Temporal workflow of type {found.workflow_type!r}, no thread of a framework workflow."
+        )
+    return ThreadFacts(
+        thread_id=thread_id,
+        workflow_name=name,
+        run_id=found.run_id,
+        task_queue=found.task_queue,
+        status=found.status,
+        started_at=found.start_time,
+        closed_at=found.close_time,
+        history_events=found.history_length,
+        history_bytes=found.raw_description.workflow_execution_info.history_size_bytes,
+    )
+
+
+async def existing_thread(client: Client, thread_id: str) -> ThreadFacts:
+    """Look a thread up that must be there.
+
+    Raises:
+        ThreadNotFoundError: When it is not.
+    """
+    found = await find_thread(client, thread_id)
+    if found is None:
+        raise ThreadNotFoundError(
+            f"There is no thread {thread_id!r} in namespace {client.namespace!r}. Check its id and the namespace; a "
+            "thread is gone when its history is past the namespace's retention."
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The facade of a thread's workflow, and what is known of the workflow."""
+
+    durable: DurableWorkflow
+    workflow: Workflow | None = None
+    """Its definition, if the command line says where that is."""
+
+    @property
+    def executor_ids(self) -> list[str]:
+        """Ids of its executors in the order of the graph; empty where only its name is known."""
+        return [] if self.workflow is None else graph_order(self.workflow)
+
+
+async def facade(
+    session: Session, *, workflow: str | None, task_queue: str | None, thread: ThreadFacts | None
+) -> Target:
+    """Return the facade of a thread's workflow.
+
+    Args:
+        session: The call.
+        workflow: A name or `module:attr`; by default the thread's.
+        task_queue: By default the thread's.
+        thread: The thread, if there is one.
+
+    Raises:
+        UsageError: When nothing says which workflow it is.
+        BadReferenceError: When it cannot be imported.
+        HostingError: When it cannot be hosted.
+    """
+    queue = task_queue or (thread.task_queue if thread is not None else DEFAULT_TASK_QUEUE)
+    name = workflow or (thread.workflow_name if thread is not None else None)
+    if name is None:
+        raise UsageError("say which workflow: --workflow NAME, or --workflow package.module:attr")
+    client = await session.client()
+    if ":" not in name:
+        return Target(DurableWorkflow(name, client=client, task_queue=queue))
+    built = await build(load_workflow(name))
+    return Target(DurableWorkflow(built, client=client, task_queue=queue), built)
+
+
+def read_responses(text: str) -> dict[str, Any]:
+    """Return responses by request id from a flag; see `read_json`.
+
+    Raises:
+        UsageError: When it is no JSON object.
+    """
+    found = read_json(text, "--responses")
+    if not isinstance(found, dict):
+        raise UsageError('--responses takes a JSON object by request id, as in {"request-1": {"approved": true}}')
+    return found
+
+
+def read_json(text: str, flag: str = "--data") -> Any:
+    """Return the JSON of a flag: itself, `@FILE`, or `-` for standard input.
+
+    Raises:
+        UsageError: When it cannot be read or is no JSON.
+    """
+    try:
+        if text == "-":
+            text = sys.stdin.read()
+        elif text.startswith("@"):
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        return json.loads(text)
+    except OSError as error:
+        raise UsageError(f"{flag} {text}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        hint = "a text goes in quotes, as in '\"text\"'" if flag == "--data" else "it must be JSON"
+        raise UsageError(f"{flag}: this is no JSON ({error}); {hint}") from error

@@ -1,0 +1,48 @@
+"""Commands about a whole namespace: `inbox` and `attributes register`."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from ..client.inbox import inbox as waiting_requests
+from ..temporal.search_attributes import describe, register_search_attributes
+from .command import Session
+from .text import elapsed, short
+
+
+async def inbox(
+    session: Session,
+    *,
+    workflow: Annotated[
+        str | None, typer.Option("--workflow", "-w", metavar="NAME", help="Only requests of this workflow.")
+    ] = None,
+) -> None:
+    """List every request that waits for an answer in the namespace, oldest first."""
+    # It tells of threads that are left out as no worker answers for them.
+    logging.getLogger("agent_framework_temporal").setLevel(logging.WARNING)
+    found = [request async for request in waiting_requests(await session.client(), workflow)]
+    found.sort(key=lambda request: request.asked_at)
+    output, now = session.output, datetime.now(UTC)
+    output.json([request.model_dump() for request in found])
+    for request in found:
+        asked = elapsed(datetime.fromisoformat(request.asked_at), now)
+        output.line(f"{request.workflow_name or ''} · {request.executor_id} asks, since {asked}", style="bold")
+        output.wrapped(f"  {short(request.request, 240)}")
+        if request.deadline is not None:
+            output.line(
+                f"  by {datetime.fromisoformat(request.deadline):%Y-%m-%d %H:%M} UTC, then {request.on_deadline}"
+            )
+        output.line(f"  {session.again('respond', request.thread_id, request.request_id)}", style="dim")
+    if not found:
+        output.line("Nothing waits.")
+
+
+async def register(session: Session) -> None:
+    """Register the search attributes by which threads are found; needs an operator's permission."""
+    added = await register_search_attributes(await session.client())
+    session.output.json({"added": added})
+    session.output.wrapped(f"Added: {', '.join(added)}" if added else f"All are registered already: {describe()}")

@@ -1,0 +1,155 @@
+"""The command `respond`, and the updates it and `cancel` send."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated, Any
+
+import typer
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from ...workflows.messages import CANCEL_SIGNAL, RESPOND_SIGNAL, PendingRequest, RespondReceipt
+from ..commands.exit_codes import NotFoundError, RefusedError, UsageError
+from ..errors import NoWorkerError
+from ..temporal.client import has_worker, rpc_errors
+from .command import PROGRAM, Session, Thread, Workflow
+from .follow import follow
+from .form import ask, is_skipped, show_request
+from .lookup import Target, ThreadFacts, existing_thread, facade, read_json
+
+
+async def respond(
+    session: Session,
+    thread: Thread,
+    request_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="REQUEST", help="Its pending request; can be left out if there is one.", show_default=False
+        ),
+    ] = None,
+    *,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="JSON|@FILE|-", help="The response; in a terminal you are asked for it if left out."),
+    ] = None,
+    responder: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who answers, for the trail; else your login name.")
+    ] = None,
+    stream: Annotated[bool, typer.Option("--stream", "-s", help="Then show how the run goes on.")] = False,
+    workflow: Workflow = None,
+) -> int:
+    """Answer a pending request of a thread, with a verdict at once."""
+    client = await session.client()
+    facts = await existing_thread(client, thread)
+    target = await facade(session, workflow=workflow, task_queue=None, thread=facts)
+    checkpoint = target.durable.checkpoint(thread)
+    if not facts.is_open:
+        return await _late(session, target, facts, request_id, data)
+    if not await has_worker(client, facts.task_queue):
+        raise NoWorkerError(
+            f"No worker polls task queue {facts.task_queue!r}, and one has to take the answer. Start it: "
+            f"{PROGRAM} worker --workflow ... --task-queue {facts.task_queue}"
+        )
+    pending = {request.request_id: request for request in await target.durable.pending_requests(checkpoint)}
+    request_id = request_id or _only(pending, thread)
+    response = await _response(session, pending.get(request_id), request_id, data)
+    status = await client.get_workflow_handle(thread, run_id=facts.run_id).query("status")
+    receipt = await _send(client, facts, request_id, response, responder or _login())
+    if not stream:
+        session.output.json({"thread_id": thread, "queued": receipt.queued, "early": receipt.early})
+        session.output.line(
+            f"Accepted: {request_id}"
+            if receipt.queued
+            else f"Kept until {request_id!r} is asked: it is not pending now"
+        )
+        return 0
+    return await follow(
+        session,
+        target,
+        checkpoint,
+        lambda: target.durable.run_stream(checkpoint=checkpoint, after=status["next_offset"] - 1),
+        interactive=False,
+    )
+
+
+def _only(pending: dict[str, PendingRequest], thread: str) -> str:
+    if len(pending) == 1:
+        return next(iter(pending))
+    if not pending:
+        raise NotFoundError(f"Thread {thread!r} waits for no response.")
+    raise UsageError(f"say which request, as there are {len(pending)}: {', '.join(list(pending)[:10])}")
+
+
+async def _response(session: Session, request: PendingRequest | None, request_id: str, data: str | None) -> Any:
+    if data is not None:
+        return read_json(data)
+    if not session.output.is_terminal:
+        raise UsageError("give the response with --data; it is asked for in a terminal only")
+    if request is None:
+        raise NotFoundError(f"Request {request_id!r} is not pending. To answer it before it is asked, give --data.")
+    show_request(session.output, request)
+    answer = await ask(session.output, request)
+    if is_skipped(answer):
+        raise UsageError("no response was given")
+    return answer
+
+
+async def _late(session: Session, target: Target, facts: ThreadFacts, request_id: str | None, data: str | None) -> int:
+    """Answer from the last checkpoint of a run that is over, for instance as a deadline had passed."""
+    if request_id is None or data is None:
+        raise UsageError(f"the run of {facts.thread_id} is over: name the request, and give the response with --data")
+    response = read_json(data)
+    checkpoint = target.durable.checkpoint(facts.thread_id)
+    try:
+        return await follow(
+            session,
+            target,
+            checkpoint,
+            lambda: target.durable.run_stream(responses={request_id: response}, checkpoint=checkpoint),
+            interactive=False,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise RefusedError(str(error)) from error
+
+
+async def _send(
+    client: Client, facts: ThreadFacts, request_id: str, response: Any, responder: str | None
+) -> RespondReceipt:
+    argument = {"request_id": request_id, "response": response, "responder": responder}
+    try:
+        return await _update(client, facts, RESPOND_SIGNAL, argument)
+    except WorkflowUpdateFailedError as error:
+        raise rejection(error) from error
+
+
+async def cancel_requests(
+    client: Client, facts: ThreadFacts, request_ids: list[str], responder: str | None
+) -> RespondReceipt:
+    """Cancel pending requests of an open run by its update.
+
+    Raises:
+        WorkflowUpdateFailedError: When it is rejected.
+    """
+    argument = {"request_ids": request_ids, "responder": responder or _login()}
+    return await _update(client, facts, CANCEL_SIGNAL, argument)
+
+
+async def _update(client: Client, facts: ThreadFacts, name: str, argument: dict[str, Any]) -> RespondReceipt:
+    handle = client.get_workflow_handle(facts.thread_id, run_id=facts.run_id)
+    with rpc_errors(client, f"answer thread {facts.thread_id!r}"):
+        receipt: RespondReceipt = await handle.execute_update(name, argument, result_type=RespondReceipt)
+        return receipt
+
+
+def rejection(error: WorkflowUpdateFailedError) -> RefusedError:
+    """Return the error of an update that was rejected, in the workflow's words."""
+    cause = error.cause
+    return RefusedError(cause.message if isinstance(cause, ApplicationError) else str(cause))
+
+
+def _login() -> str | None:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None

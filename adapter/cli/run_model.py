@@ -1,0 +1,148 @@
+"""What a live view shows of a run: made from its events, without a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agent_framework import WorkflowEvent
+
+from ..client.event_position import LiveEventsVoid, position_of
+from .text import plain, short, text_of
+
+ExecutorState = Literal["idle", "running", "done", "failed", "asking"]
+
+
+@dataclass(slots=True)
+class ExecutorView:
+    """One executor."""
+
+    state: ExecutorState = "idle"
+    invoked: int = 0
+    since: float = 0.0
+    text: str = ""
+    """What it has said in the superstep that is running."""
+
+
+@dataclass(slots=True)
+class RequestView:
+    """A request that waits."""
+
+    request_id: str
+    executor_id: str
+    data: Any
+    response_type: str
+
+
+@dataclass
+class RunModel:
+    """A run as far as its events tell.
+
+    Args:
+        executors: Ids of executors that are known before they are seen, in the order of the graph.
+    """
+
+    executors: dict[str, ExecutorView] = field(default_factory=dict)
+    requests: dict[str, RequestView] = field(default_factory=dict)
+    superstep: int = 0
+    attempt: int = 1
+    state: str = "starting"
+    speaking: str | None = None
+    """The executor that spoke last."""
+
+    @classmethod
+    def of(cls, executor_ids: Iterable[str]) -> RunModel:
+        """Return the model of a run that has not begun."""
+        return cls(executors={name: ExecutorView() for name in executor_ids})
+
+    def apply(self, event: WorkflowEvent[Any]) -> None:
+        """Take note of an event."""
+        if isinstance(event, LiveEventsVoid):
+            self._void()
+            return
+        position = position_of(event)
+        if position is not None and position.attempt is not None:
+            self.attempt = position.attempt
+        if event.type == "superstep_started":
+            self.superstep = event.iteration or self.superstep
+        elif event.type == "superstep_completed":
+            self.superstep = event.iteration or self.superstep
+            self.attempt = 1
+        elif event.type == "status" and event.state is not None:
+            self.state = event.state.name.lower().replace("_", " ")
+        elif event.type == "request_info":
+            self._ask(event)
+        elif event.executor_id is not None:
+            self._executor(event, event.executor_id)
+
+    def _executor(self, event: WorkflowEvent[Any], name: str) -> None:
+        view = self.executors.setdefault(name, ExecutorView())
+        if event.type == "executor_invoked":
+            view.state, view.since, view.text = "running", time.monotonic(), ""
+            view.invoked += 1
+        elif event.type == "executor_completed":
+            view.state = "asking" if any(asked.executor_id == name for asked in self.requests.values()) else "done"
+        elif event.type == "executor_failed":
+            view.state = "failed"
+        elif event.type in ("intermediate", "output", "data"):
+            text = text_of(event.data)
+            if text is not None and is_update(event.data):
+                view.text += plain(text)
+                self.speaking = name
+
+    def _ask(self, event: WorkflowEvent[Any]) -> None:
+        kind: Any = getattr(event, "response_type", None)
+        named = getattr(kind, "__name__", None) or str(kind)
+        executor_id = event.source_executor_id
+        self.requests[event.request_id] = RequestView(event.request_id, executor_id, event.data, named)
+        self.executors.setdefault(executor_id, ExecutorView()).state = "asking"
+
+    def _void(self) -> None:
+        for view in self.executors.values():
+            view.text = ""
+            if view.state == "running":
+                view.state = "idle"
+                view.invoked -= 1
+
+    def answered(self, request_ids: Iterable[str]) -> None:
+        """Take note of answers that were given."""
+        for request_id in request_ids:
+            request = self.requests.pop(request_id, None)
+            if request is not None and self.executors[request.executor_id].state == "asking":
+                self.executors[request.executor_id].state = "done"
+
+
+def is_update(data: Any) -> bool:
+    """Tell whether data is a piece of an agent's response, typed or as JSON."""
+    if isinstance(data, dict):
+        return data.get("type") == "agent_response_update" or ("contents" in data and "messages" not in data)
+    return type(data).__name__ == "AgentResponseUpdate"
+
+
+def describe(event: WorkflowEvent[Any]) -> str | None:
+    """Return an event as one line for people; None for one that says nothing new."""
+    who = event.executor_id or ""
+    if isinstance(event, LiveEventsVoid):
+        return "  the superstep begins again on another attempt; what it had said does not count"
+    match event.type:
+        case "superstep_started":
+            return f"superstep {event.iteration}"
+        case "superstep_completed" | "started":
+            return None
+        case "executor_invoked":
+            return f"  {who} begins"
+        case "executor_completed":
+            return f"  {who} is done"
+        case "executor_failed" | "failed":
+            message = event.details.message if event.details is not None else ""
+            return f"  {who or 'the run'} failed: {message}"
+        case "request_info":
+            return f"  {event.source_executor_id} asks, request {event.request_id}: {short(event.data)}"
+        case "status":
+            return f"status {event.state.name}" if event.state is not None else None
+        case "output" | "intermediate" | "data":
+            return None if is_update(event.data) else f"  {who} {event.type}: {short(event.data)}"
+        case _:
+            return f"  {who} {event.type}: {short(event.data)}" if event.data is not None else f"  {who} {event.type}"

@@ -1,0 +1,171 @@
+"""Commands about a thread that do not follow it: `status`, `checkpoints`, `retry` and `cancel`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from temporalio.client import Client, WorkflowUpdateFailedError
+
+from ...workflows.messages import PendingRequest
+from ..checkpoints.thread import read_tip
+from ..client.queries import ThreadQueries
+from ..commands.exit_codes import NotFoundError
+from ..errors import NoWorkerError
+from ..temporal.client import has_worker
+from .command import Session, Thread
+from .lookup import ThreadFacts, existing_thread, facade
+from .respond import cancel_requests, rejection
+from .text import elapsed, short, size
+
+_WORKER_TIMEOUT = timedelta(seconds=10)
+
+
+async def status(session: Session, thread: Thread) -> None:
+    """Say where a thread stands: state, superstep, pending requests, size."""
+    client = await session.client()
+    facts = await existing_thread(client, thread)
+    found: dict[str, Any] = {
+        "thread_id": thread,
+        "workflow": facts.workflow_name,
+        "state": "open",
+        "run_id": facts.run_id,
+        "task_queue": facts.task_queue,
+        "started_at": facts.started_at.isoformat(),
+        "closed_at": facts.closed_at.isoformat() if facts.closed_at else None,
+        "history_events": facts.history_events,
+        "history_bytes": facts.history_bytes,
+        "worker": await has_worker(client, facts.task_queue),
+        "pending_requests": [],
+    }
+    requests: list[PendingRequest] = []
+    if not facts.is_open:
+        tip = await read_tip(client, thread, facts.workflow_name, seen_run_id=None)
+        checkpoint = tip.checkpoint.checkpoint_id if tip.checkpoint else None
+        found |= {"state": tip.state, "checkpoint_id": checkpoint}
+    elif found["worker"]:
+        try:
+            requests = await _ask(client, facts, found)
+        except NoWorkerError:  # The poll of one that has gone is remembered for a while.
+            found["worker"] = False
+    session.output.json(found)
+    _show(session, facts, found, requests)
+
+
+async def _ask(client: Client, facts: ThreadFacts, found: dict[str, Any]) -> list[PendingRequest]:
+    queries = ThreadQueries(client, facts.task_queue, _WORKER_TIMEOUT)
+    live = await queries.status(facts.thread_id, facts.run_id)
+    found |= {
+        "state": live.state,
+        "superstep": live.superstep,
+        "executors": live.executors,
+        "checkpoint_id": live.checkpoint.checkpoint_id if live.checkpoint else None,
+    }
+    requests = await queries.pending_requests(facts.thread_id) if live.pending_requests else []
+    found["pending_requests"] = [request.model_dump() for request in requests]
+    return requests
+
+
+def _show(session: Session, facts: ThreadFacts, found: dict[str, Any], requests: list[PendingRequest]) -> None:
+    output, now = session.output, datetime.now(UTC)
+    until = facts.closed_at or now
+    state = found["state"]
+    if facts.is_open and not found["worker"]:
+        state = f"open; no worker answers on task queue {facts.task_queue!r}"
+    output.facts(
+        [
+            ("thread", facts.thread_id),
+            ("workflow", facts.workflow_name),
+            ("state", state),
+            ("superstep", str(found.get("superstep", ""))),
+            ("executors", ", ".join(found.get("executors", ())) if state == "running" else ""),
+            ("run", facts.run_id),
+            ("began", f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC, {elapsed(facts.started_at, until)}"),
+            ("task queue", facts.task_queue),
+            ("history", f"{facts.history_events} events, {size(facts.history_bytes)}"),
+            ("checkpoint", found.get("checkpoint_id") or ""),
+        ]
+    )
+    for request in requests:
+        output.heading(f"{request.executor_id} asks, request {request.request_id}")
+        output.wrapped(short(request.request))
+        asked = datetime.fromisoformat(request.asked_at)
+        deadline = datetime.fromisoformat(request.deadline) if request.deadline else None
+        output.facts(
+            [
+                ("asked", f"{elapsed(asked, now)} ago"),
+                ("deadline", f"{deadline:%Y-%m-%d %H:%M:%S} UTC, then {request.on_deadline}" if deadline else ""),
+                ("refused", request.errors[-1].error if request.errors else ""),
+                ("answer with", session.again("respond", facts.thread_id, request.request_id)),
+            ]
+        )
+
+
+async def checkpoints(session: Session, thread: Thread) -> None:
+    """List a thread's checkpoints, oldest first. Needs no worker."""
+    facts = await existing_thread(await session.client(), thread)
+    target = await facade(session, workflow=None, task_queue=None, thread=facts)
+    found = await target.durable.checkpoints(thread)
+    session.output.json(
+        [
+            {
+                "checkpoint_id": info.checkpoint_id,
+                "previous_checkpoint_id": info.previous_checkpoint_id,
+                "run_id": info.run_id,
+                "superstep": info.superstep,
+                "timestamp": info.timestamp.isoformat(),
+                "kind": info.kind,
+                "state": info.state,
+                "size_bytes": info.size_bytes,
+                "history_bytes": info.history_bytes,
+            }
+            for info in found
+        ]
+    )
+    rows = [[str(info.superstep), info.kind, info.state, size(info.size_bytes), info.checkpoint_id] for info in found]
+    session.output.table(["step", "kind", "state", "size", "checkpoint"], rows, keep=True)
+
+
+async def retry(session: Session, thread: Thread) -> None:
+    """Try again what a paused run failed at. Follow it then with `stream`."""
+    facts = await existing_thread(await session.client(), thread)
+    target = await facade(session, workflow=None, task_queue=None, thread=facts)
+    await target.durable.retry(target.durable.checkpoint(thread))
+    session.output.json({"thread_id": thread, "retried": True})
+    session.output.line(f"{thread} tries again. Follow it: {session.again('stream', thread)}")
+
+
+async def cancel(
+    session: Session,
+    thread: Thread,
+    *,
+    request: Annotated[
+        list[str] | None,
+        typer.Option("--request", "-r", metavar="ID", help="Cancel this pending request only; can be repeated."),
+    ] = None,
+    responder: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who cancels the request, for the trail.")
+    ] = None,
+) -> None:
+    """Cancel what runs in a thread, or pending requests of it. Its last checkpoint stays good."""
+    client = await session.client()
+    facts = await existing_thread(client, thread)
+    if not request:
+        target = await facade(session, workflow=None, task_queue=None, thread=facts)
+        await target.durable.cancel(target.durable.checkpoint(thread))
+        session.output.json({"thread_id": thread, "cancelled": "run"})
+        session.output.line(f"Asked the run of {thread} to end.")
+        return
+    if not facts.is_open:
+        raise NotFoundError(f"Thread {thread!r} has no open run, so no request of it can be cancelled.")
+    if not await has_worker(client, facts.task_queue):
+        raise NoWorkerError(
+            f"No worker polls task queue {facts.task_queue!r}; requests are cancelled by one. Start it."
+        )
+    try:
+        receipt = await cancel_requests(client, facts, request, responder)
+    except WorkflowUpdateFailedError as error:
+        raise rejection(error) from error
+    session.output.json({"thread_id": thread, "cancelled": receipt.queued})
+    session.output.line(f"Cancelled: {', '.join(receipt.queued)}")

@@ -1,0 +1,1 @@
+"""The facade, and all that runs in a caller's process."""

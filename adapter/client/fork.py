@@ -1,0 +1,99 @@
+"""Beginning a thread from a checkpoint: of history by reference, of another storage by a copy in the run's input."""
+
+from __future__ import annotations
+
+from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheckpointException
+from temporalio.client import Client
+
+from ...workflows.messages import CheckpointFacts, CheckpointRef, RunInput
+from ..checkpoints.frames import Frame, digest, pack
+from ..checkpoints.history import load_checkpoint
+from ..checkpoints.label import check_label, graph_changes, read_label
+from ..checkpoints.lineage import Locator
+from ..checkpoints.pickling import dumps
+from ..errors import CheckpointNotFoundError, DurableWorkflowError, GraphChangedError, PayloadError
+from ..framework.definition import HostedWorkflow
+from ..temporal.client import rpc_errors
+from ..temporal.converter import MAX_PAYLOAD_BYTES, stores_outside
+
+
+async def begin_from_history(
+    run_input: RunInput,
+    client: Client,
+    locator: Locator,
+    thread_id: str,
+    hosted: HostedWorkflow | None,
+    checkpoint_id: str,
+) -> None:
+    """Make a checkpoint in history a run's base, or in the storage that the workflow was built with.
+
+    It is read here only to refuse it before anything runs.
+
+    Raises:
+        CheckpointNotFoundError: When it is not in history, or another workflow's.
+        CheckpointCorruptedError: When it does not restore to its digest.
+        GraphChangedError: When the workflow has changed since, naming what changed.
+    """
+    try:
+        with rpc_errors(client, f"read checkpoint {checkpoint_id!r}"):
+            ref = await locator.locate(checkpoint_id)
+            label = read_label(await load_checkpoint(client, ref))
+    except CheckpointNotFoundError:
+        storage = hosted.checkpoint_storage if hosted is not None else None
+        if hosted is None or storage is None:
+            raise
+        await seed_from_storage(run_input, client, thread_id, hosted, storage, checkpoint_id)
+        return
+    check_label(label, run_input.workflow_name, hosted)
+    run_input.base = ref
+    run_input.graph_hash = label.graph_hash
+
+
+async def seed_from_storage(
+    run_input: RunInput,
+    client: Client,
+    thread_id: str,
+    hosted: HostedWorkflow,
+    storage: CheckpointStorage,
+    checkpoint_id: str,
+) -> None:
+    """Put a checkpoint of any framework storage into a run's input, as its base.
+
+    Raises:
+        CheckpointNotFoundError: When the storage does not have it.
+        GraphChangedError: When another graph made it.
+        PayloadError: When it holds what cannot travel, or too much of it.
+    """
+    try:
+        checkpoint: WorkflowCheckpoint | None = await storage.load(checkpoint_id)
+    except DurableWorkflowError:
+        raise
+    except WorkflowCheckpointException as error:
+        raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} cannot be loaded: {error}") from error
+    if checkpoint is None:
+        raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id!r} is not in the given storage.")
+    if checkpoint.graph_signature_hash != hosted.graph_hash:
+        raise GraphChangedError(
+            f"Checkpoint {checkpoint_id!r} was made by another graph than that of workflow {hosted.name!r}: "
+            f"{graph_changes(checkpoint.metadata, hosted)}. Begin from a checkpoint of this graph."
+        )
+    raw = dumps(checkpoint, hosted.catalog)
+    frame, _ = pack(Frame(checkpoint=raw, payloads=b""), None)
+    if len(frame) > MAX_PAYLOAD_BYTES and not stores_outside(client.data_converter):
+        raise PayloadError(
+            f"Checkpoint {checkpoint_id!r} takes {len(frame):,} bytes, over the {MAX_PAYLOAD_BYTES:,} that fit a "
+            "Temporal payload. Configure external storage on the client's data converter."
+        )
+    run_input.base = CheckpointRef(thread_id=thread_id, run_id="", checkpoint_id=checkpoint_id)
+    run_input.graph_hash = hosted.graph_hash
+    run_input.base_facts = CheckpointFacts(
+        checkpoint_id=checkpoint.checkpoint_id,
+        previous_checkpoint_id=checkpoint.previous_checkpoint_id,
+        superstep=checkpoint.iteration_count,
+        digest=digest(raw),
+        size_bytes=len(raw),
+        frame_bytes=len(frame),
+        graph_hash=hosted.graph_hash,
+        timestamp=checkpoint.timestamp,
+    )
+    run_input.with_frame(frame)

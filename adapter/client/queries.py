@@ -1,0 +1,152 @@
+"""What a thread's worker is asked by query, and the thread's cancellation."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from ...workflows.messages import (
+    EVENTS_QUERY,
+    PENDING_REQUESTS_QUERY,
+    RETRY_SIGNAL,
+    STATUS_QUERY,
+    EventPage,
+    PendingRequest,
+    RunStatus,
+)
+from ..checkpoints.thread import ThreadTip
+from ..errors import (
+    AlreadyRunningError,
+    DurableWorkflowError,
+    NoWorkerError,
+    PendingRequestsError,
+    ThreadNotFoundError,
+)
+from ..temporal.client import rpc_errors
+
+_NO_ANSWER = frozenset({RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
+"""The SDK reports a call that ran into its time as cancelled."""
+
+
+class ThreadQueries:
+    """Asks threads; each question is one query, which a worker answers and which costs no history.
+
+    Args:
+        client: A client with our payload converter.
+        task_queue: Named in errors: where a worker should be.
+        worker_timeout: How long a worker may take to answer.
+    """
+
+    def __init__(self, client: Client, task_queue: str, worker_timeout: timedelta) -> None:
+        self._client = client
+        self._task_queue = task_queue
+        self._worker_timeout = worker_timeout
+
+    async def pending_requests(self, thread_id: str) -> list[PendingRequest]:
+        """Ask a thread's latest run what it waits for."""
+        pending: list[PendingRequest] = await self._query(
+            thread_id, None, PENDING_REQUESTS_QUERY, result_type=list[PendingRequest]
+        )
+        return pending
+
+    async def cancel(self, thread_id: str) -> None:
+        """Cancel a thread's open run."""
+        with rpc_errors(self._client, f"cancel thread {thread_id!r}"):
+            handle = self._client.get_workflow_handle(thread_id)
+            try:
+                description = await handle.describe()
+                # The server takes a second request to cancel a run that is over without a word.
+                if description.status == WorkflowExecutionStatus.RUNNING:
+                    await handle.cancel()
+                    return
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    raise
+        raise ThreadNotFoundError(f"Thread {thread_id!r} has no open run to cancel.")
+
+    async def retry(self, thread_id: str) -> None:
+        """Let a thread's paused run go on."""
+        status = await self.status(thread_id, None)
+        if status.state != "paused":
+            errors = {"running": AlreadyRunningError, "waiting": PendingRequestsError}
+            raise errors.get(status.state, ThreadNotFoundError)(
+                f"Thread {thread_id!r} is not paused but {status.state!r}, so there is nothing to retry. Go on with "
+                "`run_stream(checkpoint=...)`, which resumes a run that has failed."
+            )
+        with rpc_errors(self._client, f"retry thread {thread_id!r}"):
+            await self._client.get_workflow_handle(thread_id, run_id=status.run_id).signal(RETRY_SIGNAL)
+
+    def refuse_paused(self, thread_id: str, status: RunStatus) -> None:
+        """Refuse a call to a paused run."""
+        if status.failure is not None:
+            raise AlreadyRunningError(
+                f"Thread {thread_id!r} is paused, as it failed with {status.failure.error_type}: "
+                f"{status.failure.message} Let it go on with `durable.retry(checkpoint)`, or cancel it."
+            )
+
+    async def refuse_message(self, thread_id: str, tip: ThreadTip) -> NoReturn:
+        """Refuse a message to an open run, saying whether it waits."""
+        try:
+            status = await self.status(thread_id, tip.run_id)
+        except NoWorkerError:
+            status = None
+        if status is not None:
+            self.refuse_paused(thread_id, status)
+        if status is not None and status.state == "waiting":
+            raise PendingRequestsError(
+                f"Thread {thread_id!r} waits for responses to {status.pending_requests!r}, so it takes no new message. "
+                "Answer with `responses=`, cancel the thread, or use a thread of its own: "
+                "`checkpoint=durable.checkpoint()`."
+            )
+        raise AlreadyRunningError(
+            f"Thread {thread_id!r} is running, so it takes no new message. Follow it with "
+            "`run_stream(checkpoint=...)`, or use a thread of its own: `checkpoint=durable.checkpoint()`."
+        )
+
+    async def raise_rejected(self, thread_id: str, status: RunStatus, call_id: str) -> None:
+        """Raise what the workflow rejected of a call's responses; queries see every signal sent before them.
+
+        Raises:
+            ValueError: As the framework refuses a response.
+        """
+        after = status.next_offset - 1
+        while True:
+            # The latest run: the one that was asked before may have continued as new.
+            page: EventPage = await self._query(thread_id, None, EVENTS_QUERY, args=[after, 500], result_type=EventPage)
+            for record in page.events:
+                if record.call_id == call_id and record.error is not None:
+                    raise ValueError(record.error)
+                after = record.offset
+            if not page.events:
+                return
+
+    async def status(self, thread_id: str, run_id: str | None) -> RunStatus:
+        """Ask a run where it stands."""
+        status: RunStatus = await self._query(thread_id, run_id, STATUS_QUERY, result_type=RunStatus)
+        return status
+
+    async def _query(
+        self, thread_id: str, run_id: str | None, name: str, *, result_type: Any, args: list[Any] | None = None
+    ) -> Any:
+        handle = self._client.get_workflow_handle(thread_id, run_id=run_id)
+        with rpc_errors(self._client, f"ask thread {thread_id!r} for its {name.replace('_', ' ')}"):
+            try:
+                return await handle.query(
+                    name, args=args or [], result_type=result_type, rpc_timeout=self._worker_timeout
+                )
+            except WorkflowQueryFailedError as error:
+                raise DurableWorkflowError(f"Thread {thread_id!r} did not answer query {name!r}: {error}") from error
+            except RPCError as error:
+                if error.status == RPCStatusCode.NOT_FOUND:
+                    raise ThreadNotFoundError(f"Thread {thread_id!r} has no run.") from error
+                # A query needs a worker: without one the server says so at once, or lets the call run into its time.
+                if error.status in _NO_ANSWER:
+                    raise NoWorkerError(
+                        f"No worker answers for thread {thread_id!r} on task queue {self._task_queue!r} "
+                        f"({error.message}). Start one: `agent-framework-temporal-worker --workflow ... --task-queue "
+                        f"{self._task_queue}`."
+                    ) from error
+                raise

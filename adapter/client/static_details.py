@@ -1,0 +1,36 @@
+"""What the Web UI shows of a run from its start on; it lies in the run's first history event."""
+
+from __future__ import annotations
+
+from ..framework.definition import HostedWorkflow
+
+_MAX_TEXT = 2_000
+
+
+def static_details(hosted: HostedWorkflow | None) -> str | None:
+    """Describe a run's workflow in Markdown: its executors and edges; None where only its name is known.
+
+    Costs at most 2 KB of history a run.
+    """
+    if hosted is None:
+        return None
+    signature = hosted.graph_signature
+    start = signature.get("start_executor")
+    targets: dict[str, list[str]] = {}
+    for group in signature.get("edge_groups", []):
+        for edge in group.get("edges", []):
+            if not str(edge["source"]).startswith("internal:"):
+                targets.setdefault(edge["source"], []).append(edge["target"])
+    names = sorted(signature.get("executors", {}), key=lambda name: (name != start, name))
+    lines = [f"Framework workflow {_code(hosted.name)}, superstep by superstep. Its executors:", ""]
+    for name in names:
+        to = ", ".join(map(_code, dict.fromkeys(targets.get(name, ()))))
+        lines.append(f"- {_code(name)}{' (start)' if name == start else ''}{f' → {to}' if to else ''}")
+        if sum(map(len, lines)) > _MAX_TEXT:
+            lines[-1] = f"- and {len(names) - len(lines) + 3} more"
+            break
+    return "\n".join(lines)
+
+
+def _code(text: str) -> str:
+    return "`" + " ".join(text[:100].split()).replace("`", "'") + "`"

@@ -1,0 +1,1 @@
+"""The commands besides the CLI, and what commands share."""

@@ -1,0 +1,84 @@
+"""The payload converter: pydantic JSON, with a binary frame beside it where a wire model has one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
+from temporalio.converter import CompositePayloadConverter, DataConverter, DefaultPayloadConverter
+
+from ...workflows.messages import Framed
+from ..errors import HostingError
+
+_FRAME_METADATA = "agent-framework-frame"
+MAX_PAYLOAD_BYTES = 1_900_000
+"""Temporal refuses a payload of 2 MB; the rest is for the envelope."""
+
+
+class FramedJSONPayloadConverter(PydanticJSONPlainPayloadConverter):
+    """Pydantic JSON; the frame of a `Framed` model goes into the payload's metadata, as bytes."""
+
+    def to_payload(self, value: Any) -> Payload | None:
+        """See base class."""
+        payload = super().to_payload(value)
+        if payload is not None and isinstance(value, Framed) and value.frame:
+            payload.metadata[_FRAME_METADATA] = value.frame
+        return payload
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        """See base class."""
+        value = super().from_payload(payload, type_hint)
+        if isinstance(value, Framed):
+            value.with_frame(payload.metadata.get(_FRAME_METADATA, b""))
+        return value
+
+
+_FRAMED = FramedJSONPayloadConverter()
+_ENCODINGS = tuple(
+    _FRAMED if converter.encoding == _FRAMED.encoding else converter
+    for converter in DefaultPayloadConverter.default_encoding_payload_converters
+)
+
+
+class FramedPayloadConverter(CompositePayloadConverter):
+    """Temporal's default converters with JSON replaced by `FramedJSONPayloadConverter`."""
+
+    def __init__(self) -> None:
+        # The SDK makes a converter for each payload of a workflow task, so what has no state is made once.
+        super().__init__(*_ENCODINGS)
+
+
+def stores_outside(converter: DataConverter) -> bool:
+    """Tell whether external storage takes the payloads that are too large for Temporal."""
+    storage = converter.external_storage
+    return storage is not None and storage.payload_size_threshold <= MAX_PAYLOAD_BYTES
+
+
+async def encoded_payload(converter: DataConverter, value: Any) -> Payload:
+    """Return a value as the payload that is sent, or given to external storage if there is one."""
+    (payload,) = converter.payload_converter.to_payloads([value])
+    if converter.payload_codec is not None:
+        (payload,) = await converter.payload_codec.encode([payload])
+    return payload
+
+
+def with_frames(existing: DataConverter | None) -> DataConverter:
+    """Return the data converter with our payload converter; codec, failure converter and external storage stay.
+
+    Raises:
+        HostingError: When another payload converter is configured: replacing it would change the user's own payloads.
+    """
+    if existing is None:
+        existing = DataConverter.default
+    known = (DefaultPayloadConverter, PydanticPayloadConverter)
+    if issubclass(existing.payload_converter_class, FramedPayloadConverter):
+        return existing
+    if existing.payload_converter_class not in known:
+        raise HostingError(
+            f"The client's data converter uses {existing.payload_converter_class.__name__!r}. AgentFrameworkPlugin "
+            "brings a payload converter of its own (pydantic JSON): connect a client of its own for it, or derive your "
+            "converter from FramedPayloadConverter in agent_framework_temporal.adapter."
+        )
+    return replace(existing, payload_converter_class=FramedPayloadConverter)

@@ -1,0 +1,169 @@
+"""The search attributes of a namespace: whether it knows ours, and their registration.
+
+python -m agent_framework_temporal.adapter.temporal.search_attributes [--address HOST:PORT] [--namespace NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from ...workflows.search_attributes import ALL_KEYS
+from ..commands.connection import ConnectionSettings, connect
+from ..commands.exit_codes import UsageError
+from ..commands.process_exit import exit_process
+from ..errors import DurableWorkflowError, SearchAttributesError
+from .client import rpc_errors
+
+_LOGGER = logging.getLogger("agent_framework_temporal")
+_TYPES = {
+    IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD: "Keyword",
+    IndexedValueType.INDEXED_VALUE_TYPE_INT: "Int",
+}
+_registered: weakref.WeakKeyDictionary[Any, dict[str, bool]] = weakref.WeakKeyDictionary()
+"""By connection and namespace: whether the attributes were found there, so that it is asked once and not each run."""
+
+
+async def missing_search_attributes(client: Client) -> list[str]:
+    """Return which of our search attributes the client's namespace lacks; one round trip.
+
+    Raises:
+        SearchAttributesError: When one is registered with another type.
+        DurableWorkflowError: When the server does not let itself be asked.
+    """
+    with rpc_errors(client, "list the search attributes"):
+        response = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+    missing: list[str] = []
+    for key in ALL_KEYS:
+        found = response.custom_attributes.get(key.name)
+        if found is None:
+            missing.append(key.name)
+        elif found != int(key.indexed_value_type):
+            raise SearchAttributesError(
+                f"Search attribute {key.name!r} of namespace {client.namespace!r} is registered, but not as "
+                f"{_TYPES[IndexedValueType.ValueType(int(key.indexed_value_type))]}. Remove it, or set "
+                "`search_attributes=False`."
+            )
+    return missing
+
+
+async def register_search_attributes(client: Client) -> list[str]:
+    """Register what is missing of the search attributes in the client's namespace; needs an operator's permission.
+
+    Runs that begin afterwards show themselves there. Costs two round trips; the server may take a few seconds to know.
+
+    Returns:
+        The names that were added; none when all were there.
+
+    Raises:
+        SearchAttributesError: When the server refuses; on Temporal Cloud they are added in the console or with `tcld`.
+    """
+    try:
+        missing = await missing_search_attributes(client)
+        if missing:
+            await client.operator_service.add_search_attributes(
+                AddSearchAttributesRequest(
+                    namespace=client.namespace,
+                    search_attributes={
+                        key.name: IndexedValueType.ValueType(int(key.indexed_value_type))
+                        for key in ALL_KEYS
+                        if key.name in missing
+                    },
+                )
+            )
+    except (RPCError, DurableWorkflowError) as error:
+        if isinstance(error, SearchAttributesError):
+            raise
+        raise SearchAttributesError(
+            f"The server does not register search attributes in namespace {client.namespace!r}: {error}. Ask its "
+            f"operator for {describe()}; on Temporal Cloud use the console or `tcld namespace search-attributes add`."
+        ) from error
+    _registered.pop(client.service_client, None)
+    return missing
+
+
+def describe() -> str:
+    """Return names and types of the search attributes, for a message."""
+    return ", ".join(
+        f"{key.name} ({_TYPES[IndexedValueType.ValueType(int(key.indexed_value_type))]})" for key in ALL_KEYS
+    )
+
+
+async def use_search_attributes(client: Client, wanted: bool | None) -> bool:
+    """Decide whether runs show search attributes: upserting one that is not registered would leave a run stuck.
+
+    Args:
+        client: The client that starts them.
+        wanted: The option; None for where they are registered.
+
+    Raises:
+        SearchAttributesError: When they are wanted and missing.
+    """
+    if wanted is False:
+        return False
+    known = _registered.setdefault(client.service_client, {})
+    if client.namespace not in known or (wanted and not known[client.namespace]):
+        try:
+            missing = await missing_search_attributes(client)
+        except DurableWorkflowError as error:
+            if wanted:
+                raise
+            _LOGGER.info("Search attributes are not used: %s", error)
+            missing = ["unknown"]
+        known[client.namespace] = not missing
+        if missing and wanted:
+            raise SearchAttributesError(
+                f"Namespace {client.namespace!r} does not know the search attributes {', '.join(missing)}. Register "
+                "them with `python -m agent_framework_temporal.adapter.temporal.search_attributes`, or "
+                "`await register_search_attributes(client)`; or leave `search_attributes` out."
+            )
+        if missing:
+            _LOGGER.info(
+                "Namespace %r does not know our search attributes, so threads cannot be searched for by state or "
+                "workflow. Register them with `python -m agent_framework_temporal.adapter.temporal.search_attributes`.",
+                client.namespace,
+            )
+    return known[client.namespace]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Register the search attributes; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m agent_framework_temporal.adapter.temporal.search_attributes",
+        description=f"Register the search attributes of framework workflows: {describe()}.",
+    )
+    parser.add_argument("--address", help="server; else the profile's, else localhost:7233 [TEMPORAL_ADDRESS]")
+    parser.add_argument("--namespace", help="namespace; else the profile's, else default [TEMPORAL_NAMESPACE]")
+    given = parser.parse_args(arguments)
+    settings = ConnectionSettings(
+        address=given.address or os.environ.get("TEMPORAL_ADDRESS"),
+        namespace=given.namespace or os.environ.get("TEMPORAL_NAMESPACE"),
+    )
+    try:
+        added = asyncio.run(_register(settings))
+    except (UsageError, DurableWorkflowError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    print(f"Added: {', '.join(added)}" if added else "All search attributes are registered already")  # noqa: T201
+    return 0
+
+
+async def _register(settings: ConnectionSettings) -> list[str]:
+    return await register_search_attributes(await connect(settings))
+
+
+if __name__ == "__main__":
+    exit_process(main())

@@ -1,0 +1,73 @@
+"""Whether a run's history has grown so much that the run should continue as new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from .messages import RunOptions
+
+MAX_WAITING_BYTES = 256 * 1024
+MAX_WAITING_EVENTS = 1_000
+"""A run with a large history continues as new at a pause when it has grown by one of these since its first."""
+
+MAX_SIGNAL_BYTES = 256 * 1024
+MAX_SIGNALS = 500
+"""A run that has got so much continues as new at a pause, however small its history is. The server takes no
+continue-as-new while another signal comes in, and the worker then replays the run: the less there is to replay, the
+sooner one gets through a flood, before the history has grown to where the server ends the run (50 MB)."""
+
+
+class Growth:
+    """Looks at the size of the current run's history.
+
+    Args:
+        options: With the bounds of a run.
+    """
+
+    def __init__(self, options: RunOptions) -> None:
+        self._options = options
+        self._first: tuple[int, int] | None = None
+        self._signals = 0
+        self._signal_bytes = 0
+
+    def is_over(self, supersteps: int) -> bool:
+        """Tell whether a run should continue as new at its next superstep."""
+        limit = self._options.supersteps_per_run
+        return self._is_large() or self._is_signalled() or (limit is not None and supersteps >= limit)
+
+    def signalled(self, arguments: Sequence[RawValue]) -> None:
+        """Note a signal, or an update that was accepted, whatever is in it."""
+        self._signals += 1
+        self._signal_bytes += sum(argument.payload.ByteSize() for argument in arguments)
+
+    def pause(self) -> None:
+        """Note where the run stands at its first pause.
+
+        It must grow from there, or a checkpoint that is large by itself would have the run continue for ever. Only from
+        there, not from each pause: a run that is answered again and again grows by a little at each.
+        """
+        if self._first is None:
+            info = workflow.info()
+            self._first = (info.get_current_history_size(), info.get_current_history_length())
+
+    def is_flooded(self) -> bool:
+        """Tell whether a run that waits should continue as new: answers, or what is none, have made it grow."""
+        if self._is_signalled():
+            return True
+        if self._first is None or not self._is_large():
+            return False
+        info = workflow.info()
+        size, length = self._first
+        grown = info.get_current_history_size() - size > MAX_WAITING_BYTES
+        return grown or info.get_current_history_length() - length > MAX_WAITING_EVENTS
+
+    def _is_signalled(self) -> bool:
+        return self._signals > MAX_SIGNALS or self._signal_bytes > MAX_SIGNAL_BYTES
+
+    def _is_large(self) -> bool:
+        info = workflow.info()
+        limit = self._options.history_bytes_per_run
+        return info.is_continue_as_new_suggested() or info.get_current_history_size() > limit

@@ -1,0 +1,121 @@
+"""How far a run is: its last checkpoint, the patches since the last keyframe, where its messages go, its outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from .messages import (
+    CheckpointFacts,
+    CheckpointRef,
+    ContinuedRun,
+    RunInput,
+    RunResult,
+    SuperstepFailure,
+    SuperstepInput,
+    SuperstepResult,
+    json_bytes,
+)
+
+MAX_OUTPUTS_BYTES = 64 * 1024
+"""Outputs in the run's result, the first of them; all are in the event log."""
+
+
+class Progress:
+    """What supersteps have committed.
+
+    Args:
+        run_input: What the run begins from.
+    """
+
+    def __init__(self, run_input: RunInput) -> None:
+        self.checkpoint = run_input.base if run_input.base_facts is None else _ref(run_input.base_facts)
+        self.graph_hash = run_input.graph_hash
+        self.superstep = 0
+        self.executors: list[str] = []
+        """Those that the waiting messages may reach."""
+        self.supersteps = 0
+        """Of this run, in contrast to the number of the last one."""
+        self.outputs: list[Any] = []
+        self._outputs_bytes = 0
+        self._committed = False
+        self._chain_length = 0
+        self._chain_bytes = 0
+
+    def take_over(self, continued: ContinuedRun) -> None:
+        """Take what the run before has handed on."""
+        self.superstep = continued.superstep
+        self.executors = continued.executors
+        for output in continued.outputs:
+            self.add_output(output)
+
+    def add_output(self, output: Any) -> None:
+        """Keep an output for the result, while there is room."""
+        size = json_bytes(output)
+        if self._outputs_bytes + size <= MAX_OUTPUTS_BYTES:
+            self.outputs.append(output)
+            self._outputs_bytes += size
+
+    def commit(self, step: SuperstepInput, result: SuperstepResult) -> None:
+        """Take over what a superstep has reached."""
+        facts = result.checkpoint
+        if facts is None:
+            return
+        self.checkpoint = _ref(facts)
+        self.graph_hash = facts.graph_hash
+        self._committed = True
+        self.supersteps += step.mode != "store"
+        self.superstep = facts.superstep
+        self.executors = result.next_executors
+        if facts.base_checkpoint_id is None:
+            self._chain_length = self._chain_bytes = 0
+        else:
+            self._chain_length += 1
+            self._chain_bytes += facts.frame_bytes
+
+    def enter(self, failure: SuperstepFailure) -> None:
+        """Take over the checkpoint that a failed superstep had entered with, if it stored one."""
+        if failure.checkpoint is not None:
+            self.checkpoint = _ref(failure.checkpoint)
+            self.graph_hash = failure.checkpoint.graph_hash
+
+    def step_fields(self) -> dict[str, Any]:
+        """Return the fields of the next superstep's input that say what it goes on from."""
+        return {
+            "base": self.checkpoint,
+            "graph_hash": self.graph_hash,
+            "keyframe": not self._committed,
+            "chain_length": self._chain_length,
+            "chain_bytes": self._chain_bytes,
+        }
+
+    def summary(self, step: SuperstepInput) -> str:
+        """Return what the Web UI shows of a superstep."""
+        if step.mode == "store":
+            return f"store the checkpoint of superstep {self.superstep}"
+        if step.mode == "upgrade":
+            return f"may the run move to the current version of {step.deployment}?"
+        names = ", ".join(self.executors) if step.mode == "continue" else step.mode
+        return f"superstep {self.superstep + 1}: {names}"[:200]
+
+    def result(self, next_offset: int) -> RunResult:
+        """Return the result of a run that has come to its end.
+
+        Raises:
+            ApplicationError: When there is no checkpoint.
+        """
+        if self.checkpoint is None:
+            raise ApplicationError("A superstep ended without a checkpoint; this is a bug.", non_retryable=True)
+        return RunResult(
+            checkpoint=self.checkpoint,
+            graph_hash=self.graph_hash or "",
+            next_offset=next_offset,
+            outputs=self.outputs,
+        )
+
+
+def _ref(facts: CheckpointFacts) -> CheckpointRef:
+    info = workflow.info()
+    return CheckpointRef(thread_id=info.workflow_id, run_id=info.run_id, checkpoint_id=facts.checkpoint_id)

@@ -1,0 +1,387 @@
+"""The one Temporal workflow: it decides which superstep is next and keeps what people and readers ask for.
+
+It knows no type of the framework. It moves references, small facts and event records; the state lies in the results of
+its superstep activities. Every decision depends on its input, its signals and those results only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NoReturn
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from .details import current_details
+    from .failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, retry_policy, run_error
+    from .growth import Growth
+    from .log import EventLog
+    from .messages import (
+        EVENTS_QUERY,
+        PENDING_REQUESTS_QUERY,
+        STATUS_QUERY,
+        SUPERSTEP_ACTIVITY,
+        WORKFLOW_TYPE,
+        ContinuedRun,
+        EventPage,
+        PendingRequest,
+        RespondReceipt,
+        RespondSignal,
+        RunInput,
+        RunResult,
+        RunState,
+        RunStatus,
+        SuperstepFailure,
+        SuperstepInput,
+        SuperstepResult,
+    )
+    from .pause import Pause, retry_mode
+    from .progress import Progress
+    from .requests.requests import RequestExpiredError, Requests
+    from .requests.signals import RejectedAnswerError
+    from .search_attributes import Attributes
+    from .upgrade import Upgrade
+
+TIMEOUT_GRACE = timedelta(seconds=30)
+"""The activity ends a superstep that takes too long itself, so that its events are not lost; the server is the second
+line, for an executor that cannot be cancelled."""
+MAX_TAIL_BYTES = 64 * 1024
+"""Of the event log, what a run hands to the one it continues as."""
+
+
+@workflow.defn(name=WORKFLOW_TYPE)
+class AgentFrameworkWorkflow:
+    """One run of a thread: supersteps until the framework workflow is idle; pending requests wait for signals.
+
+    Costs a superstep 6 history events; a waiting run costs nothing until a signal comes.
+    """
+
+    @workflow.init
+    def __init__(self, run_input: RunInput) -> None:
+        self._input = run_input
+        continued = run_input.continued
+        self._log = EventLog(continued.events[0].offset if continued and continued.events else run_input.next_offset)
+        self._requests = Requests(self._log, run_input.options.requests, run_input.workflow_name)
+        self._answers = self._requests.answers
+        self._growth = Growth(run_input.options)
+        self._attributes = Attributes(enabled=run_input.options.search_attributes, fresh=continued is None)
+        self._pause = Pause()
+        self._upgrade = Upgrade()
+        self._state: RunState = "running"
+        self._progress = Progress(run_input)
+        self._pending_status = False
+        self._streaming = run_input.streaming
+        self._answering: list[str] = []
+        if continued is not None:
+            self._take_over(continued)
+
+    @workflow.run
+    async def run(self, run_input: RunInput) -> RunResult:
+        """Run supersteps until idle.
+
+        Raises:
+            ApplicationError: When a superstep failed for good; its detail is a `RunFailure`.
+        """
+        step = await self._first_step(run_input)
+        while True:
+            result = await self._superstep(step)
+            if result.state == "idle":
+                return self._finish()
+            if result.state == "waiting":
+                step = await self._next_answers()
+            else:
+                if await self._may_upgrade():
+                    self._continue_as_new(waiting=False, upgrade=True)
+                if self._growth.is_over(self._progress.supersteps):
+                    self._continue_as_new(waiting=False)
+                step = self._step("continue")
+
+    async def _first_step(self, run_input: RunInput) -> SuperstepInput:
+        if run_input.mode in ("responses", "cancel"):
+            step = self._responses_step(run_input.responses or [])
+        elif run_input.continued is not None and run_input.continued.waiting:
+            # It may wait for longer than the run before is retained, whose history holds its checkpoint.
+            await self._superstep(self._step("store"))
+            return await self._next_answers()
+        else:
+            step = self._step(run_input.mode)
+        step.discard_in_flight = run_input.discard_in_flight
+        return step
+
+    async def _next_answers(self) -> SuperstepInput:
+        self._enter("waiting")
+        self._growth.pause()
+        try:
+            ready = await self._requests.wait(self._growth.is_flooded)
+        except RequestExpiredError as error:
+            self._expire(error)
+        if not ready:
+            self._continue_as_new(waiting=True)
+        self._enter("running")
+        if await self._may_upgrade():
+            self._continue_as_new(waiting=True, upgrade=True)
+        return self._responses_step(self._answers.take())
+
+    async def _may_upgrade(self) -> bool:
+        """Tell whether the run should move to another worker deployment version; asks its own version's worker."""
+        if not self._upgrade.is_wanted(self._progress.supersteps):
+            return False
+        step = self._step("upgrade")
+        step.deployment = self._upgrade.deployment()
+        try:
+            result = await self._execute(step)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            result = None
+        if result is None or not result.upgrade:
+            self._upgrade.refuse(self._progress.supersteps)
+            return False
+        return True
+
+    def _continue_as_new(self, *, waiting: bool, upgrade: bool = False) -> NoReturn:
+        continued = ContinuedRun(
+            previous_run_id=workflow.info().run_id,
+            waiting=waiting,
+            superstep=self._progress.superstep,
+            executors=self._progress.executors,
+            pending_status=self._pending_status,
+            answering=self._answering,
+            outputs=self._progress.outputs,
+            events=self._log.tail(MAX_TAIL_BYTES),
+        )
+        self._answers.hand_on(continued)
+        workflow.continue_as_new(
+            RunInput(
+                workflow_name=self._input.workflow_name,
+                mode="continue",
+                continued=continued,
+                base=self._progress.checkpoint,
+                graph_hash=self._progress.graph_hash,
+                streaming=self._streaming,
+                next_offset=self._log.next_offset,
+                options=self._input.options,
+            ),
+            initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE if upgrade else None,
+        )
+
+    def _take_over(self, continued: ContinuedRun) -> None:
+        for record in continued.events:
+            self._log.append(record)
+        self._answers.take_over(continued)
+        self._progress.take_over(continued)
+        self._pending_status = continued.pending_status
+        self._answering = continued.answering
+        self._state = "waiting" if continued.waiting else "running"
+
+    @workflow.signal(dynamic=True)
+    def on_signal(self, name: str, arguments: Sequence[RawValue]) -> None:
+        """Take signal `respond`, one answer or a list that is delivered together, `cancel_requests`, or `retry`.
+
+        `{"request_id": ..., "response": ..., "responder"?: ...}`; `{"request_ids": [...], "responder"?: ...}`. Never
+        fails the run: what is wrong is logged. A dynamic handler, as the SDK fails the workflow task for ever when a
+        named one gets too many arguments, drops without a trace what is no JSON, and keeps signals of unknown names in
+        memory.
+        """
+        self._growth.signalled(arguments)
+        if not self._pause.signal(name):
+            self._requests.signal(name, arguments, busy=self._busy)
+
+    @workflow.update(dynamic=True)
+    def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt:
+        """Take update `respond` or `cancel_requests`, of the same shapes as the signals.
+
+        It returns when the answer is accepted, not when it is delivered. Accepted means that it fits the response's
+        JSON schema; the type on the worker has the last word. Costs 2 history events, and none when it is rejected.
+
+        Raises:
+            ApplicationError: When it cannot be taken although it was checked; the run goes on.
+        """
+        self._growth.signalled(arguments)
+        try:
+            return self._requests.update(name, arguments, busy=self._busy)
+        except RejectedAnswerError as error:
+            raise error.to_failure() from None  # A cause would say it all once more.
+
+    @on_update.validator
+    def check_update(self, name: str, arguments: Sequence[RawValue]) -> None:
+        """Reject an update before it gets into history.
+
+        Raises:
+            ApplicationError: With the errors as its detail.
+        """
+        try:
+            self._requests.check_update(name, arguments, busy=self._busy)
+        except RejectedAnswerError as error:
+            raise error.to_failure() from None  # A cause would say it all once more.
+
+    @workflow.query(name=EVENTS_QUERY, description="Event records with an offset greater than `after` (-1: all).")
+    def events(self, after: int = -1, limit: int = 500) -> EventPage:
+        """Return a page of the event log; at most `limit` records and about 1 MB."""
+        return EventPage(
+            run_id=workflow.info().run_id,
+            state=self._state,
+            events=self._log.page(after, limit),
+            first_offset=self._log.first_offset,
+            next_offset=self._log.next_offset,
+        )
+
+    @workflow.query(name=STATUS_QUERY, description="Where this thread stands.")
+    def status(self) -> RunStatus:
+        """Return state, superstep, last checkpoint and the ids of pending requests."""
+        info = workflow.info()
+        return RunStatus(
+            workflow_name=self._input.workflow_name,
+            thread_id=info.workflow_id,
+            run_id=info.run_id,
+            state=self._state,
+            superstep=self._progress.superstep,
+            executors=self._progress.executors,
+            checkpoint=self._progress.checkpoint,
+            graph_hash=self._progress.graph_hash,
+            next_offset=self._log.next_offset,
+            pending_requests=list(self._answers.pending),
+            failure=self._pause.failure,
+        )
+
+    @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
+    def pending_requests(self) -> list[PendingRequest]:
+        """Return every pending request with its data, JSON schemas, deadline and refused answers."""
+        return self._requests.pending
+
+    def _step(self, mode: str) -> SuperstepInput:
+        return SuperstepInput.model_validate(
+            {
+                "workflow_name": self._input.workflow_name,
+                "mode": mode,
+                **self._progress.step_fields(),
+                "streaming": self._streaming,
+                "offset": self._log.next_offset,
+                "max_attempts": self._input.options.max_attempts,
+                "timeout": self._input.options.superstep_timeout,
+                "pending_status": self._pending_status and mode == "continue",
+                "answered": self._answering,
+                "mirror": self._input.options.mirror,
+                **executor_rules(self._input.options),
+            }
+        )
+
+    def _responses_step(self, batch: list[RespondSignal]) -> SuperstepInput:
+        first = batch[0]
+        if first.streaming is not None:
+            self._streaming = first.streaming
+        self._answering = [answer.request_id for answer in batch]
+        self._pending_status = False
+        step = self._step("cancel" if first.cancel else "responses")
+        step.responses = self._answers.as_inputs(batch)
+        step.offset += len(batch)  # Each answer's audit record comes before the superstep's events.
+        step.function_invocation_kwargs = first.function_invocation_kwargs
+        step.client_kwargs = first.client_kwargs
+        return step
+
+    async def _superstep(self, step: SuperstepInput) -> SuperstepResult:
+        while True:
+            try:
+                result = await self._execute(step)
+                break
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                step = await self._fail(step, error)
+        self._commit(step, result)
+        try:
+            self._requests.settle(step, result)
+        except RequestExpiredError as expired:
+            self._expire(expired)
+        self._show()
+        if result.state != "idle" and workflow.cancellation_reason() is not None:
+            # The superstep ended before its activity heard of it; nothing else would.
+            raise asyncio.CancelledError
+        return result
+
+    async def _execute(self, step: SuperstepInput) -> SuperstepResult:
+        options = self._input.options
+        result: SuperstepResult = await workflow.execute_activity(
+            SUPERSTEP_ACTIVITY,
+            step,
+            result_type=SuperstepResult,
+            start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + TIMEOUT_GRACE,
+            heartbeat_timeout=heartbeat_timeout(options, self._progress.executors if step.mode == "continue" else None),
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            retry_policy=retry_policy(options),
+            summary=self._progress.summary(step),
+        )
+        return result
+
+    def _commit(self, step: SuperstepInput, result: SuperstepResult) -> None:
+        self._requests.taken(step, result)
+        for record in result.events:
+            self._log.append(record)
+            if record.type == "output":
+                self._progress.add_output(record.data)
+            if record.state == "IN_PROGRESS_PENDING_REQUESTS":
+                self._pending_status = True
+        self._progress.commit(step, result)
+
+    @property
+    def _busy(self) -> bool:
+        """Whether requests may still be asked."""
+        return self._state in ("running", "paused")
+
+    def _enter(self, state: RunState) -> None:
+        self._state = state
+        self._attributes.show(state, len(self._requests.pending))
+        self._show()
+
+    def _show(self) -> None:
+        details = current_details(
+            thread_id=workflow.info().workflow_id,
+            state=self._state,
+            superstep=self._progress.superstep,
+            executors=self._progress.executors,
+            pending=self._requests.pending,
+            failure=self._pause.failure,
+        )
+        workflow.set_current_details(details)
+
+    def _finish(self) -> RunResult:
+        self._enter("idle")
+        return self._progress.result(self._log.next_offset)
+
+    async def _fail(self, step: SuperstepInput, error: ActivityError) -> SuperstepInput:
+        """End the run with the framework's own events and error, or pause it; the last good checkpoint stays usable.
+
+        Returns:
+            What to run when the pause is over.
+        """
+        failure = failure_of(error)
+        self._requests.failed(step, failure)
+        self._progress.enter(failure)
+        if not self._input.options.pause_on_failure:
+            self._end(failure, error)
+        self._pause.begin(failure)
+        self._tell(failure, "paused")
+        await self._pause.wait()
+        self._enter("running")
+        self._answering = []
+        retried = self._step(retry_mode(step, failure))
+        retried.discard_in_flight = step.discard_in_flight and retried.mode == "message"
+        return retried
+
+    def _expire(self, error: RequestExpiredError) -> NoReturn:
+        """End the run because nobody has answered; its requests can still be answered from its last checkpoint."""
+        self._end(expiry_of(str(error)), error)
+
+    def _tell(self, failure: SuperstepFailure, state: RunState) -> None:
+        for record in failure.events:
+            self._log.append(record)
+        self._requests.flush()
+        self._enter(state)
+
+    def _end(self, failure: SuperstepFailure, cause: Exception) -> NoReturn:
+        self._tell(failure, "failed")
+        raise run_error(failure, self._progress.checkpoint, self._progress.graph_hash, self._log.next_offset) from cause
