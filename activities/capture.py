@@ -16,6 +16,7 @@ from ..adapter.checkpoints.pickling import dumps
 from ..adapter.errors import CheckpointNotFoundError
 from ..adapter.framework.catalog import TypeCatalog
 from ..adapter.framework.definition import HostedWorkflow
+from ..adapter.framework.internals import EXECUTOR_STATE
 
 _SUFFIX_DIGITS = 12
 """Of a checkpoint id; with 8 two checkpoints of a run of 10,000 would have the same id once in a hundred runs."""
@@ -164,7 +165,7 @@ def parts(checkpoint: WorkflowCheckpoint) -> list[tuple[str, Any]]:
     """Return the parts of a checkpoint under the names a user knows, to find the one that is too large or unfit."""
     found: list[tuple[str, Any]] = []
     for key, value in checkpoint.state.items():
-        if key == "_executor_state" and isinstance(value, dict):
+        if key == EXECUTOR_STATE and isinstance(value, dict):
             for executor_id, state in value.items():
                 items = state.items() if isinstance(state, dict) else [("", state)]
                 found += [(f"executor {executor_id!r}, state key {name!r}", item) for name, item in items]

@@ -25,6 +25,7 @@ from agent_framework import (
 from ..adapter.checkpoints.records import RecordWriter
 from ..adapter.framework.definition import HostedWorkflow
 from ..adapter.framework.internals import (
+    EXECUTOR_STATE,
     cancellation,
     coerce_response,
     drop_restored_events,
@@ -240,7 +241,7 @@ async def _restore(hosted: HostedWorkflow, workflow: Workflow, capture: Capture)
         base = WorkflowCheckpoint(
             workflow_name=hosted.name,
             graph_signature_hash=hosted.graph_hash,
-            state={"_executor_state": dict(hosted.pristine_state)} if hosted.pristine_state else {},
+            state={EXECUTOR_STATE: dict(hosted.pristine_state)} if hosted.pristine_state else {},
         )
     new_thread = capture.base is None
     stream = workflow.run(checkpoint_id=base.checkpoint_id, checkpoint_storage=Capture.holding(base), stream=True)

@@ -13,9 +13,9 @@ from ..adapter.framework.definition import (
     WorkflowEntry,
     _factory_name,
     build,
-    graph_differences,
     is_workflow,
 )
+from ..adapter.framework.graph import graph_differences
 
 
 async def host(entry: WorkflowEntry) -> HostedWorkflow:

@@ -21,11 +21,13 @@ from typing import Any
 from agent_framework import Workflow, WorkflowContext
 
 from ..adapter.framework.internals import invocation_path
+from ..workflows.exported import exported
 
 _KEY_BYTES = 16
 """As many as a UUID has; services limit the length of keys."""
 
 
+@exported
 @dataclass(frozen=True, slots=True)
 class Superstep:
     """The superstep an executor runs in."""
@@ -46,12 +48,14 @@ _current: ContextVar[tuple[Workflow, Superstep] | None] = ContextVar("agent_fram
 _in_process: weakref.WeakKeyDictionary[WorkflowContext[Any, Any], str] = weakref.WeakKeyDictionary()
 
 
+@exported
 def current_superstep() -> Superstep | None:
     """Return the superstep the calling executor, agent or tool runs in; None in process. No round trip."""
     found = _current.get()
     return found[1] if found is not None else None
 
 
+@exported
 def idempotency_key(ctx: WorkflowContext[Any, Any], *parts: str | int) -> str:
     """Return a key for a side effect of this invocation: the same in each attempt, another for any other invocation.
 

@@ -13,14 +13,9 @@ import pickle  # Only to compare a value with itself; never loaded.
 from agent_framework import Executor, Workflow
 
 from ..adapter.framework.catalog import executors_of
+from ..adapter.framework.internals import EXECUTOR_ATTRIBUTES
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
-_FRAMEWORK_ATTRIBUTES = frozenset(vars(Executor(id="probe", defer_discovery=True))) | {
-    "_response_handlers",
-    "_response_handler_specs",
-    "is_request_response_capable",
-}
-"""What every executor has; anything else on one is the user's."""
 _MAX_BYTES = 1024 * 1024
 """Larger attributes are models or indexes, not state, and would cost every superstep their pickling."""
 
@@ -62,7 +57,7 @@ def _is_unsaved(executor: Executor) -> bool:
 def _attributes(executor: Executor) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for name, value in vars(executor).items():
-        if name in _FRAMEWORK_ATTRIBUTES or callable(value):
+        if name in EXECUTOR_ATTRIBUTES or callable(value):
             continue
         digest = _Digest()
         try:

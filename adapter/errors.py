@@ -32,90 +32,114 @@ from __future__ import annotations
 
 from agent_framework import WorkflowCheckpointException, WorkflowException
 
+from ..workflows.exported import exported
 
+
+@exported
 class DurableWorkflowError(WorkflowException):
     """Base of all errors of this package."""
 
 
+@exported
 class HostingError(DurableWorkflowError):
     """A workflow cannot be hosted by a worker."""
 
 
+@exported
 class PayloadError(DurableWorkflowError, TypeError):
     """A value cannot travel to or from the worker."""
 
 
+@exported
 class ServerUnreachableError(DurableWorkflowError):
     """No Temporal server answers at the client's address."""
 
 
+@exported
 class NoWorkerError(DurableWorkflowError):
     """No worker polls the task queue."""
 
 
+@exported
 class WorkflowNotHostedError(DurableWorkflowError):
     """The worker that took the run does not host its workflow."""
 
 
+@exported
 class ThreadNotFoundError(DurableWorkflowError):
     """There is no such thread, or it belongs to another workflow."""
 
 
+@exported
 class ThreadExistsError(DurableWorkflowError):
     """The thread has runs already, so it cannot begin from a checkpoint."""
 
 
+@exported
 class CheckpointNotFoundError(DurableWorkflowError, WorkflowCheckpointException):
     """There is no such checkpoint, it is another workflow's, or history retention has removed it."""
 
 
+@exported
 class CheckpointCorruptedError(DurableWorkflowError, WorkflowCheckpointException):
     """A checkpoint does not restore to the digest it was stored with."""
 
 
+@exported
 class HistoryReadOnlyError(DurableWorkflowError, WorkflowCheckpointException, NotImplementedError):
     """Temporal history takes checkpoints from supersteps only, and loses them only with their whole run."""
 
 
+@exported
 class NotSealedError(DurableWorkflowError, ValueError):
     """Sealing is on, and a checkpoint, result or input was not sealed by a key this process knows."""
 
 
+@exported
 class StaleCheckpointError(DurableWorkflowError):
     """Another caller has moved the thread on since this checkpoint handle was last updated."""
 
 
+@exported
 class AlreadyRunningError(DurableWorkflowError):
     """The thread is running, so it takes no new message."""
 
 
+@exported
 class PendingRequestsError(DurableWorkflowError):
     """The thread waits for responses, so it takes no new message."""
 
 
+@exported
 class GraphChangedError(DurableWorkflowError, WorkflowCheckpointException):
     """The checkpoint was made by a graph that differs from the hosted one."""
 
 
+@exported
 class SearchAttributesError(DurableWorkflowError):
     """Search attributes are wanted that the namespace does not know, and may not be registered from here."""
 
 
+@exported
 class RunFailedError(DurableWorkflowError):
     """The run failed with an error whose type is not known in this process."""
 
 
+@exported
 class RequestExpiredError(RunFailedError):
     """Nobody answered a request by its deadline; the thread can still go on from its last checkpoint."""
 
 
+@exported
 class RunCancelledError(RunFailedError):
     """The run was cancelled."""
 
 
+@exported
 class RunTerminatedError(RunFailedError):
     """The run was terminated."""
 
 
+@exported
 class RunTimedOutError(RunFailedError):
     """The run exceeded its execution timeout."""

@@ -20,6 +20,7 @@ from ..activities.hosting import host_all
 from ..activities.mirrors import Mirrors
 from ..activities.superstep import SuperstepActivity
 from ..activities.warm import LiveRuns
+from ..workflows.exported import exported
 from ..workflows.messages import SUPERSTEP_ACTIVITY
 from ..workflows.workflow import AgentFrameworkWorkflow
 from .checkpoints.mirror import MirrorEntry
@@ -42,6 +43,7 @@ _HEARTBEAT_THROTTLE = timedelta(milliseconds=50)
 """Live events travel in heartbeats, which the SDK would hold back for up to a minute."""
 
 
+@exported
 class AgentFrameworkPlugin(SimplePlugin):
     """Hosts framework workflows on a Temporal worker, and gives clients the data converter that goes with them.
 

@@ -12,6 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import to_json
 
+from .exported import exported
+
 WORKFLOW_TYPE = "AgentFrameworkWorkflow"
 SUPERSTEP_ACTIVITY = "superstep"
 RESPOND_SIGNAL = "respond"
@@ -158,6 +160,7 @@ class RefusedAnswer(WireModel):
     error: str
 
 
+@exported
 class PendingRequest(WireModel):
     """A request_info that waits for its response."""
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from temporalio.client import Client
 
+from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef, EntryFacts
 from ..errors import CheckpointNotFoundError
 from ..temporal.client import rpc_errors
@@ -24,6 +25,7 @@ _LOOKUP_PAUSE = 0.25
 """Visibility is eventually consistent: a run is listed up to about a second after it began."""
 
 
+@exported
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointInfo:
     """What is known of a checkpoint without decoding it."""

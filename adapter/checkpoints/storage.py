@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from agent_framework import CheckpointStorage, WorkflowCheckpoint
 from temporalio.client import Client, WorkflowExecution
 
+from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef
 from ..errors import CheckpointNotFoundError, HistoryReadOnlyError, PayloadError
 from ..framework.definition import HostedWorkflow, WorkflowEntry, build_now, define
@@ -22,6 +23,7 @@ from .thread import MEMO_WORKFLOW_NAME, latest_run_id
 _LOGGER = logging.getLogger("agent_framework_temporal")
 
 
+@exported
 class HistoryCheckpointStorage:
     """The checkpoints that durable runs have left in Temporal history, as the framework's `CheckpointStorage`.
 

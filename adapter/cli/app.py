@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from typing import Annotated
 
 import typer
-from agent_framework_temporal import __version__
 
-from ..cli import (
-    dev as _dev,
-)
-from ..cli import (
-    doctor as _doctor,
-)
-from ..cli import (
-    graph as _graph,
-)
-from ..cli import (
-    namespace as _namespace,
-)
-from ..cli import (
-    respond as _respond,
-)
-from ..cli import (
-    run as _run,
-)
-from ..cli import (
-    threads as _threads,
-)
 from ..commands.exit_codes import FAILED
+from . import dev as _dev
+from . import doctor as _doctor
+from . import graph as _graph
+from . import namespace as _namespace
+from . import respond as _respond
+from . import run as _run
+from . import threads as _threads
 from .command import PROGRAM, register
 
 EXIT_CODES = """\
@@ -49,7 +35,7 @@ app = typer.Typer(
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(__version__)
+        typer.echo(importlib.metadata.version(PROGRAM))
         raise typer.Exit
 
 
@@ -71,7 +57,7 @@ register(app, _dev.dev)
 )
 def worker(context: typer.Context) -> None:
     """Run the worker with its own flags."""
-    from agent_framework_temporal.worker import main as run_worker
+    from ..commands.worker import main as run_worker
 
     raise typer.Exit(run_worker(context.args))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from agent_framework import WorkflowEvent, WorkflowRunResult
 
+from ...workflows.messages import PendingRequest
 from ..client.event_position import LiveEventsVoid, position_of
 from ..client.handle import Checkpoint
 from ..framework.catalog import type_name
@@ -52,7 +54,7 @@ def request_json(event: WorkflowEvent[Any]) -> dict[str, Any]:
     }
 
 
-def result_json(result: WorkflowRunResult, checkpoint: Checkpoint) -> dict[str, Any]:
+def result_json(result: WorkflowRunResult, checkpoint: Checkpoint, pending: Sequence[PendingRequest]) -> dict[str, Any]:
     """Return the result of a call, with the handle by which a program goes on."""
     return {
         "type": "result",
@@ -60,6 +62,15 @@ def result_json(result: WorkflowRunResult, checkpoint: Checkpoint) -> dict[str, 
         "thread_id": checkpoint.thread_id,
         "state": result.get_final_state().name,
         "outputs": [preview(output)[0] for output in result.get_outputs()],
-        "pending_requests": [request_json(event) for event in checkpoint.requests.values()],
+        "pending_requests": [_pending_json(request) for request in pending],
         "checkpoint": checkpoint.model_dump(mode="json"),
+    }
+
+
+def _pending_json(request: PendingRequest) -> dict[str, Any]:
+    return {
+        "request_id": request.request_id,
+        "executor_id": request.executor_id,
+        "response_type": request.response_type,
+        "request": request.request,
     }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agent_framework import ResponseStream, WorkflowEvent, WorkflowRunResult
+from agent_framework import ResponseStream, WorkflowEvent, WorkflowRunResult, WorkflowRunState
 
+from ...workflows.messages import PendingRequest
 from ..client.handle import Checkpoint
 from .command import PROGRAM, Session
 from .event_json import result_json
@@ -49,13 +50,15 @@ async def follow(
                 again = session.again("stream", checkpoint.thread_id, "--after", str(checkpoint.offset))
                 sys.stderr.write(f"{PROGRAM}: left; the run goes on. Follow it: {again}\n")
             raise
-        if not (interactive and output.is_terminal and checkpoint.requests):
+        waits = result.get_final_state() == WorkflowRunState.IDLE_WITH_PENDING_REQUESTS
+        pending = await target.durable.pending_requests(checkpoint) if waits else []
+        if not (interactive and output.is_terminal and pending):
             break
-        answers = await ask_all(output, await target.durable.pending_requests(checkpoint))
+        answers = await ask_all(output, pending)
         if not answers:
             break
         begin = _answering(target, checkpoint, answers)
-    _report(session, result, checkpoint)
+    _report(session, result, checkpoint, pending)
     return 0
 
 
@@ -65,13 +68,15 @@ def _answering(
     return lambda: target.durable.run_stream(responses=answers, checkpoint=checkpoint)
 
 
-def _report(session: Session, result: WorkflowRunResult, checkpoint: Checkpoint) -> None:
+def _report(
+    session: Session, result: WorkflowRunResult, checkpoint: Checkpoint, pending: Sequence[PendingRequest]
+) -> None:
     output = session.output
-    output.json(result_json(result, checkpoint), line=True)
+    output.json(result_json(result, checkpoint, pending), line=True)
     for value in result.get_outputs():
         output.heading("output")
         output.wrapped(text_of(value) or short(value, 4000))
     output.console.print()
     output.facts([("thread", checkpoint.thread_id), ("checkpoint", checkpoint.checkpoint_id or "")])
-    for request_id in checkpoint.requests:
-        output.facts([("answer with", session.again("respond", checkpoint.thread_id, request_id))])
+    for request in pending:
+        output.facts([("answer with", session.again("respond", checkpoint.thread_id, request.request_id))])

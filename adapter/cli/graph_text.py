@@ -5,6 +5,7 @@ from __future__ import annotations
 from agent_framework import Workflow, WorkflowExecutor
 
 from ..framework.definition import is_workflow
+from ..framework.internals import edge_kind
 
 
 def graph_order(workflow: Workflow) -> list[str]:
@@ -22,19 +23,11 @@ def edges_from(workflow: Workflow, source: str) -> list[tuple[str, str, str]]:
     """Return the edges of an executor: kind, target and condition; kinds are chain, fan-in, fan-out and switch."""
     found: list[tuple[str, str, str]] = []
     for group in workflow.edge_groups:
-        kind = _KINDS.get(type(group).__name__, "")
+        kind = edge_kind(group)
         for edge in group.edges:
             if edge.source_id == source and kind != "internal" and edge.target_id in workflow.executors:
                 found.append((kind, edge.target_id, edge.condition_name or ""))
     return found
-
-
-_KINDS = {
-    "FanInEdgeGroup": "fan-in",
-    "FanOutEdgeGroup": "fan-out",
-    "SwitchCaseEdgeGroup": "switch",
-    "InternalEdgeGroup": "internal",
-}
 
 
 def draw(workflow: Workflow) -> list[str]:

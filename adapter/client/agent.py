@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from agent_framework import CheckpointStorage, Executor, Workflow, WorkflowEvent, WorkflowRunState
 
+from ..framework.internals import give_pending_requests
 from .handle import Checkpoint
-
-if TYPE_CHECKING:
-    from .durable_workflow import DurableWorkflow
+from .thread_cursor import ThreadCursor
 
 
 class AgentThread:
     """One thread of a durable workflow in the place of the workflow that a `WorkflowAgent` runs.
 
     Args:
-        durable: The facade.
+        run: `DurableWorkflow.run`.
         definition: The workflow as its factory builds it: for its start executor and description only.
-        checkpoint: The thread; the agent's state is the thread's.
+        checkpoint: The thread.
+        cursor: What this process has seen of it: the agent's state is the thread's.
     """
 
-    def __init__(self, durable: DurableWorkflow, definition: Workflow, checkpoint: Checkpoint) -> None:
-        self._durable = durable
+    def __init__(
+        self, run: Callable[..., Any], definition: Workflow, checkpoint: Checkpoint, cursor: ThreadCursor
+    ) -> None:
+        self._run = run
         self._definition = definition
         self._checkpoint = checkpoint
-        # Where the framework's agent looks for pending requests (core 1.23, `_agent.py`).
-        self._runner_context = self
+        self._cursor = cursor
+        give_pending_requests(self, self)
 
     @property
     def name(self) -> str:
@@ -42,7 +44,7 @@ class AgentThread:
     @property
     def status(self) -> WorkflowRunState:
         """State of the thread, in step with the events given of it."""
-        return self._checkpoint.status
+        return self._cursor.status
 
     def get_start_executor(self) -> Executor:
         """Return the start executor, whose input types the agent checks."""
@@ -50,7 +52,7 @@ class AgentThread:
 
     async def get_pending_request_info_events(self) -> Mapping[str, WorkflowEvent[Any]]:
         """Return the requests that wait for a response."""
-        return dict(self._checkpoint.requests)
+        return dict(self._cursor.requests)
 
     def run(
         self,
@@ -65,8 +67,7 @@ class AgentThread:
         client_kwargs: Any = None,
     ) -> Any:
         """Run the thread on, as `DurableWorkflow.run` does."""
-        run: Any = self._durable.run
-        return run(
+        return self._run(
             message,
             stream=stream,
             responses=responses,

@@ -37,6 +37,7 @@ from .handle import Checkpoint
 from .live_reader import LiveEventsRead, LiveReader
 from .run_follower import RunFollower, RunStep, Settled, SuperstepLost
 from .superstep_decoder import StepDecoder
+from .thread_cursor import ThreadCursor
 
 NO_PENDING = "No pending requests found in workflow context."
 """The framework's words."""
@@ -49,6 +50,7 @@ class CallReader:
         follower: The run's steps.
         decoder: Decodes them.
         handle: The caller's checkpoint handle; moves forward with the events.
+        cursor: What this process has seen of the thread.
         after: Only events with a greater offset are the call's.
         call_id: Of a call with responses: its events begin with the superstep that takes them.
         until: Events in the last run's history when the call was made; a pause before that is over already.
@@ -63,6 +65,7 @@ class CallReader:
         follower: RunFollower,
         decoder: StepDecoder,
         handle: Checkpoint,
+        cursor: ThreadCursor,
         *,
         after: int,
         call_id: str | None,
@@ -75,6 +78,7 @@ class CallReader:
         self._follower = follower
         self._decoder = decoder
         self._handle = handle
+        self._cursor = cursor
         self._after = after
         self._call_id = call_id
         self._until = until
@@ -168,7 +172,7 @@ class CallReader:
                 await self._raise_rejected()
             return []
         self._over = True
-        self._handle.keep_reader(self._follower, self._decoder)
+        self._cursor.keep_reader(self._follower, self._decoder)
         return self._pending_again()
 
     async def _steps(self) -> AsyncIterator[RunStep | WorkflowEvent[Any]]:
@@ -225,13 +229,13 @@ class CallReader:
             self._handle.offset = offset
             if event.type == "superstep_completed" and step.checkpoint is not None:
                 # A caller may note the handle here, or leave: the framework saves before it yields this event.
-                self._handle.move(self._ref(step.checkpoint.checkpoint_id))
+                self._cursor.move(self._ref(step.checkpoint.checkpoint_id))
             if offset not in given:
                 yield event
         if isinstance(step, SuperstepResult):
             self._last = step
         if step.checkpoint is not None:
-            self._handle.move(self._ref(step.checkpoint.checkpoint_id))
+            self._cursor.move(self._ref(step.checkpoint.checkpoint_id))
         if self._answering and step.rejected:
             raise ValueError(next(iter(step.rejected.values())))
 
@@ -243,13 +247,13 @@ class CallReader:
                     await self._raise_rejected()
                 raise RuntimeError(NO_PENDING)
             if closed.result is not None:
-                self._handle.move(closed.result.checkpoint)
+                self._cursor.move(closed.result.checkpoint)
                 self._handle.offset = max(self._handle.offset, closed.result.next_offset - 1)
             if not self._given:
                 yield _status(WorkflowRunState.IDLE)
             return
         if closed.failure is not None:
-            self._handle.move(closed.failure.checkpoint)
+            self._cursor.move(closed.failure.checkpoint)
         error = self._error(closed)
         if closed.state == "failed" and not self._failed and not isinstance(error, DurableWorkflowError):
             # A superstep that timed out could not tell its own failure.

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from agent_framework import CheckpointStorage, Executor, Workflow
 
 from .handle import Checkpoint
-
-if TYPE_CHECKING:
-    from .durable_workflow import DurableWorkflow
 
 
 class DevUIEntity:
@@ -22,12 +19,14 @@ class DevUIEntity:
     responses. Here each run is a thread of its own, and an answer goes to the thread that waits.
 
     Args:
-        durable: The facade.
+        run: `DurableWorkflow.run`.
+        new_thread: `DurableWorkflow.checkpoint`: makes the handle of a new thread.
         definition: The workflow as its factory builds it: it is shown, and never run.
     """
 
-    def __init__(self, durable: DurableWorkflow, definition: Workflow) -> None:
-        self._durable = durable
+    def __init__(self, run: Callable[..., Any], new_thread: Callable[[], Checkpoint], definition: Workflow) -> None:
+        self._run = run
+        self._new_thread = new_thread
         self._definition = definition
         self._threads: weakref.WeakKeyDictionary[CheckpointStorage, Checkpoint] = weakref.WeakKeyDictionary()
         """The thread of each session's last run."""
@@ -69,12 +68,12 @@ class DevUIEntity:
             checkpoint_storage: The session's; each checkpoint is copied there, so that DevUI lists them.
             **kwargs: See `DurableWorkflow.run`.
         """
-        run: Any = self._durable.run
+        run = self._run
         kwargs = {**kwargs, "stream": stream, "checkpoint_storage": checkpoint_storage}
         thread = self._threads.get(checkpoint_storage) if checkpoint_storage is not None else None
         if responses is not None and thread is not None and checkpoint_id in (None, thread.checkpoint_id):
             return run(responses=responses, checkpoint=thread, **kwargs)
-        thread = self._durable.checkpoint()
+        thread = self._new_thread()
         if checkpoint_storage is not None:
             self._threads[checkpoint_storage] = thread
         return run(message, responses=responses, checkpoint=thread, checkpoint_id=checkpoint_id, **kwargs)

@@ -19,6 +19,7 @@ from agent_framework import (
 )
 from temporalio.client import Client
 
+from ...workflows.exported import exported
 from ..checkpoints.storage import HistoryCheckpointStorage, is_history_of
 from ..errors import AlreadyRunningError, ThreadNotFoundError
 from ..framework.definition import WorkflowEntry, is_workflow
@@ -30,12 +31,14 @@ from .devui import DevUIEntity
 from .event_position import settled
 from .handle import Checkpoint
 from .options import DurableOptions, OptionArguments
+from .thread_cursor import ThreadCursors
 from .thread_operations import ThreadOperations
 
 InvocationKwargs = WorkflowInvocationKwargs | Mapping[str, Any]
 Tools = ToolTypes | Callable[..., Any] | Sequence[ToolTypes | Callable[..., Any]]
 
 
+@exported
 class DurableWorkflow(ThreadOperations):
     """Runs a framework workflow durably on Temporal; use it where you would use the `Workflow` itself.
 
@@ -64,6 +67,7 @@ class DurableWorkflow(ThreadOperations):
     ) -> None:
         super().__init__(workflow, client, task_queue, DurableOptions(**options))
         self._status = WorkflowRunState.IDLE
+        self._cursors = ThreadCursors()
         self._active: weakref.WeakValueDictionary[str, ResponseStream[Any, Any]] = weakref.WeakValueDictionary()
 
     @property
@@ -271,7 +275,7 @@ class DurableWorkflow(ThreadOperations):
                 "`as_agent` needs the workflow's definition: make the facade from an instance or a synchronous factory."
             )
         handle = checkpoint if checkpoint is not None else self.checkpoint()
-        thread: Any = AgentThread(self, self._entry, handle)
+        thread: Any = AgentThread(self.run, self._entry, handle, self._cursors.of(handle))
         return WorkflowAgent(
             thread,
             name=name if name is not None else self._entry.name,
@@ -289,7 +293,7 @@ class DurableWorkflow(ThreadOperations):
                 "`as_devui_entity` needs the workflow's definition: make the facade from an instance or a synchronous "
                 "factory."
             )
-        return DevUIEntity(self, self._entry)
+        return DevUIEntity(self.run, self.checkpoint, self._entry)
 
     def _stream(
         self,
@@ -354,9 +358,10 @@ class DurableWorkflow(ThreadOperations):
         try:
             hosted = await self._definition()
             handle.workflow_name = self.name
-            async for event in self._caller.events(call, handle, self.name, hosted):
-                handle.note(event, call.responses or ())
-                self._status = handle.status
+            cursor = self._cursors.of(handle)
+            async for event in self._caller.events(call, handle, cursor, self.name, hosted):
+                cursor.note(event, call.responses or ())
+                self._status = cursor.status
                 yield event
         finally:
             if id(self._active.get(handle.thread_id)) == token:

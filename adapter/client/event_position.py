@@ -8,12 +8,14 @@ from typing import Any
 
 from agent_framework import WorkflowEvent, WorkflowEventSource
 
+from ...workflows.exported import exported
 from ...workflows.messages import EventRecord
 from ..framework.internals import new_event
 
 _ATTRIBUTE = "_agent_framework_temporal_position"
 
 
+@exported
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventPosition:
     """Where an event stands in its thread."""
@@ -28,6 +30,7 @@ class EventPosition:
     """Given while its superstep was still running: void if that attempt does not commit."""
 
 
+@exported
 class LiveEventsVoid(WorkflowEvent[None]):
     """Says that live events a stream has given do not count: the attempt that told them failed or its worker was lost.
 
@@ -48,6 +51,7 @@ class LiveEventsVoid(WorkflowEvent[None]):
         self.offsets = tuple(offsets)
 
 
+@exported
 def position_of(event: WorkflowEvent[Any]) -> EventPosition | None:
     """Return where an event of a durable stream stands; None for one that has no place in the thread's log."""
     return getattr(event, _ATTRIBUTE, None)

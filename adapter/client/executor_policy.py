@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ...workflows.exported import exported
 from ...workflows.messages import ExecutorRule
 from ..framework.definition import HostedWorkflow
 
 
+@exported
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorPolicy:
     """What differs for one executor from the options of its run; what is left out does not.

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent_framework import WorkflowEvent, WorkflowRunState
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...workflows.messages import CheckpointRef
-from .run_follower import RunFollower
-from .superstep_decoder import StepDecoder
+from ...workflows.exported import exported
 
 
+@exported
 class Checkpoint(BaseModel):
     """One thread of a workflow: all that is needed to go on with it, from any process.
 
@@ -33,9 +30,6 @@ class Checkpoint(BaseModel):
     """The framework's id of the last checkpoint seen."""
     offset: int = -1
     """Offset of the last event the caller was given; -1 before the first."""
-    _reader: tuple[RunFollower, StepDecoder] | None = PrivateAttr(default=None)
-    _status: WorkflowRunState = PrivateAttr(default=WorkflowRunState.IDLE)
-    _requests: dict[str, WorkflowEvent[Any]] = PrivateAttr(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the handle as JSON."""
@@ -55,47 +49,8 @@ class Checkpoint(BaseModel):
             where = ".".join(map(str, mistake["loc"])) or "text"
             raise ValueError(f"This is no checkpoint handle: {where}: {mistake['msg']}") from error
 
-    def move(self, ref: CheckpointRef | None) -> None:
-        """Move forward to a checkpoint of this thread; the facade does that."""
-        if ref is not None and ref.thread_id == self.thread_id:
-            self.checkpoint_id = ref.checkpoint_id
 
-    @property
-    def status(self) -> WorkflowRunState:
-        """State of the thread as far as this process was given its events; IDLE before."""
-        return self._status
-
-    @property
-    def requests(self) -> Mapping[str, WorkflowEvent[Any]]:
-        """Requests that wait for a response, by id, as far as this process was given them."""
-        return self._requests
-
-    def note(self, event: WorkflowEvent[Any], answered: Iterable[str]) -> None:
-        """Take note of an event that is given; the facade does that.
-
-        Args:
-            event: The event.
-            answered: Ids of the requests that the call has answered.
-        """
-        if event.type == "status" and event.state is not None:
-            self._status = event.state
-        elif event.type == "request_info":
-            self._requests[event.request_id] = event
-        elif event.type == "superstep_completed":
-            # A superstep has taken the responses: only now do their requests count as answered.
-            for request_id in answered:
-                self._requests.pop(request_id, None)
-
-    def keep_reader(self, follower: RunFollower, decoder: StepDecoder) -> None:
-        """Remember where a stream stopped reading, so that the next one of this process goes on from there."""
-        self._reader = (follower, decoder)
-
-    def take_reader(self, run_id: str) -> tuple[RunFollower, StepDecoder] | tuple[None, None]:
-        """Return what `keep_reader` remembered of a run, once."""
-        reader, self._reader = self._reader, None
-        return reader if reader is not None and reader[0].run_id == run_id else (None, None)
-
-
+@exported
 @dataclass(frozen=True, slots=True)
 class Response:
     """The response to one pending request, for `run_stream([Response(...)], checkpoint=checkpoint)`.

@@ -10,6 +10,7 @@ from datetime import timedelta
 from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from ...workflows.exported import exported
 from ...workflows.messages import PENDING_REQUESTS_QUERY, WORKFLOW_TYPE, PendingRequest
 from ...workflows.search_attributes import PENDING_REQUESTS, STATE, WORKFLOW_NAME
 from ..temporal.client import framed_client, rpc_errors
@@ -20,6 +21,7 @@ _QUERY_TIMEOUT = timedelta(seconds=10)
 _AT_ONCE = 20
 
 
+@exported
 async def inbox(client: Client, workflow_name: str | None = None) -> AsyncIterator[PendingRequest]:
     """Yield every request that waits in the client's namespace, with its data, schemas and deadline.
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
+from ...workflows.exported import exported
 from ...workflows.messages import RunOptions
 from .executor_policy import ExecutorPolicy, executor_rules
 from .request_policy import RequestPolicy, rules_of
 
 
+@exported
 class OptionArguments(TypedDict, total=False):
     """The arguments of `DurableOptions`, for `DurableWorkflow(..., max_attempts=1)`."""
 
@@ -33,6 +35,7 @@ class OptionArguments(TypedDict, total=False):
     search_attributes: bool | None
 
 
+@exported
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DurableOptions:
     """How Temporal runs the supersteps of a run.

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from ...workflows.exported import exported
 from ...workflows.messages import RequestRule, Value
 from ..framework.values import to_json_value, wire_type
 
 _NO_DEFAULT = object()
 
 
+@exported
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestPolicy:
     """What happens to a pending request as time goes by; durations count from when it was asked.

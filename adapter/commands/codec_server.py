@@ -20,6 +20,7 @@ from google.protobuf import json_format
 from temporalio.api.common.v1 import Payloads
 from temporalio.converter import PayloadCodec
 
+from ...workflows.exported import exported
 from ..temporal.sealing import KEYS_VARIABLE, SealingCodec, parse_keys
 from .process_exit import exit_process
 
@@ -33,6 +34,7 @@ _MAX_BODY = 64 * 1024 * 1024
 _TOKEN_VARIABLE = "AGENT_FRAMEWORK_TEMPORAL_CODEC_TOKEN"  # noqa: S105 - its name
 
 
+@exported
 def codec_app(codec: PayloadCodec, *, origins: Sequence[str] = _LOCAL_UI, token: str | None = None) -> Application:
     """Return the server as an aiohttp application, to be run alone or mounted in one of yours.
 

@@ -24,6 +24,7 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
 
+from ...workflows.exported import exported
 from ..errors import ServerUnreachableError
 from .process_exit import exit_process
 
@@ -36,6 +37,7 @@ _START_SECONDS = 30
 _INSTALL_HINT = "Install it with `pip install 'agent-framework-temporal[dev]'`"
 
 
+@exported
 class DevServer:
     """A running dev server. An async context manager that stops it; `start_dev_server` makes one.
 
@@ -80,6 +82,7 @@ class DevServer:
         await self.stop()
 
 
+@exported
 async def start_dev_server(
     *,
     database: Path | str | None = None,

@@ -23,6 +23,7 @@ from agent_framework import (
     ChatResponseUpdate,
     CheckpointStorage,
     Content,
+    Executor,
     Message,
     ResponseStream,
     Workflow,
@@ -113,6 +114,39 @@ def finalize_events(events: Sequence[WorkflowEvent[Any]], *, include_status_even
 def request_types(executor: Any) -> list[tuple[Any, Any]]:
     """Return the (request, response) types an executor's response handlers declare."""
     return list(getattr(executor, "_response_handlers", {}))
+
+
+EXECUTOR_STATE = "_executor_state"
+"""Key of a checkpoint's state under which the framework keeps the executors' own, by executor id."""
+
+EXECUTOR_ATTRIBUTES = frozenset(vars(Executor(id="probe", defer_discovery=True))) | {
+    "_response_handlers",
+    "_response_handler_specs",
+    "is_request_response_capable",
+}
+"""What every executor has; anything else on one is the user's."""
+
+_EDGE_KINDS = {
+    "FanInEdgeGroup": "fan-in",
+    "FanOutEdgeGroup": "fan-out",
+    "SwitchCaseEdgeGroup": "switch",
+    "InternalEdgeGroup": "internal",
+}
+
+
+def edge_kind(group: Any) -> str:
+    """Return what joins an edge group's executors: fan-in, fan-out, switch, internal; empty for a single edge."""
+    return _EDGE_KINDS.get(type(group).__name__, "")
+
+
+def give_pending_requests(stand_in: Any, source: Any) -> None:
+    """Let a stand-in for a workflow tell the framework's `WorkflowAgent` what is pending (core 1.23, `_agent.py`).
+
+    Args:
+        stand_in: What the agent takes for its workflow.
+        source: Has `get_pending_request_info_events`.
+    """
+    stand_in._runner_context = source
 
 
 def built_storage(workflow: Workflow) -> CheckpointStorage | None:

@@ -9,6 +9,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
 from temporalio.converter import CompositePayloadConverter, DataConverter, DefaultPayloadConverter
 
+from ...workflows.exported import exported
 from ...workflows.messages import Framed
 from ..errors import HostingError
 
@@ -42,6 +43,7 @@ _ENCODINGS = tuple(
 )
 
 
+@exported
 class FramedPayloadConverter(CompositePayloadConverter):
     """Temporal's default converters with JSON replaced by `FramedJSONPayloadConverter`."""
 

@@ -17,9 +17,12 @@ from temporalio.converter import (
     StorageDriverStoreContext,
 )
 
+from ...workflows.exported import exported
+
 _DIGITS = frozenset("0123456789abcdef")
 
 
+@exported
 class FileStorageDriver(StorageDriver):
     """Keeps large payloads as files named by their SHA-256, for `ExternalStorage(drivers=[FileStorageDriver(folder)])`.
 

@@ -21,6 +21,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
 
+from ...workflows.exported import exported
 from ...workflows.messages import WireModel
 from ..errors import NotSealedError
 from .converter import FramedPayloadConverter, with_frames
@@ -38,6 +39,7 @@ _KEY_ID = re.compile(r"[\w.-]{1,64}")
 KEYS_VARIABLE = "AGENT_FRAMEWORK_TEMPORAL_KEYS"
 
 
+@exported
 class SealingCodec(PayloadCodec):
     """Seals payloads with AES-GCM.
 
@@ -148,6 +150,7 @@ def _check(payload: Payload, hint: Any) -> None:
         )
 
 
+@exported
 def sealed(
     data_converter: DataConverter | None = None, *, keys: Mapping[str, bytes], accept_unsealed: bool = False
 ) -> DataConverter:

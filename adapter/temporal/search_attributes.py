@@ -1,17 +1,9 @@
-"""The search attributes of a namespace: whether it knows ours, and their registration.
-
-python -m agent_framework_temporal.adapter.temporal.search_attributes [--address HOST:PORT] [--namespace NAME]
-"""
+"""The search attributes of a namespace: whether it knows ours, and their registration."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import logging
-import os
-import sys
 import weakref
-from collections.abc import Sequence
 from typing import Any
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -19,10 +11,8 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from ...workflows.exported import exported
 from ...workflows.search_attributes import ALL_KEYS
-from ..commands.connection import ConnectionSettings, connect
-from ..commands.exit_codes import UsageError
-from ..commands.process_exit import exit_process
 from ..errors import DurableWorkflowError, SearchAttributesError
 from .client import rpc_errors
 
@@ -60,6 +50,7 @@ async def missing_search_attributes(client: Client) -> list[str]:
     return missing
 
 
+@exported
 async def register_search_attributes(client: Client) -> list[str]:
     """Register what is missing of the search attributes in the client's namespace; needs an operator's permission.
 
@@ -127,43 +118,13 @@ async def use_search_attributes(client: Client, wanted: bool | None) -> bool:
         if missing and wanted:
             raise SearchAttributesError(
                 f"Namespace {client.namespace!r} does not know the search attributes {', '.join(missing)}. Register "
-                "them with `python -m agent_framework_temporal.adapter.temporal.search_attributes`, or "
+                "them with `agent-framework-temporal attributes register`, or "
                 "`await register_search_attributes(client)`; or leave `search_attributes` out."
             )
         if missing:
             _LOGGER.info(
                 "Namespace %r does not know our search attributes, so threads cannot be searched for by state or "
-                "workflow. Register them with `python -m agent_framework_temporal.adapter.temporal.search_attributes`.",
+                "workflow. Register them with `agent-framework-temporal attributes register`.",
                 client.namespace,
             )
     return known[client.namespace]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Register the search attributes; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m agent_framework_temporal.adapter.temporal.search_attributes",
-        description=f"Register the search attributes of framework workflows: {describe()}.",
-    )
-    parser.add_argument("--address", help="server; else the profile's, else localhost:7233 [TEMPORAL_ADDRESS]")
-    parser.add_argument("--namespace", help="namespace; else the profile's, else default [TEMPORAL_NAMESPACE]")
-    given = parser.parse_args(arguments)
-    settings = ConnectionSettings(
-        address=given.address or os.environ.get("TEMPORAL_ADDRESS"),
-        namespace=given.namespace or os.environ.get("TEMPORAL_NAMESPACE"),
-    )
-    try:
-        added = asyncio.run(_register(settings))
-    except (UsageError, DurableWorkflowError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    print(f"Added: {', '.join(added)}" if added else "All search attributes are registered already")  # noqa: T201
-    return 0
-
-
-async def _register(settings: ConnectionSettings) -> list[str]:
-    return await register_search_attributes(await connect(settings))
-
-
-if __name__ == "__main__":
-    exit_process(main())

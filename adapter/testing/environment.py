@@ -8,14 +8,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Unpack
 
-from agent_framework_temporal import (
-    AgentFrameworkPlugin,
-    Checkpoint,
-    DurableWorkflow,
-    start_dev_server,
-)
+from agent_framework_temporal.adapter.client.durable_workflow import DurableWorkflow
+from agent_framework_temporal.adapter.client.handle import Checkpoint
 from agent_framework_temporal.adapter.client.options import OptionArguments
+from agent_framework_temporal.adapter.commands.dev_server import start_dev_server
 from agent_framework_temporal.adapter.framework.definition import WorkflowEntry
+from agent_framework_temporal.adapter.plugin import AgentFrameworkPlugin
 from temporalio.client import Client
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from temporalio.worker import Worker

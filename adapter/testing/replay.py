@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent_framework_temporal import AgentFrameworkPlugin
+from agent_framework_temporal.adapter.plugin import AgentFrameworkPlugin
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_framework import Workflow, WorkflowEvent
-from agent_framework_temporal import DurableWorkflow
+from agent_framework_temporal.adapter.client.durable_workflow import DurableWorkflow
 from agent_framework_temporal.adapter.client.event_position import settled
 from agent_framework_temporal.adapter.framework.definition import WorkflowEntry, build
 

@@ -158,21 +158,6 @@ def test_every_private_name_in_use_is_pinned_here() -> None:
     assert not unpinned
 
 
-def test_no_other_module_touches_them() -> None:
-    root = SOURCE.parents[1]
-    names = _private_names() - {"_quiet"}
-    for folder in ("adapter", "activities", "workflows"):
-        for path in (root / folder).glob("*.py"):
-            tree = ast.parse(path.read_text())
-            used = {
-                node.attr
-                for node in ast.walk(tree)
-                if isinstance(node, ast.Attribute)
-                and not (isinstance(node.value, ast.Name) and node.value.id == "self")
-            }
-            assert path.name == "_framework.py" or not used & names, f"{path.name} uses {used & names}"
-
-
 # Their behaviour, as far as it matters.
 
 

@@ -1,0 +1,165 @@
+"""The worker command: hosts the workflows it is given on a task queue until it is told to stop.
+
+Every flag is also an environment variable. The connection is Temporal's own client configuration: a profile of its
+configuration file, and TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY and TEMPORAL_TLS_*, so Temporal Cloud
+needs no code. SIGINT or SIGTERM stops polling and lets running supersteps end; a second one does not wait for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
+
+from ..plugin import AgentFrameworkPlugin
+from .connection import ConnectionSettings, connect
+from .exit_codes import exit_code_of
+from .health import Health
+from .process_exit import exit_process
+from .references import load_workflow
+
+_EXIT_CODES = """\
+exit codes:
+  0  stopped by SIGINT or SIGTERM
+  1  the worker failed while it was running
+  2  a flag or the connection profile is wrong
+  3  --workflow names nothing that can be imported, or neither a workflow nor a factory of one
+  4  no Temporal server answers, it refuses the credentials, or it has no such namespace
+  5  a workflow cannot be hosted, for instance because its name is auto-generated or taken
+"""
+
+
+def command() -> NoReturn:
+    """Run the worker and exit; the console script `agent-framework-temporal-worker`."""
+    exit_process(main())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the worker until it is told to stop; returns the exit code."""
+    options = _options(arguments)
+    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(_run(options))
+    except Exception as error:
+        logging.debug("The worker ended", exc_info=error)
+        print(f"agent-framework-temporal-worker: {error}", file=sys.stderr)
+        return exit_code_of(error)
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="agent-framework-temporal-worker",
+        usage="%(prog)s --workflow MODULE:ATTR [--workflow ...] --task-queue NAME [options]",
+        description="Host Microsoft Agent Framework workflows on Temporal. Each flag can be the variable in [].",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+    def add(flag: str, variable: str, text: str, default: str | None = None, **options: Any) -> None:
+        # A default that is a string goes through `type` too, so the environment is checked as the flag is.
+        parser.add_argument(flag, default=os.environ.get(variable) or default, help=f"{text} [{variable}]", **options)
+
+    prefix = "AGENT_FRAMEWORK_TEMPORAL"
+    workflows = f"{prefix}_WORKFLOWS"
+    text = f"workflow, or factory of one, looked for from this folder; can be repeated [{workflows}, with commas]"
+    parser.add_argument("--workflow", action="append", metavar="MODULE:ATTR", help=text)
+    add("--task-queue", f"{prefix}_TASK_QUEUE", "task queue to serve", metavar="NAME")
+    add("--address", "TEMPORAL_ADDRESS", "server; else the profile's, else localhost:7233", metavar="HOST:PORT")
+    add("--namespace", "TEMPORAL_NAMESPACE", "namespace; else the profile's, else default")
+    add("--profile", "TEMPORAL_PROFILE", "profile of the configuration file; else default")
+    add("--config-file", "TEMPORAL_CONFIG_FILE", "configuration file; else Temporal's usual one", metavar="FILE")
+    text = "seconds that running supersteps get to end when told to stop (25); then they start again elsewhere"
+    add("--shutdown-timeout", f"{prefix}_SHUTDOWN_TIMEOUT", text, "25", type=float, metavar="SECONDS")
+    add("--max-supersteps", f"{prefix}_MAX_SUPERSTEPS", "supersteps at a time (100)", "100", type=int, metavar="N")
+    text = "answer /healthz and /readyz on this port, for probes"
+    add("--health-port", f"{prefix}_HEALTH_PORT", text, type=int, metavar="PORT")
+    text = "worker deployment to join as version --build-id; runs then stay on the version they began on"
+    add("--deployment", f"{prefix}_DEPLOYMENT", text, metavar="NAME")
+    add("--build-id", f"{prefix}_BUILD_ID", "version of the code, with --deployment", metavar="ID")
+    add("--log-level", f"{prefix}_LOG_LEVEL", "log level (warning)", "warning", type=str.upper, metavar="LEVEL")
+
+    options = parser.parse_args(arguments)
+    options.workflow = options.workflow or os.environ.get(workflows, "").replace(",", " ").split()
+    if not options.workflow:
+        parser.error(f"say what to host: --workflow package.module:attr, or {workflows}")
+    if not options.task_queue:
+        parser.error(f"say which task queue to serve: --task-queue NAME, or {prefix}_TASK_QUEUE")
+    if options.config_file and not os.path.isfile(options.config_file):
+        parser.error(f"there is no configuration file {options.config_file!r}")
+    if options.shutdown_timeout < 0 or options.max_supersteps < 1:
+        parser.error("--shutdown-timeout must be 0 or more, --max-supersteps 1 or more")
+    if (options.deployment is None) is not (options.build_id is None):
+        parser.error("--deployment and --build-id go together")
+    if options.log_level not in logging.getLevelNamesMapping():
+        parser.error(f"--log-level {options.log_level.lower()!r} is none of debug, info, warning, error")
+    return options
+
+
+async def _run(options: argparse.Namespace) -> None:
+    stopping = _told_to_stop()
+    plugin = AgentFrameworkPlugin([load_workflow(reference) for reference in options.workflow])
+    hosted = await plugin.prepare()
+    settings = ConnectionSettings(
+        address=options.address,
+        namespace=options.namespace,
+        profile=options.profile,
+        config_file=options.config_file,
+    )
+    client = await connect(settings, [plugin])
+    worker = Worker(
+        client,
+        task_queue=options.task_queue,
+        graceful_shutdown_timeout=timedelta(seconds=options.shutdown_timeout),
+        max_concurrent_activities=options.max_supersteps,
+        deployment_config=_deployment(options),
+    )
+    where = f"namespace {client.namespace!r} at {client.service_client.config.target_host}"
+    print(f"Serving {', '.join(sorted(hosted))} on task queue {options.task_queue!r}, {where}", flush=True)
+    async with AsyncExitStack() as stack:
+        if options.health_port is not None:
+            health = Health(client, lambda: worker.is_running and not stopping.is_set())
+            port = await stack.enter_async_context(health.serve(options.health_port))
+            print(f"Health on port {port}", flush=True)
+        running, asked = asyncio.create_task(worker.run()), asyncio.create_task(stopping.wait())
+        await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if stopping.is_set():
+            print(f"Stopping: running supersteps have {options.shutdown_timeout:g} s to end", flush=True)
+            await worker.shutdown()
+        await running
+
+
+def _deployment(options: argparse.Namespace) -> WorkerDeploymentConfig | None:
+    if options.deployment is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name=options.deployment, build_id=options.build_id),
+        use_worker_versioning=True,
+        # A run's checkpoints fit the graph they were made by, which a new version may have changed.
+        default_versioning_behavior=VersioningBehavior.PINNED,
+    )
+
+
+def _told_to_stop() -> asyncio.Event:
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def stop() -> None:
+        stopping.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    return stopping
