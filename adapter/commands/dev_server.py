@@ -32,7 +32,7 @@ if sys.platform != "win32":
     import fcntl
 
 _IP = "127.0.0.1"
-_GUARD = Path(__file__).with_name("_dev_server_guard.py")
+_GUARD = Path(__file__).with_name("dev_server_guard.py")
 _START_SECONDS = 30
 _INSTALL_HINT = "Install it with `pip install 'agent-framework-temporal[dev]'`"
 
