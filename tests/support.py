@@ -12,10 +12,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from agent_framework_temporal import AgentFrameworkPlugin
-from agent_framework_temporal.adapter.framework.definition import WorkflowEntry
+from agent_framework_temporal import AgentFrameworkPlugin, WorkflowEntry
+from temporalio.api.deployment.v1 import WorkerDeploymentVersion as VersionMessage
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkerDeploymentVersionRequest,
+    SetWorkerDeploymentCurrentVersionRequest,
+)
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.service import RPCError
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from tests.flows import LEDGER
 
@@ -66,3 +72,42 @@ async def worker_process(
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+@asynccontextmanager
+async def deployed_worker(
+    client: Client, deployment: str, build_id: str, *workflows: WorkflowEntry
+) -> AsyncIterator[None]:
+    """Run a worker of one build of a deployment, on the task queue of the deployment's name, and make it current."""
+    config = WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name=deployment, build_id=build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.PINNED,
+    )
+    # Of one client the SDK takes one worker for a task queue.
+    own = await Client.connect(
+        client.service_client.config.target_host, namespace=client.namespace, identity=client.identity
+    )
+    async with worker(own, *workflows, task_queue=deployment, deployment_config=config):
+        await make_current(client, deployment, build_id)
+        yield
+
+
+async def make_current(client: Client, deployment: str, build_id: str) -> None:
+    """Send runs to a build, as soon as its first worker has told its graphs."""
+    while not await _knows_graphs(client, deployment, build_id):
+        await asyncio.sleep(0.1)
+    request = SetWorkerDeploymentCurrentVersionRequest(
+        namespace=client.namespace, deployment_name=deployment, build_id=build_id, ignore_missing_task_queues=True
+    )
+    await client.workflow_service.set_worker_deployment_current_version(request)
+
+
+async def _knows_graphs(client: Client, deployment: str, build_id: str) -> bool:
+    version = VersionMessage(deployment_name=deployment, build_id=build_id)
+    request = DescribeWorkerDeploymentVersionRequest(namespace=client.namespace, deployment_version=version)
+    try:
+        found = await client.workflow_service.describe_worker_deployment_version(request)
+    except RPCError:
+        return False  # It is made when its worker polls.
+    return bool(found.worker_deployment_version_info.metadata.entries)

@@ -1,23 +1,39 @@
-"""Every stored history replays: a worker of this version takes over the runs of those before."""
+"""Every stored run replays: a worker of this version takes over the runs of those before."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import importlib.metadata
+from collections import Counter
 
 import pytest
-from agent_framework_temporal import AgentFrameworkPlugin
-from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
 
-from tests.replay.record import HISTORIES, SCENARIOS
+from tests.replay.scenarios import SCENARIOS
+from tests.replay.stage import counted
+from tests.replay.store import HISTORIES, StoredRun, replay, stored
 
-
-@pytest.mark.parametrize("path", sorted(HISTORIES.glob("*.json")), ids=lambda path: path.stem)
-async def test_stored_history(path: Path) -> None:
-    replayer = Replayer(workflows=[], plugins=[AgentFrameworkPlugin()])
-    await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, path.read_text(encoding="utf-8")))
+VERSION = importlib.metadata.version("agent-framework-temporal")
+_BYTES = 2_000_000
 
 
-def test_every_scenario_is_stored() -> None:
-    stored = {path.stem.split("-", 1)[1] for path in HISTORIES.glob("*.json")}
-    assert stored == set(SCENARIOS), "run: python -m tests.replay.record VERSION"
+@pytest.mark.parametrize("run", stored(), ids=lambda run: run.name)
+async def test_stored_run(run: StoredRun) -> None:
+    await replay(run)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_scenario_is_stored_for_this_version(name: str) -> None:
+    """A scenario that is missing is recorded by `python -m tests.replay.record VERSION`."""
+    runs = stored(VERSION, name)
+    shown: Counter[str] = counted(run.history() for run in runs)
+    assert len(runs) >= SCENARIOS[name].runs
+    assert {event: shown[event] for event, count in SCENARIOS[name].shows.items() if shown[event] < count} == {}
+
+
+def test_nothing_else_is_stored() -> None:
+    """A scenario may go only with the histories of all versions: what was stored must be known by a name."""
+    assert {path.name for path in HISTORIES.glob("*/*")} <= set(SCENARIOS)
+
+
+def test_what_is_stored_of_a_version_is_small() -> None:
+    for version in HISTORIES.iterdir():
+        assert sum(run.path.stat().st_size for run in stored(version.name)) < _BYTES

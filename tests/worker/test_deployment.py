@@ -11,16 +11,10 @@ import pytest
 from agent_framework_temporal import Checkpoint, DurableWorkflow
 from agent_framework_temporal.activities.deployment import takes_over
 from agent_framework_temporal.adapter.framework.definition import define
-from temporalio.api.deployment.v1 import WorkerDeploymentVersion
-from temporalio.api.workflowservice.v1 import (
-    DescribeWorkerDeploymentVersionRequest,
-    SetWorkerDeploymentCurrentVersionRequest,
-)
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from tests.flows import STEPS, Decision, Order, chain, shop
-from tests.support import unique, worker_process
+from tests.support import make_current, unique, worker_process
 
 
 @asynccontextmanager
@@ -30,23 +24,8 @@ async def _version(
     """Run a worker of one build, make it current when it has told its graphs, and yield its process id."""
     flags = ("--deployment", deployment, "--build-id", build_id)
     async with worker_process(client, deployment, ledger, delay, workflows, flags) as process:
-        while not await _knows_graphs(client, deployment, build_id):
-            await asyncio.sleep(0.1)
-        request = SetWorkerDeploymentCurrentVersionRequest(
-            namespace=client.namespace, deployment_name=deployment, build_id=build_id, ignore_missing_task_queues=True
-        )
-        await client.workflow_service.set_worker_deployment_current_version(request)
+        await make_current(client, deployment, build_id)
         yield process.pid
-
-
-async def _knows_graphs(client: Client, deployment: str, build_id: str) -> bool:
-    version = WorkerDeploymentVersion(deployment_name=deployment, build_id=build_id)
-    request = DescribeWorkerDeploymentVersionRequest(namespace=client.namespace, deployment_version=version)
-    try:
-        found = await client.workflow_service.describe_worker_deployment_version(request)
-    except RPCError:
-        return False  # It is made when its worker polls.
-    return bool(found.worker_deployment_version_info.metadata.entries)
 
 
 def _who(ledger: Path) -> list[tuple[str, int]]:

@@ -1,0 +1,617 @@
+"""The scenarios whose histories are stored, one function each; `python -m tests.replay.record VERSION` runs them.
+
+To add one: write a function that takes a `Stage`, runs threads through the public API (or as any Temporal client could)
+and keeps them; say how many runs it leaves at least, and what their histories must show, so that one that went another
+way is not stored. Then record it under the present version. A mutation of the workflow that only it would notice goes
+into `mutations.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import signal
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from agent_framework import InMemoryCheckpointStorage
+from agent_framework_temporal import (
+    Checkpoint,
+    DurableWorkflow,
+    ExecutorPolicy,
+    RequestPolicy,
+    RunCancelledError,
+    register_search_attributes,
+    start_dev_server,
+)
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
+
+from tests.flows import Decision, Order, chain, countdown, echo, shop
+from tests.replay.flows import FAILING, GATES, Ask, Gate, asking, frail, looping, looping_otherwise
+from tests.replay.stage import Stage
+from tests.support import deployed_worker, unique, worker, worker_process
+
+Play: TypeAlias = Callable[[Stage], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is played, and what it must leave."""
+
+    play: Play
+    runs: int
+    """So many runs, or more."""
+    shows: Mapping[str, int]
+    """So many events of a type, or more, in all its runs."""
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(runs: int = 1, **shows: int) -> Callable[[Play], Play]:
+    """Add a function to the scenarios, under its name."""
+
+    def add(play: Play) -> Play:
+        SCENARIOS[play.__name__.replace("_", "-")] = Scenario(play, runs, shows)
+        return play
+
+    return add
+
+
+GOOD = Decision(approved=True, by="ada")
+LARGE = "x" * 100_000
+
+
+def answer(request_id: str, *ask: str, text: str = "") -> dict[str, Any]:
+    """Return an answer of the workflow `asking` as JSON."""
+    return {"request_id": request_id, "response": {"ask": ask, "text": text}}
+
+
+def approval(item: str) -> dict[str, Any]:
+    """Return an answer of the workflow `shop` as JSON."""
+    return {"request_id": f"approve-{item}", "response": {"approved": True}}
+
+
+async def _waiting_shop(stage: Stage, *items: str, **options: Any) -> tuple[DurableWorkflow, Checkpoint]:
+    durable = stage.durable(shop, **options)
+    thread = durable.checkpoint()
+    await durable.run([Order(item=item) for item in items], checkpoint=thread)
+    return durable, thread
+
+
+async def _asked(stage: Stage, *ask: str, **options: Any) -> tuple[DurableWorkflow, Checkpoint]:
+    durable = stage.durable(asking, **options)
+    thread = durable.checkpoint()
+    await durable.run(Ask(ask=list(ask)), checkpoint=thread)
+    return durable, thread
+
+
+async def _held(stage: Stage, **options: Any) -> tuple[Checkpoint, Gate, asyncio.Future[Any]]:
+    """Begin a loop; its first superstep is held."""
+    durable = stage.durable(looping, **options)
+    thread = durable.checkpoint()
+    gate = GATES[thread.thread_id] = Gate()
+    following = asyncio.ensure_future(durable.run(thread.thread_id, checkpoint=thread))
+    await stage.seen_begun(gate, 1)
+    return thread, gate, following
+
+
+# A run from its beginning to its end.
+
+
+@scenario(ACTIVITY_TASK_COMPLETED=4, WORKFLOW_EXECUTION_COMPLETED=1)
+async def several_supersteps(stage: Stage) -> None:
+    durable = stage.durable(chain)
+    thread = durable.checkpoint()
+    async for _ in durable.run_stream("a", checkpoint=thread):
+        pass
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_COMPLETED=2)
+async def second_turn(stage: Stage) -> None:
+    durable = stage.durable(echo)
+    thread = durable.checkpoint()
+    await durable.run("one", checkpoint=thread)
+    await durable.run("two", checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(ACTIVITY_TASK_COMPLETED=4)
+async def executor_policies(stage: Stage) -> None:
+    policy = ExecutorPolicy(max_attempts=5, heartbeat_timeout=timedelta(seconds=20))
+    durable = stage.durable(chain, executors={"second": policy})
+    thread = durable.checkpoint()
+    await durable.run("a", checkpoint=thread)
+    await stage.keep(thread)
+
+
+# What starts a run, besides a message.
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_FAILED=1, WORKFLOW_EXECUTION_COMPLETED=1)
+async def started_by_resume(stage: Stage) -> None:
+    durable = stage.durable(frail, max_attempts=1)
+    thread = durable.checkpoint()
+    FAILING.add("two resumed")
+    with contextlib.suppress(ValueError):
+        await durable.run("resumed", checkpoint=thread)
+    FAILING.discard("two resumed")
+    await durable.run(checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_FAILED=1, WORKFLOW_EXECUTION_COMPLETED=1)
+async def started_by_a_message_after_a_failure(stage: Stage) -> None:
+    durable = stage.durable(echo, max_attempts=1)
+    thread = durable.checkpoint()
+    with contextlib.suppress(ValueError):
+        await durable.run("fail", checkpoint=thread)
+    await durable.run("two", checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CANCELED=1)
+async def started_by_responses(stage: Stage) -> None:
+    durable, thread = await _waiting_shop(stage, "pen", "ink")
+    await _cancelled(durable, stage, thread)
+    await durable.run(responses={"approve-pen": GOOD}, checkpoint=thread)
+    await durable.run(responses={"approve-ink": GOOD}, checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CANCELED=1)
+async def started_by_cancel(stage: Stage) -> None:
+    durable, thread = await _waiting_shop(stage, "pen", "ink")
+    await _cancelled(durable, stage, thread)
+    await durable.cancel_pending_requests(["approve-pen"], checkpoint=thread)
+    await durable.run(responses={"approve-ink": GOOD}, checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=4)
+async def forked_from_history(stage: Stage) -> None:
+    durable, original = await _waiting_shop(stage, "pen", "ink")
+    found = await durable.checkpoints(original)
+    asked_again, waiting, answered = (durable.checkpoint() for _ in range(3))
+    await durable.run(checkpoint_id=found[0].checkpoint_id, checkpoint=asked_again)
+    await durable.run(checkpoint_id=found[1].checkpoint_id, checkpoint=waiting)
+    responses = {"approve-pen": GOOD, "approve-ink": GOOD}
+    await durable.run(responses=responses, checkpoint_id=found[1].checkpoint_id, checkpoint=answered)
+    await stage.keep(original, asked_again, waiting, answered)
+
+
+@scenario(runs=3)
+async def forked_from_another_storage(stage: Stage) -> None:
+    storage = InMemoryCheckpointStorage()
+    await shop().run([Order(item="pen"), Order(item="ink")], checkpoint_storage=storage)
+    found = await storage.get_latest(workflow_name="shop")
+    assert found is not None
+    durable = stage.durable(shop)
+    waiting, answered, cancelled = (durable.checkpoint() for _ in range(3))
+    begin = {"checkpoint_id": found.checkpoint_id, "checkpoint_storage": storage}
+    await durable.run(**begin, checkpoint=waiting)
+    await durable.run(responses={"approve-pen": GOOD}, **begin, checkpoint=answered)
+    await durable.cancel_pending_requests(["approve-ink"], **begin, checkpoint=cancelled)
+    await stage.keep(waiting, answered, cancelled)
+
+
+# Requests, and what people do with them.
+
+
+@scenario(WORKFLOW_EXECUTION_SIGNALED=7, WORKFLOW_EXECUTION_COMPLETED=1)
+async def requests(stage: Stage) -> None:
+    durable, thread = await _waiting_shop(stage, "pen", "ink")
+    run = stage.run_of(thread)
+    await run.signal("respond", {"request_id": "approve-ink", "response": "no decision"})
+    await run.signal("respond", {**approval("later"), "responder": "bot"})
+    await run.signal("respond", [{"request": 1}])
+    await run.signal("respond", args=[1, 2])
+    await run.signal("no-such-signal")
+    await durable.run(responses={"approve-pen": GOOD}, checkpoint=thread)
+    await durable.run(responses={"approve-ink": GOOD}, checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(WORKFLOW_EXECUTION_UPDATE_ACCEPTED=2, WORKFLOW_EXECUTION_UPDATE_COMPLETED=2)
+async def updates_and_cancellation(stage: Stage) -> None:
+    durable, thread = await _waiting_shop(stage, "pen", "ink", "cap")
+    run = stage.run_of(thread)
+    for response in ("no decision", {"approved": True, "by": "ada"}):
+        with contextlib.suppress(WorkflowUpdateFailedError):
+            await run.execute_update("respond", {"request_id": "approve-pen", "response": response})
+    await run.execute_update("cancel_requests", {"request_ids": ["approve-ink"], "responder": "ops"})
+    await durable.cancel_pending_requests(["approve-cap"], checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(WORKFLOW_EXECUTION_SIGNALED=2, WORKFLOW_EXECUTION_COMPLETED=1)
+async def many_answers_in_one_signal(stage: Stage) -> None:
+    asked = [f"q{number}" for number in range(40)]
+    _, thread = await _asked(stage, *asked)
+    run = stage.run_of(thread)
+    await run.signal("respond", [answer(request_id, *(["more"] if request_id == "q7" else [])) for request_id in asked])
+    await stage.seen(thread, "ACTIVITY_TASK_COMPLETED", 2)
+    await run.signal("respond", [answer("more")])
+    await run.result()
+    await stage.keep(thread)
+
+
+@scenario(WORKFLOW_EXECUTION_SIGNALED=5, WORKFLOW_EXECUTION_COMPLETED=1)
+async def answers_that_wait_in_a_row(stage: Stage) -> None:
+    task_queue = unique("queue")
+    async with worker(stage.client, asking, task_queue=task_queue):
+        _, thread = await _asked(stage, "a", "b", "c", "d", "e", task_queue=task_queue)
+    run = stage.run_of(thread)
+    for request_id in ("c", "a"):  # No worker looks at them before all are there.
+        await run.signal("respond", answer(request_id))
+    await run.signal("cancel_requests", {"request_ids": ["d"]})
+    await run.signal("respond", [answer("b"), answer("a")])
+    await run.signal("respond", answer("e"))
+    async with worker(stage.client, asking, task_queue=task_queue):
+        await run.result()
+    await stage.keep(thread)
+
+
+async def _fill_early(run: Any, batches: Callable[[int], list[dict[str, Any]]], size: int) -> tuple[str, str]:
+    """Send early answers until no more are taken; returns the ids of the last taken and the first refused."""
+    taken = refused = ""
+    while size:
+        batch = batches(size)
+        try:
+            receipt = await run.execute_update("respond", batch)
+        except WorkflowUpdateFailedError:
+            refused, size = batch[0]["request_id"], size // 2
+        else:
+            taken = receipt["early"][-1]
+    return taken, refused
+
+
+async def _early_at_its_bound(stage: Stage, batches: Callable[[int], list[dict[str, Any]]], size: int) -> None:
+    _, thread = await _asked(stage, "first")
+    run = stage.run_of(thread)
+    taken, refused = await _fill_early(run, batches, size)
+    await run.signal("respond", answer(refused))  # A rejected update is not in history; this is.
+    await run.signal("respond", answer("first", taken, refused))
+    await stage.seen(thread, "ACTIVITY_TASK_COMPLETED", 3)  # What was taken is delivered; what was refused is awaited.
+    await run.signal("respond", answer(refused))
+    await run.result()
+    await stage.keep(thread)
+
+
+@scenario(WORKFLOW_EXECUTION_UPDATE_ACCEPTED=2, ACTIVITY_TASK_COMPLETED=4)
+async def early_answers_at_their_bound_by_count(stage: Stage) -> None:
+    numbers = itertools.count()
+    await _early_at_its_bound(stage, lambda size: [answer(f"early-{next(numbers)}") for _ in range(size)], 500)
+
+
+@scenario(WORKFLOW_EXECUTION_UPDATE_ACCEPTED=2, ACTIVITY_TASK_COMPLETED=4)
+async def early_answers_at_their_bound_by_bytes(stage: Stage) -> None:
+    numbers = itertools.count()
+    await _early_at_its_bound(stage, lambda size: [answer(f"early-{next(numbers)}", text="x" * size)], 40_000)
+
+
+# Deadlines.
+
+
+@scenario(TIMER_FIRED=3, WORKFLOW_EXECUTION_FAILED=1)
+async def deadlines(stage: Stage) -> None:
+    soon, later = timedelta(seconds=0.3), timedelta(seconds=1.5)
+    policies = {
+        "approve-pen": RequestPolicy(remind_after=soon, deadline=later, on_deadline="default", default=GOOD),
+        "approve-ink": RequestPolicy(deadline=later, on_deadline="cancel"),
+        "*": RequestPolicy(deadline=2 * later),
+    }
+    _, thread = await _waiting_shop(stage, "pen", "ink", "cap", requests=policies)
+    with contextlib.suppress(WorkflowFailureError):
+        await stage.run_of(thread).result()
+    await stage.keep(thread)
+
+
+@scenario(TIMER_FIRED=1, TIMER_CANCELED=1, WORKFLOW_EXECUTION_COMPLETED=1)
+async def reminded_and_answered(stage: Stage) -> None:
+    policy = RequestPolicy(remind_after=timedelta(seconds=0.3), deadline=timedelta(hours=1))
+    durable, thread = await _waiting_shop(stage, "pen", requests=policy)
+    await stage.seen(thread, "TIMER_FIRED")
+    await stage.seen(thread, "TIMER_STARTED", 2)
+    await durable.run(responses={"approve-pen": GOOD}, checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(TIMER_FIRED=1, WORKFLOW_EXECUTION_FAILED=1)
+async def deadline_whose_default_is_refused(stage: Stage) -> None:
+    policy = RequestPolicy(deadline=timedelta(seconds=0.5), on_deadline="default", default={"approved": "perhaps"})
+    _, thread = await _waiting_shop(stage, "pen", requests=policy)
+    with contextlib.suppress(WorkflowFailureError):
+        await stage.run_of(thread).result()
+    await stage.keep(thread)
+
+
+# Failures.
+
+
+@scenario(WORKFLOW_EXECUTION_FAILED=1)
+async def failure_after_retries(stage: Stage) -> None:
+    durable = stage.durable(echo, max_attempts=2, retry_initial_interval=timedelta(seconds=0.1))
+    thread = durable.checkpoint()
+    with contextlib.suppress(ValueError):
+        await durable.run("fail", checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(WORKFLOW_EXECUTION_FAILED=1)
+async def superstep_that_takes_too_long(stage: Stage) -> None:
+    timeout = timedelta(seconds=1)
+    thread, _, following = await _held(stage, superstep_timeout=timeout, heartbeat_timeout=timeout, max_attempts=1)
+    await asyncio.wait([following])
+    await stage.keep(thread)
+
+
+@scenario(WORKFLOW_EXECUTION_SIGNALED=2, WORKFLOW_EXECUTION_COMPLETED=1)
+async def paused_and_retried(stage: Stage) -> None:
+    durable = stage.durable(frail, max_attempts=1, pause_on_failure=True)
+    thread = durable.checkpoint()
+    FAILING.update(("one paused", "two paused"))
+    with contextlib.suppress(ValueError):
+        await durable.run("paused", checkpoint=thread)
+    for mended in ("one paused", "two paused"):
+        FAILING.discard(mended)
+        await durable.retry(thread)
+        with contextlib.suppress(ValueError):
+            await durable.run(checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(WORKFLOW_EXECUTION_SIGNALED=2, WORKFLOW_EXECUTION_COMPLETED=1)
+async def retried_at_the_wrong_time(stage: Stage) -> None:
+    durable, thread = await _waiting_shop(stage, "pen")
+    await stage.run_of(thread).signal("retry")
+    await durable.run(responses={"approve-pen": GOOD}, checkpoint=thread)
+    await stage.keep(thread)
+
+
+# Cancellation.
+
+
+async def _cancelled(durable: DurableWorkflow, stage: Stage, thread: Checkpoint) -> None:
+    await durable.cancel(thread)
+    with contextlib.suppress(WorkflowFailureError):
+        await stage.run_of(thread).result()
+
+
+@scenario(WORKFLOW_EXECUTION_CANCELED=1)
+async def cancelled_while_waiting(stage: Stage) -> None:
+    durable, thread = await _waiting_shop(stage, "pen", requests=RequestPolicy(deadline=timedelta(hours=1)))
+    await _cancelled(durable, stage, thread)
+    await stage.keep(thread)
+
+
+@scenario(WORKFLOW_EXECUTION_CANCELED=1)
+async def cancelled_while_paused(stage: Stage) -> None:
+    durable = stage.durable(echo, max_attempts=1, pause_on_failure=True)
+    thread = durable.checkpoint()
+    with contextlib.suppress(ValueError):
+        await durable.run("fail", checkpoint=thread)
+    await _cancelled(durable, stage, thread)
+    await stage.keep(thread)
+
+
+@scenario(ACTIVITY_TASK_CANCELED=1, WORKFLOW_EXECUTION_CANCELED=1)
+async def cancelled_in_a_superstep(stage: Stage) -> None:
+    thread, _, following = await _held(stage, heartbeat_timeout=timedelta(seconds=1))
+    await stage.run_of(thread).cancel()
+    with contextlib.suppress(RunCancelledError):
+        await following
+    await stage.keep(thread)
+
+
+@scenario(ACTIVITY_TASK_CANCEL_REQUESTED=1, ACTIVITY_TASK_COMPLETED=1, WORKFLOW_EXECUTION_CANCELED=1)
+async def superstep_commits_while_it_is_cancelled(stage: Stage) -> None:
+    # It would hear of the cancellation with its first heartbeat, after 15 seconds.
+    thread, gate, following = await _held(stage, heartbeat_timeout=timedelta(minutes=1))
+    await stage.run_of(thread).cancel()
+    await stage.seen(thread, "ACTIVITY_TASK_CANCEL_REQUESTED")
+    gate.let(1)
+    with contextlib.suppress(RunCancelledError):
+        await following
+    await stage.keep(thread)
+
+
+@scenario(ACTIVITY_TASK_CANCEL_REQUESTED=1, ACTIVITY_TASK_COMPLETED=1, WORKFLOW_EXECUTION_COMPLETED=1)
+async def last_superstep_commits_while_it_is_cancelled(stage: Stage) -> None:
+    thread, gate, following = await _held(stage, heartbeat_timeout=timedelta(minutes=1))
+    await stage.run_of(thread).cancel()
+    await stage.seen(thread, "ACTIVITY_TASK_CANCEL_REQUESTED")
+    gate.end()
+    await following
+    await stage.keep(thread)
+
+
+# Workers that are lost.
+
+
+@scenario(ACTIVITY_TASK_COMPLETED=4, WORKFLOW_EXECUTION_COMPLETED=1)
+async def lost_worker(stage: Stage) -> None:
+    task_queue = unique("queue")
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Path(folder) / "ledger"
+        only = ("tests.flows:chain",)
+        async with worker_process(stage.client, task_queue, ledger, delay=0.5, workflows=only) as first:
+            durable = stage.durable(chain, task_queue=task_queue, heartbeat_timeout=timedelta(seconds=1))
+            thread = durable.checkpoint()
+            running = asyncio.ensure_future(durable.run("a", checkpoint=thread))
+            while not ledger.exists() or "begin second" not in ledger.read_text():
+                await asyncio.sleep(0.02)
+            first.send_signal(signal.SIGKILL)
+            await first.wait()
+        async with worker_process(stage.client, task_queue, ledger, workflows=only):
+            await running
+    await stage.keep(thread)
+
+
+# Runs that continue as new.
+
+
+@scenario(runs=3, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=2)
+async def continued_after_supersteps(stage: Stage) -> None:
+    durable = stage.durable(countdown, supersteps_per_run=3)
+    thread = durable.checkpoint()
+    await durable.run(7, checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1)
+async def continued_by_size(stage: Stage) -> None:
+    durable = stage.durable(countdown, history_bytes_per_run=15_000)
+    thread = durable.checkpoint()
+    await durable.run(6, checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1)
+async def continued_when_the_server_suggests_it(stage: Stage) -> None:
+    suggest = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=25")
+    async with await start_dev_server(log_level="never", extra_args=suggest) as server:
+        client = await server.connect(identity=stage.client.identity)
+        async with worker(client, countdown) as task_queue:
+            durable = DurableWorkflow(countdown, client=client, task_queue=task_queue, search_attributes=False)
+            thread = durable.checkpoint()
+            await durable.run(6, checkpoint=thread)
+            await stage.keep(thread, client=client)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1)
+async def flooded_between_supersteps(stage: Stage) -> None:
+    thread, gate, following = await _held(stage)
+    for _ in range(3):
+        await stage.run_of(thread).signal("respond", {"request_id": 7, "response": LARGE})
+    gate.let(1)
+    await stage.seen_begun(gate, 2)
+    gate.end()
+    await following
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1)
+async def grown_while_waiting_by_bytes(stage: Stage) -> None:
+    """By answers that are refused: each is in history several times."""
+    durable, thread = await _waiting_shop(
+        stage, "pen", "ink", history_bytes_per_run=1_000, requests=RequestPolicy(deadline=timedelta(hours=1))
+    )
+    run, first = stage.run_of(thread), thread.run_id or ""
+    await run.signal("respond", approval("later"))
+    for _ in range(2):
+        await run.signal("respond", {"request_id": "approve-ink", "response": LARGE})
+    while not await stage.moved(thread, first):
+        await asyncio.sleep(0.05)
+    await durable.run(responses={"approve-pen": Decision(approved=False)}, checkpoint=thread)
+    await durable.run(responses={"approve-ink": GOOD}, checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1)
+async def grown_while_waiting_by_events(stage: Stage) -> None:
+    """By small signals that are looked at one by one, so that each takes several events."""
+    durable, thread = await _waiting_shop(stage, "pen", history_bytes_per_run=1_000)
+    run, first = stage.run_of(thread), thread.run_id or ""
+    while not await stage.moved(thread, first):
+        await run.signal("retry")
+        await run.query("status")
+    await durable.run(responses={"approve-pen": GOOD}, checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1)
+async def flooded_while_waiting_by_count(stage: Stage) -> None:
+    durable, thread = await _waiting_shop(stage, "pen", "ink")
+    run, first = stage.run_of(thread), thread.run_id or ""
+    while not await stage.moved(thread, first):
+        await asyncio.gather(*(run.signal("retry") for _ in range(25)))
+    await durable.run(responses={"approve-pen": GOOD, "approve-ink": GOOD}, checkpoint=thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1)
+async def flooded_while_waiting_by_bytes(stage: Stage) -> None:
+    durable, thread = await _waiting_shop(stage, "pen", "ink")
+    run, first = stage.run_of(thread), thread.run_id or ""
+    while not await stage.moved(thread, first):
+        await run.signal("respond", {"request_id": 7, "response": LARGE})
+    await durable.run(responses={"approve-pen": GOOD}, checkpoint=thread)
+    await durable.run(responses={"approve-ink": GOOD}, checkpoint=thread)
+    await stage.keep(thread)
+
+
+# Search attributes.
+
+
+@scenario(runs=3, UPSERT_WORKFLOW_SEARCH_ATTRIBUTES=6, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1)
+async def search_attributes(stage: Stage) -> None:
+    await register_search_attributes(stage.client)
+    durable, thread = await _waiting_shop(stage, "pen", "ink", search_attributes=True)
+    run, first = stage.run_of(thread), thread.run_id or ""
+    await durable.run(responses={"approve-pen": GOOD}, checkpoint=thread)
+    while not await stage.moved(thread, first):
+        await run.signal("respond", {"request_id": 7, "response": LARGE})
+    await durable.run(responses={"approve-ink": GOOD}, checkpoint=thread)
+    failing = stage.durable(echo, search_attributes=True, max_attempts=1, pause_on_failure=True)
+    paused = failing.checkpoint()
+    with contextlib.suppress(ValueError):
+        await failing.run("fail", checkpoint=paused)
+    await stage.keep(thread, paused)
+
+
+# Worker deployment versions.
+
+
+def _asks_for_upgrade(event: HistoryEvent) -> bool:
+    payloads = event.activity_task_scheduled_event_attributes.input.payloads
+    return any(b'"mode":"upgrade"' in payload.data for payload in payloads)
+
+
+async def _let_until(gate: Gate, found: Awaitable[None]) -> None:
+    """Let supersteps end one by one until something is found."""
+    finding = asyncio.ensure_future(found)
+    while not finding.done():
+        gate.let(1)
+        await asyncio.wait([finding], timeout=0.3)
+    await finding
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1)
+async def upgraded_between_supersteps(stage: Stage) -> None:
+    """It asks, is refused, asks again some supersteps later, and moves."""
+    deployment = unique("deployment")
+    async with deployed_worker(stage.client, deployment, "1", looping):
+        thread, gate, following = await _held(stage, task_queue=deployment)
+        async with deployed_worker(stage.client, deployment, "2", looping_otherwise):
+            await _let_until(gate, stage.seen(thread, "ACTIVITY_TASK_SCHEDULED", 1, _asks_for_upgrade))
+        async with deployed_worker(stage.client, deployment, "3", looping):
+            first = thread.run_id or ""
+            while not await stage.moved(thread, first):
+                gate.let(1)
+                await stage.seen_begun(gate, gate.begun + 1)
+            gate.end()
+            await following
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1)
+async def upgraded_while_waiting(stage: Stage) -> None:
+    deployment = unique("deployment")
+    async with deployed_worker(stage.client, deployment, "1", asking):
+        durable, thread = await _asked(stage, "q0", task_queue=deployment)
+        async with deployed_worker(stage.client, deployment, "2", asking):
+            first = thread.run_id or ""
+            for number in itertools.count():
+                await durable.run(responses={f"q{number}": Ask(ask=[f"q{number + 1}"])}, checkpoint=thread)
+                if await stage.moved(thread, first):
+                    break
+            await durable.run(responses={f"q{number + 1}": Ask()}, checkpoint=thread)
+    await stage.keep(thread)
