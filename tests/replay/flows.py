@@ -9,36 +9,8 @@ from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext
 from pydantic import BaseModel, Field
 
 
-class Ask(BaseModel):
-    """Which requests to ask next: the message, and the answer to each of them."""
-
-    ask: list[str] = Field(default_factory=list)
-    text: str = ""
-    """Only weight."""
-
-
-class Asker(Executor):
-    """Asks what it is told to."""
-
-    @handler
-    async def begin(self, message: Ask, ctx: WorkflowContext) -> None:
-        for request_id in message.ask:
-            await ctx.request_info(request_id, Ask, request_id=request_id)
-
-    @response_handler
-    async def told(self, request_id: str, reply: Ask, ctx: WorkflowContext[Never, str]) -> None:
-        await ctx.yield_output(request_id)
-        for following in reply.ask:
-            await ctx.request_info(following, Ask, request_id=following)
-
-
-def asking() -> Workflow:
-    """Build the workflow that asks."""
-    return WorkflowBuilder(name="asking", start_executor=Asker(id="asker")).build()
-
-
 class Gate:
-    """Holds the supersteps of a loop until they may end, each; a loop whose gate is shut for good ends."""
+    """Holds supersteps until they may end, one by one; a loop goes round until its gate says that it ends."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -64,7 +36,39 @@ class Gate:
 
 
 GATES: dict[str, Gate] = {}
-"""By the message of the loop; worker and scenario run in one process."""
+"""By the message of a loop, or as an answer names it; worker and scenario run in one process."""
+
+
+class Ask(BaseModel):
+    """Which requests to ask next: the message, and the answer to each of them."""
+
+    ask: list[str] = Field(default_factory=list)
+    text: str = ""
+    """Only weight."""
+    gate: str | None = None
+    """Of `GATES`: holds the superstep that takes this answer."""
+
+
+class Asker(Executor):
+    """Asks what it is told to."""
+
+    @handler
+    async def begin(self, message: Ask, ctx: WorkflowContext) -> None:
+        for request_id in message.ask:
+            await ctx.request_info(request_id, Ask, request_id=request_id)
+
+    @response_handler
+    async def told(self, request_id: str, reply: Ask, ctx: WorkflowContext[Never, str]) -> None:
+        if reply.gate is not None:
+            await GATES[reply.gate].passed()
+        await ctx.yield_output(request_id)
+        for following in reply.ask:
+            await ctx.request_info(following, Ask, request_id=following)
+
+
+def asking() -> Workflow:
+    """Build the workflow that asks."""
+    return WorkflowBuilder(name="asking", start_executor=Asker(id="asker")).build()
 
 
 class Turn(Executor):

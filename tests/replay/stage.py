@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import sys
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import Any
 from agent_framework_temporal import Checkpoint, DurableWorkflow, WorkflowEntry
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client, WorkflowHandle, WorkflowHistory
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
 
 from tests.replay.flows import Gate
 
@@ -56,6 +57,16 @@ class Stage:
         """Wait until a loop has begun so many supersteps."""
         while gate.begun < count:
             await asyncio.sleep(0.02)
+
+    async def ended(self, thread: Checkpoint) -> None:
+        """Wait until the latest run is over, however it ends."""
+        with contextlib.suppress(WorkflowFailureError):
+            await self.run_of(thread).result()
+
+    async def waits(self, thread: Checkpoint) -> None:
+        """Wait until the latest run has nothing more to do by itself; asks its worker."""
+        while (await self.run_of(thread).query("status"))["state"] != "waiting":
+            await asyncio.sleep(0.05)
 
     async def moved(self, thread: Checkpoint, run_id: str) -> bool:
         """Tell whether the thread's latest run is another one."""

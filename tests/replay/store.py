@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent_framework_temporal import AgentFrameworkPlugin
 from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
 
 HISTORIES = Path(__file__).with_name("histories")
 _PLAIN_BYTES = 16 * 1024
@@ -27,11 +25,17 @@ class StoredRun:
         """Release, scenario and number."""
         return self.path.relative_to(HISTORIES).as_posix().removesuffix(".gz").removesuffix(".json")
 
+    @property
+    def version(self) -> str:
+        """The release that wrote it."""
+        return self.path.relative_to(HISTORIES).parts[0]
+
     def history(self) -> WorkflowHistory:
         """Read it."""
         data = self.path.read_bytes()
         text = (gzip.decompress(data) if self.path.suffix == ".gz" else data).decode()
-        return WorkflowHistory.from_json(self.name.replace("/", "-"), text)
+        history = WorkflowHistory.from_json("", text)
+        return replace(history, workflow_id=history.events[0].workflow_execution_started_event_attributes.workflow_id)
 
 
 def stored(version: str = "*", scenario: str = "*") -> list[StoredRun]:
@@ -56,12 +60,3 @@ def store(version: str, scenario: str, histories: Sequence[WorkflowHistory]) -> 
         path.write_bytes(data)
         written.append(StoredRun(path))
     return written
-
-
-async def replay(run: StoredRun) -> None:
-    """Replay a run with the workflow as it is now, in the sandbox of workers.
-
-    Raises:
-        NondeterminismError: When it does not do what it did; another error when it fails at it.
-    """
-    await Replayer(workflows=[], plugins=[AgentFrameworkPlugin()]).replay_workflow(run.history())

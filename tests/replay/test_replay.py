@@ -7,9 +7,10 @@ from collections import Counter
 
 import pytest
 
+from tests.replay.replaying import replay
 from tests.replay.scenarios import SCENARIOS
 from tests.replay.stage import counted
-from tests.replay.store import HISTORIES, StoredRun, replay, stored
+from tests.replay.store import HISTORIES, StoredRun, stored
 
 VERSION = importlib.metadata.version("agent-framework-temporal")
 _BYTES = 2_000_000
@@ -17,7 +18,7 @@ _BYTES = 2_000_000
 
 @pytest.mark.parametrize("run", stored(), ids=lambda run: run.name)
 async def test_stored_run(run: StoredRun) -> None:
-    await replay(run)
+    await replay(run, exactly=run.version == VERSION)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
