@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from agent_framework_temporal.testing._canonical import Canonical
+from agent_framework_temporal.testing.canonical import Canonical
 
 __all__ = ["Canonical"]

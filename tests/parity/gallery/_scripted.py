@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from agent_framework_temporal.testing import Prompt, Reply, ScriptedChatClient, scripted_agent
 from agent_framework_temporal.testing import ToolCall as Call
-from agent_framework_temporal.testing._scripted import Script
+from agent_framework_temporal.testing.scripted import Script
 
 __all__ = ["Call", "Prompt", "Reply", "Script", "ScriptedChatClient", "scripted_agent"]
