@@ -3,7 +3,7 @@
 | raised                                              | another attempt |
 |-----------------------------------------------------|-----------------|
 | by the framework before or after the executors      | no: validation, convergence, restore |
-| one of our own errors (graph, payload, checkpoint)  | no |
+| one of our own errors (graph, payload, checkpoint)  | no, except that of a worker that is too old |
 | HTTP status 4xx of a model client                   | no, except 408, 409, 425, 429 |
 | any other error of an executor                      | up to `max_attempts`, after Retry-After if there is one |
 """
@@ -20,7 +20,7 @@ from typing import Any
 from temporalio.exceptions import ApplicationError
 
 from ..adapter.checkpoints.pickling import exception_args
-from ..adapter.errors import DurableWorkflowError
+from ..adapter.errors import DurableWorkflowError, NewerReleaseError
 from ..workflows.messages import SuperstepFailure
 from .executor_rules import RetryRule
 
@@ -50,7 +50,9 @@ def to_application_error(
     failure.error_type = cls.__qualname__
     failure.message = _text(error)
     failure.error_args = _arguments(error)
-    final = not executor_failed or failures >= rule.max_attempts or not is_retryable(error)
+    # Another worker may know what this one does not.
+    elsewhere = isinstance(error, NewerReleaseError)
+    final = not elsewhere and (not executor_failed or failures >= rule.max_attempts or not is_retryable(error))
     wait = retry_after(error)
     if wait is None:
         wait = rule.wait(failures)

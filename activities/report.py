@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from agent_framework import Workflow, WorkflowCheckpoint
 from temporalio import activity
@@ -15,6 +15,7 @@ from ..adapter.framework.definition import HostedWorkflow
 from ..workflows.messages import (
     CheckpointFacts,
     EntryFacts,
+    StepState,
     SuperstepFailure,
     SuperstepInput,
     SuperstepOutcome,
@@ -75,7 +76,7 @@ def result_of(
     thread_id: str,
 ) -> SuperstepResult:
     writer = run.writer
-    state: Literal["running", "waiting", "idle"] = "running"
+    state: StepState = "running"
     if run.rejected and capture.last is None:
         state = "waiting"
     elif run.finished:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_args
 
 from agent_framework import WorkflowInvocationKwargs
 from temporalio import activity
@@ -19,7 +19,7 @@ from temporalio.converter import StorageDriverWorkflowInfo
 from ..adapter.checkpoints.history import load_checkpoint, start_input
 from ..adapter.checkpoints.mirror import ThreadSource
 from ..adapter.checkpoints.records import RecordWriter
-from ..adapter.errors import DurableWorkflowError, PayloadError
+from ..adapter.errors import DurableWorkflowError, NewerReleaseError, PayloadError
 from ..adapter.framework.catalog import type_key
 from ..adapter.framework.definition import HostedWorkflow
 from ..adapter.framework.internals import matches, pending_events
@@ -29,6 +29,7 @@ from ..adapter.temporal.converter import stores_outside
 from ..workflows.messages import (
     SUPERSTEP_ACTIVITY,
     CheckpointRef,
+    StepMode,
     SuperstepFailure,
     SuperstepInput,
     SuperstepResult,
@@ -81,6 +82,11 @@ class SuperstepActivity:
         """
         async with beating() as beat:
             try:
+                if step.mode not in get_args(StepMode):
+                    raise NewerReleaseError(
+                        f"This worker knows no superstep of mode {step.mode!r}, which a newer release of "
+                        "agent-framework-temporal has scheduled. Upgrade it; another one may take the superstep."
+                    )
                 hosted = find(self._hosted, step.workflow_name)
                 client = self._client()
                 if step.mode == "upgrade":

@@ -17,6 +17,7 @@
     ├── PendingRequestsError        this thread waits for responses
     ├── GraphChangedError           the checkpoint was made by another graph
     ├── SearchAttributesError       the namespace does not know our search attributes
+    ├── NewerReleaseError           a newer release has written what is read; nothing is wrong with it
     └── RunFailedError              the run ended otherwise than idle
         ├── RequestExpiredError     nobody answered a request by its deadline
         ├── RunCancelledError
@@ -118,6 +119,11 @@ class GraphChangedError(DurableWorkflowError, WorkflowCheckpointException):
 @exported
 class SearchAttributesError(DurableWorkflowError):
     """Search attributes are wanted that the namespace does not know, and may not be registered from here."""
+
+
+@exported
+class NewerReleaseError(DurableWorkflowError):
+    """A newer release of this package has written what is read here; upgrade the process that is told so."""
 
 
 @exported

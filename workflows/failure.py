@@ -113,6 +113,11 @@ def expiry_of(message: str) -> SuperstepFailure:
     return _failed("agent_framework_temporal.adapter.errors", "RequestExpiredError", message)
 
 
+def refused(message: str) -> SuperstepFailure:
+    """Return the failure of a run that cannot begin as it was started."""
+    return _failed("agent_framework_temporal", "PayloadError", message)
+
+
 def _failed(module: str, name: str, message: str) -> SuperstepFailure:
     details = ErrorDetails(error_type=name, message=message)
     return SuperstepFailure(

@@ -1,15 +1,28 @@
 """Wire models: everything that crosses between client, workflow and activity, as JSON.
 
-Rules: fields are only ever added, with a default; a name once released keeps its meaning. A model that derives from
-`Framed` may carry one binary `frame`; the data converter puts it beside the JSON (in the payload's metadata), so that
-the JSON stays readable in the Temporal Web UI and the frame costs no base64.
+Rules: fields are only ever added, with a default; a name once released keeps its meaning. So releases can meet, as a
+reader ignores fields that it does not know. It may also meet values that it does not know (of `state`, `mode`, `kind`,
+`type`, `on_deadline`): these are annotated `Known | str`, and a reader shows them, or takes the run for one that goes
+on. Only who acts on such a value refuses it, in words: the workflow at a run's start (`start.py`) and when a superstep
+has ended, the activity when one begins. What an older reader must not misread has a greater version: `Versioned`.
+
+A model that derives from `Framed` may carry one binary `frame`; the data converter puts it beside the JSON (in the
+payload's metadata), so that the JSON stays readable in the Temporal Web UI and the frame costs no base64.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 from pydantic_core import to_json
 
 from .exported import exported
@@ -22,11 +35,19 @@ RETRY_SIGNAL = "retry"
 EVENTS_QUERY = "events"
 STATUS_QUERY = "status"
 PENDING_REQUESTS_QUERY = "pending_requests"
-MIRROR_RECORDS = frozenset({"mirror_behind", "mirror_caught_up"})
-"""Event records of ours that tell of a mirror; `data` is its name, `error` why it does not take checkpoints."""
 
-RunState = Literal["running", "waiting", "paused", "idle", "failed"]
-DeadlineAction = Literal["fail", "cancel", "default"]
+RunState: TypeAlias = Literal["running", "waiting", "paused", "idle", "failed"]
+RunMode: TypeAlias = Literal["message", "responses", "cancel", "resume", "continue"]
+StepMode: TypeAlias = Literal["message", "responses", "cancel", "resume", "continue", "store", "upgrade"]
+StepState: TypeAlias = Literal["running", "waiting", "idle"]
+DeadlineAction: TypeAlias = Literal["fail", "cancel", "default"]
+
+VERSION = 1
+"""Of the wire models; see `Versioned`."""
+
+
+class NewerVersionError(Exception):
+    """What was read is of a release whose meaning this one cannot know."""
 
 
 def json_bytes(value: Any) -> int:
@@ -44,6 +65,27 @@ class WireModel(BaseModel):
     def _without_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         left_out = self._left_out
         return {key: value for key, value in handler(self).items() if value not in left_out}
+
+
+class Versioned(WireModel):
+    """A model that says what its reader must know.
+
+    `VERSION` goes up when a reader that does not know of a change would do the wrong thing: when a field or a value
+    changes what others mean. It does not for fields and values that may be ignored. An older message is read as what it
+    is; a newer one is refused, so that a worker leaves it to one that is upgraded, and a caller is told.
+    """
+
+    version: int = VERSION
+
+    @field_validator("version")
+    @classmethod
+    def _not_newer(cls, version: int) -> int:
+        if version > VERSION:
+            raise NewerVersionError(
+                f"A {cls.__name__.lstrip('_')} of version {version} was written by a newer release of "
+                f"agent-framework-temporal; this one reads up to version {VERSION}. Upgrade it here."
+            )
+        return version
 
 
 class Framed(WireModel):
@@ -119,9 +161,10 @@ class ErrorDetails(WireModel):
 class EventRecord(WireModel):
     """One entry of a thread's durable event log.
 
-    `type` is a framework event type, or one of ours, which the facade does not yield as framework events: the audit
-    trail of requests, `response_accepted`, `response_rejected`, `request_cancelled`, `request_reminder` and
-    `request_expired`.
+    `type` is a framework event type, or one of ours: the audit trail of requests, `response_accepted`,
+    `response_rejected`, `request_cancelled`, `request_reminder` and `request_expired`, and of mirrors, `mirror_behind`
+    and `mirror_caught_up` (`data` is the mirror's name, `error` why it does not take checkpoints). Ours have no
+    `origin`, by which readers tell them, also those of a newer release: the facade does not yield them as events.
     """
 
     offset: int
@@ -179,7 +222,7 @@ class PendingRequest(WireModel):
     remind_at: str | None = None
     reminded_at: str | None = None
     deadline: str | None = None
-    on_deadline: DeadlineAction | None = None
+    on_deadline: DeadlineAction | str | None = None
     expired_at: str | None = None
 
 
@@ -246,7 +289,7 @@ class RequestRule(WireModel):
 
     remind_after: float | None = None
     deadline: float | None = None
-    on_deadline: DeadlineAction = "fail"
+    on_deadline: DeadlineAction | str = "fail"
     default: Value | None = None
 
 
@@ -304,12 +347,11 @@ class ContinuedRun(WireModel):
     """The newest of the event log, for readers that are a little behind; the older are in the history before."""
 
 
-class RunInput(Framed):
+class RunInput(Framed, Versioned):
     """Argument of the generic workflow: one run of a thread."""
 
-    version: int = 1
     workflow_name: str
-    mode: Literal["message", "responses", "cancel", "resume", "continue"]
+    mode: RunMode | str
     """`message`: a new message for the start executor; `responses`: to requests pending in `base`; `cancel`: requests
     pending in `base`; `resume`: go on from `base` as it stands; `continue`: continued as new in the middle."""
     continued: ContinuedRun | None = None
@@ -330,13 +372,12 @@ class RunInput(Framed):
     options: RunOptions = Field(default_factory=RunOptions)
 
 
-class SuperstepInput(WireModel):
+class SuperstepInput(Versioned):
     """Argument of the superstep activity: references, never state."""
 
     _left_out: ClassVar[tuple[Any, ...]] = (None, [], {})
-    version: int = 1
     workflow_name: str
-    mode: Literal["message", "responses", "cancel", "resume", "continue", "store", "upgrade"]
+    mode: StepMode | str
     """`message`, `responses`, `cancel`, `resume` begin a run of the framework workflow; `continue` is its next
     superstep; `store` runs nothing and only stores `base` whole; `upgrade` only asks whether the current version of
     `deployment` takes the run over."""
@@ -370,11 +411,10 @@ class SuperstepInput(WireModel):
     mirror: str | None = None
 
 
-class SuperstepOutcome(Framed):
+class SuperstepOutcome(Framed, Versioned):
     """What both a committed and a failed superstep tell: its event records, typed payloads in the frame."""
 
     _left_out: ClassVar[tuple[Any, ...]] = (None, [], {})
-    version: int = 1
     events: list[EventRecord] = Field(default_factory=list)
     attempt: int = 1
     checkpoint: CheckpointFacts | None = None
@@ -387,7 +427,6 @@ class SuperstepOutcome(Framed):
 class LiveWindow(Framed):
     """Heartbeat details of a running superstep: its newest events, numbered as they will be if this attempt commits."""
 
-    version: int = 1
     attempt: int
     offset: int | None = None
     """The superstep's `SuperstepInput.offset`: says which one it is, as a reader may not have seen it begin yet."""
@@ -399,8 +438,8 @@ class LiveWindow(Framed):
 class SuperstepResult(SuperstepOutcome):
     """Result of the superstep activity. The frame holds the checkpoint (a patch or a keyframe) and event payloads."""
 
-    kind: Literal["superstep"] = "superstep"
-    state: Literal["running", "waiting", "idle"]
+    kind: Literal["superstep"] | str = "superstep"
+    state: StepState | str
     entry: EntryFacts | None = None
     pending: list[PendingRequest] = Field(default_factory=list)
     next_executors: list[str] = Field(default_factory=list)
@@ -411,7 +450,7 @@ class SuperstepResult(SuperstepOutcome):
 class SuperstepFailure(SuperstepOutcome):
     """Detail of the error a failed attempt raises."""
 
-    kind: Literal["failure"] = "failure"
+    kind: Literal["failure"] | str = "failure"
     graph_hash: str | None = None
     in_flight: bool = False
     """Whether the framework still held messages after the failure, so that it would refuse a new message."""
@@ -424,7 +463,7 @@ class SuperstepFailure(SuperstepOutcome):
 class RunResult(WireModel):
     """Result of a run that ended idle: where the thread stands, and its outputs as JSON."""
 
-    state: Literal["idle"] = "idle"
+    state: Literal["idle"] | str = "idle"
     checkpoint: CheckpointRef
     graph_hash: str
     next_offset: int
@@ -449,7 +488,7 @@ class EventPage(WireModel):
     """Answer of query `events`."""
 
     run_id: str
-    state: RunState
+    state: RunState | str
     events: list[EventRecord]
     first_offset: int
     """Oldest offset still in the ring; older events are in history."""
@@ -462,7 +501,7 @@ class RunStatus(WireModel):
     workflow_name: str
     thread_id: str
     run_id: str
-    state: RunState
+    state: RunState | str
     superstep: int
     executors: list[str]
     checkpoint: CheckpointRef | None = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from temporalio import workflow
 
 from .messages import RETRY_SIGNAL, ErrorDetails, SuperstepFailure, SuperstepInput
@@ -35,8 +33,8 @@ class Pause:
             self.failure = None
 
 
-def retry_mode(step: SuperstepInput, failure: SuperstepFailure) -> Literal["message", "resume", "store"]:
-    """Return how a superstep that failed is run again.
+def retry_mode(step: SuperstepInput, failure: SuperstepFailure) -> str:
+    """Return the mode in which a superstep that failed is run again.
 
     It resumes from the last checkpoint, as the next run of a thread does after a failure. A message that no checkpoint
     holds yet is taken once more; responses that were not taken are pending again.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -17,7 +17,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from .details import current_details
-    from .failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, retry_policy, run_error
+    from .failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, refused, retry_policy, run_error
     from .growth import Growth
     from .log import EventLog
     from .messages import (
@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         WORKFLOW_TYPE,
         ContinuedRun,
         EventPage,
+        NewerVersionError,
         PendingRequest,
         RespondReceipt,
         RespondSignal,
@@ -35,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
         RunResult,
         RunState,
         RunStatus,
+        StepState,
         SuperstepFailure,
         SuperstepInput,
         SuperstepResult,
@@ -44,6 +46,7 @@ with workflow.unsafe.imports_passed_through():
     from .requests.requests import RequestExpiredError, Requests
     from .requests.signals import RejectedAnswerError
     from .search_attributes import Attributes
+    from .start import refusal
     from .upgrade import Upgrade
 
 TIMEOUT_GRACE = timedelta(seconds=30)
@@ -86,6 +89,9 @@ class AgentFrameworkWorkflow:
         Raises:
             ApplicationError: When a superstep failed for good; its detail is a `RunFailure`.
         """
+        mistake = refusal(run_input)
+        if mistake is not None:
+            self._end(refused(mistake))
         step = await self._first_step(run_input)
         while True:
             result = await self._superstep(step)
@@ -315,6 +321,11 @@ class AgentFrameworkWorkflow:
             retry_policy=retry_policy(options),
             summary=self._progress.summary(step),
         )
+        if result.state not in get_args(StepState):
+            raise NewerVersionError(
+                f"A superstep has ended in state {result.state!r}, as only a newer release of agent-framework-temporal "
+                "can act on. Upgrade this worker; another one may go on with the run."
+            )
         return result
 
     def _commit(self, step: SuperstepInput, result: SuperstepResult) -> None:
@@ -382,6 +393,6 @@ class AgentFrameworkWorkflow:
         self._requests.flush()
         self._enter(state)
 
-    def _end(self, failure: SuperstepFailure, cause: Exception) -> NoReturn:
+    def _end(self, failure: SuperstepFailure, cause: Exception | None = None) -> NoReturn:
         self._tell(failure, "failed")
         raise run_error(failure, self._progress.checkpoint, self._progress.graph_hash, self._log.next_offset) from cause

@@ -25,6 +25,7 @@ from ...workflows.messages import (
     RunResult,
     SuperstepFailure,
     SuperstepResult,
+    Versioned,
 )
 from ..errors import (
     CheckpointCorruptedError,
@@ -45,7 +46,8 @@ class StoredFrame:
     entry: EntryFacts | None = None
     kind: Literal["entry", "superstep"] = "superstep"
     """What the checkpoint is; an entry only where its superstep failed, and so has none."""
-    state: Literal["running", "waiting", "idle", "failed"] = "running"
+    state: str = "running"
+    """As of `CheckpointInfo`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +59,15 @@ class RunBase:
     """The base itself, where the run's input holds it, as it came from another storage."""
 
 
-class _StoredOutcome(Framed):
+class _StoredOutcome(Framed, Versioned):
     """What a checkpoint's reader needs of a superstep's outcome: the events stay undecoded."""
 
-    kind: Literal["superstep", "failure"] = "superstep"
-    state: Literal["running", "waiting", "idle"] = "running"
+    state: str = "running"
     checkpoint: CheckpointFacts | None = None
     entry: EntryFacts | None = None
 
 
-class _StoredInput(Framed):
+class _StoredInput(Framed, Versioned):
     """What a checkpoint's reader needs of a run's input."""
 
     base: CheckpointRef | None = None
@@ -88,8 +89,23 @@ async def decode(client: Client, payload: Payload, model: type[BaseModel]) -> An
     return value
 
 
-async def failure_text(client: Client, failure: Failure) -> str:
-    """Return a failure's message, which the client's failure converter may have encoded."""
+async def failure_text(client: Client, failure: Failure, *, causes: bool = False) -> str:
+    """Return a failure's message, which the client's failure converter may have encoded.
+
+    Args:
+        client: A connected client.
+        failure: As it lies in history.
+        causes: Whether to say its causes too: the SDK only says that arguments could not be decoded, not why.
+    """
+    texts: list[str] = []
+    left: Failure | None = failure
+    while left is not None and (causes or not texts):
+        texts.append(await _failure_message(client, left))
+        left = left.cause if left.HasField("cause") else None
+    return ": ".join(texts)
+
+
+async def _failure_message(client: Client, failure: Failure) -> str:
     if not failure.HasField("encoded_attributes"):
         return failure.message
     decoded = Failure()
@@ -278,12 +294,13 @@ async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterat
             outcome: _StoredOutcome = await _decode_stored(client, event, payload, _StoredOutcome)
             if outcome.checkpoint is not None:
                 # A failed superstep that stored none began from the one before it.
-                fails = outcome.kind == "failure" or (failed and outcome.state == "running")
+                lost = event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED
+                fails = lost or (failed and outcome.state == "running")
                 yield StoredFrame(
                     outcome.checkpoint,
                     outcome.frame,
                     outcome.entry,
-                    kind="entry" if outcome.kind == "failure" else "superstep",
+                    kind="entry" if lost else "superstep",
                     state="failed" if fails else outcome.state,
                 )
                 failed = False

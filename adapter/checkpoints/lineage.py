@@ -44,8 +44,9 @@ class CheckpointInfo:
     """When the framework made it, by the worker's clock."""
     kind: Literal["entry", "superstep"]
     """`entry`: a run begins, its message or responses in flight; `superstep`: a superstep has ended."""
-    state: Literal["running", "waiting", "idle", "failed"]
-    """Where it left the run; `failed` where the superstep that began from it failed for good."""
+    state: str
+    """Where it left the run: `running`, `waiting`, `idle`, `failed` where the superstep that began from it failed for
+    good, or another that a newer release has written."""
     size_bytes: int
     """Raw size."""
     history_bytes: int

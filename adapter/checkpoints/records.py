@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from agent_framework import WorkflowErrorDetails, WorkflowEvent, WorkflowEventSource, WorkflowRunState
 
@@ -14,6 +14,7 @@ from ..framework.internals import event_types, new_event
 from ..framework.values import json_schema, preview
 from .pickling import Nested
 
+_Named = TypeVar("_Named", WorkflowEventSource, WorkflowRunState)
 _SCALARS = (str, int, float, bool)
 _ALWAYS_READABLE = frozenset({"output", "request_info", "warning", "error"})
 """Event types whose data a client without Python types needs; others repeat messages and are kept small."""
@@ -169,8 +170,8 @@ def to_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEve
     event = new_event(
         record.type,
         data=data,
-        origin=WorkflowEventSource(record.origin) if record.origin else None,
-        state=WorkflowRunState(record.state) if record.state else None,
+        origin=_member(WorkflowEventSource, record.origin) if record.origin else None,
+        state=_member(WorkflowRunState, record.state) if record.state else None,
         details=details,
         executor_id=record.executor_id,
         iteration=record.iteration,
@@ -180,6 +181,16 @@ def to_event(record: EventRecord, payloads: Sequence[Any] | None) -> WorkflowEve
     if cls is not None and issubclass(cls, WorkflowEvent):
         event.__class__ = cls  # Its constructor is the user's and may want anything; its data is all there.
     return event
+
+
+def _member(kind: type[_Named], value: str) -> _Named:
+    """Return the member of an enumeration; one of its own for what only a newer release of the framework knows."""
+    try:
+        return kind(value)
+    except ValueError:
+        member = str.__new__(kind, value)
+        member._name_ = member._value_ = value
+        return member
 
 
 def pending_requests(events: Iterable[WorkflowEvent[Any]], thread_id: str) -> list[PendingRequest]:

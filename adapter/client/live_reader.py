@@ -98,7 +98,7 @@ class LiveReader:
             payloads = [loads(data, self._catalog) for data in loads(frame.payloads, self._catalog)]
         found: list[tuple[int, WorkflowEvent[Any]]] = []
         for record in window.events:
-            if record.offset > self._read:
+            if record.offset > self._read and record.origin is not None:
                 event = to_event(record, payloads)
                 set_position(event, record, live=True)
                 found.append((record.offset, event))

@@ -115,7 +115,7 @@ class RunFollower:
                 return SuperstepLost(await failure_text(self._client, failure))
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
                 failure = event.activity_task_failed_event_attributes.failure
-                return SuperstepLost(await failure_text(self._client, failure))
+                return SuperstepLost(await failure_text(self._client, failure, causes=True))
 
     def _goes_on(self) -> bool:
         """Tell whether the workflow task just read goes on to a superstep or to the run's end.
@@ -158,7 +158,7 @@ class RunFollower:
             )
 
     async def _task_failed(self, event: HistoryEvent) -> None:
-        message = await failure_text(self._client, event.workflow_task_failed_event_attributes.failure)
+        message = await failure_text(self._client, event.workflow_task_failed_event_attributes.failure, causes=True)
         if "is not registered on this worker" in message:
             raise WorkflowNotHostedError(
                 f"A worker polls task queue {self._task_queue!r}, but it hosts no framework workflows: {message} Start "

@@ -8,7 +8,7 @@ from typing import Any
 from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowEvent
 from temporalio.client import Client
 
-from ...workflows.messages import MIRROR_RECORDS, CheckpointRef, SuperstepFailure, SuperstepResult
+from ...workflows.messages import CheckpointRef, SuperstepFailure, SuperstepResult
 from ..checkpoints.frames import Frame, unpack
 from ..checkpoints.history import StoredFrame, load_checkpoint, restore
 from ..checkpoints.mirror import ThreadSource
@@ -64,7 +64,7 @@ class StepDecoder:
             if mirror is not None:
                 await self._mirror(frame, mirror)
         for record in outcome.events:
-            if record.type in MIRROR_RECORDS:
+            if record.origin is None:
                 continue  # For people who read the log; the framework knows no such event.
             event = to_event(record, payloads)
             set_position(event, record, live=False)

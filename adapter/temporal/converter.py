@@ -10,8 +10,8 @@ from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, Pydan
 from temporalio.converter import CompositePayloadConverter, DataConverter, DefaultPayloadConverter
 
 from ...workflows.exported import exported
-from ...workflows.messages import Framed
-from ..errors import HostingError
+from ...workflows.messages import Framed, NewerVersionError
+from ..errors import HostingError, NewerReleaseError
 
 _FRAME_METADATA = "agent-framework-frame"
 MAX_PAYLOAD_BYTES = 1_900_000
@@ -30,7 +30,10 @@ class FramedJSONPayloadConverter(PydanticJSONPlainPayloadConverter):
 
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
         """See base class."""
-        value = super().from_payload(payload, type_hint)
+        try:
+            value = super().from_payload(payload, type_hint)
+        except NewerVersionError as error:
+            raise NewerReleaseError(str(error)) from None
         if isinstance(value, Framed):
             value.with_frame(payload.metadata.get(_FRAME_METADATA, b""))
         return value

@@ -29,6 +29,7 @@ from agent_framework_temporal import (
     register_search_attributes,
     start_dev_server,
 )
+from agent_framework_temporal.workflows.messages import WORKFLOW_TYPE
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
@@ -208,6 +209,24 @@ async def forked_from_another_storage(stage: Stage) -> None:
     await durable.run(responses={"approve-pen": GOOD}, **begin, checkpoint=answered)
     await durable.cancel_pending_requests(["approve-ink"], **begin, checkpoint=cancelled)
     await stage.keep(waiting, answered, cancelled)
+
+
+@scenario(runs=4, WORKFLOW_EXECUTION_FAILED=4)
+async def refused_starts(stage: Stage) -> None:
+    """Of any process, in any language: what the workflow cannot act on ends the run in words."""
+    for wrong in (
+        {"mode": "teleport"},
+        {"mode": "responses"},
+        {"options": {"retry_backoff": 0.5}},
+        {"options": {"requests": {"*": {"deadline": 1, "on_deadline": "shrug"}}}},
+    ):
+        thread = stage.durable(shop).checkpoint()
+        run_input = {"workflow_name": "shop", "mode": "message", "message": {"value": {"item": "pen"}}, **wrong}
+        await stage.client.start_workflow(
+            WORKFLOW_TYPE, run_input, id=thread.thread_id, task_queue=stage.task_queue, memo={}
+        )
+        await stage.ended(thread)
+        await stage.keep(thread)
 
 
 # Requests, and what people do with them.

@@ -22,7 +22,7 @@ from agent_framework_temporal.testing import (
 )
 
 from tests.flows import Decision, Order, chain, echo, shop
-from tests.replay.record import HISTORIES
+from tests.replay.store import stored
 
 
 def weather(city: str) -> str:
@@ -112,6 +112,6 @@ async def test_deadlines_come_without_waiting(environment: DurableTestEnvironmen
 
 
 async def test_replays_a_file() -> None:
-    path = sorted(HISTORIES.glob("*.json"))[0]
+    path = next(run.path for run in stored() if run.path.suffix == ".json")
     await replay_history(path)
     await replay_history(str(path))
