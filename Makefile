@@ -5,16 +5,19 @@ BIN := $(VENV)/bin
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12 ...` overrides it.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
+INSTALL_ARGS := -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
+INSTALL := $(BIN)/python $(INSTALL_ARGS)
 PACKAGE := __init__.py worker.py adapter activities workflows
 
-.PHONY: docs help demo demo-crash server test chaos soak flood devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
+.PHONY: docs help demo demo-crash server test test-core test-cores chaos soak flood devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
 	@echo 'make demo-crash        the same, with its worker killed in the middle'
 	@echo 'make server            a local Temporal server that keeps its threads in .temporal/'
 	@echo 'make test [ARGS=...]   the whole test suite'
+	@echo 'make test-core CORE=1.23.0   what depends on the framework, against that agent-framework-core'
+	@echo 'make test-cores        the same for the oldest and the newest that is supported'
 	@echo 'make soak              10,000 supersteps in one thread, and the worker does not grow; SOAK_SUPERSTEPS=n'
 	@echo 'make flood             10,000 malformed signals against a run that waits'
 	@echo 'make devui-test        DevUI with a durable workflow, in headless Chromium'
@@ -38,6 +41,19 @@ server: $(VENV)/.demo
 # Two processes, each with a Temporal server of its own: more would only fight over the processors of a small machine.
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+# What depends on the framework, against another version of it, in an environment of its own.
+CORE_BIN = $(VENV)-core-$(CORE)/bin
+test-core:
+	@test -n "$(CORE)" || { echo 'Say which agent-framework-core: make test-core CORE=1.23.0' >&2; exit 1; }
+	test -x $(CORE_BIN)/python || $(PYTHON) -m venv $(VENV)-core-$(CORE)
+	$(CORE_BIN)/python $(INSTALL_ARGS) --editable '.[test]' 'agent-framework-core==$(CORE)'
+	$(CORE_BIN)/python -m pytest -n 2 tests/unit tests/parity tests/facade $(ARGS)
+
+# The oldest and the newest that the declared range admits, where `make test` has not run against them already.
+test-cores: $(VENV)/.test
+	@for core in $$($(BIN)/python -m tests.packaging.cores); do \
+		$(MAKE) --no-print-directory test-core CORE=$$core || exit 1; done
 
 soak: export SOAK_SUPERSTEPS ?= 10000
 soak: $(VENV)/.test
@@ -81,10 +97,10 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # `test` has the wheel test in it.
-ci: lint format-check typecheck docs test
+ci: lint format-check typecheck docs test test-cores
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-core-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.created:
 	@test -n "$(PYTHON)" || { echo 'No Python 3.11 or newer found. Install one, or say where: make PYTHON=/path/to/python3.12' >&2; exit 1; }
