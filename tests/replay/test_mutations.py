@@ -21,7 +21,7 @@ async def _fails(scenario: str, error: type[Exception], *, exactly: bool) -> boo
     failed = False
     for run in runs:
         try:
-            await replay(run, exactly=exactly)
+            await replay(run.history(), exactly=exactly)
         except error:
             failed = True
     return failed

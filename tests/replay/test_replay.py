@@ -18,7 +18,7 @@ _BYTES = 2_000_000
 
 @pytest.mark.parametrize("run", stored(), ids=lambda run: run.name)
 async def test_stored_run(run: StoredRun) -> None:
-    await replay(run, exactly=run.version == VERSION)
+    await replay(run.history(), exactly=run.version == VERSION)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
