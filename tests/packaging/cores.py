@@ -60,7 +60,9 @@ def main() -> None:
     """Print the versions, and say what is to be done about one that is new."""
     latest = newest()
     if latest is None:
-        print(f"The package index does not say which {CORE} is the newest; the newest tested is taken.", file=sys.stderr)
+        print(
+            f"The package index does not say which {CORE} is the newest; the newest tested is taken.", file=sys.stderr
+        )
     elif latest not in listed():
         print(f"{CORE} {latest} is new: when its tests pass, add it to `tested-cores` in {PROJECT}.", file=sys.stderr)
     print(*to_try(importlib.metadata.version(CORE), listed(), latest))
