@@ -194,10 +194,11 @@ _ALL_WAITING = ("flooded-while-waiting-by-count", "flooded-while-waiting-by-byte
 
 NOTICED: tuple[Mutation, ...] = (
     Mutation(
-        "begins whatever it is told to",
-        constant("refusal", always(None)),
+        "begins with values that it does not know",
+        constant("_known", always(None)),
         ("refused-starts",),
     ),
+    _scaled("MAX_SECONDS", 0, "several-supersteps"),
     Mutation(
         "the activity has another name",
         sdk(temporalio.workflow, "execute_activity", _another_name),
@@ -434,11 +435,6 @@ _LOG = "Only the event log changes, which queries answer from."
 _QUERY = "Only what query `pending_requests` tells, and the next run's input of a run that no scenario has."
 
 UNNOTICED: tuple[Mutation, ...] = (
-    Mutation(
-        "begins whatever it is told to",
-        constant("refusal", always(None)),
-        ("refused-starts",),
-    ),
     Mutation(
         "does not ask the server for another deployment version when it moves",
         sdk(temporalio.workflow, "continue_as_new", _with(initial_versioning_behavior=None)),

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -108,7 +109,7 @@ def counted(histories: Iterable[WorkflowHistory]) -> Counter[str]:
 
 
 def scrubbed(history: WorkflowHistory) -> WorkflowHistory:
-    """Take the folders of this machine out of tracebacks; nothing the workflow decides by is in them."""
+    """Take the folders of this machine out of tracebacks, and its name; nothing the workflow decides by is in them."""
     folders = sorted({str(_ROOT), *(path for path in sys.path if path.startswith("/"))}, key=len, reverse=True)
 
     def clean(value: Any) -> Any:
@@ -116,6 +117,8 @@ def scrubbed(history: WorkflowHistory) -> WorkflowHistory:
             return [clean(item) for item in value]
         if isinstance(value, dict):
             cleaned = {key: clean(item) for key, item in value.items()}
+            if "identity" in cleaned:
+                cleaned["identity"] = re.sub(r"^\d+@.*", "worker", cleaned["identity"])
             if isinstance(cleaned.get("data"), str) and "metadata" in cleaned:
                 data = base64.b64decode(cleaned["data"])
                 for folder in folders:
