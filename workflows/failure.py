@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 
+from . import limits
 from .messages import (
     CheckpointRef,
     ErrorDetails,
@@ -17,10 +18,6 @@ from .messages import (
     RunOptions,
     SuperstepFailure,
 )
-
-MAX_WORKER_LOSSES = 100
-"""Attempts of one superstep beyond `max_attempts`: a lost worker is not the executor's failure."""
-
 
 _DEFAULTS = RunOptions()
 _WAITS = ("retry_initial_interval", "retry_backoff", "retry_maximum_interval")
@@ -36,7 +33,7 @@ def retry_policy(options: RunOptions) -> RetryPolicy:
         initial_interval=timedelta(seconds=options.retry_initial_interval),
         backoff_coefficient=options.retry_backoff,
         maximum_interval=timedelta(seconds=options.retry_maximum_interval),
-        maximum_attempts=max(attempts) + MAX_WORKER_LOSSES,
+        maximum_attempts=max(attempts) + limits.MAX_WORKER_LOSSES,
     )
 
 

@@ -7,17 +7,8 @@ from collections.abc import Sequence
 from temporalio import workflow
 from temporalio.common import RawValue
 
+from . import limits
 from .messages import RunOptions
-
-MAX_WAITING_BYTES = 256 * 1024
-MAX_WAITING_EVENTS = 1_000
-"""A run with a large history continues as new at a pause when it has grown by one of these since its first."""
-
-MAX_SIGNAL_BYTES = 256 * 1024
-MAX_SIGNALS = 500
-"""A run that has got so much continues as new at a pause, however small its history is. The server takes no
-continue-as-new while another signal comes in, and the worker then replays the run: the less there is to replay, the
-sooner one gets through a flood, before the history has grown to where the server ends the run (50 MB)."""
 
 
 class Growth:
@@ -61,11 +52,11 @@ class Growth:
             return False
         info = workflow.info()
         size, length = self._first
-        grown = info.get_current_history_size() - size > MAX_WAITING_BYTES
-        return grown or info.get_current_history_length() - length > MAX_WAITING_EVENTS
+        grown = info.get_current_history_size() - size > limits.MAX_WAITING_BYTES
+        return grown or info.get_current_history_length() - length > limits.MAX_WAITING_EVENTS
 
     def _is_signalled(self) -> bool:
-        return self._signals > MAX_SIGNALS or self._signal_bytes > MAX_SIGNAL_BYTES
+        return self._signals > limits.MAX_SIGNALS or self._signal_bytes > limits.MAX_SIGNAL_BYTES
 
     def _is_large(self) -> bool:
         info = workflow.info()

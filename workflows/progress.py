@@ -7,6 +7,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
+from . import limits
 from .messages import (
     CheckpointFacts,
     CheckpointRef,
@@ -18,9 +19,6 @@ from .messages import (
     SuperstepResult,
     json_bytes,
 )
-
-MAX_OUTPUTS_BYTES = 64 * 1024
-"""Outputs in the run's result, the first of them; all are in the event log."""
 
 
 class Progress:
@@ -54,7 +52,7 @@ class Progress:
     def add_output(self, output: Any) -> None:
         """Keep an output for the result, while there is room."""
         size = json_bytes(output)
-        if self._outputs_bytes + size <= MAX_OUTPUTS_BYTES:
+        if self._outputs_bytes + size <= limits.MAX_OUTPUTS_BYTES:
             self.outputs.append(output)
             self._outputs_bytes += size
 

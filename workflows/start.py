@@ -10,10 +10,8 @@ import math
 from collections.abc import Iterator
 from typing import get_args
 
+from . import limits
 from .messages import DeadlineAction, ExecutorRule, NewerVersionError, RequestRule, RunInput, RunMode, RunOptions
-
-MAX_SECONDS = 100 * 365 * 24 * 3600.0
-"""Of a duration; much more is no date."""
 
 
 def refusal(run_input: RunInput) -> str | None:
@@ -81,7 +79,7 @@ def _known(what: str, value: str, known: tuple[str, ...]) -> str | None:
 
 def _duration(name: str, seconds: float | None) -> str | None:
     # Not a number fails both comparisons.
-    if seconds is None or 0 < seconds <= MAX_SECONDS:
+    if seconds is None or 0 < seconds <= limits.MAX_SECONDS:
         return None
     return f"`{name}` must be more than 0 seconds and at most 100 years, got {seconds!r}"
 

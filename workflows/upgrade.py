@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-ASK_AGAIN_AFTER = 20
-"""Supersteps between two questions of a run whose graph the current version does not have; each costs 6 events."""
+from . import limits
 
 
 class Upgrade:
@@ -22,7 +21,7 @@ class Upgrade:
         """
         if not workflow.info().is_target_worker_deployment_version_changed():
             return False
-        return self._refused_at is None or supersteps - self._refused_at >= ASK_AGAIN_AFTER
+        return self._refused_at is None or supersteps - self._refused_at >= limits.ASK_AGAIN_AFTER
 
     def refuse(self, supersteps: int) -> None:
         """Do not ask for a while."""

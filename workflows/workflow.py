@@ -16,6 +16,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from . import limits
     from .details import current_details
     from .failure import executor_rules, expiry_of, failure_of, heartbeat_timeout, refused, retry_policy, run_error
     from .growth import Growth
@@ -48,12 +49,6 @@ with workflow.unsafe.imports_passed_through():
     from .search_attributes import Attributes
     from .start import refusal
     from .upgrade import Upgrade
-
-TIMEOUT_GRACE = timedelta(seconds=30)
-"""The activity ends a superstep that takes too long itself, so that its events are not lost; the server is the second
-line, for an executor that cannot be cancelled."""
-MAX_TAIL_BYTES = 64 * 1024
-"""Of the event log, what a run hands to the one it continues as."""
 
 
 @workflow.defn(name=WORKFLOW_TYPE)
@@ -158,7 +153,7 @@ class AgentFrameworkWorkflow:
             pending_status=self._pending_status,
             answering=self._answering,
             outputs=self._progress.outputs,
-            events=self._log.tail(MAX_TAIL_BYTES),
+            events=self._log.tail(limits.MAX_TAIL_BYTES),
         )
         self._answers.hand_on(continued)
         workflow.continue_as_new(
@@ -315,7 +310,7 @@ class AgentFrameworkWorkflow:
             SUPERSTEP_ACTIVITY,
             step,
             result_type=SuperstepResult,
-            start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + TIMEOUT_GRACE,
+            start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + limits.TIMEOUT_GRACE,
             heartbeat_timeout=heartbeat_timeout(options, self._progress.executors if step.mode == "continue" else None),
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             retry_policy=retry_policy(options),

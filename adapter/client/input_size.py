@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from temporalio.client import Client
 
+from ...workflows.limits import MAX_QUEUED_BYTES
 from ...workflows.messages import RespondSignal, RunInput, json_bytes
-from ...workflows.requests.answers import MAX_QUEUED_BYTES
 from ..errors import PayloadError
 from ..temporal.converter import MAX_PAYLOAD_BYTES, encoded_payload, stores_outside
 

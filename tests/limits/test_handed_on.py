@@ -9,6 +9,7 @@ import pytest
 from agent_framework_temporal.activities.limits import MAX_PENDING_BYTES
 from agent_framework_temporal.adapter.client.input_size import MAX_OPTIONS_BYTES
 from agent_framework_temporal.adapter.temporal.converter import FramedPayloadConverter
+from agent_framework_temporal.workflows.limits import MAX_EARLY, MAX_OUTPUTS_BYTES, MAX_QUEUED_BYTES, MAX_TAIL_BYTES
 from agent_framework_temporal.workflows.log import EventLog
 from agent_framework_temporal.workflows.messages import (
     CheckpointRef,
@@ -23,10 +24,8 @@ from agent_framework_temporal.workflows.messages import (
     Value,
     json_bytes,
 )
-from agent_framework_temporal.workflows.progress import MAX_OUTPUTS_BYTES
-from agent_framework_temporal.workflows.requests.answers import MAX_EARLY, MAX_QUEUED_BYTES, Answers
+from agent_framework_temporal.workflows.requests.answers import Answers
 from agent_framework_temporal.workflows.requests.signals import RejectedAnswerError
-from agent_framework_temporal.workflows.workflow import MAX_TAIL_BYTES
 
 LIMIT = 2 * 1024 * 1024
 TEXTS = {"ascii": "x", "wide": "字", "emoji": "\U0001f600", "escaped": "\x01"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 
 import pytest
+from agent_framework_temporal.workflows import limits
 from temporalio.workflow import NondeterminismError
 
-from tests.replay.mutations import COMPARED, NOTICED, UNNOTICED, Mutation
+from tests.replay.mutations import COMPARED, NOTICED, UNNOTICED, Mutation, constant, method
 from tests.replay.replaying import ChangedCommandsError, replay
 from tests.replay.store import stored
 
@@ -51,9 +52,12 @@ async def test_what_is_in_no_command_is_not_noticed(mutation: Mutation, monkeypa
         assert not await _fails(scenario, ChangedCommandsError, exactly=True), scenario
 
 
-def test_a_name_that_is_gone_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.replay.mutations import constant, method
+def test_each_limit_has_a_mutation() -> None:
+    changed = {name for mutation in (*NOTICED, *COMPARED, *UNNOTICED) for name in mutation.constants}
+    assert {name for name in vars(limits) if name.isupper()} <= changed
 
+
+def test_a_name_that_is_gone_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for apply in (constant("NO_SUCH_CONSTANT", int), method("NoSuchClass", "run", id), method("Growth", "no_such", id)):
         with pytest.raises((AttributeError, KeyError)):
             apply(monkeypatch)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from agent_framework_temporal import Checkpoint, DurableWorkflow
-from agent_framework_temporal.workflows import growth as _growth
+from agent_framework_temporal.workflows import limits
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
@@ -168,7 +168,7 @@ async def test_run_that_is_answered_again_and_again_continues_as_new(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each answer adds little: what counts is how much has come since the first pause, not since the last."""
-    monkeypatch.setattr(_growth, "MAX_WAITING_EVENTS", 40)
+    monkeypatch.setattr(limits, "MAX_WAITING_EVENTS", 40)
     async with worker(client, asker) as task_queue:
         _, checkpoint, handle = await _waiting(client, task_queue, history_bytes_per_run=5_000)
         (asked,) = await handle.query("pending_requests")

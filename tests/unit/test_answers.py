@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from agent_framework_temporal.workflows import limits
+from agent_framework_temporal.workflows.limits import (
+    MAX_ANSWERED,
+    MAX_BATCH,
+    MAX_EARLY,
+    MAX_REFUSED,
+    MAX_REFUSED_BYTES,
+    MAX_REPEATED,
+)
 from agent_framework_temporal.workflows.messages import (
     CANCEL_SIGNAL,
     RESPOND_SIGNAL,
@@ -12,16 +21,8 @@ from agent_framework_temporal.workflows.messages import (
     PendingRequest,
     RespondSignal,
 )
-from agent_framework_temporal.workflows.requests import answers as _answers
-from agent_framework_temporal.workflows.requests.answers import (
-    MAX_ANSWERED,
-    MAX_EARLY,
-    MAX_REFUSED,
-    MAX_REFUSED_BYTES,
-    MAX_REPEATED,
-    Answers,
-)
-from agent_framework_temporal.workflows.requests.signals import MAX_BATCH, RejectedAnswerError, parse
+from agent_framework_temporal.workflows.requests.answers import Answers
+from agent_framework_temporal.workflows.requests.signals import RejectedAnswerError, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -292,7 +293,7 @@ def test_early_answers_are_bounded_and_a_refused_batch_leaves_nothing_behind() -
 
 
 def test_early_answers_are_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_answers, "MAX_EARLY_BYTES", 1_000)
+    monkeypatch.setattr(limits, "MAX_EARLY_BYTES", 1_000)
     answers = Answers()
     answers.add([_answer("small")], busy=True, at="now")
     with pytest.raises(RejectedAnswerError, match="'large' is not kept"):

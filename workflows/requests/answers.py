@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from .. import limits
 from ..messages import (
     ContinuedRun,
     PendingRequest,
@@ -16,24 +17,6 @@ from ..messages import (
     json_bytes,
 )
 from .signals import RejectedAnswerError
-
-MAX_EARLY = 1_000
-"""Answers kept for requests that are not asked yet."""
-MAX_EARLY_BYTES = 192 * 1024
-"""Their total size: anybody can send them, and a run that continues as new hands them on in one payload."""
-MAX_QUEUED_BYTES = 384 * 1024
-"""Total size of answers to pending requests that wait for their superstep; each of them must fit its input too."""
-MAX_REPEATED = 10
-"""Answers to one request that wait behind its first, in case that is refused."""
-MAX_ANSWERED = 10_000
-"""Ids remembered as answered, to tell a repeated answer from an early one."""
-MAX_HANDED_ON_BYTES = 128 * 1024
-"""Of these ids, the newest that a run that continues as new hands on."""
-MAX_REFUSED = 3
-"""Refused answers that a pending request tells of."""
-MAX_REFUSED_TEXT = 500
-MAX_REFUSED_BYTES = 64 * 1024
-"""Their total size over all requests: query `pending_requests` and the next run carry them."""
 
 Dropped: TypeAlias = list[tuple[RespondSignal, str]]
 """Answers that will not be delivered, each with the reason."""
@@ -112,14 +95,15 @@ class Answers:
                 raise RejectedAnswerError(f"Response provided for unknown request ID: {request_id}")
             seen.add(request_id)
         known = [answer for answer in batch if answer.request_id in self.pending]
-        if _size(known) + self._queued_bytes > MAX_QUEUED_BYTES:
+        if _size(known) + self._queued_bytes > limits.MAX_QUEUED_BYTES:
             raise RejectedAnswerError(
-                f"Answers of more than {MAX_QUEUED_BYTES:,} bytes cannot wait at once; {batch[0].request_id!r} is not "
-                "kept. Answer with a reference to the data, or again when the answers before are taken."
+                f"Answers of more than {limits.MAX_QUEUED_BYTES:,} bytes cannot wait at once; "
+                f"{batch[0].request_id!r} is not kept. Answer with a reference to the data, or again when the answers "
+                "before are taken."
             )
         early = [answer for answer in batch if answer.request_id not in self.pending]
         total = sum(self._early_sizes.values()) + _size(early)
-        if early and (len(self._early) + len(early) > MAX_EARLY or total > MAX_EARLY_BYTES):
+        if early and (len(self._early) + len(early) > limits.MAX_EARLY or total > limits.MAX_EARLY_BYTES):
             raise RejectedAnswerError(
                 f"{len(self._early)} answers to requests that were never asked are waiting; "
                 f"{early[0].request_id!r} is not kept."
@@ -131,7 +115,7 @@ class Answers:
         before = [answer for answer in self._waiting() if answer.request_id == request_id]
         if any(answer.cancel for answer in before):
             raise RejectedAnswerError(f"Request {request_id!r} is being cancelled.")
-        if len(before) > MAX_REPEATED or any(answer.checked for answer in before):
+        if len(before) > limits.MAX_REPEATED or any(answer.checked for answer in before):
             raise RejectedAnswerError(f"Request {request_id!r} is already answered.")
 
     def _check_cancellation(self, batch: list[RespondSignal]) -> list[RespondSignal]:
@@ -198,7 +182,7 @@ class Answers:
         They go although the same id may be asked again at once: they were given to the question before.
         """
         self._answered[request_id] = None
-        while len(self._answered) > MAX_ANSWERED:
+        while len(self._answered) > limits.MAX_ANSWERED:
             self._answered.popitem(last=False)
         return self._drop({request_id})
 
@@ -207,12 +191,12 @@ class Answers:
         request = self.pending.get(request_id)
         if request is None:
             return
-        refused = RefusedAnswer(at=at, responder=responder, error=error[:MAX_REFUSED_TEXT])
-        request.errors = [*(request.errors or []), refused][-MAX_REFUSED:]
+        refused = RefusedAnswer(at=at, responder=responder, error=error[: limits.MAX_REFUSED_TEXT])
+        request.errors = [*(request.errors or []), refused][-limits.MAX_REFUSED :]
         total = 0
         for other in [request, *reversed(self.pending.values())]:
             total += sum(map(json_bytes, other.errors or []))
-            if total > MAX_REFUSED_BYTES and other is not request:
+            if total > limits.MAX_REFUSED_BYTES and other is not request:
                 other.errors = None
 
     def _drop(self, request_ids: set[str]) -> Dropped:
@@ -274,7 +258,7 @@ def _size(batch: Iterable[RespondSignal]) -> int:
 
 
 def _newest(answered: OrderedDict[str, None]) -> list[str]:
-    left = MAX_HANDED_ON_BYTES
+    left = limits.MAX_HANDED_ON_BYTES
     newest: list[str] = []
     for request_id in reversed(answered):
         left -= json_bytes(request_id) + 1

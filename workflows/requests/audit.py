@@ -7,16 +7,12 @@ from typing import Any
 from pydantic_core import to_json
 from temporalio import workflow
 
+from .. import limits
 from ..log import EventLog
 from ..messages import EventRecord, PendingRequest, RespondSignal, ResponseInput
 
 MAX_DATA_BYTES = 4 * 1024
 """Of a response in the trail; the signal in history has all of it."""
-
-MAX_REJECTED = 10
-"""Records of one batch that is rejected whole: a signal of a thousand answers must not push everything else out."""
-MAX_DEFERRED = 1_000
-"""Records that wait for a superstep; what comes beyond is counted."""
 
 
 class Audit:
@@ -49,10 +45,10 @@ class Audit:
 
     def rejected_batch(self, batch: list[RespondSignal], error: str) -> None:
         """Tell of answers that were rejected together; of a call of the facade at least its first."""
-        for answer in batch[:MAX_REJECTED]:
+        for answer in batch[: limits.MAX_REJECTED]:
             self.rejected(answer, error)
-        if len(batch) > MAX_REJECTED:
-            self.malformed(f"{len(batch) - MAX_REJECTED} more answers of the same batch: {error}")
+        if len(batch) > limits.MAX_REJECTED:
+            self.malformed(f"{len(batch) - limits.MAX_REJECTED} more answers of the same batch: {error}")
 
     def rejected(self, answer: RespondSignal, error: str) -> None:
         """Tell of an answer that no superstep took."""
@@ -80,7 +76,7 @@ class Audit:
 
     def _defer(self, record: EventRecord) -> None:
         # A caller of the facade waits for its verdict, so that is always told.
-        if len(self._deferred) < MAX_DEFERRED or record.call_id is not None:
+        if len(self._deferred) < limits.MAX_DEFERRED or record.call_id is not None:
             self._deferred.append(record)
         else:
             self._untold += 1

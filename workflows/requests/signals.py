@@ -10,9 +10,9 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from .. import limits
 from ..messages import CANCEL_SIGNAL, RESPOND_SIGNAL, CancelSignal, RespondSignal
 
-MAX_BATCH = 1_000
 REJECTED = "AnswerRejected"
 """Type of the error a rejected update gives its sender."""
 _respond = TypeAdapter(RespondSignal)
@@ -66,8 +66,8 @@ def parse(name: str, arguments: Sequence[Any]) -> list[RespondSignal]:
         raise RejectedAnswerError(f"`{name}` takes {_SHAPES[name]}: {'; '.join(where)}", where) from error
     except RecursionError as error:
         raise RejectedAnswerError(f"`{name}` takes {_SHAPES[name]}: it is nested too deeply.") from error
-    if not 1 <= len(batch) <= MAX_BATCH:
-        raise RejectedAnswerError(f"`{name}` takes 1 to {MAX_BATCH} requests at once, got {len(batch)}.")
+    if not 1 <= len(batch) <= limits.MAX_BATCH:
+        raise RejectedAnswerError(f"`{name}` takes 1 to {limits.MAX_BATCH} requests at once, got {len(batch)}.")
     return batch
 
 
