@@ -10,12 +10,15 @@ from typing import Any, TypeAlias
 from agent_framework import ResponseStream, Workflow, WorkflowEvent, WorkflowRunResult
 
 from ._capture import Capture
+from ._resources import Resources
 
 Stream: TypeAlias = ResponseStream[WorkflowEvent[Any], WorkflowRunResult]
 
 _OBJECTS_PER_BYTE = 3
 """A checkpoint's objects take about this many times its pickled size (measured on conversations)."""
 _INSTANCE_BYTES = 64 * 1024
+_OPEN_SECONDS = 30.0
+"""How long an instance is kept for the next superstep that holds a resource open, such as a server's process."""
 
 
 @dataclass
@@ -31,6 +34,19 @@ class LiveRun:
     raw: bytes | None = None
     """The checkpoint it holds, which the next one is stored as a patch against; None for an instance just built."""
     stream: Stream | None = None
+    resources: Resources | None = None
+    """What it holds open; None for an instance that is not the worker's own."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds a resource open."""
+        return self.resources is not None and self.resources.is_open
+
+    async def drop(self) -> None:
+        """End it for good, with what it holds open."""
+        await self.close()
+        if self.resources is not None:
+            await self.resources.leave()
 
     async def close(self) -> None:
         """End the framework's run, if it is open."""
@@ -54,6 +70,7 @@ class LiveRuns:
         self._runs: OrderedDict[str, tuple[LiveRun, int]] = OrderedDict()
         self._bytes = 0
         self._closing: set[asyncio.Task[None]] = set()
+        self._expiries: dict[str, asyncio.TimerHandle] = {}
 
     def take(self, checkpoint_id: str, *, open_run: bool) -> LiveRun | None:
         """Take the instance that holds a checkpoint.
@@ -74,23 +91,34 @@ class LiveRuns:
         self._drop(checkpoint_id)
         self._runs[checkpoint_id] = (live, size)
         self._bytes += size
+        if live.is_open:  # Another worker may run the next superstep.
+            loop = asyncio.get_running_loop()
+            self._expiries[checkpoint_id] = loop.call_later(_OPEN_SECONDS, self._drop, checkpoint_id)
         while self._bytes > self._max_bytes:
             self._drop(next(iter(self._runs)))
+
+    def end(self, live: LiveRun) -> None:
+        """End an instance that is not kept, in the background."""
+        if live.stream is not None or (live.resources is not None and live.resources.any):
+            task = asyncio.get_running_loop().create_task(live.drop())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
         """Close all of them."""
         while self._runs:
             self._drop(next(iter(self._runs)))
-        await asyncio.gather(*self._closing)
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     def _drop(self, checkpoint_id: str) -> None:
         live = self._remove(checkpoint_id)
-        if live is not None and live.stream is not None:
-            task = asyncio.get_running_loop().create_task(live.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+        if live is not None:
+            self.end(live)
 
     def _remove(self, checkpoint_id: str) -> LiveRun | None:
+        expiry = self._expiries.pop(checkpoint_id, None)
+        if expiry is not None:
+            expiry.cancel()
         live, size = self._runs.pop(checkpoint_id, (None, 0))
         self._bytes -= size
         return live

@@ -54,6 +54,7 @@ from ._mirrors import Mirror, Mirrors, add_news
 from ._pacemaker import current_pacemaker
 from ._policy import ExecutorTimeouts, retry_rule
 from ._report import failure_of, result_of, stored_of, targets_of
+from ._resources import Resources
 from ._unsaved_state import UnsavedState
 
 
@@ -161,10 +162,11 @@ class SuperstepActivity:
             # Only a caller who streams reads along; for any other the beat is a sign of life and nothing more.
             told = beat.tell(LiveEvents(hosted.catalog, info.attempt, step.offset)) if step.streaming else None
             run = FrameworkRun(RecordWriter(offset=step.offset, attempt=info.attempt), told)
+            scope = Scope(hosted.name, timeouts, live.resources.enter if live.resources is not None else None)
             place = Superstep(hosted.name, _thread_id(info), capture.turn, superstep=0, attempt=info.attempt)
             try:
                 with running(live.workflow, place):
-                    await run_superstep(hosted, live, step, arguments, run, Scope(hosted.name, timeouts))
+                    await run_superstep(hosted, live, step, arguments, run, scope)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(
@@ -184,7 +186,7 @@ class SuperstepActivity:
             result = result_of(hosted, step, run, capture, base_raw, executors, _thread_id(info))
             add_news(result, mirrors, _thread_id(info), step.offset)
             await guard_result(result, hosted, capture, client, _target(info))
-            self._keep(hosted, step, live)
+            self._keep(hosted, step, live, result)
             self._copy(mirrors, client, hosted, capture)
         count_superstep(hosted.name, result)
         return result
@@ -217,7 +219,7 @@ class SuperstepActivity:
         if live is not None:
             count_restore(hosted.name, "live")
             live.capture.begin(run_id)
-            async with _closed_on_error(live):
+            async with self._ended_on_error(live):
                 yield live
             return
         raw = await self._base(client, hosted, step.base) if step.base is not None else None
@@ -225,20 +227,34 @@ class SuperstepActivity:
         if base is not None and step.discard_in_flight:
             base = dataclasses.replace(base, messages={})
         async with hosted.acquire() as workflow:
-            live = LiveRun(workflow, Capture(hosted, base, run_id=run_id), raw)
-            async with _closed_on_error(live):
+            resources = None if hosted.is_instance else Resources(workflow, hosted.shared)
+            live = LiveRun(workflow, Capture(hosted, base, run_id=run_id), raw, resources=resources)
+            async with self._ended_on_error(live):
                 yield live
             if hosted.is_instance:
                 await live.close()
 
-    def _keep(self, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun) -> None:
+    @contextlib.asynccontextmanager
+    async def _ended_on_error(self, live: LiveRun) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            await live.close()
+            self._live.end(live)
+            raise
+
+    def _keep(self, hosted: HostedWorkflow, step: SuperstepInput, live: LiveRun, result: SuperstepResult) -> None:
         last = live.capture.last
         if last is None:
+            self._live.end(live)
             return
         self._cache.put(last.checkpoint_id, last.raw, replaces=step.base.checkpoint_id if step.base else None)
         if not hosted.is_instance:
             live.raw = last.raw
-            self._live.keep(last.checkpoint_id, live)
+            if live.is_open and result.state != "running":  # Who waits for a person does not keep a server running.
+                self._live.end(live)
+            else:
+                self._live.keep(last.checkpoint_id, live)
 
     async def _base(self, client: Client, hosted: HostedWorkflow, ref: CheckpointRef) -> bytes:
         raw = self._cache.get(ref.checkpoint_id)
@@ -306,12 +322,3 @@ def _kwargs(value: Value | None) -> Any:
             global_kwargs=value.value.get("global_kwargs", {}), executor_kwargs=value.value.get("executor_kwargs", {})
         )
     return value.value
-
-
-@contextlib.asynccontextmanager
-async def _closed_on_error(live: LiveRun) -> AsyncIterator[None]:
-    try:
-        yield
-    except BaseException:
-        await live.close()
-        raise

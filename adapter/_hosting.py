@@ -16,6 +16,7 @@ from agent_framework import FunctionExecutor, Workflow
 from ._error_data import class_names, is_from_signal, text_of, told_of
 from ._errors import HostingError, WorkflowNotHostedError
 from ._framework import built_storage
+from ._resources import SharedResources, close_connected
 from ._types import TypeCatalog, executors_of
 
 WorkflowFactory: TypeAlias = Callable[[], Workflow | Awaitable[Workflow]]
@@ -38,12 +39,13 @@ class HostedWorkflow:
     Args:
         entry: A factory, or an instance that is used as it is.
         first: The workflow the factory built.
+        second: What it built next, if it was asked.
 
     Raises:
         HostingError: When its name is auto-generated or a declared type cannot travel.
     """
 
-    def __init__(self, entry: WorkflowEntry, first: Workflow) -> None:
+    def __init__(self, entry: WorkflowEntry, first: Workflow, second: Workflow | None = None) -> None:
         self.name = checked_name(first, entry)
         self.graph_hash = first.graph_signature_hash
         self.graph_signature: dict[str, Any] = first.graph_signature
@@ -51,6 +53,8 @@ class HostedWorkflow:
         self.catalog = TypeCatalog(first)
         self.checkpoint_storage = built_storage(first)
         """What the workflow was built with. Supersteps save to history; a worker copies from there."""
+        self.shared = SharedResources(first, second)
+        """What its instances share."""
         self._pristine_state: dict[str, dict[str, Any]] = {}
         self._entry = entry
         self._instance = first if is_workflow(entry) else None
@@ -178,6 +182,7 @@ class Buildable:
 
     hosted: HostedWorkflow
     first: Workflow
+    second: Workflow | None
 
     async def prepared(self) -> HostedWorkflow:
         """Return the hosted workflow.
@@ -185,7 +190,11 @@ class Buildable:
         Raises:
             HostingError: When an executor cannot tell its state.
         """
-        await self.hosted.prepare(self.first)
+        try:
+            await self.hosted.prepare(self.first)
+        finally:
+            for built in (self.first, self.second) if self.second is not None else ():
+                await close_connected(self.hosted.shared.connected(built))
         return self.hosted
 
 
@@ -232,7 +241,7 @@ async def host(entry: WorkflowEntry) -> HostedWorkflow:
 
 
 def _buildable(entry: WorkflowEntry, first: Workflow, second: Workflow | None) -> Buildable:
-    hosted = HostedWorkflow(entry, first)
+    hosted = HostedWorkflow(entry, first, second)
     if second is not None:
         name = _factory_name(entry)
         if second is first:
@@ -254,7 +263,7 @@ def _buildable(entry: WorkflowEntry, first: Workflow, second: Workflow | None) -
                 f"Factory {name!r} builds a different graph each time: {'; '.join(differences)}. Give every executor "
                 "and every agent an explicit id or name: an unnamed agent gets a random one."
             )
-    return Buildable(hosted, first)
+    return Buildable(hosted, first, second)
 
 
 def _shared_executors(first: Workflow, second: Workflow) -> list[str]:

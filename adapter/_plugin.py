@@ -20,6 +20,7 @@ from ..activities._containment import tasks_contained
 from ..activities._live import LiveRuns
 from ..activities._mirrors import Mirrors
 from ..activities._pacemaker import pacing
+from ..activities._resources import leave_shared
 from ..activities._superstep import SuperstepActivity
 from ..workflows._messages import SUPERSTEP_ACTIVITY
 from ..workflows._workflow import AgentFrameworkWorkflow
@@ -82,6 +83,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             raise HostingError("`workflows` takes a list: `AgentFrameworkPlugin(workflows=[build])`.")
         self._entries = [host_now(entry) or entry for entry in workflows]
         check_names(entry.hosted.name for entry in self._entries if isinstance(entry, Buildable))
+        self._hosts = bool(self._entries)
         self.hosted: dict[str, HostedWorkflow] = {}
         self._deployment: tuple[Client, WorkerDeploymentVersion] | None = None
         self._live = LiveRuns(cache_bytes // 2)
@@ -90,7 +92,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         super().__init__(
             "agent_framework_temporal.AgentFrameworkPlugin",
             data_converter=with_frames,
-            activities=[superstep.superstep] if self._entries else None,
+            activities=[superstep.superstep] if self._hosts else None,
             workflows=[AgentFrameworkWorkflow],
             workflow_runner=_with_passthrough,
         )
@@ -107,6 +109,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         """
         if not self.hosted:
             self.hosted.update(await host_all(self._entries))
+            self._entries = []  # What was built to be checked is not needed any more.
         return self.hosted
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
@@ -116,7 +119,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             HostingError: When two plugins that host workflows meet on one worker.
         """
         activities = list(config.get("activities") or ())
-        if self._entries and any(getattr(found, "__name__", "") == SUPERSTEP_ACTIVITY for found in activities):
+        if self._hosts and any(getattr(found, "__name__", "") == SUPERSTEP_ACTIVITY for found in activities):
             raise HostingError(
                 "This worker has an AgentFrameworkPlugin with workflows already, from its client perhaps. Name all "
                 "workflows in one plugin, given to the client or to the worker."
@@ -131,7 +134,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         config["client"] = framed_client(config["client"])
         self._deployment = None
         deployment = config.get("deployment_config")
-        if self._entries and deployment is not None and deployment.use_worker_versioning:
+        if self._hosts and deployment is not None and deployment.use_worker_versioning:
             self._deployment = (config["client"], deployment.version)
         return config
 
@@ -165,6 +168,7 @@ class AgentFrameworkPlugin(SimplePlugin):
                 publishing.cancel()
                 await asyncio.gather(publishing, return_exceptions=True)
             await self._live.close()
+            await leave_shared(hosted.shared for hosted in self.hosted.values())
             await self._mirrors.close()
 
 

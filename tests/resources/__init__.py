@@ -1,0 +1,1 @@
+"""What a caller of the facade meets, against the real server."""
