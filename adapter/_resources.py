@@ -30,18 +30,21 @@ _PLAIN = (str, bytes, int, float, bool, type(None), type)
 
 def kind_of(resource: Any) -> Kind | None:
     """Return how to enter and leave a resource; None for what is none."""
-    cls = type(resource)
-    closes = inspect.iscoroutinefunction(getattr(cls, "close", None))
-    if closes and hasattr(resource, "is_connected"):
-        return "connects"
-    if isinstance(resource, RawAgent) and cls.__aenter__ is RawAgent.__aenter__:
+    kind = _kind_of_class(type(resource))  # type: ignore[arg-type]
+    return "connects" if kind is not None and hasattr(resource, "is_connected") else kind
+
+
+@functools.lru_cache(maxsize=4096)
+def _kind_of_class(cls: Any) -> Kind | None:
+    if issubclass(cls, RawAgent) and cls.__aenter__ is RawAgent.__aenter__:
         # Entering it would connect its tools before a run says with which credentials.
         return "agent"
     if hasattr(cls, "__aenter__") and hasattr(cls, "__aexit__"):
         return "context"
     if inspect.iscoroutinefunction(getattr(cls, "aclose", None)):
         return "aclose"
-    return "close" if closes and not isinstance(resource, Executor) else None
+    closes = inspect.iscoroutinefunction(getattr(cls, "close", None))
+    return "close" if closes and not issubclass(cls, Executor) else None
 
 
 def resources_of(root: Executor) -> list[Any]:
@@ -61,7 +64,7 @@ def resources_of(root: Executor) -> list[Any]:
         seen.add(id(value))
         for held in _held(value):
             visit(held, depth + 1)
-        if _is_of_the_framework(value) and kind_of(value) is not None:
+        if _is_of_the_framework(type(value)) and kind_of(value) is not None:  # type: ignore[arg-type]
             found.append(value)
 
     visit(root, 0)
@@ -86,12 +89,12 @@ def _held(value: Any) -> Iterator[Any]:
                 yield cell.cell_contents
             except ValueError:  # Not filled yet.
                 continue
-    elif _is_of_the_framework(value):
+    elif _is_of_the_framework(type(value)):  # type: ignore[arg-type]
         yield from getattr(value, "__dict__", {}).values()
 
 
-def _is_of_the_framework(value: Any) -> bool:
-    cls = type(value)
+@functools.lru_cache(maxsize=4096)
+def _is_of_the_framework(cls: Any) -> bool:
     derived = any(base.__module__.partition(".")[0].startswith("agent_framework") for base in cls.__mro__)
     return derived and not is_framework_data(cls)
 
@@ -110,8 +113,8 @@ class SharedResources:
         self._found = [resource for resource in built if id(resource) in again]
         self._ids = frozenset(map(id, self._found))
         self._connected = frozenset(id(resource) for resource in self._found if is_connected(resource))
-        self.any_own = len(self._found) < len(built)
-        """Whether an instance has resources of its own."""
+        self.any_own = any(_is_left(resource) for resource in built if id(resource) not in self._ids)
+        """Whether an instance has resources of its own, besides agents that hold none."""
 
     def __contains__(self, resource: Any) -> bool:
         return id(resource) in self._ids
@@ -132,6 +135,10 @@ class SharedResources:
             id(executor): [resource for resource in resources_of(executor) if resource not in self]
             for executor in executors_of(workflow)
         }
+
+
+def _is_left(resource: Any) -> bool:
+    return kind_of(resource) != "agent" or bool(resource.mcp_tools)
 
 
 def is_connected(resource: Any) -> bool:
