@@ -6,9 +6,12 @@ a workflow task has two seconds.
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
+
+from pydantic_core import to_json
 
 from ._messages import (
     ContinuedRun,
@@ -43,7 +46,7 @@ MAX_REFUSED_BYTES = 64 * 1024
 
 Dropped: TypeAlias = list[tuple[RespondSignal, str]]
 """Answers that will not be delivered, each with the reason."""
-_DISPLACED = "It does not fit the request, and too many answers to it wait."
+_DISPLACED = "It repeats another answer or does not fit the request, and too many answers to it wait."
 _TOGETHER = "Not delivered: another response of the same call was refused."
 _LEAST_BYTES = 18
 """Of an answer as JSON, beside its request id."""
@@ -63,15 +66,23 @@ class _Batch:
 
 
 class _Entry:
-    """One answer that waits, with its size and, once that is known, whether it may fit."""
+    """One answer that waits, with its size and, once somebody asks, what it says and whether it may fit."""
 
-    __slots__ = ("answer", "batch", "fits", "size")
+    __slots__ = ("_key", "answer", "batch", "fits", "size")
 
     def __init__(self, answer: RespondSignal, batch: _Batch) -> None:
         self.answer = answer
         self.batch = batch
         self.size = json_bytes(answer)
         self.fits: bool | None = None
+        self._key: bytes | None = None
+
+    @property
+    def key(self) -> bytes:
+        """See `_key`."""
+        if self._key is None:
+            self._key = _key(self.answer)
+        return self._key
 
 
 class Answers:
@@ -79,7 +90,7 @@ class Answers:
 
     Args:
         fits: Whether a response may fit its request, as far as can be told without its type. Where too many answers
-            to one request wait, one that may fit takes the place of one that does not.
+            to one request wait, one that may fit takes the place of one that does not, or that only repeats another.
     """
 
     def __init__(self, fits: Callable[[PendingRequest, Any], bool] = lambda _request, _response: True) -> None:
@@ -214,17 +225,24 @@ class Answers:
             raise _already(answer.request_id)
 
     def _weakest(self, answer: RespondSignal) -> _Entry | None:
-        """Return which of too many answers to a request gives way to one more; none if that may not fit itself."""
+        """Return which of too many answers to a request gives way to one more: a repeated one, or one that cannot fit.
+
+        None where that is but a repeated one itself, or may fit no better.
+        """
         request = self.pending[answer.request_id]
         before = self._waiting.get(answer.request_id, [])
-        if len(before) <= MAX_REPEATED or not self._fits(request, answer.response):
+        keys = {entry.key for entry in before}
+        if len(before) <= MAX_REPEATED or _key(answer) in keys:
             return None
+        fits = self._fits(request, answer.response)
         for entry in reversed(before):
             if entry.batch is self._delivering:
                 continue
+            if sum(entry.key == other.key for other in before) > 1:
+                return entry
             if entry.fits is None:
                 entry.fits = self._fits(request, entry.answer.response)
-            if not entry.fits:
+            if fits and not entry.fits:
                 return entry
         return None
 
@@ -418,6 +436,11 @@ class Answers:
 
 def _already(request_id: str) -> RejectedAnswerError:
     return RejectedAnswerError(f"Request {request_id!r} is already answered.")
+
+
+def _key(answer: RespondSignal) -> bytes:
+    """Return what two answers have in common that say the same."""
+    return hashlib.blake2b(to_json([answer.type, answer.response]), digest_size=16).digest()
 
 
 def _size(batch: Iterable[RespondSignal]) -> int:

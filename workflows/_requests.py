@@ -58,10 +58,13 @@ class Requests:
         try:
             batch = read(name, arguments)
             self.answers.add(batch, busy=busy, at=at)
-        except RejectedAnswerError as error:
-            self._audit.rejected_batch(batch, str(error))
+        except (RejectedAnswerError, ValueError, RecursionError) as error:
+            # The last two are of values that can be read and not be written; nothing of the batch is kept then.
+            known = isinstance(error, RejectedAnswerError)
+            reason = str(error) if known else f"`{name}` cannot be kept: {type(error).__name__}"
+            self._audit.rejected_batch(batch, reason)
             if not batch:
-                self._audit.malformed(str(error))
+                self._audit.malformed(reason)
         self._drop(self.answers.displaced)
         self.answers.displaced = []
         if not busy:

@@ -295,6 +295,21 @@ def test_an_answer_that_may_fit_takes_the_place_of_one_that_does_not() -> None:
     assert taken == [*range(1, MAX_REPEATED), "yes"]
 
 
+def test_an_answer_takes_the_place_of_one_that_only_repeats_another() -> None:
+    answers = _waiting("a")
+    for _ in range(MAX_REPEATED + 1):
+        answers.add([_answer("a", {"amount": 3})], busy=False, at="now")
+    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+        answers.add([_answer("a", {"amount": 3})], busy=False, at="now")
+    for response in ({"amount": 4}, {"amount": True}):
+        answers.add([_answer("a", response)], busy=False, at="now")
+    assert [answer.response for answer, _ in answers.displaced] == [{"amount": 3}] * 2
+    taken = []
+    while answers.ready:
+        taken += [answer.response["amount"] for answer in answers.take()]
+    assert taken == [*[3] * (MAX_REPEATED - 1), 4, True]
+
+
 def test_an_early_update_is_not_taken_for_valid() -> None:
     """An update is held to the schema of its request, which is not there yet."""
     answers = Answers()
