@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
+import threading
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -32,8 +33,47 @@ SIGNAL_COST = 1_000
 PUT_OFF_SECONDS = 0.05
 """After so long the next workflow task reads on."""
 
-_handed_over: dict[bytes, Sequence[WorkflowActivationJob]] = {}
-_keys = itertools.count()
+MAX_HELD_BYTES = 256 * 1024 * 1024
+"""Of signals that are put off, in all runs of a worker. A run that the server has ended may stay in the worker's cache
+with what it did not come to read; a run whose signals were dropped for others is replayed, and has them again."""
+
+
+class _Held:
+    """Signals that are handed over or put off, by key; the oldest of those put off go when they are too many."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keys = itertools.count()
+        self._jobs: OrderedDict[int, Sequence[WorkflowActivationJob]] = OrderedDict()
+        self._sizes: dict[int, int] = {}
+        self._bytes = 0
+
+    def put(self, jobs: Sequence[WorkflowActivationJob], size: int = 0) -> int:
+        with self._lock:
+            key = next(self._keys)
+            self._jobs[key] = jobs
+            self._sizes[key] = size
+            self._bytes += size
+            while self._bytes > MAX_HELD_BYTES:
+                self._remove(next(found for found, weight in self._sizes.items() if weight))
+            return key
+
+    def get(self, key: int) -> Sequence[WorkflowActivationJob] | None:
+        with self._lock:
+            return self._jobs.get(key)
+
+    def pop(self, key: int) -> Sequence[WorkflowActivationJob] | None:
+        with self._lock:
+            found = self._jobs.get(key)
+            self._remove(key)
+            return found
+
+    def _remove(self, key: int) -> None:
+        self._jobs.pop(key, None)
+        self._bytes -= self._sizes.pop(key, 0)
+
+
+_held = _Held()
 
 
 def hand_over(jobs: Sequence[WorkflowActivationJob]) -> Payload:
@@ -41,34 +81,33 @@ def hand_over(jobs: Sequence[WorkflowActivationJob]) -> Payload:
 
     The one who hands them over forgets them when the workflow task is over: `forget`.
     """
-    key = b"%d" % next(_keys)
-    _handed_over[key] = jobs
-    return Payload(data=key)
+    return Payload(data=b"%d" % _held.put(jobs))
 
 
 def forget(payload: Payload) -> None:
     """Forget what was handed over, whether or not a workflow has taken it."""
-    _handed_over.pop(payload.data, None)
-
-
-@dataclass(slots=True)
-class Together:
-    """Signals that came together, and which of them is the next to be read."""
-
-    jobs: Sequence[WorkflowActivationJob]
-    at: str
-    next: int = 0
+    _held.pop(int(payload.data))
 
 
 def taken_over(name: str, arguments: Sequence[RawValue]) -> Sequence[WorkflowActivationJob]:
     """Return the signals that a worker has handed over or, of one that does not, the one there is."""
     if name == PACKED_SIGNAL and arguments:
         # As a worker hands over every signal so, nobody can send this one.
-        return _handed_over.pop(arguments[0].payload.data)
+        return _held.pop(int(arguments[0].payload.data)) or ()
     job = WorkflowActivationJob()
     job.signal_workflow.signal_name = name
     job.signal_workflow.input.extend(argument.payload for argument in arguments)
     return [job]
+
+
+@dataclass(slots=True)
+class _PutOff:
+    """Signals that came together and are not all read."""
+
+    key: int
+    at: str
+    next: int
+    """Index of the first that is not."""
 
 
 class Arrivals:
@@ -87,45 +126,59 @@ class Arrivals:
         self._growth = growth
         self._busy = busy
         self._readable = Readable()
-        self._unread: deque[Together] = deque()
-        self._reading: asyncio.Task[None] | None = None
+        self._put_off: deque[_PutOff] = deque()
+        self._reading = False
         self._task = -1
         self._left = 0
 
     @property
     def are_read(self) -> bool:
         """Whether nothing is put off, so that the run may continue as new."""
-        return not self._unread
+        return not self._put_off
 
-    def take(self, name: str, arguments: Sequence[RawValue]) -> None:
-        """Take a signal, or many that came together, whatever they are.
+    async def take(self, name: str, arguments: Sequence[RawValue]) -> None:
+        """Take a signal, or many that came together, whatever they are; lasts until all that was put off is read.
 
         Raises:
             RuntimeError: When one cannot be read now, but was before; see `Readable`.
         """
         jobs = taken_over(name, arguments)
-        self._growth.signalled(len(jobs), sum(job.ByteSize() for job in jobs))
-        self._unread.append(Together(jobs, workflow.now().isoformat()))
-        self._read()
-        if self._unread and self._reading is None:
-            self._reading = asyncio.create_task(self._read_on())
+        size = sum(job.ByteSize() for job in jobs)
+        self._growth.signalled(len(jobs), size)
+        at = workflow.now().isoformat()
+        read = 0 if self._put_off else self._read(jobs, 0, at)
+        if read < len(jobs):
+            self._put_off.append(_PutOff(_held.put(jobs, size), at, read))
+        if not self._reading:
+            await self._read_on()
 
-    def _read(self) -> None:
-        while self._unread:
-            together = self._unread[0]
-            if together.next == len(together.jobs):
-                self._unread.popleft()
-                continue
-            job = together.jobs[together.next]
+    async def _read_on(self) -> None:
+        # In a signal's handler, as only what that raises fails the workflow task.
+        self._reading = True
+        while self._put_off:
+            await asyncio.sleep(PUT_OFF_SECONDS)
+            while self._put_off:
+                first = self._put_off[0]
+                jobs = _held.get(first.key)
+                if jobs is None:
+                    raise RuntimeError("Signals were dropped from memory before they were read; they are replayed.")
+                first.next = self._read(jobs, first.next, first.at)
+                if first.next < len(jobs):
+                    break
+                _held.pop(self._put_off.popleft().key)
+        self._reading = False
+
+    def _read(self, jobs: Sequence[WorkflowActivationJob], start: int, at: str) -> int:
+        """Read signals while this workflow task has time for them; returns the index of the next."""
+        for index in range(start, len(jobs)):
+            job = jobs[index]
             size = job.ByteSize()
-            too_large = size > MAX_SIGNAL_BYTES
-            if not self._may_read(0 if too_large else size):
-                return
-            together.next += 1
+            reason = f"it takes {size:,} bytes, over {MAX_SIGNAL_BYTES:,}" if size > MAX_SIGNAL_BYTES else None
+            if not self._may_read(0 if reason else size):
+                return index
             signal = job.signal_workflow
-            arguments = [RawValue(payload) for payload in signal.input]
-            reason = f"it takes {size:,} bytes, over {MAX_SIGNAL_BYTES:,}" if too_large else None
-            self._read_one(signal.signal_name, arguments, reason, together.at)
+            self._read_one(signal.signal_name, [RawValue(payload) for payload in signal.input], reason, at)
+        return len(jobs)
 
     def _may_read(self, size: int) -> bool:
         task = workflow.info().get_current_history_length()  # It names the workflow task, in a replay too.
@@ -146,9 +199,3 @@ class Arrivals:
             self._requests.refuse(name, reason, busy=self._busy())
         else:
             self._requests.signal(name, arguments, busy=self._busy(), at=at)
-
-    async def _read_on(self) -> None:
-        while self._unread:
-            await asyncio.sleep(PUT_OFF_SECONDS)
-            self._read()
-        self._reading = None

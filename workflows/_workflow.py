@@ -195,8 +195,8 @@ class AgentFrameworkWorkflow:
         self._answering = continued.answering
         self._state = "waiting" if continued.waiting else "running"
 
-    @workflow.signal(dynamic=True)
-    def on_signal(self, name: str, arguments: Sequence[RawValue]) -> None:
+    @workflow.signal(dynamic=True, unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON)
+    async def on_signal(self, name: str, arguments: Sequence[RawValue]) -> None:
         """Take signal `respond`, one answer or a list that is delivered together, `cancel_requests`, or `retry`.
 
         `{"request_id": ..., "response": ..., "responder"?: ...}`; `{"request_ids": [...], "responder"?: ...}`. Never
@@ -204,7 +204,7 @@ class AgentFrameworkWorkflow:
         named one gets too many arguments, drops without a trace what is no JSON, and keeps signals of unknown names in
         memory. The worker hands over together what came together.
         """
-        self._arrivals.take(name, arguments)
+        await self._arrivals.take(name, arguments)
 
     @workflow.update(dynamic=True)
     def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt:

@@ -8,6 +8,7 @@ from typing import Any, Never
 import pytest
 from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, handler, response_handler
 from agent_framework_temporal import DurableWorkflow
+from agent_framework_temporal.workflows import _arrivals
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 
@@ -85,9 +86,8 @@ async def test_an_update_of_as_much_as_there_can_be(client: Client) -> None:
     assert await _failed(handle) == 0
 
 
-async def test_more_than_one_workflow_task_reads(client: Client) -> None:
-    """What is too much waits for a timer, in order, and so does the good answer behind it."""
-    task_queue = unique("queue")
+async def _sent(client: Client, task_queue: str) -> WorkflowHandle[Any, Any]:
+    """Return a run that was sent more than a workflow task reads, and a good answer behind it, while no worker runs."""
     handle = await _asked(client, task_queue, 1)
     small = [{"request_id": f"other-{number}"} for number in range(1_000)]
     large = {"request_id": "r0", "response": "x" * 300_000}
@@ -95,9 +95,28 @@ async def test_more_than_one_workflow_task_reads(client: Client) -> None:
         await handle.signal("respond", large if number % 2 else small)
         await handle.signal("respond", {"request_id": "r0", "response": ["x" * 1_000] * 300})
     await handle.signal("respond", {"request_id": "r0", "response": True})
+    return handle
+
+
+async def test_more_than_one_workflow_task_reads(client: Client) -> None:
+    """What is too much waits for a timer, in order, and so does the good answer behind it."""
+    task_queue = unique("queue")
+    handle = await _sent(client, task_queue)
     async with worker(client, many, task_queue=task_queue):
         async with asyncio.timeout(60):
             await client.get_workflow_handle(handle.id).result()
     assert await _failed(handle) == 0
     kinds = [event.event_type async for event in handle.fetch_history_events()]
     assert EventType.EVENT_TYPE_TIMER_FIRED in kinds
+
+
+async def test_what_was_dropped_from_memory_is_replayed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    task_queue = unique("queue")
+    handle = await _sent(client, task_queue)
+    monkeypatch.setattr(_arrivals, "MAX_HELD_BYTES", 1)
+    async with worker(client, many, task_queue=task_queue):
+        async with asyncio.timeout(60):
+            while not await _failed(handle):
+                await asyncio.sleep(0.1)
+            monkeypatch.undo()
+            await client.get_workflow_handle(handle.id).result()

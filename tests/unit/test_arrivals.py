@@ -100,10 +100,10 @@ def test_nothing_is_kept_of_what_nobody_took() -> None:
         def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
             raise RuntimeError("broken")
 
-    before = len(_arrivals._handed_over)
+    before = len(_arrivals._held._jobs)
     with pytest.raises(RuntimeError, match="broken"):
         PackingInstance(Broken(), lambda: None).activate(_activation("signal", "update", "signal"))
-    assert len(_arrivals._handed_over) == before
+    assert len(_arrivals._held._jobs) == before
 
 
 def test_a_signal_of_a_worker_that_does_not_hand_over() -> None:
@@ -141,3 +141,15 @@ def test_every_kind_of_runner_packs_once() -> None:
         packed = packing(runner)
         assert isinstance(packed, PackingRunner)
         assert packing(packed) is packed
+
+
+def test_what_is_put_off_is_bounded_over_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_arrivals, "MAX_HELD_BYTES", 1_000)
+    held = _arrivals._Held()
+    handed_over = held.put([])
+    keys = [held.put([], 300) for _ in range(5)]
+    assert [held.get(key) is None for key in keys] == [True, True, False, False, False]
+    assert held.get(handed_over) is not None  # A workflow task is about to take it.
+    held.pop(keys[-1])
+    assert held.put([], 300) > keys[-1]
+    assert held.get(keys[2]) is not None
