@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from ..workflows._attributes import first_attributes
 from ..workflows._messages import CANCEL_SIGNAL, RESPOND_SIGNAL, WORKFLOW_TYPE, RespondSignal, RunInput, Value
 from ._arguments import cancel_signal, encode_cancellation, encode_message, encode_responses, unwrap_message
 from ._checkpoint import Checkpoint
-from ._client import rpc_errors
+from ._client import SignalLimitError, rpc_errors
 from ._errors import (
     AlreadyRunningError,
     CheckpointNotFoundError,
@@ -42,6 +44,7 @@ from ._steps import StepDecoder
 from ._thread import MEMO_WORKFLOW_NAME, ThreadTip, latest_run_id, read_tip
 from ._web_ui import static_details
 
+_LOOK_AGAIN = 0.5
 _IN_FLIGHT = (
     "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. Resume from a "
     "checkpoint (checkpoint_id=...) or wait for the prior run to complete. Workflows that need to recover from a "
@@ -101,7 +104,7 @@ class Caller:
         elif call.message is not None:
             reader = await self._message(call, handle, name, hosted, tip)
         elif call.responses is not None or call.cancelled is not None:
-            reader = await self._respond(call, handle, name, hosted, tip)
+            reader = await self._respond_in_time(call, handle, name, hosted, tip)
         else:
             reader = await self._resume(call, handle, name, hosted, tip)
         async for event in reader.events():
@@ -157,6 +160,20 @@ class Caller:
         run_input.message = encode_message(message)
         run_input.discard_in_flight = tip.state == "failed"
         return await self._start(call, handle, hosted, run_input)
+
+    async def _respond_in_time(
+        self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None, tip: ThreadTip
+    ) -> CallReader:
+        """Answer, and wait a little for a run that continues as new as it was sent too many signals."""
+        until = time.monotonic() + self._options.worker_timeout.total_seconds()
+        while True:
+            try:
+                return await self._respond(call, handle, name, hosted, tip)
+            except SignalLimitError:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_LOOK_AGAIN)
+            tip = await read_tip(self._client, handle.thread_id, name, seen_run_id=handle.run_id)
 
     async def _respond(
         self, call: Call, handle: Checkpoint, name: str, hosted: HostedWorkflow | None, tip: ThreadTip

@@ -18,8 +18,14 @@ from ._errors import DurableWorkflowError, PayloadError, ServerUnreachableError
 _POLL_LASTS = timedelta(seconds=70)
 """A worker's poll waits a minute on the server, so one that is alive was seen in this time."""
 _UNREACHABLE = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
+_SIGNAL_LIMIT = "limit for signal events"
+"""What the server says of a run that has taken 10,000 of them."""
 _BROKEN = ("transport error", "h2 protocol error", "error reading a body from connection", "connection error")
 """What the transport says of a connection that broke in the middle of a call, under status UNKNOWN or INTERNAL."""
+
+
+class SignalLimitError(DurableWorkflowError):
+    """A run has taken as many signals as the server allows for one run."""
 
 
 def framed_client(client: Client) -> Client:
@@ -70,6 +76,11 @@ def rpc_errors(client: Client, what: str) -> Iterator[None]:
             raise PayloadError(
                 f"Could not {what}: the server at {address!r} refuses it as too large or too much ({error.message}). "
                 "Pass a reference instead of the data, or configure external storage on the client's data converter."
+            ) from error
+        if _SIGNAL_LIMIT in error.message:
+            raise SignalLimitError(
+                f"Could not {what}: its run has taken as many signals as the server allows for one run. It continues "
+                "as new when it next waits, or its superstep ends; try again then."
             ) from error
         raise DurableWorkflowError(f"Could not {what}: {error.message} ({error.status.name})") from error
 

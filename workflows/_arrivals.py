@@ -33,7 +33,7 @@ SIGNAL_COST = 1_000
 PUT_OFF_SECONDS = 0.05
 """After so long the next workflow task reads on."""
 
-MAX_HELD_BYTES = 256 * 1024 * 1024
+MAX_HELD_BYTES = 128 * 1024 * 1024
 """Of signals that are put off, in all runs of a worker. A run that the server has ended may stay in the worker's cache
 with what it did not come to read; a run whose signals were dropped for others is replayed, and has them again."""
 

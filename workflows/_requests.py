@@ -132,7 +132,9 @@ class Requests:
                 timeout, summary = lull, "signals: continue as new in a lull"
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
-                    lambda: self.answers.ready or is_flooded(), timeout=timeout, timeout_summary=summary
+                    lambda: self.answers.ready or is_flooded() or (lull is None and look_again() is not None),  # noqa: B023
+                    timeout=timeout,
+                    timeout_summary=summary,
                 )
 
     def _act_on_deadlines(self) -> None:
