@@ -73,6 +73,7 @@ class PackingInstance(WorkflowInstance):
     def __init__(self, instance: WorkflowInstance, flooded: Callable[[], None]) -> None:
         self._instance = instance
         self._flooded = flooded
+        self._context: SerializationContext | None = None
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         """See base class."""
@@ -87,8 +88,15 @@ class PackingInstance(WorkflowInstance):
                 forget(payload)
 
     def get_serialization_context(self, command_info: Any) -> SerializationContext | None:
-        """See base class."""
-        return self._instance.get_serialization_context(command_info)
+        """See base class.
+
+        The SDK asks three times for each signal, and enters the sandbox for it: of 10,000 signals that takes seconds.
+        """
+        if command_info is not None:
+            return self._instance.get_serialization_context(command_info)
+        if self._context is None:
+            self._context = self._instance.get_serialization_context(None)
+        return self._context
 
     def get_external_store_context(self, command_info: Any) -> StorageDriverStoreContext:
         """See base class."""

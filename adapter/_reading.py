@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
@@ -76,6 +76,8 @@ class _TaskDataConverter(DataConverter):
         return await self._strict.decode_failure(failure)
 
     async def _decode_reference_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:
+        if not any(_is_marked(payload) or _is_reference(payload) for payload in payloads):
+            return _same(payloads)
         found: list[Payload] = []
         for payload in payloads:
             plain = _without_marks(payload)
@@ -91,6 +93,8 @@ class _TaskDataConverter(DataConverter):
         return found
 
     async def _external_retrieve_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:
+        if not any(STORED in payload.metadata for payload in payloads):
+            return _same(payloads)
         found: list[Payload] = []
         for payload in payloads:
             if STORED not in payload.metadata or UNREADABLE in payload.metadata:
@@ -115,7 +119,7 @@ class _TaskDataConverter(DataConverter):
 
     async def _decode_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:
         if self.payload_codec is None or any(UNREADABLE in payload.metadata for payload in payloads):
-            return list(payloads)
+            return _same(payloads)
         stored = any(STORED in payload.metadata for payload in payloads)
         try:
             decoded = await super()._decode_payload_sequence([_without_marks(payload) for payload in payloads])
@@ -129,6 +133,11 @@ class _TaskDataConverter(DataConverter):
             object.__setattr__(self, "_logged", True)
             _LOGGER.warning("A payload sent to a run cannot be read, by %s: %s: %s", what, type(error).__name__, error)
         return unreadable(f"{what} fails ({type(error).__name__})", stored=stored)
+
+
+def _same(payloads: Sequence[Payload]) -> list[Payload]:
+    """Return payloads that stay as they are: the SDK copies those of any other list."""
+    return cast("list[Payload]", payloads)
 
 
 def _is_reference(payload: Payload) -> bool:
@@ -147,9 +156,13 @@ def _marked(payload: Payload) -> Payload:
     return marked
 
 
+def _is_marked(payload: Payload) -> bool:
+    return STORED in payload.metadata or UNREADABLE in payload.metadata
+
+
 def _without_marks(payload: Payload) -> Payload:
     """Return a payload without our marks, which anybody may have put on it."""
-    if STORED not in payload.metadata and UNREADABLE not in payload.metadata:
+    if not _is_marked(payload):
         return payload
     plain = Payload()
     plain.CopyFrom(payload)

@@ -30,6 +30,9 @@ MAX_EARLY_BYTES = 192 * 1024
 """Their total size: anybody can send them, and a run that continues as new hands them on in one payload."""
 MAX_QUEUED_BYTES = 384 * 1024
 """Total size of answers to pending requests that wait for their superstep; each of them must fit its input too."""
+LARGE_BYTES = 4 * 1024
+MAX_DISPLACING = 10
+"""Answers of a batch for which others that cannot fit give way, where there is no room."""
 MAX_REPEATED = 10
 """Answers to one request that wait behind its first, in case that is refused."""
 MAX_EARLY_REPEATED = 100
@@ -46,7 +49,7 @@ MAX_REFUSED_BYTES = 64 * 1024
 
 Dropped: TypeAlias = list[tuple[RespondSignal, str]]
 """Answers that will not be delivered, each with the reason."""
-_DISPLACED = "It repeats another answer or does not fit the request, and too many answers to it wait."
+_DISPLACED = "It repeats another answer or does not fit the request, and too many answers wait."
 _TOGETHER = "Not delivered: another response of the same call was refused."
 _LEAST_BYTES = 18
 """Of an answer as JSON, beside its request id."""
@@ -104,6 +107,8 @@ class Answers:
         self._queued_bytes = 0
         self._waiting: dict[str, list[_Entry]] = {}
         """By request id, in the order they came; those that are being delivered come first."""
+        self._large: dict[_Entry, None] = {}
+        """Those of them that take much of the room."""
         self._delivering: _Batch | None = None
         self._early: OrderedDict[str, list[RespondSignal]] = OrderedDict()
         self._early_count = self._early_bytes = 0
@@ -199,18 +204,49 @@ class Answers:
         return known, early
 
     def _check_sizes(self, known: list[RespondSignal], early: list[RespondSignal]) -> None:
-        # Many answers that cannot be taken must not cost that each is measured.
-        total = self._queued_bytes + sum(len(answer.request_id) + _LEAST_BYTES for answer in known)
-        if total > MAX_QUEUED_BYTES or (known and self._queued_bytes + _size(known) > MAX_QUEUED_BYTES):
-            raise RejectedAnswerError(
-                f"Answers of more than {MAX_QUEUED_BYTES:,} bytes cannot wait at once; {known[0].request_id!r} is not "
-                "kept. Answer with a reference to the data, or again when the answers before are taken."
-            )
+        if known:
+            self._make_room(known)
         if early and (self._early_count + len(early) > MAX_EARLY or self._early_bytes + _size(early) > MAX_EARLY_BYTES):
             raise RejectedAnswerError(
                 f"{self._early_count} answers to requests that were never asked are waiting; "
                 f"{early[0].request_id!r} is not kept."
             )
+
+    def _make_room(self, known: list[RespondSignal]) -> list[_Entry]:
+        """Return which answers give way, as there is no room, to some that may fit: those that do not.
+
+        Raises:
+            RejectedAnswerError: When that is not enough.
+        """
+        # Many that cannot be taken, however small each is, must not be measured and looked at one by one.
+        least = sum(len(answer.request_id) + _LEAST_BYTES for answer in known)
+        if self._queued_bytes + least > MAX_QUEUED_BYTES and len(known) > MAX_DISPLACING:
+            raise _no_room(known[0].request_id)
+        over = self._queued_bytes + _size(known) - MAX_QUEUED_BYTES
+        if over <= 0:
+            return []
+        if len(known) > MAX_DISPLACING:
+            raise _no_room(known[0].request_id)
+        going: dict[_Entry, None] = {}
+        for answer in known:
+            if not self._fits(self.pending[answer.request_id], answer.response):
+                raise _no_room(answer.request_id)
+            for entry in [*self._waiting.get(answer.request_id, ()), *self._large]:
+                if over > 0 and entry not in going and self._is_unfit(entry):
+                    going[entry] = None
+                    over -= entry.size
+        if over > 0:
+            raise _no_room(known[0].request_id)
+        return list(going)
+
+    def _is_unfit(self, entry: _Entry) -> bool:
+        """Tell whether an answer that waits cannot fit, as far as can be told."""
+        request = self.pending.get(entry.answer.request_id)
+        if request is None or entry.answer.cancel or entry.batch is self._delivering:
+            return False
+        if entry.fits is None:
+            entry.fits = self._fits(request, entry.answer.response)
+        return not entry.fits
 
     def _check_repeated(self, answer: RespondSignal) -> None:
         """Refuse another answer where the one before is as good as taken; else the first valid one wins."""
@@ -238,22 +274,33 @@ class Answers:
         for entry in reversed(before):
             if entry.batch is self._delivering:
                 continue
-            if sum(entry.key == other.key for other in before) > 1:
-                return entry
-            if entry.fits is None:
-                entry.fits = self._fits(request, entry.answer.response)
-            if fits and not entry.fits:
+            if sum(entry.key == other.key for other in before) > 1 or (fits and self._is_unfit(entry)):
                 return entry
         return None
 
+    def cancellable(self, request_ids: Sequence[str]) -> list[str]:
+        """Return which requests there is something to cancel of.
+
+        Raises:
+            RejectedAnswerError: When there are none.
+        """
+        found = [name for name in request_ids if name in self.pending and name not in self._waiting]
+        if not found:
+            raise RejectedAnswerError(f"Nothing to cancel: {request_ids[0]!r} is not pending, or is answered.")
+        return found
+
     def _check_cancellation(self, batch: list[RespondSignal]) -> list[RespondSignal]:
-        if batch[0].call_id is not None:
-            # The framework leaves out what is not pending without a word.
-            return [entry for entry in batch if entry.request_id not in self._waiting]
-        known = [entry for entry in batch if entry.request_id in self.pending and entry.request_id not in self._waiting]
-        if not known:
-            raise RejectedAnswerError(f"Nothing to cancel: {batch[0].request_id!r} is not pending, or is answered.")
-        return known
+        if batch[0].call_id is None:
+            wanted = set(self.cancellable([entry.request_id for entry in batch]))
+        else:
+            # The framework leaves out what is not pending without a word, so a superstep does, which tells the caller.
+            wanted = {entry.request_id for entry in batch if entry.request_id not in self._waiting}
+            if not wanted:
+                raise _already(batch[0].request_id)
+        found = [entry for entry in batch if entry.request_id in wanted]
+        if self._queued_bytes + _size(found) > MAX_QUEUED_BYTES:
+            raise _no_room(found[0].request_id)
+        return found
 
     def add(self, batch: list[RespondSignal], *, busy: bool, at: str, checked: bool = False) -> RespondReceipt:
         """Queue a batch for delivery; see `check`, whose errors it raises. Nothing of the batch is queued then.
@@ -267,6 +314,9 @@ class Answers:
             checked: Whether those of it whose requests are pending were held to the response schemas.
         """
         known, early = self.check(batch, busy=busy)
+        for entry in self._make_room(known) if known and not known[0].cancel else ():
+            if entry.answer.request_id in entry.batch.entries:  # Else it went with another.
+                self.displaced += self._remove(entry, _DISPLACED)
         for answer in known:
             weakest = None if answer.cancel else self._weakest(answer)
             if weakest is not None:
@@ -369,6 +419,7 @@ class Answers:
         return dropped
 
     def _forget(self, entry: _Entry) -> None:
+        self._large.pop(entry, None)
         waiting = self._waiting[entry.answer.request_id]
         waiting.remove(entry)
         if not waiting:
@@ -387,6 +438,8 @@ class Answers:
         for request_id, entry in batch.entries.items():
             self._queued_bytes += entry.size
             self._waiting.setdefault(request_id, []).append(entry)
+            if entry.size > LARGE_BYTES:
+                self._large[entry] = None
 
     def _add_early(self, answer: RespondSignal) -> None:
         self._early.setdefault(answer.request_id, []).append(answer)
@@ -436,6 +489,13 @@ class Answers:
 
 def _already(request_id: str) -> RejectedAnswerError:
     return RejectedAnswerError(f"Request {request_id!r} is already answered.")
+
+
+def _no_room(request_id: str) -> RejectedAnswerError:
+    return RejectedAnswerError(
+        f"Answers of more than {MAX_QUEUED_BYTES:,} bytes cannot wait at once; {request_id!r} is not kept. Answer with "
+        "a reference to the data, or again when the answers before are taken."
+    )
 
 
 def _key(answer: RespondSignal) -> bytes:

@@ -27,12 +27,14 @@ from ._unreadable import Readable
 
 PACKED_SIGNAL = "agent-framework-signals"
 """Name of the signal that stands for all that came together, as the worker hands them over."""
-TASK_COST = 2_000_000
-"""What a workflow task reads: so many bytes, where each signal counts more than it has."""
-SIGNAL_COST = 1_000
+TASK_COST = 300_000
+"""What a workflow task reads, in microseconds by the clock of a processor that is nobody else's; the rest waits for a
+timer, which takes about a second. These are what a signal costs, a byte of it and each answer in it."""
+SIGNAL_COST = 25
+BYTE_COST = 0.02
+ANSWER_COST = 2
 PUT_OFF_SECONDS = 0.05
 """After so long the next workflow task reads on."""
-
 MAX_HELD_BYTES = 128 * 1024 * 1024
 """Of signals that are put off, in all runs of a worker. A run that the server has ended may stay in the worker's cache
 with what it did not come to read; a run whose signals were dropped for others is replayed, and has them again."""
@@ -174,7 +176,7 @@ class Arrivals:
             job = jobs[index]
             size = job.ByteSize()
             reason = f"it takes {size:,} bytes, over {MAX_SIGNAL_BYTES:,}" if size > MAX_SIGNAL_BYTES else None
-            if not self._may_read(0 if reason else size):
+            if not self._may_read(0 if reason is not None else size):
                 return index
             signal = job.signal_workflow
             self._read_one(signal.signal_name, [RawValue(payload) for payload in signal.input], reason, at)
@@ -186,7 +188,7 @@ class Arrivals:
             self._task, self._left = task, TASK_COST
         if self._left <= 0:
             return False
-        self._left -= SIGNAL_COST + size
+        self._left -= SIGNAL_COST + int(size * BYTE_COST)
         return True
 
     def _read_one(self, name: str, arguments: Sequence[RawValue], reason: str | None, at: str) -> None:
@@ -198,4 +200,4 @@ class Arrivals:
         if reason is not None or name not in SIGNALS:
             self._requests.refuse(name, reason, busy=self._busy())
         else:
-            self._requests.signal(name, arguments, busy=self._busy(), at=at)
+            self._left -= ANSWER_COST * self._requests.signal(name, arguments, busy=self._busy(), at=at)

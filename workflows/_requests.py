@@ -52,11 +52,15 @@ class Requests:
         """The pending requests, in the order in which they were asked."""
         return list(self.answers.pending.values())
 
-    def signal(self, name: str, arguments: Sequence[RawValue], *, busy: bool, at: str) -> None:
-        """Take a signal; what is wrong with it goes to the trail and nowhere else."""
+    def signal(self, name: str, arguments: Sequence[RawValue], *, busy: bool, at: str) -> int:
+        """Take a signal; what is wrong with it goes to the trail and nowhere else.
+
+        Returns:
+            How many answers and cancellations it holds.
+        """
         batch: list[RespondSignal] = []
         try:
-            batch = read(name, arguments)
+            batch = read(name, arguments, self.answers.cancellable)
             self.answers.add(batch, busy=busy, at=at)
         except (RejectedAnswerError, ValueError, RecursionError) as error:
             # The last two are of values that can be read and not be written; nothing of the batch is kept then.
@@ -69,6 +73,7 @@ class Requests:
         self.answers.displaced = []
         if not busy:
             self._audit.flush()
+        return len(batch)
 
     def refuse(self, name: str, reason: str | None, *, busy: bool) -> None:
         """Refuse a signal that is of no known name, or cannot be read."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
@@ -23,7 +23,7 @@ _JSON = b"json/plain"
 REJECTED = "AnswerRejected"
 """Type of the error a rejected update gives its sender."""
 _respond = TypeAdapter(RespondSignal)
-_respond_all = TypeAdapter(list[RespondSignal])
+_respond_all = TypeAdapter(Annotated[list[RespondSignal], Field(fail_fast=True)])
 _cancel = TypeAdapter(CancelSignal)
 _SHAPES = {
     RESPOND_SIGNAL: '{"request_id": ..., "response": ...} or a list of these',
@@ -52,7 +52,11 @@ class RejectedAnswerError(Exception):
         return ApplicationError(str(self), {"errors": self.errors or [str(self)]}, type=REJECTED, non_retryable=True)
 
 
-def read(name: str, arguments: Sequence[RawValue]) -> list[RespondSignal]:
+Wanted: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
+"""Given request ids to cancel: those that there is something to cancel of."""
+
+
+def read(name: str, arguments: Sequence[RawValue], wanted: Wanted | None = None) -> list[RespondSignal]:
     """Decode and check what came under `name`; see `parse`."""
     reason = why_unreadable(arguments)
     if reason is not None or name not in SIGNALS:
@@ -60,7 +64,7 @@ def read(name: str, arguments: Sequence[RawValue]) -> list[RespondSignal]:
     size = sum(argument.payload.ByteSize() for argument in arguments)
     if size > MAX_SIGNAL_BYTES:
         raise refusal(name, f"it takes {size:,} bytes, over {MAX_SIGNAL_BYTES:,}")
-    return parse(name, [_json(name, argument) for argument in arguments])
+    return parse(name, [_json(name, argument) for argument in arguments], wanted)
 
 
 def refusal(name: str, reason: str | None) -> RejectedAnswerError:
@@ -75,8 +79,13 @@ def refusal(name: str, reason: str | None) -> RejectedAnswerError:
     )
 
 
-def parse(name: str, arguments: Sequence[Any]) -> list[RespondSignal]:
+def parse(name: str, arguments: Sequence[Any], wanted: Wanted | None = None) -> list[RespondSignal]:
     """Check `respond`, with one answer or a list that is delivered together, or `cancel_requests`.
+
+    Args:
+        name: Of the signal or update.
+        arguments: As they were decoded.
+        wanted: Which cancellations to keep, of those that no call of a facade waits for; all where that is left out.
 
     Raises:
         RejectedAnswerError: With the place of the mistake, never with the value.
@@ -86,7 +95,7 @@ def parse(name: str, arguments: Sequence[Any]) -> list[RespondSignal]:
     if len(arguments) != 1:
         raise RejectedAnswerError(f"`{name}` takes one argument, got {len(arguments)}.")
     try:
-        batch = _canceled(arguments[0]) if name == CANCEL_SIGNAL else _answered(arguments[0])
+        batch = _canceled(arguments[0], wanted) if name == CANCEL_SIGNAL else _answered(arguments[0])
     except ValidationError as error:
         where = places(error)
         raise RejectedAnswerError(f"`{name}` takes {_SHAPES[name]}: {'; '.join(where)}", where) from error
@@ -114,11 +123,14 @@ def _answered(argument: Any) -> list[RespondSignal]:
     return batch
 
 
-def _canceled(argument: Any) -> list[RespondSignal]:
+def _canceled(argument: Any, wanted: Wanted | None) -> list[RespondSignal]:
     signal = _cancel.validate_python(argument)
+    request_ids: Sequence[str] = list(dict.fromkeys(signal.request_ids))
+    if wanted is not None and signal.call_id is None and request_ids:
+        request_ids = wanted(request_ids)
     batch = [
         RespondSignal(request_id=request_id, responder=signal.responder, call_id=signal.call_id, cancel=True)
-        for request_id in dict.fromkeys(signal.request_ids)
+        for request_id in request_ids
     ]
     if batch:
         batch[0].streaming = False if signal.call_id is not None else None

@@ -98,8 +98,9 @@ async def _sent(client: Client, task_queue: str) -> WorkflowHandle[Any, Any]:
     return handle
 
 
-async def test_more_than_one_workflow_task_reads(client: Client) -> None:
+async def test_more_than_one_workflow_task_reads(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is too much waits for a timer, in order, and so does the good answer behind it."""
+    monkeypatch.setattr(_arrivals, "TASK_COST", 20_000)
     task_queue = unique("queue")
     handle = await _sent(client, task_queue)
     async with worker(client, many, task_queue=task_queue):
@@ -111,12 +112,14 @@ async def test_more_than_one_workflow_task_reads(client: Client) -> None:
 
 
 async def test_what_was_dropped_from_memory_is_replayed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_arrivals, "TASK_COST", 20_000)
     task_queue = unique("queue")
     handle = await _sent(client, task_queue)
+    held = _arrivals.MAX_HELD_BYTES
     monkeypatch.setattr(_arrivals, "MAX_HELD_BYTES", 1)
     async with worker(client, many, task_queue=task_queue):
         async with asyncio.timeout(60):
             while not await _failed(handle):
                 await asyncio.sleep(0.1)
-            monkeypatch.undo()
+            monkeypatch.setattr(_arrivals, "MAX_HELD_BYTES", held)
             await client.get_workflow_handle(handle.id).result()

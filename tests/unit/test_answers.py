@@ -25,6 +25,7 @@ from agent_framework_temporal.workflows._messages import (
     ContinuedRun,
     PendingRequest,
     RespondSignal,
+    json_bytes,
 )
 from agent_framework_temporal.workflows._signals import MAX_BATCH, RejectedAnswerError, parse
 from hypothesis import given
@@ -308,6 +309,46 @@ def test_an_answer_takes_the_place_of_one_that_only_repeats_another() -> None:
     while answers.ready:
         taken += [answer.response["amount"] for answer in answers.take()]
     assert taken == [*[3] * (MAX_REPEATED - 1), 4, True]
+
+
+def test_where_there_is_no_room_what_cannot_fit_gives_way_to_what_may() -> None:
+    answers = Answers(_fits)
+    answers.set_pending([_request(name) for name in ("a", "b", "c")], settled=True)
+    wrong = ["x" * 10_000] * 10
+    for name in ("a", "b", "c"):
+        answers.add([_answer(name, wrong)], busy=False, at="now")
+    with pytest.raises(RejectedAnswerError, match="cannot wait at once; 'c' is not kept"):
+        answers.add([_answer("c", wrong)], busy=False, at="now")
+    answers.add([_answer("c", "y" * 100_000)], busy=False, at="now")
+    assert [answer.request_id for answer, _ in answers.displaced] == ["c"]
+    answers.add([_answer("b", "y" * 100_000)], busy=False, at="now")
+    with pytest.raises(RejectedAnswerError, match="cannot wait at once"):
+        answers.add([_answer("b", "y" * 200_000)], busy=False, at="now")
+    assert _taken(answers) == [["a"], ["c"], ["b"]]
+
+
+def test_cancellations_of_a_call_are_bounded_too() -> None:
+    """They are kept whether or not the requests are pending, as the framework leaves out what is not without a word."""
+    answers = _waiting("a")
+    names = iter(range(1_000_000))
+
+    def cancel(count: int) -> None:
+        batch = {"request_ids": [f"{next(names)} {'x' * 400}" for _ in range(count)], "call_id": "call"}
+        answers.add(parse(CANCEL_SIGNAL, [batch]), busy=False, at="now")
+
+    with pytest.raises(RejectedAnswerError, match="cannot wait at once"):
+        for _ in range(100):
+            cancel(100)
+    continued = ContinuedRun(previous_run_id="r")
+    answers.hand_on(continued)
+    assert json_bytes(continued) < 500_000
+
+
+def test_a_call_that_cancels_what_is_being_answered_is_told() -> None:
+    answers = _waiting("a")
+    answers.add([_answer("a")], busy=False, at="now")
+    with pytest.raises(RejectedAnswerError, match="'a' is already answered"):
+        answers.add(parse(CANCEL_SIGNAL, [{"request_ids": ["a"], "call_id": "call"}]), busy=False, at="now")
 
 
 def test_an_early_update_is_not_taken_for_valid() -> None:
