@@ -16,7 +16,7 @@ help:
 	@echo 'make server            a local Temporal server that keeps its threads in .temporal/'
 	@echo 'make test [ARGS=...]   the whole test suite'
 	@echo 'make soak              10,000 supersteps in one thread, and the worker does not grow; SOAK_SUPERSTEPS=n'
-	@echo 'make flood             10,000 malformed signals against a run that waits'
+	@echo 'make flood             10,000 and 30,000 hostile signals against a run'
 	@echo 'make devui-test        DevUI with a durable workflow, in headless Chromium'
 	@echo 'make bench [ARGS=...]  what a superstep costs, on a local Temporal server; ARGS=--quick: in a minute'
 	@echo 'make chaos [ARGS=...]  kill workers and servers at random under load, and check what is left'
@@ -49,6 +49,7 @@ bench: $(VENV)/.test
 # 10,000 malformed signals against a run that waits; the suite sends fewer. Says what it measured.
 flood: $(VENV)/.test
 	FLOOD_SIGNALS=10000 $(BIN)/python -m pytest tests/requests/test_flood.py
+	FLOOD_SIGNALS=30000 $(BIN)/python -m pytest tests/requests/test_flood.py -k unpaced
 
 # Needs `chromium` on the machine, and takes the rest from PyPI.
 devui-test: $(VENV)/.test

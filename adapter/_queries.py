@@ -30,6 +30,9 @@ from ._thread import ThreadTip
 _NO_ANSWER = frozenset({RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
 """The SDK reports a call that ran into its time as cancelled."""
 
+_FAILING = "Workflow Task in failed state"
+"""How the server says that there is a worker, and that it fails."""
+
 
 class ThreadQueries:
     """Asks threads; each question is one query, which a worker answers and which costs no history.
@@ -143,6 +146,11 @@ class ThreadQueries:
                 if error.status == RPCStatusCode.NOT_FOUND:
                     raise ThreadNotFoundError(f"Thread {thread_id!r} has no run.") from error
                 # A query needs a worker: without one the server says so at once, or lets the call run into its time.
+                if error.status in _NO_ANSWER and _FAILING in error.message:
+                    raise NoWorkerError(
+                        f"The workers of thread {thread_id!r} on task queue {self._task_queue!r} fail, or are behind "
+                        "with what it was sent; their log says why. Temporal tries again by itself: ask again later."
+                    ) from error
                 if error.status in _NO_ANSWER:
                     raise NoWorkerError(
                         f"No worker answers for thread {thread_id!r} on task queue {self._task_queue!r} "
