@@ -89,7 +89,7 @@ async def seed_from_storage(
             f"The given storage gives something else for checkpoint {checkpoint_id!r}: a {type(loaded).__name__}"
             f"{' of another id' if type(loaded) is WorkflowCheckpoint else ''}. Choose another of its checkpoints."
         )
-    if loaded.graph_signature_hash != hosted.graph_hash and loaded.workflow_name == hosted.name:
+    if loaded.graph_signature_hash != hosted.graph_hash:
         raise GraphChangedError(
             f"Checkpoint {checkpoint_id!r} was made by another graph than that of workflow {hosted.name!r}: "
             f"{graph_changes(loaded.metadata, hosted)}. Begin from a checkpoint of this graph."

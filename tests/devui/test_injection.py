@@ -20,7 +20,6 @@ from temporalio.client import Client
 
 from examples.web_service.app import create_app
 from examples.web_service.workflow import Desk, Draft, Verdict
-from tests.devui.test_devui import devui
 from tests.hostile.browser import CHROMIUM, watched_page
 from tests.hostile.corpus import EVIL
 from tests.hostile.flows import build_for_devui
@@ -28,6 +27,8 @@ from tests.support import worker
 
 pytest.importorskip("agent_framework_devui", reason="make devui-test installs it")
 playwright = pytest.importorskip("playwright.async_api", reason="make devui-test installs it")
+from tests.devui.test_devui import devui  # noqa: E402 - it skips itself, which an import does not.
+
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
     pytest.mark.hostile("E"),
