@@ -168,11 +168,11 @@ def is_of_namespace(error: RPCError) -> bool:
 
 
 def gone(client: Client, thread_id: str) -> ThreadNotFoundError:
-    """Return the error of a thread whose run is not there."""
+    """Return the error of a thread whose run is not there any more."""
     return ThreadNotFoundError(
-        f"Thread {thread_id!r} has no run in namespace {client.namespace!r} (any more): it has not begun, was deleted, or "
-        "its history is past the namespace's retention. Begin it anew from a mirror, `run_stream(checkpoint_id=..., "
-        "checkpoint_storage=mirror)`, start a new thread, or check its id."
+        f"Thread {thread_id!r} is not in namespace {client.namespace!r} (any more): it was deleted, or its history is "
+        "past the namespace's retention. Begin it anew from a mirror, `run_stream(checkpoint_id=..., "
+        "checkpoint_storage=mirror)`, or start a new thread."
     )
 
 

@@ -124,7 +124,10 @@ async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> s
     with rpc_errors(client, f"look up thread {thread_id!r}", thread_id):
         description = await _describe(client, thread_id, workflow_name)
     if description is None:
-        raise gone(client, thread_id)
+        raise ThreadNotFoundError(
+            f"Thread {thread_id!r} has no run in namespace {client.namespace!r} (any more): it has not begun, was "
+            "deleted, or is past the namespace's retention. Check its id."
+        )
     return description.run_id
 
 

@@ -82,7 +82,7 @@ def failure_of(error: ActivityError | BadResultError) -> SuperstepFailure:
         name = "TimeoutError"
     else:
         message = getattr(cause, "message", None) or str(cause or error)
-        name = getattr(cause, "type", None)
+        name = getattr(cause, "type", None) or ""
         if not name:  # Failed by hand, perhaps: `temporal activity fail` gives a reason and no type.
             return _failed("agent_framework_temporal.adapter._errors", "RunFailedError", message)
     return _failed("builtins", name, message)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from agent_framework import WorkflowEvent
 from agent_framework_temporal import (
     DurableWorkflow,
     DurableWorkflowError,
@@ -86,7 +87,7 @@ async def test_live_events_are_a_courtesy(client: Client, monkeypatch: pytest.Mo
         for code in (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.INTERNAL):
             checkpoint = durable.checkpoint()
             stream = durable.run_stream(_WORDS, checkpoint=checkpoint)
-            events = []
+            events: list[WorkflowEvent[Any]] = []
             async for event in stream:
                 if not events:
                     faults.fail("describe_workflow_execution", code)
