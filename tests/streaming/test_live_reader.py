@@ -30,7 +30,7 @@ class _Service:
 
 
 def _window(offset: int, *offsets: int, attempt: int = 1) -> LiveWindow:
-    events = [EventRecord(offset=number, type="output", data=number) for number in offsets]
+    events = [EventRecord(offset=number, type="output", origin="EXECUTOR", data=number) for number in offsets]
     return LiveWindow(attempt=attempt, offset=offset, events=events)
 
 
