@@ -39,15 +39,23 @@ def temporal_binary() -> str:
     return found
 
 
+async def local_server(limit: str) -> WorkflowEnvironment:
+    """Start a dev server of its own; use it as a context manager.
+
+    Args:
+        limit: A value of its dynamic configuration, `name=value`.
+    """
+    return await WorkflowEnvironment.start_local(
+        dev_server_existing_path=temporal_binary(),
+        dev_server_log_level="error",
+        dev_server_extra_args=["--dynamic-config-value", limit],
+    )
+
+
 @pytest.fixture(scope="session")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
     """Start a dev server; it ends with the session."""
-    environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal_binary(),
-        dev_server_log_level="error",
-        dev_server_extra_args=["--dynamic-config-value", "history.transferProcessorMaxPollRPS=2000"],
-    )
-    async with environment:
+    async with await local_server("history.transferProcessorMaxPollRPS=2000") as environment:
         yield environment
 
 

@@ -104,7 +104,7 @@ class AgentFrameworkWorkflow:
         """Run supersteps until idle.
 
         Args:
-            argument: A `RunInput`, which is decoded when the workflow is made; what it may say is in `_claims`.
+            argument: A `RunInput`, which is decoded when the workflow is made; what it may say is in `claims.py`.
 
         Raises:
             ApplicationError: When a superstep failed for good, or the start is refused; its detail is a `RunFailure`.

@@ -23,11 +23,11 @@ from ...workflows.messages import (
     SuperstepResult,
 )
 from ..checkpoints.history import (
-    _CLOSED,
     Closed,
     UnreadableError,
     decode,
     failure_text,
+    is_close,
     of_superstep,
     of_thread,
     read_close,
@@ -153,7 +153,7 @@ class RunFollower:
         """
         while True:
             event = await self._next_event()
-            if event.event_type in _CLOSED:
+            if is_close(event):
                 if event.event_type in _GONE_ON:
                     self._check_opened(None)
                 return await read_close(self.client, self.thread_id, event)
@@ -236,7 +236,7 @@ class RunFollower:
         """
         page = self._events.current_page or ()
         for event in page[self._events.current_page_index :]:
-            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED or event.event_type in _CLOSED:
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED or is_close(event):
                 return True
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
                 return False

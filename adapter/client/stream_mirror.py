@@ -10,8 +10,11 @@ from agent_framework import (
     WorkflowCheckpoint,
 )
 
-from ..checkpoints.mirror import _LOGGER, FIRST_PAUSE, LONGEST_PAUSE, MirrorStorage, ThreadSource, copy_missing
+from ..checkpoints.mirror import FIRST_PAUSE, LONGEST_PAUSE, MirrorStorage, ThreadSource, copy_missing
 from ..encoding.decoding import decoded
+from ..logging import data_logger
+
+_LOGGER = data_logger("agent_framework_temporal")
 
 
 class StreamMirror:

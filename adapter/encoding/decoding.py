@@ -1,7 +1,7 @@
 """The text of a checkpoint to values: a switch over a closed set of tags, which calls nothing that the data chooses.
 
 Constructors run for standard values alone, with arguments that are checked before. Every other instance is made and
-filled as `_layouts.py` describes, of a class that the catalog knows. Time and memory are those of the text: nothing in
+filled as `layouts.py` describes, of a class that the catalog knows. Time and memory are those of the text: nothing in
 it is expanded but the attributes that are None, which are counted.
 """
 

@@ -1,12 +1,12 @@
 """The text of a stored value: three lines of JSON, and the bounds that writer and reader hold it to.
 
-    {"v":1,"shapes":{"Message~3f2a01":["agent_framework._types:Message",["role","contents","author_name"],[2]]}}
+    {"v":1,"shapes":{"Draft~3f2a01":["my_workflow:Draft",["topic","words","author"],[2]]}}
     [...]
-    {"$o":["Message~3f2a01","user",["hello"]]}
+    {"$o":["Draft~3f2a01","trains",["hello"]]}
 
 The first line names the classes of the objects and their attributes, with those that are None. The second holds what is
 part of the value more than once, or lies too deep in it, by number. The third is the value. JSON stands for itself; all
-else is an object whose only key begins with `$` (`_encoding.py` writes them, `_decoding.py` reads them). So a value is
+else is an object whose only key begins with `$` (`encoding.py` writes them, `decoding.py` reads them). So a value is
 the same text wherever it is part of something, which a patch says in one reference, and can be read without its types.
 """
 

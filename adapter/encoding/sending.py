@@ -2,7 +2,7 @@
 
 JSON is what everyone can read and send, and what a stranger's message comes as; but it says neither which of two like
 classes an object is of, nor that a list was a tuple. Whether it would arrive as it was given is found out before it is
-sent, with the code that will read it. The typed text is that of checkpoints, checked on arrival: `_conformance.py`.
+sent, with the code that will read it. The typed text is that of checkpoints, checked on arrival: `conformance.py`.
 """
 
 from __future__ import annotations

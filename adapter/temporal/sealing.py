@@ -1,8 +1,8 @@
 """Sealing: a payload codec that encrypts and authenticates all that goes to Temporal, and refuses what is not sealed.
 
 AES-GCM over the whole payload, its metadata with our frames included. Each payload names the key that sealed it, so
-that keys can be rotated while threads are open, and the place it was sealed for (`_place`), which is authenticated with
-it: a copy of it in another place is not opened. A payload that is not opened passes through the codec: a workflow task
+that keys can be rotated while threads are open, and the place it was sealed for (`place.py`), which is authenticated
+with it: a copy of it elsewhere is not opened. A payload that is not opened passes through the codec: a workflow task
 whose payloads cannot be decoded would be tried for ever, and anybody may send a signal. It is refused where it would be
 trusted, by the payload converter, and treated as foreign JSON where an answer may be just that.
 """

@@ -16,9 +16,8 @@ from agent_framework_temporal import (
 from agent_framework_temporal.activities import revival as _revival
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
 
-from tests.conftest import temporal_binary
+from tests.conftest import local_server
 from tests.requests._flows import Question, Reply, asker
 from tests.requests.test_always_cancelled import Held, held
 from tests.support import unique, worker
@@ -30,12 +29,7 @@ _LIMIT = 1_000_000
 @pytest.fixture(scope="module")
 async def small() -> AsyncIterator[Client]:
     """A client of a server that ends runs early."""
-    environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal_binary(),
-        dev_server_log_level="error",
-        dev_server_extra_args=["--dynamic-config-value", f"limit.historySize.error={_LIMIT}"],
-    )
-    async with environment:
+    async with await local_server(f"limit.historySize.error={_LIMIT}") as environment:
         yield environment.client
 
 

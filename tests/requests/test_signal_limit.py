@@ -14,9 +14,8 @@ from agent_framework_temporal.adapter.client.queries import ThreadQueries
 from agent_framework_temporal.workflows.messages import RunStatus
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
 
-from tests.conftest import temporal_binary
+from tests.conftest import local_server
 from tests.requests import _hostile
 from tests.requests._flows import Question, Reply, asker
 from tests.requests.test_always_cancelled import Held, held
@@ -28,12 +27,7 @@ _LIMIT = 600
 @pytest.fixture(scope="module")
 async def strict() -> AsyncIterator[Client]:
     """A client of a server that takes 600 signals for a run."""
-    environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal_binary(),
-        dev_server_log_level="error",
-        dev_server_extra_args=["--dynamic-config-value", f"history.maximumSignalsPerExecution={_LIMIT}"],
-    )
-    async with environment:
+    async with await local_server(f"history.maximumSignalsPerExecution={_LIMIT}") as environment:
         yield environment.client
 
 
