@@ -47,6 +47,8 @@ def retry_rules(options: RunOptions) -> dict[str, Any]:
         "max_worker_losses": _unless_default(options, "max_worker_losses"),
         "retry": {name: getattr(options, name) for name in changed} or None,
         "executors": options.executors or None,
+        "tools": options.tools or None,
+        "journal": _unless_default(options, "journal"),
     }
 
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from ...workflows.exported import exported
-from ...workflows.messages import MAX_ATTEMPTS, MAX_SECONDS, ExecutorRule
+from ...workflows.messages import MAX_ATTEMPTS, MAX_SECONDS, ExecutorRule, InDoubt
+from .tool_policy import check_in_doubt
 
 
 def check_duration(name: str, value: timedelta | None) -> None:
@@ -54,6 +55,11 @@ class ExecutorPolicy:
         retry_initial_interval: See `DurableOptions`.
         retry_backoff: See `DurableOptions`.
         retry_maximum_interval: See `DurableOptions`.
+        journal: Whether the executor's model and tool calls, and what it has come to itself, are kept for the next
+            attempt; see `DurableOptions`.
+        in_doubt: What becomes of an invocation that had begun when its attempt was lost, and of the calls of its tools:
+            see `ToolPolicy`. "error" fails it with InDoubtError, which is not tried again; "ask" asks a person, by a
+            request of type `InDoubt`. Of an agent's executor it holds for the calls of its tools.
 
     Raises:
         ValueError: For a value that cannot work.
@@ -65,6 +71,8 @@ class ExecutorPolicy:
     retry_initial_interval: timedelta | None = None
     retry_backoff: float | None = None
     retry_maximum_interval: timedelta | None = None
+    journal: bool | None = None
+    in_doubt: InDoubt | None = None
 
     def __post_init__(self) -> None:
         for name in ("timeout", "retry_initial_interval", "retry_maximum_interval"):
@@ -73,6 +81,7 @@ class ExecutorPolicy:
         if self.heartbeat_timeout is not None and self.heartbeat_timeout < timedelta(seconds=1):
             raise ValueError(f"`heartbeat_timeout` must be at least 1 second, got {self.heartbeat_timeout!r}.")
         check_retries(self.max_attempts, self.retry_backoff)
+        check_in_doubt(self.in_doubt)
 
 
 def policy_rules(

@@ -13,6 +13,7 @@ from ...workflows.messages import IterationsPer, RunOptions
 from ..framework.catalog import TypeCatalog
 from .executor_policy import ExecutorPolicy, check_duration, check_retries, policy_rules, wire_values
 from .request_policy import RequestPolicy, policies_by_key, request_rules
+from .tool_policy import ToolPolicy, tool_rules
 
 _DEFAULTS = RunOptions()
 """What goes for a run that is started without this package, too."""
@@ -29,6 +30,8 @@ class OptionArguments(TypedDict, total=False):
     max_attempts: int
     max_worker_losses: int
     executors: Mapping[str, ExecutorPolicy] | None
+    tools: Mapping[str, ToolPolicy] | None
+    journal: bool
     retry_initial_interval: timedelta
     retry_backoff: float
     retry_maximum_interval: timedelta
@@ -69,6 +72,13 @@ class DurableOptions:
     executors: Mapping[str, ExecutorPolicy] | None = None
     """What differs for single executors, by their ids: an `ExecutorPolicy` each; nothing. Costs each superstep's input
     a few bytes of history for each."""
+    tools: Mapping[str, ToolPolicy] | None = None
+    """What differs for single tools, by their names: a `ToolPolicy` each; nothing. Costs as `executors` does."""
+    journal: bool = _DEFAULTS.journal
+    """Keep what has finished within a superstep (model calls, tool calls, executors beside one that still runs, steps),
+    so that another attempt takes it instead of doing it again; on. Each write is a heartbeat: a round trip of a few
+    milliseconds, no history event, and an action on Temporal Cloud; calls that end together share one. A superstep that
+    calls no model and no tool costs nothing."""
     retry_initial_interval: timedelta = timedelta(seconds=_DEFAULTS.retry_initial_interval)
     """Wait before the second attempt; 1 second."""
     retry_backoff: float = _DEFAULTS.retry_backoff
@@ -135,6 +145,7 @@ class DurableOptions:
             raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")
         policies_by_key(self.requests)
         policy_rules(self.executors, self.superstep_timeout)
+        tool_rules(self.tools)
 
 
 def wire_options(options: DurableOptions, catalog: TypeCatalog | None = None) -> RunOptions:
@@ -147,9 +158,10 @@ def wire_options(options: DurableOptions, catalog: TypeCatalog | None = None) ->
     Raises:
         PayloadError: When a default response would not arrive as it is.
     """
-    apart = ("requests", "executors", "search_attributes")
+    apart = ("requests", "executors", "tools", "search_attributes")
     return RunOptions(
         **wire_values(options, RunOptions.model_fields.keys() - apart),
         requests=request_rules(options.requests, catalog),
         executors=policy_rules(options.executors, options.superstep_timeout),
+        tools=tool_rules(options.tools),
     )

@@ -54,19 +54,23 @@ from .names import (
 )
 from .queries import EventPage, RunState, RunStatus
 from .records import (
+    Calls,
     CheckpointFacts,
     CheckpointRef,
     DeadlineAction,
     ErrorDetails,
+    JournalRef,
     LoggedEvent,
     PendingRequest,
     RefusedResponse,
     RunStartFacts,
+    TokenCounts,
     Value,
 )
 from .run import (
     ContinuedRun,
     ExecutorRule,
+    InDoubt,
     IterationsPer,
     RequestRule,
     RunFailure,
@@ -74,6 +78,7 @@ from .run import (
     RunMode,
     RunOptions,
     RunResult,
+    ToolRule,
 )
 from .signals import CancelSignal, MessageReceipt, MessageUpdate, RespondReceipt, RespondSignal
 from .superstep import (
@@ -107,6 +112,7 @@ __all__ = [
     "VERSION",
     "WORKFLOW_TYPE",
     "Attempts",
+    "Calls",
     "CancelSignal",
     "CheckpointFacts",
     "CheckpointRef",
@@ -119,7 +125,9 @@ __all__ = [
     "Factor",
     "Framed",
     "HeartbeatSeconds",
+    "InDoubt",
     "IterationsPer",
+    "JournalRef",
     "LiveWindow",
     "LoggedEvent",
     "MessageInput",
@@ -149,6 +157,8 @@ __all__ = [
     "SuperstepOutcome",
     "SuperstepResult",
     "SuperstepState",
+    "TokenCounts",
+    "ToolRule",
     "Trace",
     "Value",
     "Versioned",

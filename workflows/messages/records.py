@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from pydantic import Field
 
 from ..exported import exported
 from .base import Name, WireModel
@@ -19,6 +21,38 @@ class CheckpointRef(WireModel):
     digest: str | None = None
     """See `CheckpointFacts.digest`: says which bytes are meant, so that nothing else is ever taken for them. Without it
     they are read from history, never from a cache."""
+
+
+class JournalRef(WireModel):
+    """Where the journal of a superstep that failed for good lies: in the last failure of a run of this thread."""
+
+    run_id: Name
+    superstep_id: Name | None = None
+    """Left out where the run has ended with that failure."""
+
+
+class TokenCounts(WireModel):
+    """Tokens as chat clients report them."""
+
+    input: int = 0
+    output: int = 0
+    total: int = 0
+
+
+class Calls(WireModel):
+    """What a superstep has called, and what it took from its journal instead."""
+
+    _left_out: ClassVar[tuple[Any, ...]] = (None, {})
+    made: dict[str, int] = Field(default_factory=dict)
+    """By kind (`chat`, `tool`, `once`, `executor`, `step`): done in this attempt."""
+    taken: dict[str, int] = Field(default_factory=dict)
+    """By kind: taken from the journal in this attempt, as it had finished in one before."""
+    spent: TokenCounts | None = None
+    """Tokens of this attempt."""
+    tokens: dict[str, TokenCounts] = Field(default_factory=dict)
+    """By executor: tokens of the superstep, with those of its earlier attempts."""
+    dropped: int | None = None
+    """Entries that had no room."""
 
 
 class CheckpointFacts(WireModel):

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from .base import Attempts, Count, Factor, Framed, HeartbeatSeconds, Name, Seconds, Trace, Versioned, WireModel
-from .records import CheckpointFacts, CheckpointRef, DeadlineAction, LoggedEvent, PendingRequest, Value
+from .records import CheckpointFacts, CheckpointRef, DeadlineAction, JournalRef, LoggedEvent, PendingRequest, Value
 from .signals import RespondSignal
 
+InDoubt: TypeAlias = Literal["again", "error", "ask"]
+"""Run it again, with the same idempotency key; report an error to the model, or fail; ask a person."""
 IterationsPer: TypeAlias = Literal["message", "answer"]
 RunMode: TypeAlias = Literal["message", "responses", "cancel", "resume", "continue"]
 
@@ -33,6 +35,17 @@ class ExecutorRule(WireModel):
     retry_initial_interval: Seconds | None = None
     retry_backoff: Factor | None = None
     retry_maximum_interval: Seconds | None = None
+    journal: bool | None = None
+    """Whether its calls are kept in the superstep's journal; so where it is left out."""
+    in_doubt: InDoubt | str | None = None
+    """What becomes of an invocation, and of its tools' calls, whose end nobody knows; `again` where it is left out."""
+
+
+class ToolRule(WireModel):
+    """What differs for one tool, by its name."""
+
+    journal: bool | None = None
+    in_doubt: InDoubt | str | None = None
 
 
 class RunOptions(WireModel):
@@ -56,6 +69,10 @@ class RunOptions(WireModel):
     """By request id, executor id, or request type; `*` is for all others."""
     executors: dict[str, ExecutorRule] = Field(default_factory=dict)
     """By executor id."""
+    tools: dict[str, ToolRule] = Field(default_factory=dict)
+    """By name."""
+    journal: bool = True
+    """Whether supersteps keep what has finished in them for their next attempts."""
     pause_on_failure: bool = False
     """Stay open after a failure and wait for signal `retry`."""
     iterations_per: IterationsPer | str = "message"
@@ -104,6 +121,8 @@ class RunInput(Framed, Versioned):
     responses: list[RespondSignal] | None = Field(default=None, min_length=1, fail_fast=True)
     base: CheckpointRef | None = None
     """Last checkpoint of the thread (or of another thread, for a fork)."""
+    journal: JournalRef | None = None
+    """With `resume`: where the superstep that failed has left its journal."""
     base_facts: CheckpointFacts | None = None
     """Set when the base checkpoint itself is the frame of this input (it came from another storage)."""
     graph_hash: Name | None = None

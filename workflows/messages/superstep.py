@@ -7,8 +7,17 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from pydantic import Field
 
 from .base import Framed, Versioned, WireModel
-from .records import CheckpointFacts, CheckpointRef, LoggedEvent, PendingRequest, RunStartFacts, Value
-from .run import ExecutorRule
+from .records import (
+    Calls,
+    CheckpointFacts,
+    CheckpointRef,
+    JournalRef,
+    LoggedEvent,
+    PendingRequest,
+    RunStartFacts,
+    Value,
+)
+from .run import ExecutorRule, ToolRule
 
 SuperstepMode: TypeAlias = Literal["message", "responses", "cancel", "resume", "continue", "store", "upgrade"]
 SuperstepState: TypeAlias = Literal["running", "waiting", "idle"]
@@ -71,6 +80,11 @@ class SuperstepInput(Versioned):
     retry: ExecutorRule | None = None
     """The waits between attempts, where they are not the defaults."""
     executors: dict[str, ExecutorRule] | None = None
+    tools: dict[str, ToolRule] | None = None
+    journal: bool | None = None
+    """False where nothing is kept of what finishes; left out where it is."""
+    begun_in: JournalRef | None = None
+    """Where a superstep that failed for good has left its journal, which this one begins with."""
     timeout: float | None = None
     """Seconds an attempt may take."""
     keyframe: bool = False
@@ -107,6 +121,8 @@ class SuperstepOutcome(Framed, Versioned):
     so that nothing ran. Of a failed one the checkpoint the run had entered with, if that was its first superstep."""
     rejected: dict[str, str] = Field(default_factory=dict)
     """request id -> why its response was refused."""
+    calls: Calls | None = None
+    """Left out where nothing was called."""
 
 
 class OverdueSuperstep(WireModel):
@@ -136,6 +152,7 @@ class LiveWindow(Framed):
     overdue: OverdueSuperstep | None = None
     """Of an attempt that was given up; it is one of `failures`."""
     events: list[LoggedEvent] = Field(default_factory=list)
+    calls: Calls | None = None
 
 
 class SuperstepResult(SuperstepOutcome):

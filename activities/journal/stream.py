@@ -1,0 +1,73 @@
+"""Texts one behind the other, compressed as they come: no entry is compressed twice, and each is small by those before.
+
+A journal is written whole with each heartbeat, so that packing it anew each time would cost its square.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import zstandard
+
+from ...adapter.encoding.document import max_checkpoint_bytes
+
+_LEVEL = 3
+_LENGTH = struct.Struct("<I")
+_CHUNK = 256 * 1024
+
+
+class EntryStream:
+    """Texts, compressed."""
+
+    def __init__(self) -> None:
+        self._compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
+        self._packed = bytearray()
+
+    def append(self, text: bytes) -> None:
+        """Add a text."""
+        self._packed += self._compressor.compress(_LENGTH.pack(len(text)) + text)
+        self._packed += self._compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+
+    @property
+    def packed(self) -> bytes:
+        """What `entries_of` reads; empty without any text."""
+        return bytes(self._packed)
+
+    def __len__(self) -> int:
+        """Return the size of `packed`."""
+        return len(self._packed)
+
+
+def entries_of(packed: bytes) -> Iterator[bytes]:
+    """Give back what was packed, as far as it is whole and within the limit of checkpoints.
+
+    The last heartbeat may be of another release, or of anybody who can reach the server: whatever it is, the superstep
+    runs, if need be from its beginning.
+    """
+    data = _unpacked(packed)
+    start = 0
+    while start + _LENGTH.size <= len(data):
+        (size,) = _LENGTH.unpack_from(data, start)
+        start += _LENGTH.size
+        if start + size > len(data):
+            return
+        yield bytes(data[start : start + size])
+        start += size
+
+
+def _unpacked(packed: bytes) -> bytearray:
+    data = bytearray()
+    if not packed:
+        return data
+    limit = max_checkpoint_bytes()
+    reader = zstandard.ZstdDecompressor().stream_reader(packed)
+    try:
+        while len(data) < limit:
+            chunk = reader.read(min(_CHUNK, limit - len(data)))
+            if not chunk:
+                break
+            data += chunk
+    except zstandard.ZstdError:
+        pass
+    return data
