@@ -460,7 +460,8 @@ def _hook_function_middleware() -> None:
 
 def _hook_bare_clients() -> None:
     """Reach the clients that have no layer for middleware, or nothing of the framework's at all."""
-    get_response, call_client = BaseChatClient.get_response, RawAgent._call_chat_client
+    get_response: Any = BaseChatClient.get_response
+    call_client: Any = RawAgent._call_chat_client
 
     def bare_response(self: Any, messages: Any, **kwargs: Any) -> Any:
         innermost = None

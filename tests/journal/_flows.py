@@ -11,12 +11,12 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Never
 
 from agent_framework import (
     Agent,
-    AgentExecutorRequest,
     AgentResponse,
     AgentResponseUpdate,
     BaseAgent,
@@ -115,20 +115,24 @@ class Client(ScriptedChatClient):
     def _inner_get_response(
         self, *, messages: Sequence[Message], stream: bool, options: Mapping[str, Any], **kwargs: Any
     ) -> Awaitable[ChatResponse] | ResponseStream[ChatResponseUpdate, ChatResponse]:
-        found: Any = super()._inner_get_response(messages=messages, stream=stream, options=options, **kwargs)
+        ask: Any = partial(super()._inner_get_response, messages=messages, stream=stream, options=options, **kwargs)
         label = f"model {self.name}"
 
         async def respond() -> ChatResponse:
             async with LEDGER.call(self.flow, label):
-                response: ChatResponse = await found
+                response: ChatResponse = await ask()
                 return response
 
         async def updates() -> AsyncIterator[ChatResponseUpdate]:
             async with LEDGER.call(self.flow, label):
-                async for update in found:
+                async for update in ask():
                     yield update
 
-        return ResponseStream(updates(), finalizer=lambda _: found.get_final_response()) if stream else respond()
+        return (
+            self._build_response_stream(updates(), response_format=options.get("response_format"))
+            if stream
+            else respond()
+        )
 
 
 class BareClient(BaseChatClient):
@@ -324,9 +328,10 @@ class Caller(Executor):
 
 
 async def _said(agent: Agent, message: str, streaming: bool) -> str:
+    session = agent.create_session()
     if not streaming:
-        return (await agent.run(message)).text
-    stream = agent.run(message, stream=True)
+        return (await agent.run(message, session=session)).text
+    stream = agent.run(message, stream=True, session=session)
     texts = [update.text async for update in stream]
     assert (await stream.get_final_response()).text.startswith(texts[0])
     return "/".join(texts)
@@ -372,9 +377,6 @@ KINDS = (
     "custom_agent",
     "agent_as_tool",
 )
-MESSAGES: dict[str, Any] = {
-    "sub_workflow": AgentExecutorRequest(messages=[Message("user", ["buy"])]),
-}
 
 
 def _factory(kind: str, mode: str) -> Callable[[], Workflow]:
