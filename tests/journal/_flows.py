@@ -72,7 +72,10 @@ class Ledger:
     async def call(self, flow: str, label: str) -> AsyncIterator[None]:
         """Note a call; it never comes to an end where its attempt is lost."""
         if LEDGER_FILE in os.environ:
-            await _note(flow, "begin", label)
+            _note(flow, "begin", label)
+            crash_at = int(os.environ.get(CRASH_AT, "-1"))
+            if 0 <= crash_at < lines(Path(os.environ[LEDGER_FILE]), flow)["begin"].total():
+                await asyncio.Event().wait()
         elif self.crash_at is not None and self.begun.total() >= self.crash_at:
             self.begun[label] += 1
             raise LostError
@@ -80,16 +83,12 @@ class Ledger:
         yield
         self.ended[label] += 1
         if LEDGER_FILE in os.environ:
-            await _note(flow, "end", label)
+            _note(flow, "end", label)
 
 
-async def _note(flow: str, what: str, label: str) -> None:
-    path = Path(os.environ[LEDGER_FILE])
-    with path.open("a") as file:
+def _note(flow: str, what: str, label: str) -> None:
+    with Path(os.environ[LEDGER_FILE]).open("a") as file:
         file.write(f"{flow} {what} {label}\n")
-    crash_at = int(os.environ.get(CRASH_AT, "-1"))
-    if what == "begin" and 0 <= crash_at < lines(path, flow)["begin"].total():
-        await asyncio.Event().wait()
 
 
 def lines(path: Path, flow: str) -> dict[str, Counter[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -256,12 +257,12 @@ async def test_a_tool_that_raises_has_ended_and_raises_the_same_again(stream: bo
 async def test_a_middleware_that_tries_a_tool_again_sees_each_outcome_again() -> None:
     class Retry(FunctionMiddleware):
         async def process(self, context: FunctionInvocationContext, call_next: Callable[[], Awaitable[None]]) -> None:
-            for _ in range(2):
+            for _ in range(3):
                 try:
-                    return await call_next()
+                    await call_next()
+                    break
                 except ConnectionError as error:
                     caught.append(str(error))
-            await call_next()
 
     ran, caught = list[int](), list[str]()
 
@@ -318,8 +319,14 @@ async def test_arguments_that_are_refused_are_so_again() -> None:
         assert (await agent.run("?")).text == "Error: Argument parsing failed."
 
 
+class _Nothing(FunctionMiddleware):
+    async def process(self, context: FunctionInvocationContext, call_next: Callable[[], Awaitable[None]]) -> None:
+        await call_next()
+
+
+@pytest.mark.parametrize("middleware", [[], [_Nothing()]], ids=["alone", "with another"])
 @pytest.mark.parametrize("kind", ["ends", "asks"])
-async def test_a_tool_that_ends_the_loop_or_asks_does_so_again(kind: str) -> None:
+async def test_a_tool_that_ends_the_loop_or_asks_does_so_again(kind: str, middleware: list[Any]) -> None:
     ran = []
 
     @tool(approval_mode="never_require")
@@ -330,14 +337,19 @@ async def test_a_tool_that_ends_the_loop_or_asks_does_so_again(kind: str) -> Non
         raise UserInputRequiredException([Content.from_oauth_consent_request(consent_link="https://example.com")])
 
     attempts, model = Attempts(CATALOG), Model(ToolCall("stop", {}))
-    agent = _agent(model, tools=[stop])
+    agent = _agent(model, tools=[stop], middleware=middleware)
     seen = []
-    for _ in range(2):
-        with attempts.attempt():
+    for number in range(3):
+        with attempts.attempt() if number else nullcontext():  # At first in process.
             response = await agent.run("?")
-            seen.append([content.to_dict() for message in response.messages for content in message.contents])
-    assert seen[0] == seen[1]
-    assert (ran, model.asked) == ([1], 1)
+            contents = [content for message in response.messages for content in message.contents]
+            seen.append([content.to_dict(exclude={"id"}) for content in contents])
+    assert seen[1] == seen[2]
+    if kind == "asks" or not middleware:  # Else the framework shows a coroutine of its own, in process.
+        assert seen[0] == seen[1]
+    else:
+        assert seen[1][-1]["result"] == "enough"
+    assert ran == [1, 1]
 
 
 async def test_what_tools_beside_each_other_leave_in_the_session_is_there_again() -> None:

@@ -1,4 +1,4 @@
-"""An attempt that is lost in any call of a model or a tool: the next one makes that call, and none that had finished."""
+"""An attempt that is lost in a call of a model or a tool: the next one makes that call, and none that had finished."""
 
 from __future__ import annotations
 
