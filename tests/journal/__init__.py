@@ -1,1 +1,1 @@
-"""The journal of a superstep: what had finished in it is not done again."""
+"""What finished inside a superstep is taken by its next attempt."""
