@@ -258,7 +258,7 @@ class Flow:
         keeps = {"require_per_service_call_history_persistence": True}
         first, second = self.agent("triage", triage, **keeps), self.buyer(**keeps)
         builder = HandoffBuilder(name=self.name, participants=[first, second]).with_start_agent(first)
-        return builder.with_autonomous_mode(agents=[second], turn_limits={"a": 2}).build()
+        return builder.with_autonomous_mode(agents=[second], turn_limits={"a": 1}).build()
 
     def magentic(self) -> Workflow:
         def manage(prompt: Prompt) -> Reply:

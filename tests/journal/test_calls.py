@@ -140,10 +140,11 @@ async def test_a_stream_that_its_reader_leaves_is_no_end() -> None:
 async def test_what_a_reader_does_to_updates_is_not_kept() -> None:
     class Louder(ChatMiddleware):
         async def process(self, context: ChatContext, call_next: Callable[[], Awaitable[None]]) -> None:
-            def shout(update: ChatResponseUpdate) -> None:
+            def shout(update: ChatResponseUpdate) -> ChatResponseUpdate:
                 for content in update.contents:
                     if content.type == "text":
                         content.text = f"{content.text}!"
+                return update
 
             context.stream_transform_hooks.append(shout)
             await call_next()
