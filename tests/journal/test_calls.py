@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from agent_framework import (
     Content,
     FunctionInvocationContext,
     FunctionMiddleware,
+    MCPStdioTool,
     Message,
     MiddlewareFailure,
     MiddlewareTermination,
@@ -585,3 +588,28 @@ async def test_an_entry_that_is_none_is_done_again(entry: Any) -> None:
     with attempts.attempt():
         assert (await agent.run("?")).text == "seen"
     assert model.asked == 4
+
+
+async def test_the_result_of_an_mcp_server_is_the_same_with_what_lies_beside_it(tmp_path: Path) -> None:
+    ledger = tmp_path / "sold"
+    server = str(Path(__file__).with_name("_mcp_server.py"))
+    attempts, model = Attempts(CATALOG), Model(ToolCall("sell", {"item": "pen"}), lost_at=1)
+    async with MCPStdioTool(
+        name="selling", command=sys.executable, args=[server, str(ledger)], load_prompts=False
+    ) as selling:
+        agent = _agent(model, tools=[selling])
+        with pytest.raises(LostError), attempts.attempt():
+            await agent.run("?")
+        with attempts.attempt():
+            taken = await agent.run("?")
+        assert ledger.read_text() == "pen\n"
+        model.asked = 0
+        undisturbed = await agent.run("?")
+    found, expected = (
+        [content for message in response.messages for content in message.contents if content.type == "function_result"]
+        for response in (taken, undisturbed)
+    )
+    assert [content.to_dict(exclude={"id"}) for content in found] == [
+        content.to_dict(exclude={"id"}) for content in expected
+    ]
+    assert found[0].additional_properties["_meta"]["receipt"] == 7

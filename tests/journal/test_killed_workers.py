@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_framework import InMemoryCheckpointStorage
+from agent_framework import InMemoryCheckpointStorage, WorkflowEvent
 from agent_framework_temporal import DurableWorkflow
+from agent_framework_temporal.activities.journal.calls import RUN_AGAIN
 from agent_framework_temporal.adapter.client.event_position import without_void
+from agent_framework_temporal.adapter.client.tool_policy import ToolPolicy
 from agent_framework_temporal.testing.canonical import Canonical
 from temporalio.client import Client
 
@@ -33,15 +35,20 @@ _CALLS = 15
 _ROUNDS = _CALLS if _ALL else 4
 
 
-async def _run(name: str, client: Client, task_queue: str) -> Any:
-    """Run a workflow and return its outputs and its last checkpoint."""
-    durable = DurableWorkflow(
+def _durable(name: str, client: Client, task_queue: str, **options: Any) -> DurableWorkflow:
+    return DurableWorkflow(
         FACTORIES[name],
         client=client,
         task_queue=task_queue,
         heartbeat_timeout=timedelta(seconds=2),
         retry_initial_interval=timedelta(milliseconds=20),
+        **options,
     )
+
+
+async def _run(name: str, client: Client, task_queue: str) -> Any:
+    """Run a workflow and return its outputs and its last checkpoint."""
+    durable = _durable(name, client, task_queue)
     handle = durable.checkpoint()
     if name.endswith("stream"):
         events = without_void([event async for event in durable.run_stream("buy", checkpoint=handle)])
@@ -110,3 +117,44 @@ async def test_killed_in_a_call_of_each(
         assert before[name]["begin"] - before[name]["end"], f"{name} was in no call"
         assert lines(ledger, name)["end"] == undisturbed.made[name], f"{name}: each call has come to its end once"
         assert results[name] == undisturbed.results[name], name
+
+
+@pytest.mark.parametrize("name", ["sequential_run", "sequential_stream"])
+@pytest.mark.parametrize("in_doubt", ["error", "ask"])
+async def test_killed_in_a_tool_whose_end_nobody_knows(
+    in_doubt: Any, name: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, task_queue = tmp_path / "ledger", unique("queue")
+    monkeypatch.setenv(LEDGER_FILE, str(ledger))
+    monkeypatch.setenv(CRASH_AT, json.dumps({name: 1}))
+    durable = _durable(name, client, task_queue, tools={"charge": ToolPolicy(in_doubt=in_doubt)})
+    events: list[WorkflowEvent[Any]] = []
+
+    async def run(message: Any = None, **responses: Any) -> None:
+        if name.endswith("stream"):
+            events[:] = [event async for event in durable.run(message, responses=responses or None, stream=True)]
+        else:
+            events[:] = list(await durable.run(message, responses=responses or None))
+
+    async with worker_process(client, task_queue, workflows=[f"tests.journal._flows:{name}"]) as first:
+        monkeypatch.delenv(CRASH_AT)
+        running = asyncio.ensure_future(run("buy"))
+        while lines(ledger, name)["begin"]["charge 1"] + lines(ledger, name)["begin"]["charge 2"] < 2:
+            await asyncio.sleep(0.02)
+        first.send_signal(signal.SIGKILL)
+        await first.wait()
+        async with worker(client, FACTORIES[name], task_queue=task_queue):
+            await running
+            if in_doubt == "ask":
+                requests = [event for event in events if event.type == "request_info"]
+                assert [event.data.function_call.arguments for event in requests] == [{"amount": 1}, {"amount": 2}]
+                assert [event.data.additional_properties["reason"] for event in requests] == [RUN_AGAIN] * 2
+                answers = {event.request_id: event.data.to_function_approval_response(True) for event in requests[:1]}
+                await run(**answers)
+                await run(**{requests[1].request_id: requests[1].data.to_function_approval_response(False)})
+    told = "".join(event.data.text for event in without_void(events) if event.type == "output")
+    calls = lines(ledger, name)
+    assert calls["begin"]["charge 2"] == 1
+    assert calls["end"]["charge 1"] == (in_doubt == "ask")
+    assert calls["begin"]["charge 1"] == 1 + (in_doubt == "ask")
+    assert "b says" in told
