@@ -533,7 +533,7 @@ def without_value(response: ChatResponse[Any]) -> tuple[ChatResponse[Any], bool]
     if response._response_format is None:
         return response, False
     bare = copy.copy(response)
-    bare._response_format, bare._value, bare._value_parsed = None, None, False
+    vars(bare).update(_response_format=None, _value=None, _value_parsed=False)
     return bare, True
 
 

@@ -617,7 +617,7 @@ async def test_the_result_of_an_mcp_server_is_the_same_with_what_lies_beside_it(
     assert found[0].additional_properties["_meta"]["receipt"] == 7
 
 
-_COMPLETION = {
+_COMPLETION: dict[str, Any] = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
     "created": 1,
@@ -632,7 +632,7 @@ _COMPLETION = {
     ],
     "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
 }
-_CHUNKS = [
+_CHUNKS: list[dict[str, Any]] = [
     *({"choices": [{"index": 0, "delta": {"role": "assistant", "content": text}}]} for text in ('{"fine"', ": true}")),
     {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
     {"choices": [], "usage": _COMPLETION["usage"]},
@@ -668,7 +668,8 @@ async def test_a_client_of_a_provider(stream: bool) -> None:
     seen = []
     async with _provider(asked) as address:
         client = OpenAIChatCompletionClient(model="m", api_key="none", base_url=address)
-        agent = Agent(client, name="agent", default_options={"response_format": Verdict})
+        options: Any = {"response_format": Verdict}
+        agent = Agent(client, name="agent", default_options=options)
         for number in range(3):
             with attempts.attempt() if number else nullcontext():  # At first in process.
                 updates = []

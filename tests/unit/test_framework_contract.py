@@ -414,7 +414,7 @@ async def test_middleware_runs_innermost_without_the_layers(kind: str, stream: b
         def get_response(self, messages: Any, *, stream: bool = False, **kwargs: Any) -> Any:
             return Bare()._inner_get_response(messages=messages, stream=stream, options={})
 
-    agent: Any = Agent(Bare() if kind == "without layers" else Foreign(), name="agent")  # type: ignore[arg-type]
+    agent: Any = Agent(Bare() if kind == "without layers" else Foreign(), name="agent")
     response = await (agent.run("?", stream=True).get_final_response() if stream else agent.run("?"))
     assert response.text == "hi"
     assert innermost == ["chat 1"], _changed("BaseChatClient.get_response or RawAgent._call_chat_client")
