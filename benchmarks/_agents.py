@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from itertools import pairwise
 from typing import Any, Never
 
 from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, handler, tool
 from agent_framework_temporal.testing import Prompt, Reply, ToolCall, scripted_agent
-from temporalio import activity, workflow
+from temporalio import activity
 
+from ._bare import MODEL_ACTIVITY, TOOL_ACTIVITY
 from ._text import words_text
 
-MODEL_ACTIVITY, TOOL_ACTIVITY = "invoke_model", "invoke_tool"
 REPLY = 1_000
 """Characters of a tool's result, and of the model's last answer."""
-_TIMEOUT = timedelta(minutes=5)
 
 
 class LoopingAgent(Executor):
@@ -43,6 +41,10 @@ class LoopingAgent(Executor):
         if done < self._rounds:
             return Reply(calls=(ToolCall("look_up", {"number": done}),))
         return Reply(words_text(REPLY, 0))
+
+    async def on_checkpoint_save(self) -> dict[str, Any]:
+        """Keep nothing: what it notes is of one superstep."""
+        return {}
 
     @handler
     async def run_agent(self, rounds: int, ctx: WorkflowContext[Never, list[float]]) -> None:
@@ -72,25 +74,3 @@ async def invoke_tool(name: str, arguments: dict[str, Any]) -> str:
     """Call a tool."""
     await asyncio.sleep(0)
     return words_text(REPLY, arguments["number"])
-
-
-@workflow.defn(name="ToolLoop")
-class ToolLoopWorkflow:
-    """The agent's loop in the workflow, as Temporal's plugin for OpenAI agents has it."""
-
-    @workflow.run
-    async def run(self, rounds: int) -> str:
-        """Run it."""
-        conversation: list[dict[str, Any]] = [{"role": "user", "text": "look everything up"}]
-        while True:
-            answer: dict[str, Any] = await workflow.execute_activity(
-                MODEL_ACTIVITY, args=[conversation, rounds], start_to_close_timeout=_TIMEOUT
-            )
-            conversation.append(answer)
-            if "call" not in answer:
-                return str(answer["text"])
-            call = answer["call"]
-            result = await workflow.execute_activity(
-                TOOL_ACTIVITY, args=[call["name"], call["arguments"]], start_to_close_timeout=_TIMEOUT
-            )
-            conversation.append({"role": "tool", "text": result})

@@ -20,7 +20,7 @@ from temporalio.client import Client
 from temporalio.contrib.workflow_streams import WorkflowStreamClient
 from temporalio.worker import Worker
 
-from ._agents import ToolLoopWorkflow, invoke_model, invoke_tool, tool_loop
+from ._agents import invoke_model, invoke_tool, tool_loop
 from ._bare import (
     BARE_ACTIVITY,
     NAIVE_ACTIVITY,
@@ -29,6 +29,7 @@ from ._bare import (
     BareWorkflow,
     NaiveWorkflow,
     PublishedWorkflow,
+    ToolLoopWorkflow,
 )
 from ._flows import Work, ask, keep, speak, tell
 

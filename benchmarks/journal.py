@@ -7,7 +7,8 @@ from statistics import median
 
 from agent_framework_temporal import DurableWorkflow
 
-from ._agents import ToolLoopWorkflow, tool_loop
+from ._agents import tool_loop
+from ._bare import ToolLoopWorkflow
 from ._bench import Bench, Run, milliseconds
 from ._table import Table
 
