@@ -447,6 +447,7 @@ def _hook_calls() -> None:
 def _hook_chat_middleware() -> None:
     original = ChatMiddlewareLayer._get_chat_middleware_pipeline
 
+    @functools.wraps(original)
     def pipeline(self: Any, middleware: Any) -> ChatMiddlewarePipeline:
         found = original(self, middleware)
         innermost = _chat_innermost() if _chat_innermost is not None else None
@@ -458,6 +459,7 @@ def _hook_chat_middleware() -> None:
 def _hook_function_middleware() -> None:
     original = FunctionInvocationLayer._get_function_middleware_pipeline
 
+    @functools.wraps(original)
     def pipeline(self: Any, middleware: Any) -> FunctionMiddlewarePipeline:
         found = original(self, middleware)
         innermost = _function_innermost(not found.has_middlewares) if _function_innermost is not None else None
@@ -471,6 +473,7 @@ def _hook_bare_clients() -> None:
     get_response: Any = BaseChatClient.get_response
     call_client: Any = RawAgent._call_chat_client
 
+    @functools.wraps(get_response)
     def bare_response(self: Any, messages: Any, **kwargs: Any) -> Any:
         innermost = None
         if _chat_innermost is not None and not isinstance(self, ChatMiddlewareLayer):
@@ -479,6 +482,7 @@ def _hook_bare_clients() -> None:
             return get_response(self, messages, **kwargs)
         return _around(innermost, self, messages, kwargs, lambda: get_response(self, messages, **kwargs))
 
+    @functools.wraps(call_client)
     def call_foreign(self: Any, context: Any, *, stream: bool) -> Any:
         innermost = None
         if _chat_innermost is not None and not isinstance(self.client, BaseChatClient | ChatMiddlewareLayer):
