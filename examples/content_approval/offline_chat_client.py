@@ -82,6 +82,7 @@ class OfflineChatClient(
                 model=self.model,
                 finish_reason=_finish_reason(answer) if index == len(contents) else None,
             )
+        await asyncio.sleep(0)  # A model is waited for: others go on meanwhile, here as on Temporal.
 
 
 def _contents(answer: Reply, *, call_id: str) -> list[Content]:
