@@ -26,7 +26,7 @@ from agent_framework.observability import ChatTelemetryLayer
 _CREATED_AT = "2025-01-01T00:00:00Z"
 _MODEL = "scripted-1"
 _WAITS = 20
-"""Turns of the event loop that a model takes; counted, so that what runs beside it comes in the same order each time."""
+"""Turns of the event loop that a model takes: counted, so that what runs beside it comes in the same order always."""
 
 
 @dataclass(frozen=True)
