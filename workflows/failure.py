@@ -10,6 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 
 from . import limits
 from .messages import (
+    Calls,
     CheckpointRef,
     ErrorDetails,
     LoggedEvent,
@@ -94,7 +95,11 @@ def failure_of(error: ActivityError | RefusedOutcomeError) -> SuperstepFailure:
 
 
 def run_error(
-    failure: SuperstepFailure, checkpoint: CheckpointRef | None, graph_hash: str | None, next_offset: int
+    failure: SuperstepFailure,
+    checkpoint: CheckpointRef | None,
+    graph_hash: str | None,
+    next_offset: int,
+    calls: Calls | None = None,
 ) -> ApplicationError:
     """Return what a run ends with; its detail is a `RunFailure`.
 
@@ -103,6 +108,7 @@ def run_error(
         checkpoint: The last good one.
         graph_hash: Of the graph it was made by.
         next_offset: Of the event log.
+        calls: What the run has called.
     """
     return ApplicationError(
         failure.message,
@@ -116,6 +122,7 @@ def run_error(
             error_args=failure.error_args,
             error_data=failure.error_data,
             message=failure.message,
+            calls=calls,
         ),
         type=failure.error_type,
         non_retryable=True,

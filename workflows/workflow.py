@@ -194,6 +194,7 @@ class AgentFrameworkWorkflow:
             answering=self._answering,
             outputs=self._progress.outputs,
             events=self._log.tail(limits.MAX_TAIL_BYTES),
+            calls=self._progress.calls,
         )
         self._answers.hand_on(continued)
         workflow.continue_as_new(
@@ -304,6 +305,7 @@ class AgentFrameworkWorkflow:
             pending_requests=list(self._answers.pending),
             attempts=self._progress.attempts,
             failure=self._pause.failure,
+            calls=self._progress.calls,
         )
 
     @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
@@ -460,6 +462,7 @@ class AgentFrameworkWorkflow:
             executors=self._progress.executors,
             pending=self._requests.pending,
             failure=self._pause.failure,
+            calls=self._progress.calls,
         )
         workflow.set_current_details(details)
 
@@ -508,7 +511,10 @@ class AgentFrameworkWorkflow:
 
     def _end(self, failure: SuperstepFailure, cause: Exception | None = None) -> NoReturn:
         self._tell(failure, "failed")
-        raise run_error(failure, self._progress.checkpoint, self._progress.graph_hash, self._log.next_offset) from cause
+        progress = self._progress
+        raise run_error(
+            failure, progress.checkpoint, progress.graph_hash, self._log.next_offset, progress.calls
+        ) from cause
 
 
 def _raise_if_cancelled() -> None:

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...workflows.messages import Calls, TokenCounts
+from ...workflows.usage import add_calls, sum_of
+
 _MOST_TOKENS = 2**53
 
 
@@ -35,6 +38,10 @@ class Tokens:
     def as_list(self) -> list[int]:
         """Return the three numbers."""
         return [self.input, self.output, self.total]
+
+    def as_counts(self) -> TokenCounts:
+        """Return them as messages carry them."""
+        return TokenCounts(input=self.input, output=self.output, total=self.total)
 
     def __add__(self, other: Tokens) -> Tokens:
         """Return the sum."""
@@ -70,6 +77,19 @@ class Tally:
         if tokens is not None:
             name = executor_id or ""
             self.tokens[name] = self.tokens.get(name, Tokens()) + tokens
+
+    def report(self, dropped: int = 0) -> Calls | None:
+        """Return what is told of it, bounded whatever executors there are; None where nothing was called.
+
+        Args:
+            dropped: Entries that the journal had no room for.
+        """
+        tokens = {name: found.as_counts() for name, found in self.tokens.items()}
+        found = Calls(made=dict(self.calls), taken=dict(self.taken), tokens=tokens, dropped=dropped or None)
+        calls = add_calls(None, found)
+        if calls is not None and self.spent.total:
+            calls.spent = sum_of([self.spent.as_counts()])
+        return calls
 
 
 def _count(value: Any) -> int:
