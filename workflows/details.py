@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .display import json_text, markdown, markdown_block, markdown_code, one_line, shell_command
 from .messages import Calls, ErrorDetails, PendingRequest, RunState
-from .usage import calls_text, tokens_text
+from .usage import calls_text, sum_of, tokens_text
 
 COMMAND = "agent-framework-temporal"
 _MAX_REQUESTS = 10
@@ -46,8 +46,9 @@ def current_details(
         names = ", ".join(_code(name) for name in executors[:_MAX_EXECUTORS])
         more = f" and {len(executors) - _MAX_EXECUTORS} more" if len(executors) > _MAX_EXECUTORS else ""
         lines.append(f"Superstep {superstep + 1} runs {names}{more}.")
-    for text in filter(None, (calls_text(calls), tokens_text(calls))):
-        lines.append(f"{markdown(one_line(text, _MAX_TEXT))}.")
+    if calls is not None:
+        called = (calls_text(calls.made, calls.taken), tokens_text(sum_of(calls.tokens.values())))
+        lines += [f"{markdown(one_line(text, _MAX_TEXT))}." for text in called if text]
     if failure is not None:
         lines.append(f"Paused for {_code(f'{failure.error_type}: {failure.message}')}. Try again:")
         lines.append(markdown_block(shell_command([COMMAND, "retry"], [thread_id])))

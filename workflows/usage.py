@@ -41,22 +41,16 @@ def sum_of(tokens: Iterable[TokenCounts]) -> TokenCounts:
     return result
 
 
-def calls_text(calls: Calls | None) -> str:
-    """Say what was taken from the journal and what was made; empty where nothing was called."""
-    if calls is None:
-        return ""
-    taken, made = _kinds_text(calls.taken), _kinds_text(calls.made)
-    parts = [f"{taken} taken from the journal"] if taken else []
-    parts += [f"{made} made"] if made else []
-    return ", ".join(parts)
+def calls_text(made: Mapping[str, int], taken: Mapping[str, int]) -> str:
+    """Say what was taken from the journal and what was made, by kind; empty where nothing was called."""
+    words = [f"{_kinds_text(taken)} taken from the journal"] if taken else []
+    words += [f"{_kinds_text(made)} made"] if made else []
+    return ", ".join(words)
 
 
-def tokens_text(calls: Calls | None) -> str:
+def tokens_text(counts: TokenCounts) -> str:
     """Say what was spent; empty where no chat client has reported it."""
-    if calls is None or not calls.tokens:
-        return ""
-    spent = sum_of(calls.tokens.values())
-    return f"{spent.total:,} tokens: {spent.input:,} input, {spent.output:,} output"
+    return f"{counts.total:,} tokens: {counts.input:,} input, {counts.output:,} output" if counts.total else ""
 
 
 def _kinds_text(counts: Mapping[str, int]) -> str:
