@@ -39,18 +39,6 @@ class RunUsage:
     calls_taken: Mapping[str, int]
     """By kind: what was not done again, as the journal had it from an attempt before."""
 
-    @classmethod
-    def of(cls, run_id: str, calls: Calls | None) -> RunUsage:
-        """Return what counts say of a run."""
-        calls = calls or Calls()
-        return cls(
-            run_id=run_id,
-            usage=usage_details(sum_of(calls.tokens.values())) if calls.tokens else UsageDetails(),
-            executors={name: usage_details(counts) for name, counts in calls.tokens.items()},
-            calls_made=calls.made,
-            calls_taken=calls.taken,
-        )
-
 
 async def read_usage(client: Client, thread_id: str, workflow_name: str, *, queries: ThreadQueries | None) -> RunUsage:
     """Return what a thread's latest run has called.
@@ -73,10 +61,10 @@ async def read_usage(client: Client, thread_id: str, workflow_name: str, *, quer
         run_id = latest.description.run_id
         known = latest.closed and (latest.closed.result or latest.closed.failure)
         if known:
-            return RunUsage.of(run_id, known.calls)
+            return _usage_of(run_id, known.calls)
         if latest.closed is not None:
-            return RunUsage.of(run_id, await run_calls(client, thread_id, run_id))
-        return RunUsage.of(run_id, await _calls_so_far(client, queries, thread_id, run_id))
+            return _usage_of(run_id, await run_calls(client, thread_id, run_id))
+        return _usage_of(run_id, await _calls_so_far(client, queries, thread_id, run_id))
 
 
 async def _calls_so_far(client: Client, queries: ThreadQueries | None, thread_id: str, run_id: str) -> Calls | None:
@@ -89,3 +77,14 @@ async def _calls_so_far(client: Client, queries: ThreadQueries | None, thread_id
     running = await describe_run(client, thread_id, run_id)
     window = await live_window(client, thread_id, running.raw.pending_activities)
     return add_calls(calls, window.calls if window is not None else None)
+
+
+def _usage_of(run_id: str, calls: Calls | None) -> RunUsage:
+    calls = calls or Calls()
+    return RunUsage(
+        run_id=run_id,
+        usage=usage_details(sum_of(calls.tokens.values())) if calls.tokens else UsageDetails(),
+        executors={name: usage_details(counts) for name, counts in calls.tokens.items()},
+        calls_made=calls.made,
+        calls_taken=calls.taken,
+    )

@@ -529,6 +529,7 @@ COMPARED: tuple[Mutation, ...] = (
     ),
 )
 
+_CALLED = "No stored run has called a model or a tool: tests/unit/test_usage.py has the bounds."
 _LOG = "Only the event log changes, which queries answer from."
 _STORED = "Replay would need the storage, or the codec: tests/requests/test_unreadable.py replays such runs with it."
 _QUERY = "Only what query `pending_requests` tells, and the next run's input of a run that no scenario has."
@@ -553,6 +554,9 @@ UNNOTICED: tuple[Mutation, ...] = (
             ("MAX_REFUSED_BYTES", _QUERY, ("requests",)),
             ("MAX_ERRORS", "What validators of updates refuse is not in history.", ("updates-and-cancellation",)),
             ("MAX_ERROR_TEXT", "What validators of updates refuse is not in history.", ("updates-and-cancellation",)),
+            ("MAX_COUNTED", _CALLED, ("several-supersteps",)),
+            ("MAX_COUNTED_NAME", _CALLED, ("several-supersteps",)),
+            ("MAX_COUNT", _CALLED, ("several-supersteps",)),
             ("MAX_READ", _STORED, ("requests",)),
             ("MAX_NOTED", _STORED, ("requests",)),
             ("MAX_BACKTRACKS", "No type of a scenario has a pattern.", ("answers-for-which-large-ones-give-way",)),
