@@ -46,7 +46,6 @@ from ..workflows.messages import (
     WORKFLOW_TYPE,
     CheckpointRef,
     RunInput,
-    SuperstepFailure,
     SuperstepInput,
     SuperstepMode,
     SuperstepResult,
@@ -63,12 +62,14 @@ from .framework_run import FrameworkRun, RunArguments, SuperstepError, run_super
 from .heartbeat import Beat
 from .hosting import find
 from .invocation import Superstep, in_superstep
+from .journal.journal import Scope as JournalScope
+from .journal.journal import journalled
 from .limits import fits, guard_result
 from .live_events import LiveEvents
-from .metrics import count_restore, count_superstep
+from .metrics import calls_counted, count_restore, count_superstep
 from .mirrors import Mirror, Mirrors, add_status_changes
 from .pacemaker import current_pacemaker
-from .report import payloads_of, reported_failure, result_of, stored_of, targets_of
+from .report import bare_failure, payloads_of, reported_failure, result_of, stored_of, targets_of
 from .resources import Resources
 from .start_check import check_graph, check_start, refuse_start
 from .unsaved_state import UnsavedState
@@ -128,7 +129,7 @@ class SuperstepActivity:
             except (ApplicationError, RPCError):
                 raise  # Told already; or the server's, which is no failure of the superstep.
             except DurableWorkflowError as error:
-                raise _reported(error, step) from cause_of(error)
+                raise _reported(error, step, beat) from cause_of(error)
             except BaseException as error:  # Of the factory, of hooks: user code outside of the framework's run.
                 if is_leaving(error, is_cancelled=activity.is_cancelled()):
                     details = activity.cancellation_details()
@@ -141,7 +142,7 @@ class SuperstepActivity:
 
     @staticmethod
     async def _failed(step: SuperstepInput, error: Exception, beat: Beat) -> ApplicationError:
-        failure = SuperstepFailure(answers=step.superstep_id, attempt=activity.info().attempt)
+        failure = bare_failure(step, beat)
         failed = to_application_error(
             error, failure, executor_failed=True, failures=beat.failures + 1, rule=retry_rule(step, None)
         )
@@ -204,14 +205,19 @@ class SuperstepActivity:
             run = FrameworkRun(EventWriter(offset=step.offset, attempt=info.attempt), told)
             scope = Scope(hosted.name, timeouts, warm.resources.enter if warm.resources is not None else None)
             place = Superstep(hosted.name, _thread_id(info), capture.message_run_id, superstep=0, attempt=info.attempt)
+            journal = await beat.open_journal(hosted.catalog, step)
             try:
-                with in_superstep(warm.workflow, place):
+                with (
+                    in_superstep(warm.workflow, place),
+                    journalled(None if journal is None else JournalScope(journal)),
+                    calls_counted(hosted.name, journal),
+                ):
                     await run_superstep(hosted, warm, step, arguments, run, scope)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(
                     error.error,
-                    await reported_failure(hosted, step, run, capture, base_raw, stored_outside=outside),
+                    await reported_failure(hosted, step, run, capture, base_raw, journal, stored_outside=outside),
                     executor_failed=run.executor_failed,
                     failures=beat.failures + 1,
                     rule=retry_rule(step, run.failed_executor),
@@ -232,6 +238,7 @@ class SuperstepActivity:
             if run.writer.readable and not await fits(result, client):
                 result = await report(readable=False)
             add_status_changes(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
+            result.calls = beat.calls
             await guard_result(result, hosted, capture, client, _target(info))
             self._keep(hosted, step, warm, result)
             self._copy(mirrors, client, hosted, capture)
@@ -428,9 +435,9 @@ def _step(given: RawValue) -> SuperstepInput:
     return step
 
 
-def _reported(error: DurableWorkflowError, step: SuperstepInput) -> ApplicationError:
-    failure = SuperstepFailure(answers=step.superstep_id, attempt=activity.info().attempt)
-    return to_application_error(error, failure, executor_failed=False, failures=1, rule=retry_rule(step, None))
+def _reported(error: DurableWorkflowError, step: SuperstepInput, beat: Beat | None = None) -> ApplicationError:
+    rule = retry_rule(step, None)
+    return to_application_error(error, bare_failure(step, beat), executor_failed=False, failures=1, rule=rule)
 
 
 def _begins(step: SuperstepInput) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...workflows.messages import Calls, TokenCounts
-from ...workflows.usage import add_calls, sum_of
+from ...workflows.usage import add_calls
 
 _MOST_TOKENS = 2**53
 
@@ -31,13 +31,9 @@ class Tokens:
         return cls(into, out, total) if total else None
 
     @classmethod
-    def of_list(cls, found: Any) -> Tokens | None:
-        """Return what `as_list` gave; None for anything else."""
-        return cls(*map(_count, found)) if isinstance(found, list) and len(found) == 3 else None
-
-    def as_list(self) -> list[int]:
-        """Return the three numbers."""
-        return [self.input, self.output, self.total]
+    def of_counts(cls, counts: TokenCounts) -> Tokens:
+        """Return what `as_counts` gave."""
+        return cls(_count(counts.input), _count(counts.output), _count(counts.total))
 
     def as_counts(self) -> TokenCounts:
         """Return them as messages carry them."""
@@ -57,39 +53,54 @@ class Tally:
         self.taken: Counter[str] = Counter()
         """By kind: taken from the journal in this attempt."""
         self.tokens: dict[str, Tokens] = {}
-        """By executor: of all attempts whose calls are known."""
+        """By executor: of this attempt and those before."""
         self.spent = Tokens()
         """In this attempt."""
+        self.dropped = 0
+        """Entries that the journal had no room for."""
 
     def made(self, kind: str, executor_id: str | None, tokens: Tokens | None) -> None:
         """Count something that was done."""
         self.calls[kind] += 1
         if tokens is not None:
             self.spent += tokens
-        self.known(executor_id, tokens)
+            self._add(executor_id or "", tokens)
 
     def took(self, kind: str) -> None:
         """Count something that was taken from the journal."""
         self.taken[kind] += 1
 
-    def known(self, executor_id: str | None, tokens: Tokens | None) -> None:
-        """Add the tokens of a call, of whichever attempt."""
-        if tokens is not None:
-            name = executor_id or ""
-            self.tokens[name] = self.tokens.get(name, Tokens()) + tokens
+    def resume(self, calls: Calls | None) -> None:
+        """Go on from what the attempt before has told with its last heartbeat, which counts those before it, too.
 
-    def report(self, dropped: int = 0) -> Calls | None:
-        """Return what is told of it, bounded whatever executors there are; None where nothing was called.
-
-        Args:
-            dropped: Entries that the journal had no room for.
+        Not from the entries of the journal: it may have dropped some, and of a superstep that is retried after it had
+        failed for good those that it begins with are counted already, where it has failed.
         """
-        tokens = {name: found.as_counts() for name, found in self.tokens.items()}
-        found = Calls(made=dict(self.calls), taken=dict(self.taken), tokens=tokens, dropped=dropped or None)
-        calls = add_calls(None, found)
-        if calls is not None and self.spent.total:
-            calls.spent = sum_of([self.spent.as_counts()])
-        return calls
+        for name, tokens in calls.tokens.items() if calls is not None else ():
+            self._add(name, Tokens.of_counts(tokens))
+
+    def _add(self, name: str, tokens: Tokens) -> None:
+        self.tokens[name] = self.tokens.get(name, Tokens()) + tokens
+
+
+def calls_of(tally: Tally) -> Calls | None:
+    """Return what was counted as it is told to others, bounded; None where nothing was called.
+
+    Where there are more executors than are told apart, those that have spent most are.
+    """
+    most = sorted(tally.tokens.items(), key=lambda found: -found[1].total)
+    calls = add_calls(
+        None,
+        Calls(
+            made=dict(tally.calls),
+            taken=dict(tally.taken),
+            tokens={name: tokens.as_counts() for name, tokens in most},
+            dropped=tally.dropped or None,
+        ),
+    )
+    if calls is not None and tally.spent.total:
+        calls.spent = tally.spent.as_counts()
+    return calls
 
 
 def _count(value: Any) -> int:
