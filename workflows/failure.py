@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from pydantic import ValidationError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 
@@ -13,10 +14,12 @@ from .messages import (
     Calls,
     CheckpointRef,
     ErrorDetails,
+    LiveWindow,
     LoggedEvent,
     RunFailure,
     RunOptions,
     SuperstepFailure,
+    SuperstepInput,
 )
 from .outcomes import NoOutcomeError, RefusedOutcomeError, superstep_failure
 
@@ -72,8 +75,26 @@ def heartbeat_timeout(options: RunOptions, executors: list[str] | None) -> timed
     return timedelta(seconds=max([*seconds, *([options.heartbeat_timeout] if plain or not seconds else [])]))
 
 
-def failure_of(error: ActivityError | RefusedOutcomeError) -> SuperstepFailure:
+def failure_of(error: ActivityError | RefusedOutcomeError, step: SuperstepInput) -> SuperstepFailure:
     """Return what the last attempt reported, or what can be said of an attempt that reported nothing."""
+    failure = _failure_of(error)
+    if isinstance(error.__cause__, TimeoutError) and failure.calls is None:
+        failure.calls = _calls_beaten(error.__cause__, step)
+    return failure
+
+
+def _calls_beaten(error: TimeoutError, step: SuperstepInput) -> Calls | None:
+    """Return what a superstep had called by its last heartbeat."""
+    if not error.last_heartbeat_details or not isinstance(error.last_heartbeat_details[0], dict):
+        return None
+    try:
+        window = LiveWindow.model_validate(error.last_heartbeat_details[0])
+    except ValidationError:
+        return None
+    return window.calls if window.answers == step.superstep_id else None
+
+
+def _failure_of(error: ActivityError | RefusedOutcomeError) -> SuperstepFailure:
     if isinstance(error, NoOutcomeError):
         return _failed(OUR_ERRORS, "RunFailedError", str(error))
     if isinstance(error, RefusedOutcomeError):

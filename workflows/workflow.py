@@ -478,7 +478,7 @@ class AgentFrameworkWorkflow:
         Returns:
             What to run when the pause is over.
         """
-        failure = failure_of(error)
+        failure = failure_of(error, step)
         if refuses_start(failure):
             raise run_error(failure, None, None, 0) from error  # As if there had never been a run.
         self._requests.failed(step, failure)

@@ -49,7 +49,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
-        """By kind: made in this attempt."""
+        """By kind: made in this attempt; executors that ran are none."""
         self.taken: Counter[str] = Counter()
         """By kind: taken from the journal in this attempt."""
         self.tokens: dict[str, Tokens] = {}
@@ -61,7 +61,8 @@ class Tally:
 
     def made(self, kind: str, executor_id: str | None, tokens: Tokens | None) -> None:
         """Count something that was done."""
-        self.calls[kind] += 1
+        if kind != "executor":  # It is no call, and its events tell of it.
+            self.calls[kind] += 1
         if tokens is not None:
             self.spent += tokens
             self._add(executor_id or "", tokens)

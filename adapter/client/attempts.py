@@ -52,9 +52,9 @@ class SuperstepAttempt:
     next_at: datetime | None
     """When a waiting one is due."""
     calls_made: Mapping[str, int] = field(default_factory=dict)
-    """By kind (`chat`, `tool`, `once`, `executor`, `step`): what a running one has called itself so far."""
+    """By kind (`chat`, `tool`, `once`, `step`): what a running one has called itself so far."""
     calls_taken: Mapping[str, int] = field(default_factory=dict)
-    """By kind: what it did not do again, as the journal had it from an attempt before."""
+    """By kind, and `executor`: what it did not do again, as the journal had it from an attempt before."""
     usage: UsageDetails = field(default_factory=UsageDetails)
     """Tokens that it has spent so far, where chat clients report them."""
 

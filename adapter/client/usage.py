@@ -35,9 +35,9 @@ class RunUsage:
     executors: Mapping[str, UsageDetails]
     """Tokens by executor id, of one in a sub-workflow `outer/inner`; beyond the first 100, `*` is all others."""
     calls_made: Mapping[str, int]
-    """By kind: `chat`, `tool`, `once`, `executor`, `step`."""
+    """By kind: `chat`, `tool`, `once`, `step`."""
     calls_taken: Mapping[str, int]
-    """By kind: what was not done again, as the journal had it from an attempt before."""
+    """By kind, and `executor`: what was not done again, as the journal had it from an attempt before."""
 
 
 async def read_usage(client: Client, thread_id: str, workflow_name: str, *, queries: ThreadQueries | None) -> RunUsage:

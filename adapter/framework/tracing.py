@@ -15,6 +15,7 @@ from .internals import activate_span
 
 _PREFIX = "agent_framework_temporal."
 
+
 class RunSpan:
     """The framework's span of a run, with its attributes and events, around what the facade does.
 

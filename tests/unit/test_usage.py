@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent_framework_temporal.activities.journal.tally import Tally, Tokens
+from agent_framework_temporal.activities.journal.tally import Tally, Tokens, calls_of
 from agent_framework_temporal.workflows import limits
 from agent_framework_temporal.workflows.messages import Calls, TokenCounts
 from agent_framework_temporal.workflows.usage import REST, add_calls, calls_text, sum_of, tokens_text
@@ -40,7 +40,9 @@ def test_where_nothing_is_called_nothing_is_told() -> None:
     assert add_calls(None, None) is None
     assert add_calls(None, Calls()) is None
     assert add_calls(Calls(made={"chat": 0}), None) is None
-    assert Tally().report() is None
+    tally = Tally()
+    tally.made("executor", "writer", None)
+    assert calls_of(tally) is None
     assert Calls().model_dump() == {}
 
 
@@ -67,20 +69,25 @@ def test_executors_beyond_the_first_are_counted_together() -> None:
     tally = Tally()
     for number in range(limits.MAX_COUNTED + 50):
         tally.made("chat", f"agent-{number}", Tokens(1, 1, 2))
-    calls = tally.report(dropped=4)
+    tally.made("chat", "spendthrift", Tokens(500, 500, 1000))
+    tally.dropped = 4
+    calls = calls_of(tally)
     assert calls is not None
-    assert (len(calls.tokens), calls.tokens[REST].total) == (limits.MAX_COUNTED + 1, 100)
-    assert sum_of(calls.tokens.values()).total == 2 * (limits.MAX_COUNTED + 50)
-    assert (calls.dropped, calls.made, calls.spent) == (4, {"chat": 150}, TokenCounts(input=150, output=150, total=300))
+    assert (len(calls.tokens), calls.tokens[REST].total) == (limits.MAX_COUNTED + 1, 102)
+    assert calls.tokens["spendthrift"].total == 1000
+    assert (calls.dropped, calls.made) == (4, {"chat": 151})
+    assert calls.spent == sum_of(calls.tokens.values()) == TokenCounts(input=650, output=650, total=1300)
 
 
 def test_a_tally_tells_this_attempt_from_those_before() -> None:
+    before = Calls(made={"chat": 1}, tokens={"writer": TokenCounts(input=10, output=2, total=12)})
     tally = Tally()
-    tally.known("writer", Tokens(10, 2, 12))  # Of an earlier attempt.
+    tally.resume(before)
+    assert calls_of(tally) == Calls(tokens=before.tokens)
     tally.took("chat")
     tally.made("chat", "writer", Tokens(5, 1, 6))
     tally.made("tool", "writer", None)
-    assert tally.report() == Calls(
+    assert calls_of(tally) == Calls(
         made={"chat": 1, "tool": 1},
         taken={"chat": 1},
         spent=TokenCounts(input=5, output=1, total=6),
