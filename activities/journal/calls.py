@@ -70,8 +70,8 @@ def _chat_journal() -> ChatMiddleware | None:
     return _CHAT if current_scope() is not None else None
 
 
-def _tool_journal() -> FunctionMiddleware | None:
-    return _TOOL if current_scope() is not None else None
+def _tool_journal(alone: bool) -> FunctionMiddleware | None:
+    return None if current_scope() is None else _TOOL_ALONE if alone else _TOOL
 
 
 class _ChatJournal(ChatMiddleware):
@@ -154,6 +154,9 @@ def _answer(context: ChatContext, entry: Any) -> bool:
 
 
 class _ToolJournal(FunctionMiddleware):
+    def __init__(self, *, alone: bool = False) -> None:
+        self._alone = alone
+
     async def process(self, context: FunctionInvocationContext, call_next: Callable[[], Awaitable[None]]) -> None:
         scope, name = current_scope(), context.function.name
         if scope is None or not scope.journal.rules.keeps(scope.executor_id, name):
@@ -173,14 +176,18 @@ class _ToolJournal(FunctionMiddleware):
         try:
             with place.freed_on_error():
                 await call_next()
-        except Exception as error:
+        except Exception as raised:
+            context.result = None  # The framework leaves its coroutine there, and would take it for the result.
+            # Where no middleware is, nothing ends the loop.
+            ends = self._alone and isinstance(raised, MiddlewareTermination)
+            error = RuntimeError(str(raised)) if ends else raised
             outcome = _outcome_of(error)
             if outcome is None:
                 await journal.withdraw("tool", place.key, name)
             else:
                 place.claim()
                 await place.end([*outcome, before.changes(place)])
-            raise
+            raise error from (raised if ends else raised.__cause__)
         if before.tools_changed():
             # The tools it has added or removed are objects of this process: it has to run again to do so.
             await journal.withdraw("tool", place.key, name)
@@ -417,4 +424,4 @@ def _same(one: Any, other: Any) -> bool:
         return False
 
 
-_CHAT, _TOOL = _ChatJournal(), _ToolJournal()
+_CHAT, _TOOL, _TOOL_ALONE = _ChatJournal(), _ToolJournal(), _ToolJournal(alone=True)

@@ -414,10 +414,12 @@ def without_pending_warning() -> Iterator[None]:
 
 
 _chat_innermost: Callable[[], ChatMiddleware | None] | None = None
-_function_innermost: Callable[[], FunctionMiddleware | None] | None = None
+_function_innermost: Callable[[bool], FunctionMiddleware | None] | None = None
 
 
-def run_innermost(chat: Callable[[], ChatMiddleware | None], function: Callable[[], FunctionMiddleware | None]) -> None:
+def run_innermost(
+    chat: Callable[[], ChatMiddleware | None], function: Callable[[bool], FunctionMiddleware | None]
+) -> None:
     """Have middleware run innermost, next to the model and to the tool, whichever client or agent calls it.
 
     An agent's `middleware` would miss those who lead a group chat or a Magentic team, and would lie outside of what
@@ -426,7 +428,8 @@ def run_innermost(chat: Callable[[], ChatMiddleware | None], function: Callable[
 
     Args:
         chat: Returns what to run around a call of a chat client; None for nothing. Asked before each.
-        function: The same for the calls of tools.
+        function: The same for the calls of tools. Given whether it is the only one there: with none the framework takes
+            `MiddlewareTermination` of a tool for an error like any other.
     """
     global _chat_innermost, _function_innermost
     if _chat_innermost is None:
@@ -452,7 +455,7 @@ def _hook_function_middleware() -> None:
 
     def pipeline(self: Any, middleware: Any) -> FunctionMiddlewarePipeline:
         found = original(self, middleware)
-        innermost = _function_innermost() if _function_innermost is not None else None
+        innermost = _function_innermost(not found.has_middlewares) if _function_innermost is not None else None
         return found if innermost is None else _with(found, innermost)
 
     cast(Any, FunctionInvocationLayer)._get_function_middleware_pipeline = pipeline
@@ -460,7 +463,8 @@ def _hook_function_middleware() -> None:
 
 def _hook_bare_clients() -> None:
     """Reach the clients that have no layer for middleware, or nothing of the framework's at all."""
-    get_response, call_client = BaseChatClient.get_response, RawAgent._call_chat_client
+    get_response: Any = BaseChatClient.get_response
+    call_client: Any = RawAgent._call_chat_client
 
     def bare_response(self: Any, messages: Any, **kwargs: Any) -> Any:
         innermost = None
@@ -587,7 +591,10 @@ def ask_for_approval(context: FunctionInvocationContext, reason: str) -> Content
     call_id = context.metadata["call_id"]
     occurrence = context.metadata.get("function_call_occurrence_id") or call_id
     earlier = context.metadata.get("approval_response")
-    request_id = occurrence if earlier is None else f"{earlier.id}:again"
+    if earlier is None:
+        request_id = occurrence
+    else:
+        request_id = f"{earlier.additional_properties.get(_tools._APPROVAL_REQUEST_ID_KEY) or earlier.id}:again"
     call = Content.from_function_call(
         call_id=call_id,
         name=context.function.name,

@@ -11,12 +11,12 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Never
 
 from agent_framework import (
     Agent,
-    AgentExecutorRequest,
     AgentResponse,
     AgentResponseUpdate,
     BaseAgent,
@@ -72,7 +72,10 @@ class Ledger:
     async def call(self, flow: str, label: str) -> AsyncIterator[None]:
         """Note a call; it never comes to an end where its attempt is lost."""
         if LEDGER_FILE in os.environ:
-            await _note(flow, "begin", label)
+            _note(flow, "begin", label)
+            crash_at = int(os.environ.get(CRASH_AT, "-1"))
+            if 0 <= crash_at < lines(Path(os.environ[LEDGER_FILE]), flow)["begin"].total():
+                await asyncio.Event().wait()
         elif self.crash_at is not None and self.begun.total() >= self.crash_at:
             self.begun[label] += 1
             raise LostError
@@ -80,16 +83,12 @@ class Ledger:
         yield
         self.ended[label] += 1
         if LEDGER_FILE in os.environ:
-            await _note(flow, "end", label)
+            _note(flow, "end", label)
 
 
-async def _note(flow: str, what: str, label: str) -> None:
-    path = Path(os.environ[LEDGER_FILE])
-    with path.open("a") as file:
+def _note(flow: str, what: str, label: str) -> None:
+    with Path(os.environ[LEDGER_FILE]).open("a") as file:
         file.write(f"{flow} {what} {label}\n")
-    crash_at = int(os.environ.get(CRASH_AT, "-1"))
-    if what == "begin" and 0 <= crash_at < lines(path, flow)["begin"].total():
-        await asyncio.Event().wait()
 
 
 def lines(path: Path, flow: str) -> dict[str, Counter[str]]:
@@ -115,20 +114,24 @@ class Client(ScriptedChatClient):
     def _inner_get_response(
         self, *, messages: Sequence[Message], stream: bool, options: Mapping[str, Any], **kwargs: Any
     ) -> Awaitable[ChatResponse] | ResponseStream[ChatResponseUpdate, ChatResponse]:
-        found: Any = super()._inner_get_response(messages=messages, stream=stream, options=options, **kwargs)
+        ask: Any = partial(super()._inner_get_response, messages=messages, stream=stream, options=options, **kwargs)
         label = f"model {self.name}"
 
         async def respond() -> ChatResponse:
             async with LEDGER.call(self.flow, label):
-                response: ChatResponse = await found
+                response: ChatResponse = await ask()
                 return response
 
         async def updates() -> AsyncIterator[ChatResponseUpdate]:
             async with LEDGER.call(self.flow, label):
-                async for update in found:
+                async for update in ask():
                     yield update
 
-        return ResponseStream(updates(), finalizer=lambda _: found.get_final_response()) if stream else respond()
+        return (
+            self._build_response_stream(updates(), response_format=options.get("response_format"))
+            if stream
+            else respond()
+        )
 
 
 class BareClient(BaseChatClient):
@@ -324,9 +327,10 @@ class Caller(Executor):
 
 
 async def _said(agent: Agent, message: str, streaming: bool) -> str:
+    session = agent.create_session()
     if not streaming:
-        return (await agent.run(message)).text
-    stream = agent.run(message, stream=True)
+        return (await agent.run(message, session=session)).text
+    stream = agent.run(message, stream=True, session=session)
     texts = [update.text async for update in stream]
     assert (await stream.get_final_response()).text.startswith(texts[0])
     return "/".join(texts)
@@ -372,9 +376,6 @@ KINDS = (
     "custom_agent",
     "agent_as_tool",
 )
-MESSAGES: dict[str, Any] = {
-    "sub_workflow": AgentExecutorRequest(messages=[Message("user", ["buy"])]),
-}
 
 
 def _factory(kind: str, mode: str) -> Callable[[], Workflow]:

@@ -1,4 +1,4 @@
-"""An attempt that is lost in any call of a model or a tool: the next one makes that call, and none that had finished."""
+"""An attempt that is lost in a call of a model or a tool: the next one makes that call, and none that had finished."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 from agent_framework_temporal.testing.canonical import Canonical
 from agent_framework_temporal.workflows.messages import SuperstepInput
 
-from tests.journal._flows import FACTORIES, KINDS, LEDGER, MESSAGES, LostError
+from tests.journal._flows import FACTORIES, KINDS, LEDGER, LostError
 
 journal_calls()
 
@@ -37,21 +37,19 @@ class Server:
 
 async def _attempt(name: str, catalog: TypeCatalog, crash_at: int | None, before: bytes = b"") -> Any:
     """Run a workflow to its end, as one attempt of one superstep."""
-    kind, mode = name.rsplit("_", 1)
     LEDGER.start(crash_at)
     server = Server()
     rules = JournalRules(SuperstepInput(workflow_name=name, mode="message"))
     server.journal = Journal(catalog, server, rules, before)
     storage, canonical = InMemoryCheckpointStorage(), Canonical()
     workflow = FACTORIES[name]()
-    message = MESSAGES.get(kind, "buy")
     try:
         with journalled(Scope(server.journal)):
-            if mode == "stream":
-                stream = workflow.run(message, stream=True, checkpoint_storage=storage)
+            if name.endswith("stream"):
+                stream = workflow.run("buy", stream=True, checkpoint_storage=storage)
                 events = [event async for event in stream]
             else:
-                events = list(await workflow.run(message, checkpoint_storage=storage))
+                events = list(await workflow.run("buy", checkpoint_storage=storage))
     except LostError:
         return server
     last = await storage.get_latest(workflow_name=workflow.name)
