@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from agent_framework import AgentResponse, add_usage_details
 from agent_framework_temporal import DurableWorkflow, RunCancelledError, RunUsage, ThreadNotFoundError
 from agent_framework_temporal.workflows.messages import RunFailure, RunResult, RunStatus
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from tests.journal._agents import FAIL, FAILED, research
 from tests.journal._spending import EACH, STOPPED, Spending, silent, spending
 from tests.support import unique, worker, worker_process
 
@@ -21,7 +24,7 @@ _FAST = timedelta(milliseconds=20)
 
 @pytest.fixture(scope="session")
 async def queue(client: Client) -> AsyncIterator[str]:
-    async with worker(client, spending, silent) as task_queue:
+    async with worker(client, spending, silent, research) as task_queue:
         yield task_queue
 
 
@@ -155,6 +158,35 @@ async def test_a_run_that_goes_on_as_another_hands_it_on(client: Client, queue: 
     _costs(usage, 8, made=8, executors=2)
     first = (await client.get_workflow_handle(checkpoint.thread_id).describe()).raw_info.first_run_id
     assert usage.run_id != first
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streaming"])
+async def test_agents_cost_what_their_clients_report(client: Client, queue: str, stream: bool) -> None:
+    """As much with an attempt that is lost as without, and as much as the framework adds up itself."""
+    durable = DurableWorkflow(research, client=client, task_queue=queue, retry_initial_interval=_FAST)
+    asked = unique(FAIL)
+    FAILED[asked] = 1
+    undisturbed = await _usage_of(durable, asked, stream=stream)
+    assert (undisturbed.calls_made, undisturbed.calls_taken) == ({"chat": 4, "tool": 2}, {})
+    del FAILED[asked]
+    disturbed = await _usage_of(durable, asked, stream=stream)
+    assert FAILED[asked] == 1
+    assert (disturbed.calls_made, disturbed.calls_taken) == ({"chat": 2}, {"chat": 2, "tool": 2})
+    assert (disturbed.usage, disturbed.executors) == (undisturbed.usage, undisturbed.executors)
+
+    result = await research().run(asked)
+    reported = [output.usage_details for output in result.get_outputs() if isinstance(output, AgentResponse)]
+    assert reported
+    assert undisturbed.usage == functools.reduce(add_usage_details, reported)
+
+
+async def _usage_of(durable: DurableWorkflow, message: str, *, stream: bool) -> RunUsage:
+    checkpoint = durable.checkpoint()
+    if stream:
+        await durable.run_stream(message, checkpoint=checkpoint).get_final_response()
+    else:
+        await durable.run(message, checkpoint=checkpoint)
+    return await durable.usage(checkpoint)
 
 
 async def test_it_is_seen_while_the_superstep_runs_and_after_the_run_was_ended(client: Client) -> None:
