@@ -11,11 +11,10 @@ from typing import Any
 from agent_framework import ChatContext, Content, FunctionInvocationContext, Message
 from pydantic import BaseModel
 
+from ...adapter.framework.internals import is_generated_call_id
 from ...adapter.framework.static import type_key
 
 _MAX_DEPTH = 40
-_GENERATED_CALL_ID = "af-call-"
-"""What the framework's own ids of calls begin with: random, where the model gives none."""
 _NOT_SENT = frozenset({"raw_representation", "additional_properties", "annotations", "id", "call_id"})
 """Attributes of contents that say nothing of what a model is asked."""
 
@@ -41,7 +40,7 @@ def chat_key(context: ChatContext) -> str:
 def tool_key(context: FunctionInvocationContext) -> str:
     """Return what names a call of a tool: the id the model gave it, else what the tool is called with."""
     name, call_id = context.function.name, str(context.metadata.get("call_id") or "")
-    if not call_id or call_id.startswith(_GENERATED_CALL_ID):
+    if not call_id or is_generated_call_id(call_id):
         return f"{name}:{_digest(_plain(context.arguments, {}, 0))}"
     return f"{name}:{call_id}"
 

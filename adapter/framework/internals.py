@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import functools
 import json
 import logging
 import types
@@ -432,11 +433,15 @@ def run_innermost(
             `MiddlewareTermination` of a tool for an error like any other.
     """
     global _chat_innermost, _function_innermost
-    if _chat_innermost is None:
-        _hook_chat_middleware()
-        _hook_bare_clients()
-        _hook_function_middleware()
     _chat_innermost, _function_innermost = chat, function
+    _hook_calls()
+
+
+@functools.cache
+def _hook_calls() -> None:
+    _hook_chat_middleware()
+    _hook_bare_clients()
+    _hook_function_middleware()
 
 
 def _hook_chat_middleware() -> None:
@@ -528,7 +533,7 @@ def without_value(response: ChatResponse[Any]) -> tuple[ChatResponse[Any], bool]
     if response._response_format is None:
         return response, False
     bare = copy.copy(response)
-    bare._response_format, bare._value, bare._value_parsed = None, None, False
+    vars(bare).update(_response_format=None, _value=None, _value_parsed=False)
     return bare, True
 
 
@@ -570,6 +575,11 @@ def give_carrier(context: FunctionInvocationContext, found: Sequence[Any]) -> No
     if isinstance(budget, _tools._FunctionResultPayloadBudget) and isinstance(limit, int):
         for kept in outer.values():
             budget.reserve(len(json.dumps(kept).encode()), limit)
+
+
+def is_generated_call_id(call_id: str) -> bool:
+    """Tell whether a call's id is one that the framework makes up, anew each time, where a model gives none."""
+    return call_id.startswith("af-call-")
 
 
 def has_not_run(error: BaseException) -> bool:

@@ -54,7 +54,7 @@ class Attempts:
     @contextmanager
     def attempt(self) -> Iterator[Journal]:
         """Run the body as an attempt."""
-        journal = Journal(self._catalog, self.server, self._rules, self.server.has)
+        journal = Journal(self._catalog, self.server, self._rules, [self.server.has])
         self.server.journal = journal
         with journalled(Scope(journal, executor_id="made-up")):
             yield journal

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from agent_framework import (
     Content,
     FunctionInvocationContext,
     FunctionMiddleware,
+    MCPStdioTool,
     Message,
     MiddlewareFailure,
     MiddlewareTermination,
@@ -26,6 +30,7 @@ from agent_framework import (
     UserInputRequiredException,
     tool,
 )
+from agent_framework.openai import OpenAIChatCompletionClient
 from agent_framework_temporal.activities.journal.calls import OUTCOME_UNKNOWN
 from agent_framework_temporal.activities.journal.journal import current_scope
 from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
@@ -140,10 +145,11 @@ async def test_a_stream_that_its_reader_leaves_is_no_end() -> None:
 async def test_what_a_reader_does_to_updates_is_not_kept() -> None:
     class Louder(ChatMiddleware):
         async def process(self, context: ChatContext, call_next: Callable[[], Awaitable[None]]) -> None:
-            def shout(update: ChatResponseUpdate) -> None:
+            def shout(update: ChatResponseUpdate) -> ChatResponseUpdate:
                 for content in update.contents:
                     if content.type == "text":
                         content.text = f"{content.text}!"
+                return update
 
             context.stream_transform_hooks.append(shout)
             await call_next()
@@ -584,3 +590,96 @@ async def test_an_entry_that_is_none_is_done_again(entry: Any) -> None:
     with attempts.attempt():
         assert (await agent.run("?")).text == "seen"
     assert model.asked == 4
+
+
+async def test_the_result_of_an_mcp_server_is_the_same_with_what_lies_beside_it(tmp_path: Path) -> None:
+    ledger = tmp_path / "sold"
+    server = str(Path(__file__).with_name("_mcp_server.py"))
+    attempts, model = Attempts(CATALOG), Model(ToolCall("sell", {"item": "pen"}), lost_at=1)
+    async with MCPStdioTool(
+        name="selling", command=sys.executable, args=[server, str(ledger)], load_prompts=False
+    ) as selling:
+        agent = _agent(model, tools=[selling])
+        with pytest.raises(LostError), attempts.attempt():
+            await agent.run("?")
+        with attempts.attempt():
+            taken = await agent.run("?")
+        assert ledger.read_text() == "pen\n"
+        model.asked = 0
+        undisturbed = await agent.run("?")
+    found, expected = (
+        [content for message in response.messages for content in message.contents if content.type == "function_result"]
+        for response in (taken, undisturbed)
+    )
+    assert [content.to_dict(exclude={"id"}) for content in found] == [
+        content.to_dict(exclude={"id"}) for content in expected
+    ]
+    assert found[0].additional_properties["_meta"]["receipt"] == 7
+
+
+_COMPLETION: dict[str, Any] = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [
+        {
+            "index": 0,
+            "finish_reason": "stop",
+            "logprobs": None,
+            "message": {"role": "assistant", "content": '{"fine": true}', "refusal": None},
+        }
+    ],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+}
+_CHUNKS: list[dict[str, Any]] = [
+    *({"choices": [{"index": 0, "delta": {"role": "assistant", "content": text}}]} for text in ('{"fine"', ": true}")),
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+    {"choices": [], "usage": _COMPLETION["usage"]},
+]
+
+
+@asynccontextmanager
+async def _provider(asked: list[Any]) -> AsyncIterator[str]:
+    """Serve a provider of models by HTTP; yields its address."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        body = json.loads(await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0])))
+        asked.append(body)
+        kind, text = "application/json", json.dumps(_COMPLETION)
+        if body.get("stream"):
+            known = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+            sent = [json.dumps({**known, **chunk}) for chunk in _CHUNKS]
+            kind, text = "text/event-stream", "".join(f"data: {line}\n\n" for line in [*sent, "[DONE]"])
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(text)}\r\nconnection: close"
+        writer.write(f"{head}\r\n\r\n{text}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_of_a_provider(stream: bool) -> None:
+    attempts, asked = Attempts(CATALOG), list[Any]()
+    seen = []
+    async with _provider(asked) as address:
+        client = OpenAIChatCompletionClient(model="m", api_key="none", base_url=address)
+        options: Any = {"response_format": Verdict}
+        agent = Agent(client, name="agent", default_options=options)
+        for number in range(3):
+            with attempts.attempt() if number else nullcontext():  # At first in process.
+                updates = []
+                if stream:
+                    run = agent.run("?", stream=True)
+                    updates = [update.to_dict() async for update in run]
+                    response = await run.get_final_response()
+                else:
+                    response = await agent.run("?")
+            assert response.value == Verdict(fine=True)
+            seen.append((updates, response.to_dict()))
+    assert seen[0] == seen[1] == seen[2]
+    assert len(asked) == 2
