@@ -20,7 +20,6 @@ from ...adapter.encoding.document import max_checkpoint_bytes
 from ...adapter.encoding.encoding import dumps
 from ...adapter.errors import PayloadError
 from ...adapter.framework.catalog import TypeCatalog
-from ...adapter.framework.tracing import note_taken
 from .rules import JournalRules
 from .stream import EntryStream, entries_of
 from .tally import Tally, Tokens
@@ -79,7 +78,6 @@ class Journal:
         if not found:
             return None
         self.tally.took(kind)
-        note_taken(kind)
         return Taken(found.popleft())
 
     def is_in_doubt(self, kind: Kind, key: str) -> bool:
@@ -118,8 +116,10 @@ class Journal:
             tokens: What it cost.
             durable: Return when the server has it, which is one round trip; else it is written soon.
         """
-        self.tally.made(kind, current_executor(), tokens)
-        await self._add([kind, key, name, True, value], durable=durable)
+        executor_id = current_executor()
+        self.tally.made(kind, executor_id, tokens)
+        usage = None if tokens is None else tokens.as_list()
+        await self._add([kind, key, name, True, value, executor_id, usage], durable=durable)
 
     async def withdraw(self, kind: Kind, key: str, name: str) -> None:
         """Note that something that had begun has come to nothing: it is neither finished nor in doubt.
@@ -207,9 +207,10 @@ class Journal:
             if not ended:
                 self._begun[place] += -1 if ended is None else 1
             else:
-                (value,) = rest
+                value, executor_id, usage = rest
                 self._finished[place].append(value)
                 self._begun[place] -= 1
+                self.tally.known(executor_id, Tokens.of_list(usage))
         except (PayloadError, ValueError, TypeError) as error:
             _LOGGER.warning("An entry of a superstep's journal cannot be read, and is done again: %s", error)
             return

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...adapter.framework.tracing import note_taken
 from ...workflows.messages import Calls, TokenCounts
 from ...workflows.usage import add_calls
 
@@ -31,9 +32,18 @@ class Tokens:
         return cls(into, out, total) if total else None
 
     @classmethod
+    def of_list(cls, found: Any) -> Tokens | None:
+        """Return what `as_list` gave; None for anything else."""
+        return cls(*map(_count, found)) if isinstance(found, list) and len(found) == 3 else None
+
+    @classmethod
     def of_counts(cls, counts: TokenCounts) -> Tokens:
         """Return what `as_counts` gave."""
         return cls(_count(counts.input), _count(counts.output), _count(counts.total))
+
+    def as_list(self) -> list[int]:
+        """Return the three numbers."""
+        return [self.input, self.output, self.total]
 
     def as_counts(self) -> TokenCounts:
         """Return them as messages carry them."""
@@ -65,23 +75,26 @@ class Tally:
             self.calls[kind] += 1
         if tokens is not None:
             self.spent += tokens
-            self._add(executor_id or "", tokens)
+        self.known(executor_id, tokens)
 
     def took(self, kind: str) -> None:
-        """Count something that was taken from the journal."""
+        """Count something that was taken from the journal; the current span tells of it, as no call does."""
+        note_taken(kind)
         self.taken[kind] += 1
+
+    def known(self, executor_id: str | None, tokens: Tokens | None) -> None:
+        """Add the tokens of a call, of whichever attempt."""
+        if tokens is not None:
+            name = executor_id or ""
+            self.tokens[name] = self.tokens.get(name, Tokens()) + tokens
 
     def resume(self, calls: Calls | None) -> None:
         """Go on from what the attempt before has told with its last heartbeat, which counts those before it, too.
 
-        Not from the entries of the journal: it may have dropped some, and of a superstep that is retried after it had
-        failed for good those that it begins with are counted already, where it has failed.
+        In place of what entries of the journal tell: it may have dropped some, and of a superstep that is retried after
+        it had failed for good those that it begins with are counted already, where it has failed.
         """
-        for name, tokens in calls.tokens.items() if calls is not None else ():
-            self._add(name, Tokens.of_counts(tokens))
-
-    def _add(self, name: str, tokens: Tokens) -> None:
-        self.tokens[name] = self.tokens.get(name, Tokens()) + tokens
+        self.tokens = {name: Tokens.of_counts(found) for name, found in calls.tokens.items()} if calls else {}
 
 
 def calls_of(tally: Tally) -> Calls | None:

@@ -197,6 +197,8 @@ async def test_it_is_seen_while_the_superstep_runs_and_after_the_run_was_ended(c
     async with worker(client, spending, task_queue=task_queue):
         running = asyncio.ensure_future(durable.run(given, checkpoint=checkpoint))
         async with asyncio.timeout(60):
+            while not STOPPED[given.name]:
+                await asyncio.sleep(0.05)
             while (attempt := await durable.attempt(checkpoint)) is None or attempt.calls_made != {"chat": 3}:
                 await asyncio.sleep(0.05)
         assert attempt.usage == {"input_token_count": 30, "output_token_count": 3, "total_token_count": 33}
