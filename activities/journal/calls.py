@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -107,34 +107,30 @@ def _noted(stream: ResponseStream[Any, Any], place: _Place) -> ResponseStream[An
                     seen.append(_copy_of(update))  # As it is now: readers may change what they are given.
                     yield update
                 response = await stream.get_final_response()
-            await place.end(_response_entry(response, seen), tokens=_tokens(response))
+            if isinstance(response, ChatResponse):
+                await place.end(_response_entry(response, seen), tokens=_tokens(response))
 
     return ResponseStream(updates(), finalizer=lambda _: stream.get_final_response())
 
 
-def _response_entry(response: Any, updates: list[ChatResponseUpdate] | None) -> list[Any]:
-    """Return what is kept of an answer: of a stream its updates, and the response only where they do not give it."""
-    if not isinstance(response, ChatResponse):
-        return [None, False, updates]
+def _response_entry(response: ChatResponse[Any], updates: list[ChatResponseUpdate] | None) -> list[Any]:
+    """Return what is kept of an answer; what is parsed from its text is parsed again."""
     bare, has_format = without_value(response)
-    if updates is not None and _same(bare, ChatResponse.from_updates([_copy_of(update) for update in updates])):
-        return [None, has_format, updates]
     return [bare, has_format, updates]
 
 
 def _answer(context: ChatContext, entry: Any) -> bool:
     """Answer a call with what was kept; False where it is nothing that could have been."""
     match entry:
-        case [ChatResponse() | None as response, bool(has_format), list(updates)] if context.stream:
+        case [ChatResponse() as response, bool(has_format), list(updates)] if context.stream:
             if not all(isinstance(update, ChatResponseUpdate) for update in updates):
                 return False
         case [ChatResponse() as response, bool(has_format), None] if not context.stream:
             updates = []
         case _:
             return False
-    asked = (context.options or {}).get("response_format") if has_format else None
-    if response is not None:
-        give_format(response, asked)
+    if has_format:
+        give_format(response, (context.options or {}).get("response_format"))
     if not context.stream:
         context.result = response
         return True
@@ -143,13 +139,7 @@ def _answer(context: ChatContext, entry: Any) -> bool:
         for update in updates:
             yield update
 
-    def final(read: Sequence[ChatResponseUpdate]) -> ChatResponse[Any]:
-        if response is not None:
-            return response
-        found: ChatResponse[Any] = ChatResponse.from_updates(read, output_format_type=asked)
-        return found
-
-    context.result = ResponseStream(again(), finalizer=final)
+    context.result = ResponseStream(again(), finalizer=lambda _: response)
     return True
 
 
@@ -393,15 +383,22 @@ def _client_name(client: Any) -> str:
     return type(client).__name__
 
 
-def _tokens(response: Any) -> Tokens | None:
-    return Tokens.of_usage(response.usage_details) if isinstance(response, ChatResponse) else None
+def _tokens(response: ChatResponse[Any]) -> Tokens | None:
+    return Tokens.of_usage(response.usage_details)
 
 
 def _copy_of(update: ChatResponseUpdate) -> ChatResponseUpdate:
-    found = copy.copy(update)
-    found.raw_representation = None
-    found.contents = [copy.copy(content) for content in update.contents]
+    """Return a copy with contents of its own; what a model has sent raw is not kept."""
+    found = _twin_of(update)
+    found.contents = [_twin_of(content) for content in update.contents]
     return found
+
+
+def _twin_of(value: Any) -> Any:
+    """Copy an object of the framework's attribute by attribute; `copy.copy` is ten times as slow, for each token."""
+    twin = object.__new__(type(value))
+    twin.__dict__.update(value.__dict__, raw_representation=None)
+    return twin
 
 
 def _same(one: Any, other: Any) -> bool:
