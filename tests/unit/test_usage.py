@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from agent_framework_temporal.activities.journal.tally import Tally, Tokens, calls_of
 from agent_framework_temporal.workflows import limits
-from agent_framework_temporal.workflows.messages import Calls, TokenCounts
+from agent_framework_temporal.workflows.failure import failure_of
+from agent_framework_temporal.workflows.messages import Calls, LiveWindow, SuperstepInput, TokenCounts
 from agent_framework_temporal.workflows.usage import REST, add_calls, calls_text, sum_of, tokens_text
 from hypothesis import given
 from hypothesis import strategies as st
+from temporalio.exceptions import ActivityError, RetryState, TimeoutError, TimeoutType
 
 _numbers = st.integers(-(10**30), 10**30)
 _names = st.text(max_size=2 * limits.MAX_COUNTED_NAME)
@@ -93,6 +96,31 @@ def test_a_tally_tells_this_attempt_from_those_before() -> None:
         spent=TokenCounts(input=5, output=1, total=6),
         tokens={"writer": TokenCounts(input=15, output=3, total=18)},
     )
+
+
+@pytest.mark.parametrize(
+    ("details", "known"),
+    [
+        ([LiveWindow(attempt=2, answers="a.1", calls=Calls(made={"chat": 1})).model_dump()], True),
+        ([LiveWindow(attempt=2, answers="b.1", calls=Calls(made={"chat": 1})).model_dump()], False),
+        ([{"attempt": "no number", "answers": "a.1"}], False),
+        (["pay me"], False),
+        ([], False),
+    ],
+)
+def test_an_attempt_that_reported_nothing_has_its_last_heartbeat(details: list[object], known: bool) -> None:
+    error = ActivityError(
+        "timed out",
+        scheduled_event_id=5,
+        started_event_id=6,
+        identity="worker",
+        activity_type="superstep",
+        activity_id="1",
+        retry_state=RetryState.TIMEOUT,
+    )
+    error.__cause__ = TimeoutError("late", type=TimeoutType.START_TO_CLOSE, last_heartbeat_details=details)
+    failure = failure_of(error, SuperstepInput(workflow_name="w", mode="message", superstep_id="a.1"))
+    assert failure.calls == (Calls(made={"chat": 1}) if known else None)
 
 
 def test_in_words() -> None:
