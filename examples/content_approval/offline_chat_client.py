@@ -84,6 +84,8 @@ class OfflineChatClient(
                 model=self.model,
                 finish_reason=_finish_reason(answer) if is_last else None,
             )
+        # Others go on meanwhile, as with every client that waits for a model, and as where a call is journalled.
+        await asyncio.sleep(0)
 
 
 def _contents(answer: Reply, *, call_id: str) -> list[Content]:

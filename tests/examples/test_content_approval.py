@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import os
 import re
 import signal
 from collections import Counter
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -23,7 +21,7 @@ from examples.content_approval.supersteps import Committed
 from examples.content_approval.view import View
 from examples.content_approval.workflow import ApprovalDecision, ApprovalRequest, Brief, content_approval
 from tests.examples._processes import Ended, attended, left_behind, unattended
-from tests.parity._turns import Recording, record
+from tests.parity._turns import record
 from tests.parity.gallery import Row, Turn
 from tests.parity.gallery._row import answer_all
 from tests.support import worker
@@ -33,26 +31,9 @@ TITLE = "Moving checkout payments to the new ledger service"
 PROMPT = "[a]pprove, [r]eject: "
 
 
-def _side_by_side(recording: Recording) -> Recording:
-    """Return a recording with the events of executors that ran at the same time one executor behind the other."""
-    for turn in recording.turns:
-        superstep = itertools.accumulate(event["type"] == "superstep_started" for event in turn.events)
-        placed = list(zip(superstep, turn.events, strict=True))
-        placed.sort(key=lambda found: (found[0], *_who(found[1])))
-        turn.events = [event for _, event in placed]
-    return recording
-
-
-def _who(event: dict[str, Any]) -> tuple[int, str]:
-    if "executor_id" in event:
-        return 1, event["executor_id"]
-    return (0, "") if event["type"] in ("superstep_started", "status") else (2, "")
-
-
 @pytest.mark.parametrize("journal", [False, True], ids=["no-journal", "journal"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streaming"])
 async def test_durable_is_as_in_process(client: Client, stream: bool, journal: bool) -> None:
-    """The researchers take turns where their calls wait: with the journal at each, offline in process at none."""
     feedback = ApprovalDecision(approved=False, feedback="Mention the rollback. Make it shorter")
     row = Row(
         name="content-approval",
@@ -71,8 +52,6 @@ async def test_durable_is_as_in_process(client: Client, stream: bool, journal: b
             content_approval, client=client, task_queue=task_queue, max_attempts=1, journal=journal
         )
         actual = await record(row, durable, durable.checkpoint())
-    if journal:
-        actual, expected = _side_by_side(actual), _side_by_side(expected)
     assert actual == expected
     assert [turn.state for turn in actual.turns] == ["IDLE_WITH_PENDING_REQUESTS"] * 2 + ["IDLE"]
     (published,) = actual.turns[-1].outputs
