@@ -46,7 +46,6 @@ from ..workflows.messages import (
     WORKFLOW_TYPE,
     CheckpointRef,
     RunInput,
-    SuperstepFailure,
     SuperstepInput,
     SuperstepMode,
     SuperstepResult,
@@ -66,13 +65,12 @@ from .invocation import Superstep, in_superstep
 from .journal.calls import journal_calls
 from .journal.journal import Scope as JournalScope
 from .journal.journal import journalled
-from .journal.tally import calls_of
-from .limits import MAX_FAILURE_BYTES, fits, guard_result
+from .limits import fits, guard_result
 from .live_events import LiveEvents
-from .metrics import count_restore, count_superstep
+from .metrics import calls_counted, count_restore, count_superstep
 from .mirrors import Mirror, Mirrors, add_status_changes
 from .pacemaker import current_pacemaker
-from .report import leave_journal, payloads_of, reported_failure, result_of, stored_of, targets_of
+from .report import bare_failure, payloads_of, reported_failure, result_of, stored_of, targets_of
 from .resources import Resources
 from .start_check import check_graph, check_start, refuse_start
 from .unsaved_state import UnsavedState
@@ -146,7 +144,7 @@ class SuperstepActivity:
 
     @staticmethod
     async def _failed(step: SuperstepInput, error: Exception, beat: Beat) -> ApplicationError:
-        failure = _failure(step, beat)
+        failure = bare_failure(step, beat)
         failed = to_application_error(
             error, failure, executor_failed=True, failures=beat.failures + 1, rule=retry_rule(step, None)
         )
@@ -211,7 +209,11 @@ class SuperstepActivity:
             place = Superstep(hosted.name, _thread_id(info), capture.message_run_id, superstep=0, attempt=info.attempt)
             journal = await beat.open_journal(hosted.catalog, step)
             try:
-                with in_superstep(warm.workflow, place), journalled(None if journal is None else JournalScope(journal)):
+                with (
+                    in_superstep(warm.workflow, place),
+                    journalled(None if journal is None else JournalScope(journal)),
+                    calls_counted(hosted.name, journal),
+                ):
                     await run_superstep(hosted, warm, step, arguments, run, scope)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
@@ -238,8 +240,7 @@ class SuperstepActivity:
             if run.writer.readable and not await fits(result, client):
                 result = await report(readable=False)
             add_status_changes(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
-            if journal is not None:
-                result.calls = calls_of(journal.tally)
+            result.calls = beat.calls
             await guard_result(result, hosted, capture, client, _target(info))
             self._keep(hosted, step, warm, result)
             self._copy(mirrors, client, hosted, capture)
@@ -438,15 +439,7 @@ def _step(given: RawValue) -> SuperstepInput:
 
 def _reported(error: DurableWorkflowError, step: SuperstepInput, beat: Beat | None = None) -> ApplicationError:
     rule = retry_rule(step, None)
-    return to_application_error(error, _failure(step, beat), executor_failed=False, failures=1, rule=rule)
-
-
-def _failure(step: SuperstepInput, beat: Beat | None) -> SuperstepFailure:
-    """Return the failure of an attempt that ends outside of the framework's run, with what it leaves."""
-    failure = SuperstepFailure(answers=step.superstep_id, attempt=activity.info().attempt)
-    if beat is not None:
-        leave_journal(failure, beat.journal(MAX_FAILURE_BYTES // 2))
-    return failure
+    return to_application_error(error, bare_failure(step, beat), executor_failed=False, failures=1, rule=rule)
 
 
 def _begins(step: SuperstepInput) -> bool:

@@ -44,6 +44,7 @@ from .event_position import without_void
 from .options import DurableOptions, OptionArguments
 from .queries import ALREADY_RUNNING
 from .thread_cursor import ThreadCursor, ThreadCursors
+from .usage import RunUsage, read_usage
 from .workflow_interface import WorkflowInterface
 
 InvocationKwargs: TypeAlias = WorkflowInvocationKwargs | Mapping[str, Any]
@@ -381,6 +382,25 @@ class DurableWorkflow(WorkflowInterface):
             None while no superstep runs.
         """
         return await superstep_attempt(self._client, self._handle(checkpoint).thread_id)
+
+    async def usage(self, checkpoint: Checkpoint | str | None = None) -> RunUsage:
+        """Return what the thread's latest run has called so far, and what that cost in tokens.
+
+        A message to a thread that is idle begins a run; what the runs before have cost is theirs. Of a run that was
+        cancelled or terminated, the superstep that this has met is not in it.
+
+        Costs two round trips; while the run is open three, one of them a query, which a worker answers. Without one, as
+        for a run that was cancelled or terminated, its history is read: a round trip for each 200 events.
+
+        Args:
+            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+
+        Raises:
+            ThreadNotFoundError: When there is no such thread, or it belongs to another workflow.
+        """
+        await self._definition()  # An async factory's name is known only now.
+        thread_id = self._handle(checkpoint).thread_id
+        return await read_usage(self._client, thread_id, self.name, queries=self._caller.queries)
 
     async def cancel(self, checkpoint: Checkpoint | str | None = None) -> None:
         """Cancel what runs in the thread; the cancellation reaches the running executor. One round trip.

@@ -43,6 +43,7 @@ from temporalio.common import RawValue
 from temporalio.worker import Worker
 
 from tests.flows import Decision, Order, chain, countdown, echo, shop
+from tests.journal._spending import Spending, spending
 from tests.replay.flows import FAILING, GATES, Ask, Gate, asking, frail, looping, looping_otherwise
 from tests.replay.stage import Stage
 from tests.support import deployed_worker, unique, worker, worker_process
@@ -633,6 +634,17 @@ async def cancelled_while_paused(stage: Stage) -> None:
     with contextlib.suppress(ValueError):
         await durable.run("fail", checkpoint=thread)
     await _cancelled(stage, thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=2, ACTIVITY_TASK_FAILED=1, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1, WORKFLOW_EXECUTION_COMPLETED=1)
+async def calls_and_what_they_cost(stage: Stage) -> None:
+    durable = stage.durable(spending, max_attempts=1, pause_on_failure=True, supersteps_per_run=2)
+    thread = durable.checkpoint()
+    with contextlib.suppress(OSError):
+        await durable.run(Spending(name=thread.thread_id, rounds=2, stops=((1, 3),)), checkpoint=thread)
+    await durable.retry(thread)
+    await durable.run(checkpoint=thread)
     await stage.keep(thread)
 
 
