@@ -45,6 +45,7 @@ class Superstep:
 
 
 _current: ContextVar[tuple[Workflow, Superstep] | None] = ContextVar("agent_framework_temporal_superstep", default=None)
+_standing_for: weakref.WeakKeyDictionary[WorkflowContext[Any, Any], list[Any]] = weakref.WeakKeyDictionary()
 _in_process: weakref.WeakKeyDictionary[WorkflowContext[Any, Any], str] = weakref.WeakKeyDictionary()
 
 
@@ -75,7 +76,19 @@ def idempotency_key(ctx: WorkflowContext[Any, Any], *parts: str | int) -> str:
     Raises:
         ValueError: In a workflow that an executor runs by itself, which has no place in the durable one.
     """
+    place = json.dumps([*place_of(ctx), parts]).encode()
+    return hashlib.blake2b(place, digest_size=_KEY_BYTES).hexdigest()
+
+
+def place_of(ctx: WorkflowContext[Any, Any]) -> list[Any]:
+    """Return what tells an invocation from all others, the same in each attempt.
+
+    Raises:
+        ValueError: As `idempotency_key`.
+    """
     found = _current.get()
+    if ctx in _standing_for:
+        return _standing_for[ctx]
     if found is None:
         place: list[Any] = [_in_process.setdefault(ctx, uuid.uuid4().hex)]
     else:
@@ -95,7 +108,12 @@ def idempotency_key(ctx: WorkflowContext[Any, Any], *parts: str | int) -> str:
             sorted(ctx.source_executor_ids),
             ctx.request_id,
         ]
-    return hashlib.blake2b(json.dumps([*place, parts]).encode(), digest_size=_KEY_BYTES).hexdigest()
+    return place
+
+
+def stands_for(ctx: WorkflowContext[Any, Any], place: list[Any]) -> None:
+    """Let an invocation have the keys of an earlier one, which it does again."""
+    _standing_for[ctx] = place
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Literal, Protocol, TypeAlias
 
 from ...adapter.encoding.decoding import loads
@@ -19,11 +20,13 @@ from ...adapter.encoding.document import max_checkpoint_bytes
 from ...adapter.encoding.encoding import dumps
 from ...adapter.errors import PayloadError
 from ...adapter.framework.catalog import TypeCatalog
+from ...adapter.framework.static import type_key
 from .rules import JournalRules
 from .stream import EntryStream, entries_of
 from .tally import Tally, Tokens
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
+_DIGEST_BYTES = 16
 
 Kind: TypeAlias = Literal["chat", "tool", "once", "executor", "step"]
 """A call of a chat client, of a tool, of `once`; an executor's invocation; a step of a functional workflow."""
@@ -34,6 +37,28 @@ class Taken:
     """What an earlier attempt has left of something that had finished."""
 
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What is known of something that had begun."""
+
+    name: str
+    """Of the call; of an invocation nothing."""
+    asks: bool
+    """Whether a person is asked if its end is never known."""
+    attempt: int
+    at: str
+
+    @classmethod
+    def of(cls, found: Any) -> Beginning:
+        """Read what a journal holds.
+
+        Raises:
+            ValueError: For anything else.
+        """
+        name, asks, attempt, at = found
+        return cls(str(name), asks is True, int(attempt), str(at))
 
 
 class Writer(Protocol):
@@ -68,6 +93,12 @@ class Journal:
         self._spilled_size = 0
         self._finished: dict[tuple[str, str], deque[Any]] = defaultdict(deque)
         self._begun: dict[tuple[str, str], int] = defaultdict(int)
+        self._notes: dict[tuple[str, str], Beginning] = {}
+        self._told: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._likes: Counter[str] = Counter()
+        self._calling: set[str] = set()
+        self.beside: dict[type[Any], Any] = {}
+        """What belongs to this superstep beside it."""
         for text in (text for part in before for text in entries_of(part)):
             self._read(text)
 
@@ -89,7 +120,74 @@ class Journal:
         self._begun[kind, key] -= 1
         return True
 
-    async def begin(self, kind: Kind, key: str, name: str, *, durable: bool = False) -> None:
+    def digest(self, value: Any) -> str:
+        """Return what tells a value from others; of one that cannot be stored its type."""
+        try:
+            text = dumps(value, self._catalog)
+        except PayloadError:
+            text = type_key(type(value)).encode()
+        return blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
+
+    def nth(self, key: str) -> int:
+        """Count those in this attempt that have a key, and nothing else to tell them apart, from 1."""
+        self._likes[key] += 1
+        return self._likes[key]
+
+    def finished(self, kind: Kind) -> Iterator[tuple[str, Any]]:
+        """Yield key and value of what earlier attempts have left, oldest first; it is left to be taken."""
+        for (found, key), values in self._finished.items():
+            if found == kind:
+                for value in values:
+                    yield key, value
+
+    def has_calls(self, key: str) -> bool:
+        """Tell whether the invocation with a key has finished a call in this attempt."""
+        return key in self._calling
+
+    def beginning(self, kind: Kind, key: str) -> Beginning | None:
+        """Return what is known of the begin of something in doubt."""
+        return self._notes.get((kind, key))
+
+    def was_told(self, kind: Kind, key: str, within: str) -> bool:
+        """Tell whether people have been told that this is in doubt, in another activity than `within`."""
+        return bool(self._told.get((kind, key), set()) - {within})
+
+    def in_doubt_below(self, key: str, kind: Kind) -> Iterator[tuple[str, Beginning]]:
+        """Yield what the invocation with a key had begun that is in doubt, by key."""
+        for (found, name), note in self._notes.items():
+            if found == kind and name.startswith(key) and self._begun.get((kind, name), 0) > 0:
+                yield name, note
+
+    def kept(self, key: str) -> list[list[Any]]:
+        """Return the finished calls of the invocation with a key that have not been taken, for `adopt`."""
+        return [
+            [kind, name.removeprefix(key), value]
+            for (kind, name), values in self._finished.items()
+            if kind != "executor" and name.startswith(key)
+            for value in values
+        ]
+
+    async def adopt(self, key: str, calls: list[list[Any]]) -> None:
+        """Let the invocation with a key take what an earlier one had finished."""
+        for kind, name, value in calls:
+            self._finished[kind, key + name].append(value)
+            await self._add([kind, key + name, "", True, value, None, None], durable=None)
+
+    async def withdraw(self, kind: Kind, key: str, name: str, *, told_within: str | None = None) -> None:
+        """Note that something which had begun has failed, which is an end that everybody knows: it may run again.
+
+        Args:
+            kind: What it is.
+            key: Names it within the superstep.
+            name: For people.
+            told_within: Instead, that people are told of the doubt: the activity that does. Only another one may run
+                it again, which somebody starts who has been told.
+        """
+        await self._add([kind, key, name, None, told_within], durable=True if told_within is None else None)
+
+    async def begin(
+        self, kind: Kind, key: str, name: str, *, durable: bool = False, note: Beginning | None = None
+    ) -> None:
         """Note that something begins.
 
         Args:
@@ -97,8 +195,10 @@ class Journal:
             key: Names it within the superstep: the same in each attempt.
             name: For people: of the tool, the executor.
             durable: Return when the server has it, which is one round trip; else it travels with what is written next.
+            note: What a person is told if its end is never known.
         """
-        await self._add([kind, key, name, False], durable=durable or None)
+        known = [] if note is None else [[note.name, note.asks, note.attempt, note.at]]
+        await self._add([kind, key, name, False, *known], durable=durable or None)
 
     async def end(
         self, kind: Kind, key: str, name: str, value: Any, *, tokens: Tokens | None = None, durable: bool = True
@@ -115,7 +215,10 @@ class Journal:
             tokens: What it cost.
             durable: Return when the server has it, which is one round trip; else it is written soon.
         """
-        executor_id = current_executor()
+        scope = current_scope()
+        executor_id = scope.executor_id if scope is not None else None
+        if scope is not None and kind != "executor":
+            self._calling.add(scope.key)
         self.tally.made(kind, executor_id, tokens)
         usage = None if tokens is None else tokens.as_list()
         await self._add([kind, key, name, True, value, executor_id, usage], durable=durable)
@@ -193,8 +296,16 @@ class Journal:
         try:
             kind, key, _name, ended, *rest = loads(text, self._catalog)
             place = (str(kind), str(key))
-            if not ended:
+            if ended is None:
+                (told_within,) = rest
+                if told_within is None:
+                    self._begun[place] -= 1
+                else:
+                    self._told[place].add(str(told_within))
+            elif not ended:
                 self._begun[place] += 1
+                if rest:
+                    self._notes[place] = Beginning.of(*rest)
             else:
                 value, executor_id, usage = rest
                 self._finished[place].append(value)

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from ...adapter import errors as _errors
 from ..errors import HostingError
+from .in_doubt import InDoubt
 from .internals import current_key, is_framework_data, is_framework_module, registered_type_keys, request_types
 from .standard import STANDARD_CLASSES
 from .static import ABSENT, MAIN, class_attribute, has_base, is_class, loaded_class, main_module, type_key
@@ -38,6 +39,7 @@ PLAIN_CLASSES: dict[str, type[Any]] = {
         *(collections.Counter, collections.OrderedDict, collections.defaultdict, collections.deque),
         *map(collections.abc.__dict__.get, collections.abc.__all__),
         *STANDARD_CLASSES,
+        InDoubt,
     )
     if cls is not None
 }
