@@ -45,7 +45,8 @@ class Superstep:
 
 
 _current: ContextVar[tuple[Workflow, Superstep] | None] = ContextVar("agent_framework_temporal_superstep", default=None)
-_standing_for: weakref.WeakKeyDictionary[WorkflowContext[Any, Any], list[Any]] = weakref.WeakKeyDictionary()
+_done_again: ContextVar[Superstep | None] = ContextVar("agent_framework_temporal_done_again", default=None)
+"""The superstep whose invocation is done again in a later one: what it does has the keys it had."""
 _in_process: weakref.WeakKeyDictionary[WorkflowContext[Any, Any], str] = weakref.WeakKeyDictionary()
 
 
@@ -76,23 +77,11 @@ def idempotency_key(ctx: WorkflowContext[Any, Any], *parts: str | int) -> str:
     Raises:
         ValueError: In a workflow that an executor runs by itself, which has no place in the durable one.
     """
-    place = json.dumps([*place_of(ctx), parts]).encode()
-    return hashlib.blake2b(place, digest_size=_KEY_BYTES).hexdigest()
-
-
-def place_of(ctx: WorkflowContext[Any, Any]) -> list[Any]:
-    """Return what tells an invocation from all others, the same in each attempt.
-
-    Raises:
-        ValueError: As `idempotency_key`.
-    """
     found = _current.get()
-    if ctx in _standing_for:
-        return _standing_for[ctx]
     if found is None:
         place: list[Any] = [_in_process.setdefault(ctx, uuid.uuid4().hex)]
     else:
-        workflow, step = found
+        workflow, step = found[0], superstep_of_keys() or found[1]
         path = invocation_path(workflow, ctx)
         if not path:
             raise ValueError(
@@ -108,12 +97,22 @@ def place_of(ctx: WorkflowContext[Any, Any]) -> list[Any]:
             sorted(ctx.source_executor_ids),
             ctx.request_id,
         ]
-    return place
+    return hashlib.blake2b(json.dumps([*place, parts]).encode(), digest_size=_KEY_BYTES).hexdigest()
 
 
-def stands_for(ctx: WorkflowContext[Any, Any], place: list[Any]) -> None:
-    """Let an invocation have the keys of an earlier one, which it does again."""
-    _standing_for[ctx] = place
+def superstep_of_keys() -> Superstep | None:
+    """Return the superstep whose keys the calling executor has: an earlier one where it is done again."""
+    return _done_again.get() or current_superstep()
+
+
+@contextmanager
+def done_again(superstep: Superstep | None) -> Iterator[None]:
+    """Let what runs in this context have the keys of an earlier superstep."""
+    token = _done_again.set(superstep)
+    try:
+        yield
+    finally:
+        _done_again.reset(token)
 
 
 @contextmanager

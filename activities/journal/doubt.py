@@ -1,9 +1,12 @@
-"""What becomes of an executor's work that had begun when its worker was lost, so that nobody knows whether it was done.
+"""What becomes of work that had begun when its attempt was lost, so that nobody knows whether it was done.
 
 Its beginning is noted before it begins, and the server has that. Where its end is not known, the next attempt does as
-the rule says: it runs it again, fails, or asks a person. Who asks does so instead of running, so that nothing of the
-invocation has been done; the message waits in the workflow's state, and the answer lets the executor run with it as if
-it had just come, with the calls that had finished and the idempotency keys it had.
+the rule says: it runs it again, fails, or asks a person.
+
+Who is asked decides when nothing of the invocation has been done yet: the executor asks instead of running, and of a
+sub-workflow the executor around it, whatever that does with requests of the child. What there is of the invocation
+waits in the workflow's state: its message, and what had finished in it. Answered, the executor runs with that message
+as if it had just come, takes what had finished, and has the idempotency keys it had.
 """
 
 from __future__ import annotations
@@ -13,13 +16,13 @@ import contextlib
 import functools
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from agent_framework import Executor, Workflow, WorkflowContext, WorkflowExecutor
+from agent_framework import Executor, WorkflowContext
 from temporalio import activity
 
 from ...adapter.errors import InDoubtError
@@ -27,15 +30,14 @@ from ...adapter.framework.in_doubt import InDoubt
 from ...adapter.framework.internals import (
     Handler,
     add_response_handler,
-    can_ask,
     is_made_of_calls,
     message_parts,
     plain_handler,
     stand_for,
 )
 from ...adapter.framework.values import shown
-from ..invocation import current_superstep, place_of, stands_for
-from .journal import Beginning, Scope
+from ..invocation import Superstep, current_superstep, done_again, superstep_of_keys
+from .journal import Beginning, Place, Scope
 
 _STATE = "_in_doubt:"
 """With the id of a request: what the workflow's state holds of an invocation until a person has answered."""
@@ -48,18 +50,23 @@ class Invocation:
     """An invocation that runs.
 
     Args:
-        workflow: The hosted workflow.
         executor: Who runs; perhaps in a sub-workflow.
         scope: With its key.
         message: What it was given.
         sources: Who sent that.
+        adopted: Called when there is more in the journal that it may take.
     """
 
-    workflow: Workflow
     executor: Executor
     scope: Scope
     message: Any
     sources: list[str]
+    adopted: Callable[[], None]
+
+    @property
+    def is_inner(self) -> bool:
+        """Whether it is one of a sub-workflow."""
+        return self.scope.is_inner
 
 
 _invocation: ContextVar[Invocation | None] = ContextVar("agent_framework_temporal_invocation", default=None)
@@ -81,11 +88,12 @@ def is_watched(invocation: Invocation) -> bool:
     return rule != "again" and not is_made_of_calls(invocation.executor)
 
 
-def beginning(name: str, rule: str) -> Beginning:
+def beginning(scope: Scope, call: str, rule: str) -> Beginning:
     """Return what a person is told of something that begins now, if its end is never known."""
     superstep = current_superstep()
     attempt = superstep.attempt if superstep is not None else 1
-    return Beginning(name, rule == "ask", attempt, datetime.now(UTC).isoformat(timespec="seconds"))
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return Beginning(scope.executor_id or "", call, rule == "ask", attempt, at)
 
 
 def this_activity() -> str:
@@ -108,20 +116,19 @@ async def handled(executor: Executor, handler: Handler, message: Any, context: W
     if invocation is None or invocation.executor is not executor:
         await handler(message, context)
         return
-    journal, key = invocation.scope.journal, invocation.scope.key
-    watched = is_watched(invocation)
-    doubt = _doubt(invocation, watched=watched)
-    if doubt is not None:
-        if doubt.asks and can_ask(invocation.workflow, executor):
-            await _ask(invocation, doubt, context)
-            return
-        await journal.withdraw("executor", key, executor.id, told_within=this_activity())
-        raise in_doubt_error(invocation.scope.executor_id, doubt)
-    if not watched:
+    scope, journal, key = invocation.scope, invocation.scope.journal, invocation.scope.key
+    asked = None if scope.is_inner else journal.to_ask(key)
+    if asked is not None:
+        await _ask(invocation, asked, context)
+        return
+    if not is_watched(invocation):
         await handler(message, context)
         return
-    rule = journal.rules.in_doubt(invocation.scope.executor_id)
-    await journal.begin("executor", key, executor.id, durable=True, note=beginning("", rule))
+    note = beginning(scope, "", journal.rules.in_doubt(scope.executor_id))
+    if journal.is_in_doubt("executor", key) and not journal.was_told("executor", key, this_activity()):
+        await journal.withdraw("executor", key, executor.id, told_within=this_activity())
+        raise in_doubt_error(journal.beginning("executor", key) or note)
+    await journal.begin("executor", key, executor.id, durable=True, note=note)
     try:
         await handler(message, context)
     except Exception:
@@ -130,43 +137,30 @@ async def handled(executor: Executor, handler: Handler, message: Any, context: W
         raise
 
 
-def _doubt(invocation: Invocation, *, watched: bool) -> Beginning | None:
-    """Return what is in doubt of an invocation: of its calls what a person is to be asked about, or the whole."""
-    journal, key = invocation.scope.journal, invocation.scope.key
-    if not isinstance(invocation.executor, WorkflowExecutor):
-        for _, note in journal.in_doubt_below(key, "once"):
-            if note.asks and can_ask(invocation.workflow, invocation.executor):
-                return note
-    if not watched or not journal.is_in_doubt("executor", key):
-        return None
-    if journal.was_told("executor", key, this_activity()):
-        return None
-    rule = journal.rules.in_doubt(invocation.scope.executor_id)
-    note = journal.beginning("executor", key) or beginning("", rule)
-    return Beginning("", rule == "ask", note.attempt, note.at)
-
-
-async def _ask(invocation: Invocation, doubt: Beginning, context: WorkflowContext[Any, Any]) -> None:
+async def _ask(invocation: Invocation, asked: Place, context: WorkflowContext[Any, Any]) -> None:
+    journal = invocation.scope.journal
+    doubt = journal.beginning(*asked)
+    assert doubt is not None  # noqa: S101 - for the type checker: it says whether to ask
     data, _ = message_parts(invocation.message)
     request_id = str(uuid.uuid4())
-    kept = invocation.scope.journal.kept(invocation.scope.key)
-    context.set_state(f"{_STATE}{request_id}", [invocation.message, invocation.sources, place_of(context), kept])
-    path = invocation.scope.executor_id or invocation.executor.id
+    superstep = superstep_of_keys()
+    keys = None if superstep is None else list(astuple(superstep))
+    kept = journal.kept(invocation.scope.key, asked)
+    context.set_state(f"{_STATE}{request_id}", [invocation.message, invocation.sources, keys, kept])
     question = InDoubt(
-        executor_id=path,
-        call=doubt.name or None,
+        executor_id=doubt.executor_id,
+        call=doubt.call or None,
         message=_shown(data),
         attempt=doubt.attempt,
         began=doubt.at,
-        question=f"{known(path, doubt)} Answer true to run it again, false to let the run fail.",
+        question=f"{_known(doubt)} Answer true to run it again, false to let the run fail.",
     )
     await context.request_info(question, bool, request_id=request_id)
 
 
 def add_answers(executor: Executor) -> None:
     """Let an executor take the answer to whether it may run again."""
-    if not isinstance(executor, WorkflowExecutor):  # It passes on those of its executors.
-        add_response_handler(executor, InDoubt, bool, functools.partial(_answered, executor))
+    add_response_handler(executor, InDoubt, bool, functools.partial(_answered, executor))
 
 
 async def _answered(executor: Executor, request: InDoubt, answer: bool, context: WorkflowContext[Any, Any]) -> None:
@@ -179,31 +173,31 @@ async def _answered(executor: Executor, request: InDoubt, answer: bool, context:
             f"{what} {request.executor_id!r} is not run again: {why}. Send the thread another message to go on without "
             "it, or one that makes up for it."
         )
-    message, sources, place, calls = found
+    message, sources, keys, kept = found
     context.state.delete(key)
     data, request_id = message_parts(message)
     stand_for(context, sources, request_id)
-    stands_for(context, place)
     invocation = _invocation.get()
     if invocation is not None:
-        await invocation.scope.journal.adopt(invocation.scope.key, calls)
-    await plain_handler(executor, message)(data, context)
+        await invocation.scope.journal.adopt(invocation.scope.key, kept)
+        invocation.adopted()
+    with done_again(None if keys is None else Superstep(*keys)):
+        await plain_handler(executor, message)(data, context)
 
 
-def known(path: str | None, doubt: Beginning) -> str:
-    """Return what is known of what is in doubt, for people."""
-    what = f"The call {doubt.name!r} of executor {path!r}" if doubt.name else f"Executor {path!r}"
-    return (
-        f"{what} had begun in attempt {doubt.attempt}, at {doubt.at}, when that attempt was lost: nobody knows whether "
-        "it has done its work."
+def in_doubt_error(doubt: Beginning) -> InDoubtError:
+    """Return the error that says what is in doubt, and what to do."""
+    return InDoubtError(
+        f"{_known(doubt)} Look where it leaves its traces. If it has not, let the run go on (`retry`, or "
+        "`run_stream(checkpoint=...)`): it runs again. If it has, send the thread a message that goes on from there."
     )
 
 
-def in_doubt_error(path: str | None, doubt: Beginning) -> InDoubtError:
-    """Return the error that says what is in doubt, and what to do."""
-    return InDoubtError(
-        f"{known(path, doubt)} Look where it leaves its traces. If it has not, let the run go on (`retry`, or "
-        "`run_stream(checkpoint=...)`): it runs again. If it has, send the thread a message that goes on from there."
+def _known(doubt: Beginning) -> str:
+    what = f"The call {doubt.call!r} of executor" if doubt.call else "Executor"
+    return (
+        f"{what} {doubt.executor_id!r} had begun in attempt {doubt.attempt}, at {doubt.at}, when that attempt was lost: "
+        "nobody knows whether it has done its work."
     )
 
 

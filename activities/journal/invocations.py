@@ -42,6 +42,8 @@ from .journal import Journal, Scope, current_scope, journalled
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 _KEY_BYTES = 12
+_TURNS = 3
+"""Turns of the event loop that tasks made together need until all of them have begun."""
 _PATIENCE = 2.0
 """Seconds to wait for an invocation that had finished before, and does not come: a condition may decide anew."""
 
@@ -53,6 +55,7 @@ def journal_invocations(workflow: Workflow) -> None:
     """
     for executor in executors_of(workflow):
         wrap_execute(executor, functools.partial(_execute, workflow, executor))
+    for executor in workflow.executors.values():
         add_answers(executor)
 
 
@@ -64,17 +67,21 @@ async def _execute(
         await execute(message, sources, state, context)
         return
     path = executor.id if outer.executor_id is None else f"{outer.executor_id}/{executor.id}"
-    scope = Scope(outer.journal, _key(outer, executor, message, sources), path)
+    is_inner = outer.executor_id is not None
+    scope = Scope(outer.journal, _key(outer, executor, message, sources), path, is_inner)
     with journalled(scope):
         if not scope.journal.rules.keeps(path):
             await execute(message, sources, state, context)
             return
-        invocation = Invocation(workflow, executor, scope, message, sources)
-        async with _invocations_of(scope.journal).active(is_inner=outer.executor_id is not None):
-            await _invoke(invocation, _group_of(outer), execute, state, context)
+        invocations = _invocations_of(scope.journal)
+        invocation = Invocation(executor, scope, message, sources, functools.partial(invocations.read, scope.key))
+        async with invocations.active(is_inner=is_inner):
+            await _invoke(workflow, invocation, invocations.group(outer.key), execute, state, context)
 
 
-async def _invoke(invocation: Invocation, group: _Group, execute: Execute, state: Any, context: Any) -> None:
+async def _invoke(
+    workflow: Workflow, invocation: Invocation, group: _Group, execute: Execute, state: Any, context: Any
+) -> None:
     executor, scope, message = invocation.executor, invocation.scope, invocation.message
     entry = group.arrived(scope.key)
     if entry is None:
@@ -83,7 +90,7 @@ async def _invoke(invocation: Invocation, group: _Group, execute: Execute, state
         await group.turn(entry.first)
     invocations = _invocations_of(scope.journal)
     async with invocations.lock(executor):  # The executor's state is read before its next invocation begins.
-        if entry is not None and group.holds(entry) and await _restored(invocation, entry):
+        if entry is not None and group.holds(entry) and await _restored(workflow, executor, entry):
             scope.journal.tally.took("executor")
             for number, name, *arguments in entry.done:
                 await group.turn(number)
@@ -99,25 +106,25 @@ async def _invoke(invocation: Invocation, group: _Group, execute: Execute, state
         await invocations.finished(invocation, done.noted)
 
 
-async def _restored(invocation: Invocation, entry: _Entry) -> bool:
+async def _restored(workflow: Workflow, executor: Executor, entry: _Entry) -> bool:
     """Bring an executor to where its invocation had left it; False where it does not take what it has saved."""
-    sessions = sessions_of(executors_of(invocation.workflow))
+    sessions = sessions_of(executors_of(workflow))
     try:
-        await invocation.executor.on_checkpoint_restore(entry.own)
-        await drop_restored_events_of(invocation.executor)
+        await executor.on_checkpoint_restore(entry.own)
+        await drop_restored_events_of(executor)
     except Exception as error:
-        _LOGGER.warning("Executor %r runs again, as it does not restore its state: %s", invocation.executor.id, error)
+        _LOGGER.warning("Executor %r runs again, as it does not restore its state: %s", executor.id, error)
         return False
     share_restored(sessions)
     return True
 
 
 def _key(outer: Scope, executor: Executor, message: Any, sources: list[str]) -> str:
-    """Return what names an invocation within the superstep, the same in each attempt."""
+    """Return what names an invocation within the one around it, the same in each attempt."""
     data, request_id = message_parts(message)
     journal = outer.journal
-    like = _digest(outer.key, executor.id, sources, request_id, journal.digest(data))
-    return f"{outer.key}/{_digest(like, journal.nth(like))}"
+    like = _digest(executor.id, sources, request_id, journal.digest(data))
+    return f"{outer.key}/{journal.nth(f'{outer.key}/{like}')}.{like}"  # None begins as another, and goes on.
 
 
 def _digest(*parts: Any) -> str:
@@ -184,6 +191,7 @@ class _Group:
         self._entries = {entry.key: entry for entry in entries}  # The last, where one was done again.
         order = sorted((step[0], entry) for entry in self._entries.values() for step in entry.done)
         self._order = deque(order)
+        self._last = 0
         self._changed = asyncio.Event()
 
     def arrived(self, key: str) -> _Entry | None:
@@ -203,6 +211,9 @@ class _Group:
             if not await self._change():
                 missing = {entry for place, entry in self._order if place < number and not entry.has_arrived}
                 self._forget(missing)
+        if number > self._last + 1:  # In between came one that had not finished: let it begin.
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
 
     def passed(self, number: int) -> None:
         """Note that something has been done again."""
@@ -210,6 +221,7 @@ class _Group:
             self._order.popleft()
         else:
             self._order = deque(step for step in self._order if step[0] != number)
+        self._last = max(self._last, number)
         self._tell()
 
     async def settled(self, executor_id: str) -> None:
@@ -262,14 +274,20 @@ class _Invocations:
         self._locks: weakref.WeakKeyDictionary[Executor, asyncio.Lock] = weakref.WeakKeyDictionary()
         self._active = 0
         self._held: Callable[[], Awaitable[None]] | None = None
-        entries: dict[str, list[_Entry]] = {}
         self._number = 0
-        for key, value in journal.finished("executor"):
+        self.read("")
+
+    def read(self, key: str) -> None:
+        """Take what the journal has of the invocations with keys that begin so."""
+        found: dict[str, list[_Entry]] = {}
+        for name, value in self._journal.finished("executor"):
+            if not name.startswith(key):
+                continue
             with contextlib.suppress(ValueError, TypeError, IndexError):
-                entry = _Entry.of(key, value)
-                entries.setdefault(key.rpartition("/")[0], []).append(entry)
+                entry = _Entry.of(name, value)
+                found.setdefault(name.rpartition("/")[0], []).append(entry)
                 self._number = max([self._number, *(step[0] for step in entry.done)])
-        self._groups = {key: _Group(found) for key, found in entries.items()}
+        self._groups.update((name, _Group(entries)) for name, entries in found.items())
 
     def group(self, key: str) -> _Group:
         """Return those of a workflow's run."""
@@ -305,7 +323,7 @@ class _Invocations:
 
     async def finished(self, invocation: Invocation, done: list[list[Any]]) -> None:
         """Note an invocation that has finished, if it has to be."""
-        is_inner = "/" in (invocation.scope.executor_id or "")
+        is_inner = invocation.scope.is_inner
         durable = is_inner or is_watched(invocation) or self._journal.has_calls(invocation.scope.key)
         note = functools.partial(self._note, invocation, done, durable=durable)
         if is_inner or is_watched(invocation) or self._active > 1:
@@ -330,10 +348,6 @@ def _invocations_of(journal: Journal) -> _Invocations:
         found = journal.beside[_Invocations] = _Invocations(journal)
     assert isinstance(found, _Invocations)  # noqa: S101 - for the type checker
     return found
-
-
-def _group_of(outer: Scope) -> _Group:
-    return _invocations_of(outer.journal).group(outer.key)
 
 
 async def settle() -> None:

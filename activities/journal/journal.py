@@ -32,6 +32,10 @@ Kind: TypeAlias = Literal["chat", "tool", "once", "executor", "step"]
 """A call of a chat client, of a tool, of `once`; an executor's invocation; a step of a functional workflow."""
 
 
+Place: TypeAlias = tuple[str, str]
+"""Kind and key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What an earlier attempt has left of something that had finished."""
@@ -43,8 +47,10 @@ class Taken:
 class Beginning:
     """What is known of something that had begun."""
 
-    name: str
-    """Of the call; of an invocation nothing."""
+    executor_id: str
+    """Whose path."""
+    call: str
+    """Name of the call; empty of an invocation as a whole."""
     asks: bool
     """Whether a person is asked if its end is never known."""
     attempt: int
@@ -52,13 +58,17 @@ class Beginning:
 
     @classmethod
     def of(cls, found: Any) -> Beginning:
-        """Read what a journal holds.
+        """Read what `as_list` gave.
 
         Raises:
             ValueError: For anything else.
         """
-        name, asks, attempt, at = found
-        return cls(str(name), asks is True, int(attempt), str(at))
+        executor_id, call, asks, attempt, at = found
+        return cls(str(executor_id), str(call), asks is True, int(attempt), str(at))
+
+    def as_list(self) -> list[Any]:
+        """Return it as an entry holds it."""
+        return [self.executor_id, self.call, self.asks, self.attempt, self.at]
 
 
 class Writer(Protocol):
@@ -144,7 +154,7 @@ class Journal:
         """Tell whether the invocation with a key has finished a call in this attempt."""
         return key in self._calling
 
-    def beginning(self, kind: Kind, key: str) -> Beginning | None:
+    def beginning(self, kind: str, key: str) -> Beginning | None:
         """Return what is known of the begin of something in doubt."""
         return self._notes.get((kind, key))
 
@@ -152,26 +162,48 @@ class Journal:
         """Tell whether people have been told that this is in doubt, in another activity than `within`."""
         return bool(self._told.get((kind, key), set()) - {within})
 
-    def in_doubt_below(self, key: str, kind: Kind) -> Iterator[tuple[str, Beginning]]:
-        """Yield what the invocation with a key had begun that is in doubt, by key."""
-        for (found, name), note in self._notes.items():
-            if found == kind and name.startswith(key) and self._begun.get((kind, name), 0) > 0:
-                yield name, note
+    def to_ask(self, key: str) -> Place | None:
+        """Return something that a person is asked about: what the invocation with a key, or one below, had begun.
 
-    def kept(self, key: str) -> list[list[Any]]:
-        """Return the finished calls of the invocation with a key that have not been taken, for `adopt`."""
-        return [
-            [kind, name.removeprefix(key), value]
+        The last that had begun, as a call says more than the invocation that makes it.
+        """
+        places = [place for place, note in self._notes.items() if note.asks and self._is_open(place, key)]
+        return places[-1] if places else None
+
+    def kept(self, key: str, asked: Place) -> list[list[Any]]:
+        """Return all there is of an invocation that is to be done again later, for `adopt`.
+
+        Args:
+            key: Its key.
+            asked: What a person is asked about, which is not in doubt any more then.
+        """
+        ended = [
+            [kind, name.removeprefix(key), value, None]
             for (kind, name), values in self._finished.items()
-            if kind != "executor" and name.startswith(key)
+            if name.startswith(key)
             for value in values
         ]
+        begun = [
+            [place[0], place[1].removeprefix(key), None, note.as_list()]
+            for place, note in self._notes.items()
+            if place not in (asked, ("executor", key)) and self._is_open(place, key)
+        ]
+        return ended + begun
 
-    async def adopt(self, key: str, calls: list[list[Any]]) -> None:
-        """Let the invocation with a key take what an earlier one had finished."""
-        for kind, name, value in calls:
-            self._finished[kind, key + name].append(value)
-            await self._add([kind, key + name, "", True, value, None, None], durable=None)
+    async def adopt(self, key: str, kept: list[list[Any]]) -> None:
+        """Let the invocation with a key go on from what an earlier one had come to."""
+        for kind, name, value, note in kept:
+            place = (str(kind), key + str(name))
+            if note is None:
+                self._finished[place].append(value)
+                await self._add([*place, "", True, value, None, None], durable=None)
+            else:
+                self._begun[place] += 1
+                self._notes[place] = Beginning.of(note)
+                await self._add([*place, "", False, note], durable=None)
+
+    def _is_open(self, place: Place, key: str) -> bool:
+        return place[1].startswith(key) and self._begun.get(place, 0) > 0
 
     async def withdraw(self, kind: Kind, key: str, name: str, *, told_within: str | None = None) -> None:
         """Note that something which had begun has failed, which is an end that everybody knows: it may run again.
@@ -197,7 +229,7 @@ class Journal:
             durable: Return when the server has it, which is one round trip; else it travels with what is written next.
             note: What a person is told if its end is never known.
         """
-        known = [] if note is None else [[note.name, note.asks, note.attempt, note.at]]
+        known = [] if note is None else [note.as_list()]
         await self._add([kind, key, name, False, *known], durable=durable or None)
 
     async def end(
@@ -335,6 +367,8 @@ class Scope:
     """Names the invocation within the superstep; keys of what it calls begin with it."""
     executor_id: str | None = None
     """The executor's path: within a sub-workflow after the id of the executor around it, with a slash between."""
+    is_inner: bool = False
+    """Whether the executor is one of a sub-workflow."""
 
 
 _scope: ContextVar[Scope | None] = ContextVar("agent_framework_temporal_journal", default=None)

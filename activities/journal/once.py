@@ -11,7 +11,7 @@ from agent_framework import FunctionInvocationContext, WorkflowContext
 from ...workflows.exported import exported
 from ...workflows.messages import InDoubt
 from .doubt import beginning, in_doubt_error, is_given_up, this_activity
-from .journal import Journal, current_scope
+from .journal import Beginning, Scope, current_scope
 
 _Result = TypeVar("_Result")
 
@@ -68,7 +68,7 @@ async def once(
             done its work. "again" calls it again, "error" raises InDoubtError, and "ask" asks a person by a request of
             type `InDoubt` before the executor runs again; answered with true it does, takes the calls that had
             finished, and makes this one again. Without it what holds for the executor (`ExecutorPolicy`), "again" if
-            nothing does. Where a sub-workflow does not propagate its requests, "ask" is "error".
+            nothing does.
         **kwargs: What it is called with.
 
     Returns:
@@ -97,24 +97,23 @@ async def once(
     if rule == "again":
         result = await _result(fn, args, kwargs)
     else:
-        result = await _begun(journal, key, name, rule, scope.executor_id, lambda: _result(fn, args, kwargs))
+        result = await _begun(scope, key, beginning(scope, name, rule), lambda: _result(fn, args, kwargs))
     await journal.end("once", key, name, result)
     return result
 
 
-async def _begun(
-    journal: Journal, key: str, name: str, rule: str, executor_id: str | None, call: Callable[[], Awaitable[Any]]
-) -> Any:
+async def _begun(scope: Scope, key: str, note: Beginning, call: Callable[[], Awaitable[Any]]) -> Any:
     """Make a call whose beginning is noted, unless it is in doubt."""
+    journal = scope.journal
     if journal.is_in_doubt("once", key) and not journal.was_told("once", key, this_activity()):
-        await journal.withdraw("once", key, name, told_within=this_activity())
-        raise in_doubt_error(executor_id, journal.beginning("once", key) or beginning(name, rule))
-    await journal.begin("once", key, name, durable=True, note=beginning(name, rule))
+        await journal.withdraw("once", key, note.call, told_within=this_activity())
+        raise in_doubt_error(journal.beginning("once", key) or note)
+    await journal.begin("once", key, note.call, durable=True, note=note)
     try:
         return await call()
     except Exception:
         if not is_given_up():
-            await journal.withdraw("once", key, name)
+            await journal.withdraw("once", key, note.call)
         raise
 
 

@@ -39,7 +39,6 @@ PLAIN_CLASSES: dict[str, type[Any]] = {
         *(collections.Counter, collections.OrderedDict, collections.defaultdict, collections.deque),
         *map(collections.abc.__dict__.get, collections.abc.__all__),
         *STANDARD_CLASSES,
-        InDoubt,
     )
     if cls is not None
 }
@@ -109,7 +108,8 @@ class TypeCatalog:
     """
 
     def __init__(self, workflow: Workflow) -> None:
-        self._classes: dict[str, type[Any]] = {}
+        # Any executor may ask whether it is to run again.
+        self._classes: dict[str, type[Any]] = {type_key(InDoubt): InDoubt}
         self._generics: dict[int, type[Any]] = {}
         self._errors: dict[str, type[Exception]] = {}
         self._events: dict[str, type[WorkflowEvent[Any]]] = {}

@@ -480,16 +480,6 @@ def is_made_of_calls(executor: Executor) -> bool:
     return is_framework_module(type(executor).__module__) and not isinstance(executor, FunctionExecutor)
 
 
-def can_ask(workflow: Workflow, executor: Executor) -> bool:
-    """Tell whether a request of an executor gets out of the workflow: not where a parent takes those of its child."""
-    if any(executor is own for own in workflow.executors.values()):
-        return True
-    return any(
-        isinstance(outer, WorkflowExecutor) and outer._propagate_request and can_ask(outer.workflow, executor)
-        for outer in workflow.executors.values()
-    )
-
-
 def add_response_handler(executor: Executor, request: type[Any], response: type[Any], handle: Any) -> None:
     """Let an executor take answers to requests of a type, before any of its own handlers; done once."""
     handlers = vars(executor).get("_response_handlers", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -101,9 +102,10 @@ async def attempt(
     base: WorkflowCheckpoint | None = None,
     executors: Mapping[str, ExecutorRule] | None = None,
     streaming: bool = True,
+    until: Callable[[], bool] | None = None,
     **arguments: Any,
 ) -> Attempt:
-    """Run a workflow with a journal, from `base` or with a message; to its end, or to its failure."""
+    """Run a workflow with a journal, from `base` or with a message; to its end, to its failure, or until it is lost."""
     workflow = build()
     result = Attempt()
     step = SuperstepInput(workflow_name=workflow.name, mode="resume", executors=dict(executors or {}))
@@ -113,9 +115,15 @@ async def attempt(
     journal_invocations(workflow)
     contained = containing(workflow, Containment(workflow.name, ExecutorTimeouts(step)))
     with journalled(Scope(journal)), contained:
-        await _run(workflow, result, base, streaming=streaming, **arguments)
-        if result.error is not None:
+        running = asyncio.ensure_future(_run(workflow, result, base, streaming=streaming, **arguments))
+        while not running.done():
+            await asyncio.wait([running], timeout=0.01)
+            if until is not None and until():
+                running.cancel()
+                result.error = LostError()
+        if until is None and result.error is not None:
             await settle()
+            result.server.has = journal.packed  # The failure takes it along.
     result.taken = dict(journal.tally.taken)
     return result
 
