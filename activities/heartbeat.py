@@ -176,6 +176,10 @@ class Beat:
         self._pulse.ends_at, self._pulse.last_words = self._timeouts.ends_at, self._last_words
         try:
             yield
+        except BaseException:
+            if self._pulse.details:  # With a failure the SDK sends what it was given last.
+                self._repeat(self._pulse.details)
+            raise
         finally:
             for task in self._tasks:
                 task.cancel()
