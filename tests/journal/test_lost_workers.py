@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_framework import Workflow, WorkflowEvent
+from agent_framework import Workflow, WorkflowEvent, WorkflowRunState
 from agent_framework_temporal import DurableWorkflow, ExecutorPolicy, InDoubt, InDoubtError, waiting_requests
 from temporalio.client import Client
 
@@ -171,14 +171,15 @@ async def test_a_person_is_asked_and_answers_from_anywhere(
     assert request.data.call == ("charge" if build is pay else None)
     assert request.response_type is bool
     assert _names(ledger).count(what) == 1
-    # Without any worker, and without Python's types.
-    handle = client.get_workflow_handle(thread.thread_id)
-    (waiting,) = (await handle.query("status"))["requests"]
-    assert waiting["schema"] == {"type": "boolean"}
-    await handle.signal("respond", {"request_id": request.request_id, "response": True})
     async with worker_process(client, queue, ledger, workflows=[name]):
+        # Without Python's types.
+        handle = client.get_workflow_handle(thread.thread_id)
+        (waiting,) = [one async for one in waiting_requests(client) if one.request_id == request.request_id]
+        assert waiting.response_schema == {"type": "boolean"}
+        assert waiting.request["question"].endswith("Answer true to run it again, false to let the run fail.")
+        await handle.signal("respond", {"request_id": request.request_id, "response": True})
         result = await durable.run(checkpoint=thread)
-    assert result.get_final_state() == "IDLE"
+    assert result.get_final_state() == WorkflowRunState.IDLE
     names = _names(ledger)
     assert names.count(what) == 2
     assert not [one for one in names if one not in (what, "pay") and names.count(one) > 1]
