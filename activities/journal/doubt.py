@@ -125,6 +125,8 @@ async def handled(executor: Executor, handler: Handler, message: Any, context: W
         await handler(message, context)
         return
     note = beginning(scope, "", journal.rules.in_doubt(scope.executor_id))
+    if journal.is_refused("executor", key):
+        raise refused_error(scope, "")
     if journal.is_in_doubt("executor", key) and not journal.was_told("executor", key, this_activity()):
         await journal.withdraw("executor", key, executor.id, told_within=this_activity())
         raise in_doubt_error(journal.beginning("executor", key) or note)
@@ -146,14 +148,15 @@ async def _ask(invocation: Invocation, asked: Place, context: WorkflowContext[An
     superstep = superstep_of_keys()
     keys = None if superstep is None else list(astuple(superstep))
     kept = journal.kept(invocation.scope.key, asked)
-    context.set_state(f"{_STATE}{request_id}", [invocation.message, invocation.sources, keys, kept])
+    what = [asked[0], asked[1].removeprefix(invocation.scope.key)]
+    context.set_state(f"{_STATE}{request_id}", [invocation.message, invocation.sources, keys, kept, what])
     question = InDoubt(
         executor_id=doubt.executor_id,
         call=doubt.call or None,
         message=_shown(data),
         attempt=doubt.attempt,
         began=doubt.at,
-        question=f"{_known(doubt)} Answer true to run it again, false to let the run fail.",
+        question=f"{_known(doubt)} Answer true to run it again, false to go on without it.",
     )
     await context.request_info(question, bool, request_id=request_id)
 
@@ -164,25 +167,34 @@ def add_answers(executor: Executor) -> None:
 
 
 async def _answered(executor: Executor, request: InDoubt, answer: bool, context: WorkflowContext[Any, Any]) -> None:
-    key = f"{_STATE}{context.request_id}"
-    found = context.get_state(key)
-    if not answer or found is None:
-        what = f"The call {request.call!r} of executor" if request.call else "Executor"
-        why = "a person has said no" if not answer else "what it was given is not known any more"
+    name = f"{_STATE}{context.request_id}"
+    found, invocation = context.get_state(name), _invocation.get()
+    if found is None or invocation is None:
         raise InDoubtError(
-            f"{what} {request.executor_id!r} is not run again: {why}. Send the thread another message to go on without "
-            "it, or one that makes up for it."
+            f"What executor {request.executor_id!r} was given is not known any more. Send the thread another message."
         )
-    message, sources, keys, kept = found
-    context.state.delete(key)
+    message, sources, keys, kept, (kind, place) = found
+    context.state.delete(name)
     data, request_id = message_parts(message)
     stand_for(context, sources, request_id)
-    invocation = _invocation.get()
-    if invocation is not None:
-        await invocation.scope.journal.adopt(invocation.scope.key, kept)
-        invocation.adopted()
+    scope = invocation.scope
+    if not answer:
+        if (kind, place) == ("executor", ""):
+            raise refused_error(scope, "")
+        scope.journal.refuse(kind, f"{scope.key}{place}")
+    await scope.journal.adopt(scope.key, kept)
+    invocation.adopted()
     with done_again(None if keys is None else Superstep(*keys)):
         await plain_handler(executor, message)(data, context)
+
+
+def refused_error(scope: Scope, call: str) -> InDoubtError:
+    """Return the error of something that a person has said is not to run again."""
+    what = f"The call {call!r} of executor" if call else "Executor"
+    return InDoubtError(
+        f"{what} {scope.executor_id!r} is not run again: a person has said no. Send the thread another message to go "
+        "on without it, or one that makes up for it."
+    )
 
 
 def in_doubt_error(doubt: Beginning) -> InDoubtError:
@@ -196,8 +208,8 @@ def in_doubt_error(doubt: Beginning) -> InDoubtError:
 def _known(doubt: Beginning) -> str:
     what = f"The call {doubt.call!r} of executor" if doubt.call else "Executor"
     return (
-        f"{what} {doubt.executor_id!r} had begun in attempt {doubt.attempt}, at {doubt.at}, when that attempt was lost: "
-        "nobody knows whether it has done its work."
+        f"{what} {doubt.executor_id!r} had begun in attempt {doubt.attempt}, at {doubt.at}, when that attempt was "
+        "lost: nobody knows whether it has done its work."
     )
 
 

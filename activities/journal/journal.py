@@ -105,6 +105,7 @@ class Journal:
         self._begun: dict[tuple[str, str], int] = defaultdict(int)
         self._notes: dict[tuple[str, str], Beginning] = {}
         self._told: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._refused: set[tuple[str, str]] = set()
         self._likes: Counter[str] = Counter()
         self._calling: set[str] = set()
         self.beside: dict[type[Any], Any] = {}
@@ -157,6 +158,14 @@ class Journal:
     def beginning(self, kind: str, key: str) -> Beginning | None:
         """Return what is known of the begin of something in doubt."""
         return self._notes.get((kind, key))
+
+    def refuse(self, kind: str, key: str) -> None:
+        """Note that a person has said that something in doubt is not to run again."""
+        self._refused.add((kind, key))
+
+    def is_refused(self, kind: Kind, key: str) -> bool:
+        """Tell whether a person has said that this is not to run again."""
+        return (kind, key) in self._refused
 
     def was_told(self, kind: Kind, key: str, within: str) -> bool:
         """Tell whether people have been told that this is in doubt, in another activity than `within`."""

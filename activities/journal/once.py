@@ -10,7 +10,7 @@ from agent_framework import FunctionInvocationContext, WorkflowContext
 
 from ...workflows.exported import exported
 from ...workflows.messages import InDoubt
-from .doubt import beginning, in_doubt_error, is_given_up, this_activity
+from .doubt import beginning, in_doubt_error, is_given_up, refused_error, this_activity
 from .journal import Beginning, Scope, current_scope
 
 _Result = TypeVar("_Result")
@@ -66,9 +66,9 @@ async def once(
         *args: What it is called with.
         in_doubt: What becomes of a call that had begun when its worker was lost, so that nobody knows whether it has
             done its work. "again" calls it again, "error" raises InDoubtError, and "ask" asks a person by a request of
-            type `InDoubt` before the executor runs again; answered with true it does, takes the calls that had
-            finished, and makes this one again. Without it what holds for the executor (`ExecutorPolicy`), "again" if
-            nothing does.
+            type `InDoubt` before the executor runs again. Answered, it does, and takes the calls that had finished;
+            with true it makes this one again, with false this one raises InDoubtError. Without it what holds for the
+            executor (`ExecutorPolicy`), "again" if nothing does.
         **kwargs: What it is called with.
 
     Returns:
@@ -76,8 +76,8 @@ async def once(
         not kept.
 
     Raises:
-        InDoubtError: The call is in doubt. Not tried again; look where it leaves its traces. Code that can tell what
-            has become of it may catch this.
+        InDoubtError: The call is in doubt, or a person has said that it is not to be made again. Code that can tell
+            what has become of it may catch this; else the run fails, and the superstep is not tried again.
         ValueError: No name, or no such `in_doubt`.
     """
     if not name:
@@ -93,6 +93,8 @@ async def once(
     taken = journal.take("once", key)
     if taken is not None:
         return taken.value
+    if journal.is_refused("once", key):
+        raise refused_error(scope, name)
     rule = in_doubt or journal.rules.in_doubt(scope.executor_id)
     if rule == "again":
         result = await _result(fn, args, kwargs)

@@ -12,8 +12,9 @@ from ...workflows.exported import exported
 class InDoubt:
     """A request: an executor's work, or a call that it makes with `once`, had begun when its worker was lost.
 
-    The answer is a bool. True: it has not done its work, or may do it twice; the executor runs again with what it was
-    given, and takes the calls that had finished. False: it is not run, and the run fails with InDoubtError.
+    The answer is a bool. True: it has not done its work, or may do it twice; it runs again with what it was given, and
+    takes the calls that had finished. False: it is not run again. An executor fails with InDoubtError then, and with it
+    the run; a call of `once` raises it in the executor, which runs again and may catch it to take another way.
     """
 
     executor_id: str

@@ -62,12 +62,20 @@ class Worker(Executor):
         found = [
             await once(ctx, "reserve", call, "reserve", number=1),
             await once(ctx, "reserve", call, "reserve again", number=2),
-            await once(ctx, "pay", call, "pay", in_doubt=IN_DOUBT[0]),
+            await self._paid(ctx),
             await once(None, "blocking", blocking, "blocking"),
             await asyncio.create_task(once(ctx, "tell", call, "tell")),
         ]
         names = [one if isinstance(one, str) else one["name"] for one in found]
         await ctx.send_message(f"{text} {size} {names} {ctx.get_state('seen')}")
+
+    async def _paid(self, ctx: WorkflowContext[str]) -> Any:
+        try:
+            return await once(ctx, "pay", call, "pay", in_doubt=IN_DOUBT[0])
+        except InDoubtError:
+            if not IN_DOUBT.get(1):
+                raise
+            return "another way"
 
 
 class Done(Executor):
@@ -118,7 +126,7 @@ async def test_what_had_finished_is_not_called_again(stop: str) -> None:
     assert isinstance(first.error, LostError)
     second = await _answer(base, first)
     assert _output(second) == OUTPUT
-    assert CALLS == ["handler", *ALL[ALL.index(stop) :]]
+    assert ["handler", *ALL[ALL.index(stop) :]] == CALLS
     assert second.taken.get("once", 0) == ALL.index(stop) - 1
 
 
@@ -168,6 +176,22 @@ async def test_a_person_is_asked(rules: Mapping[str, ExecutorRule] | None, monke
     assert CALLS == ["handler", "pay", "blocking", "tell"]
 
 
+async def test_a_person_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(IN_DOUBT, 0, "ask")
+    base = await _asked()
+    second = await _answer(base, await _answer(base, stop="pay"))
+    (request,) = second.last.pending_request_info_events
+    CALLS.clear()
+    third = await attempt(build, base=second.last, responses={request: False})
+    assert isinstance(third.error, InDoubtError)
+    assert str(third.error).startswith("The call 'pay' of executor 'work' is not run again: a person has said no.")
+    assert CALLS == ["handler"]
+    monkeypatch.setitem(IN_DOUBT, 1, True)
+    fourth = await attempt(build, base=second.last, responses={request: False})
+    assert _output(fourth) == OUTPUT.replace("pay", "another way")
+    assert CALLS == ["handler", "handler", "blocking", "tell"]
+
+
 async def test_asked_and_lost_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(IN_DOUBT, 0, "ask")
     base = await _asked()
@@ -179,7 +203,7 @@ async def test_asked_and_lost_again(monkeypatch: pytest.MonkeyPatch) -> None:
         CALLS.clear()
         STOPS.add(stop)
         lost = await attempt(build, base=base, until=lambda: "pay" in CALLS, responses={request: True})
-        assert CALLS == made
+        assert made == CALLS
         STOPS.clear()
         base = (await attempt(build, lost, base=base, responses={request: True})).last
     (request,) = base.pending_request_info_events
