@@ -26,7 +26,7 @@ async def pay(durable: DurableWorkflow, order: Order) -> Paid:
     """Pay one order, on a thread of its own; a person answers by what the bank says."""
     checkpoint = durable.checkpoint()
     result = await durable.run(order, checkpoint=checkpoint)
-    print(list(result)); (request,) = result.get_request_info_events()
+    (request,) = result.get_request_info_events()
     assert isinstance(request.data, InDoubt)  # noqa: S101 - for the type checker
     print(terminal_text(f"order {order.number}: is {request.data.call} done? It had begun when its worker died."))
     is_charged = order.number in bank.charges()

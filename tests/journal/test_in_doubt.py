@@ -20,7 +20,7 @@ from agent_framework import (
 from agent_framework_temporal import InDoubt, InDoubtError
 from agent_framework_temporal.workflows.messages import ExecutorRule
 
-from tests.journal._attempts import Attempt, Build, LostError, attempt
+from tests.journal._supersteps import Attempt, Build, LostError, attempt
 
 RAN: list[str] = []
 LOST: list[str] = []

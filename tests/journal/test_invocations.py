@@ -16,7 +16,7 @@ from agent_framework import (
 )
 from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
 
-from tests.journal._attempts import Attempt, Build, LostError, attempt, plain, text_of
+from tests.journal._supersteps import Attempt, Build, LostError, attempt, plain, text_of
 
 RAN: list[str] = []
 FAILS: set[str] = set()

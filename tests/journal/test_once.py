@@ -13,7 +13,7 @@ from agent_framework_temporal import InDoubt, InDoubtError, once
 from agent_framework_temporal.workflows.messages import ExecutorRule
 from temporalio.testing import ActivityEnvironment
 
-from tests.journal._attempts import Attempt, LostError, attempt, plain
+from tests.journal._supersteps import Attempt, LostError, attempt, plain
 
 CALLS: list[str] = []
 STOPS: set[str] = set()
