@@ -50,6 +50,8 @@ _RETRY_PAUSE = 0.2
 _GONE = (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT)
 MAX_JOURNAL_BYTES = 1_000_000
 """Packed, in a heartbeat: of one over 2 MB the server fails the superstep for good."""
+_LEAST_ROOM = 128 * 1024
+"""Of the journal in a heartbeat, however little external storage leaves to Temporal."""
 _SOON = 3600.0
 """Seconds: a superstep that may take longer than this is not prepared for having to be given up."""
 
@@ -92,7 +94,13 @@ class Beat:
         self._journal: Journal | None = None
         self._spilled: list[Payload] = []
         storage = self._converter.external_storage
-        self._room = MAX_JOURNAL_BYTES if storage is None else min(MAX_JOURNAL_BYTES, storage.payload_size_threshold)
+        self._outside: DataConverter | None = None
+        """Puts what it encodes into external storage, however small."""
+        self._room = MAX_JOURNAL_BYTES
+        if storage is not None:
+            self._room = min(MAX_JOURNAL_BYTES, max(_LEAST_ROOM, storage.payload_size_threshold * 3 // 4))
+            outside = replace(client.data_converter, external_storage=replace(storage, payload_size_threshold=0))
+            self._outside = heartbeat_converter(outside, info)
         self._overdue_details: Sequence[Payload] | None = None
         self._pacemaker = pacemaker
         known = pacemaker.pulse(info.task_token) if pacemaker is not None else None
@@ -103,6 +111,9 @@ class Beat:
         self._may_be_given_up = timeouts.has_limits or (step.timeout is not None and step.timeout <= _SOON)
         self._writing = asyncio.Lock()
         self._wanted = self._written = 0
+        self._patient = True
+        """Whether a write is worth waiting for: not where the last one had no answer."""
+        self._over = False
         self._soon: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -135,6 +146,8 @@ class Beat:
 
         Where the server does not answer for long, the superstep goes on: what it has come to travels with the next.
         """
+        if self._over:  # What an executor has left running has nobody to tell.
+            return
         self._wanted += 1
         wanted = self._wanted
         async with self._writing:
@@ -146,6 +159,8 @@ class Beat:
 
     def write_soon(self) -> None:
         """Say what there is to say after a pause, unless the superstep is over by then."""
+        if self._over:
+            return
         if self._soon is None or self._soon.done():
             self._soon = self._start(self._write_after_pause())
 
@@ -181,6 +196,7 @@ class Beat:
                 self._repeat(self._pulse.details)
             raise
         finally:
+            self._over = True
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -238,11 +254,19 @@ class Beat:
                 if error.status in _GONE:  # The attempt counts no more: the SDK finds out, and cancels it.
                     self._repeat(details)
                     return False
-                if time.monotonic() >= give_up:
-                    _LOGGER.warning("A heartbeat could not be written: %s", error)
+                if not self._patient or time.monotonic() >= give_up:
+                    if self._patient:
+                        _LOGGER.warning(
+                            "The server takes no heartbeats of thread %r: %s. The superstep goes on; what it comes to "
+                            "meanwhile is done again if this worker is lost too.",
+                            self._info.workflow_id,
+                            error,
+                        )
+                    self._patient = False
                     return False
                 await asyncio.sleep(_RETRY_PAUSE)
                 continue
+            self._patient = True
             if response.cancel_requested or response.activity_paused or response.activity_reset:
                 self._repeat(details)  # The SDK hears it too, and tells the activity.
             elif self._pacemaker is None or self._pacemaker.may_be_sending(self._pulse):
@@ -260,22 +284,23 @@ class Beat:
         try:
             if self._journal is not None and self._journal.packed_size > self._room:
                 await self._make_room(self._journal)
-            before = [JournalPart(answers=self._superstep_id).with_journal(part) for part in self._before]
+            before = await (self._outside or self._converter).encode(list(map(self._part, self._before)))
             if self._overdue_details is not None:
                 self._overdue_details = [*await self._converter.encode([self._overdue_window(None)]), *self._spilled]
-            return [*await self._converter.encode([self._window(), *before]), *self._spilled]
+            return [*await self._converter.encode([self._window()]), *before, *self._spilled]
         except Exception:  # The codec is code of others; without its details the superstep goes on.
             _LOGGER.warning("The details of a heartbeat could not be encoded", exc_info=True)
             return self._pulse.details
 
     async def _make_room(self, journal: Journal) -> None:
-        storage = self._converter.external_storage
-        if storage is None:
+        if self._outside is None:
             journal.fit(self._room // 2)
-            return
-        part = JournalPart(answers=self._superstep_id).with_journal(journal.spilled())
-        outside = replace(self._converter, external_storage=replace(storage, payload_size_threshold=0))
-        self._spilled += await outside.encode([part])
+        else:
+            self._spilled += await self._outside.encode([self._part(journal.spilled())])
+
+    def _part(self, journal: bytes) -> JournalPart:
+        part: JournalPart = JournalPart(answers=self._superstep_id).with_journal(journal)
+        return part
 
     @property
     def _encodes_anywhere(self) -> bool:

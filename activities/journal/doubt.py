@@ -135,7 +135,7 @@ async def handled(executor: Executor, handler: Handler, message: Any, context: W
         await handler(message, context)
     except Exception:
         if not is_given_up():
-            await journal.withdraw("executor", key, executor.id)
+            await journal.withdraw("executor", key, executor.id, durable=True)
         raise
 
 

@@ -6,6 +6,7 @@ all of them. An entry that the server has acknowledged is there for the next att
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections import Counter, defaultdict, deque
@@ -214,17 +215,23 @@ class Journal:
     def _is_open(self, place: Place, key: str) -> bool:
         return place[1].startswith(key) and self._begun.get(place, 0) > 0
 
-    async def withdraw(self, kind: Kind, key: str, name: str, *, told_within: str | None = None) -> None:
-        """Note that something which had begun has failed, which is an end that everybody knows: it may run again.
+    async def withdraw(
+        self, kind: Kind, key: str, name: str, *, durable: bool = False, told_within: str | None = None
+    ) -> None:
+        """Note that something that had begun has come to nothing: it is neither finished nor in doubt.
 
         Args:
             kind: What it is.
             key: Names it within the superstep.
             name: For people.
+            durable: Return when the server has it, which is one round trip; else it is written soon.
             told_within: Instead, that people are told of the doubt: the activity that does. Only another one may run
                 it again, which somebody starts who has been told.
         """
-        await self._add([kind, key, name, None, told_within], durable=True if told_within is None else None)
+        if told_within is None:
+            await self._add([kind, key, name, None], durable=durable)
+        else:
+            await self._add([kind, key, name, None, told_within], durable=None)
 
     async def begin(
         self, kind: Kind, key: str, name: str, *, durable: bool = False, note: Beginning | None = None
@@ -338,11 +345,10 @@ class Journal:
             kind, key, _name, ended, *rest = loads(text, self._catalog)
             place = (str(kind), str(key))
             if ended is None:
-                (told_within,) = rest
-                if told_within is None:
-                    self._begun[place] -= 1
+                if rest:
+                    self._told[place].add(str(rest[0]))
                 else:
-                    self._told[place].add(str(told_within))
+                    self._begun[place] -= 1
             elif not ended:
                 self._begun[place] += 1
                 if rest:
@@ -380,25 +386,50 @@ class Scope:
     """Whether the executor is one of a sub-workflow."""
 
 
-_scope: ContextVar[Scope | None] = ContextVar("agent_framework_temporal_journal", default=None)
+class _Entered:
+    """A scope as long as it lasts: tasks that outlive it, such as those of an MCP server's connection, keep it."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope: Scope | None = scope
+        self.loop = _running_loop()
+
+
+_scope: ContextVar[_Entered | None] = ContextVar("agent_framework_temporal_journal", default=None)
 
 
 def current_scope() -> Scope | None:
-    """Return whose call it is that runs; None outside of a superstep with a journal."""
-    return _scope.get()
+    """Return whose call it is that runs.
+
+    None outside of a superstep with a journal, in a task that has outlived the invocation it was begun in, and in
+    another event loop, where nobody can wait for the server: a tool's that runs in a thread, say.
+    """
+    entered = _scope.get()
+    if entered is None or _running_loop() not in (None, entered.loop):
+        return None
+    return entered.scope
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def current_executor() -> str | None:
     """Return the path of the executor that runs."""
-    scope = _scope.get()
+    scope = current_scope()
     return scope.executor_id if scope is not None else None
 
 
 @contextlib.contextmanager
 def journalled(scope: Scope | None) -> Iterator[None]:
     """Let what the body calls be noted there."""
-    token = _scope.set(scope)
+    entered = None if scope is None else _Entered(scope)
+    token = _scope.set(entered)
     try:
         yield
     finally:
+        if entered is not None:
+            entered.scope = None
         _scope.reset(token)

@@ -115,7 +115,7 @@ async def _begun(scope: Scope, key: str, note: Beginning, call: Callable[[], Awa
         return await call()
     except Exception:
         if not is_given_up():
-            await journal.withdraw("once", key, note.call)
+            await journal.withdraw("once", key, note.call, durable=True)
         raise
 
 
