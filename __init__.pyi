@@ -3,6 +3,7 @@
 from .activities.invocation import Superstep as Superstep
 from .activities.invocation import current_superstep as current_superstep
 from .activities.invocation import idempotency_key as idempotency_key
+from .activities.journal.once import once as once
 from .adapter.checkpoints.handle import Checkpoint as Checkpoint
 from .adapter.checkpoints.handle import Response as Response
 from .adapter.checkpoints.lineage import CheckpointInfo as CheckpointInfo
@@ -33,6 +34,7 @@ from .adapter.errors import DurableWorkflowError as DurableWorkflowError
 from .adapter.errors import GraphChangedError as GraphChangedError
 from .adapter.errors import HistoryReadOnlyError as HistoryReadOnlyError
 from .adapter.errors import HostingError as HostingError
+from .adapter.errors import InDoubtError as InDoubtError
 from .adapter.errors import NewerReleaseError as NewerReleaseError
 from .adapter.errors import NotSealedError as NotSealedError
 from .adapter.errors import NoWorkerError as NoWorkerError
@@ -55,6 +57,7 @@ from .adapter.errors import WorkerLostError as WorkerLostError
 from .adapter.errors import WorkflowNotHostedError as WorkflowNotHostedError
 from .adapter.framework.definition import WorkflowFactory as WorkflowFactory
 from .adapter.framework.definition import WorkflowSource as WorkflowSource
+from .adapter.framework.in_doubt import InDoubt as InDoubt
 from .adapter.plugin import AgentFrameworkPlugin as AgentFrameworkPlugin
 from .adapter.temporal.converter import FramedPayloadConverter as FramedPayloadConverter
 from .adapter.temporal.file_driver import FileStorageDriver as FileStorageDriver

@@ -50,6 +50,7 @@ from ..workflows.messages import SuperstepInput
 from .capturing_storage import CapturingStorage
 from .containment import Scope, containing, escaped, is_leaving
 from .invocation import started
+from .journal.invocations import journal_invocations, settle
 from .live_events import LiveEvents
 from .warm import Stream, WarmInstance
 
@@ -171,6 +172,7 @@ async def run_superstep(
     Raises:
         SuperstepError: When the framework or an executor raises, or an attempt or an invocation takes too long.
     """
+    journal_invocations(warm.workflow)
     with (
         without_pending_warning(),
         below(step.trace),
@@ -187,6 +189,7 @@ async def run_superstep(
                 if warm.stream is not None:
                     await _collect(hosted, warm, warm.stream, step, run, dropping=dropping)
         except Exception as error:
+            await settle()
             await warm.close()
             if isinstance(error, TimeoutError) and not run.failed:
                 run.failed_executor, seconds = scope.timeouts.overdue()

@@ -45,6 +45,8 @@ class Superstep:
 
 
 _current: ContextVar[tuple[Workflow, Superstep] | None] = ContextVar("agent_framework_temporal_superstep", default=None)
+_done_again: ContextVar[Superstep | None] = ContextVar("agent_framework_temporal_done_again", default=None)
+"""The superstep whose invocation is done again in a later one: what it does has the keys it had."""
 _in_process: weakref.WeakKeyDictionary[WorkflowContext[Any, Any], str] = weakref.WeakKeyDictionary()
 
 
@@ -79,7 +81,7 @@ def idempotency_key(ctx: WorkflowContext[Any, Any], *parts: str | int) -> str:
     if found is None:
         place: list[Any] = [_in_process.setdefault(ctx, uuid.uuid4().hex)]
     else:
-        workflow, step = found
+        workflow, step = found[0], superstep_of_keys() or found[1]
         path = invocation_path(workflow, ctx)
         if not path:
             raise ValueError(
@@ -96,6 +98,21 @@ def idempotency_key(ctx: WorkflowContext[Any, Any], *parts: str | int) -> str:
             ctx.request_id,
         ]
     return hashlib.blake2b(json.dumps([*place, parts]).encode(), digest_size=_KEY_BYTES).hexdigest()
+
+
+def superstep_of_keys() -> Superstep | None:
+    """Return the superstep whose keys the calling executor has: an earlier one where it is done again."""
+    return _done_again.get() or current_superstep()
+
+
+@contextmanager
+def done_again(superstep: Superstep | None) -> Iterator[None]:
+    """Let what runs in this context have the keys of an earlier superstep."""
+    token = _done_again.set(superstep)
+    try:
+        yield
+    finally:
+        _done_again.reset(token)
 
 
 @contextmanager

@@ -19,6 +19,7 @@
     │   └── ThreadPausedError       an operator has paused it
     ├── PendingRequestsError        this thread waits for responses
     ├── GraphChangedError           the checkpoint was made by another graph
+    ├── InDoubtError                a call had begun, and nobody knows whether it has done its work
     ├── SearchAttributesError       the namespace does not know our search attributes
     ├── NewerReleaseError           a newer release has written what is read; nothing is wrong with it
     └── RunFailedError              the run ended otherwise than idle
@@ -141,6 +142,11 @@ class PendingRequestsError(DurableWorkflowError):
 @exported
 class GraphChangedError(DurableWorkflowError, WorkflowCheckpointException):
     """The checkpoint was made by a graph that differs from the hosted one."""
+
+
+@exported
+class InDoubtError(DurableWorkflowError):
+    """A call or an executor had begun when its worker was lost, so that nobody knows whether it has done its work."""
 
 
 @exported

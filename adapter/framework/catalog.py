@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from ...adapter import errors as _errors
 from ..errors import HostingError
+from .in_doubt import InDoubt
 from .internals import current_key, is_framework_data, is_framework_module, registered_type_keys, request_types
 from .standard import STANDARD_CLASSES
 from .static import ABSENT, MAIN, class_attribute, has_base, is_class, loaded_class, main_module, type_key
@@ -107,7 +108,8 @@ class TypeCatalog:
     """
 
     def __init__(self, workflow: Workflow) -> None:
-        self._classes: dict[str, type[Any]] = {}
+        # Any executor may ask whether it is to run again.
+        self._classes: dict[str, type[Any]] = {type_key(InDoubt): InDoubt}
         self._generics: dict[int, type[Any]] = {}
         self._errors: dict[str, type[Exception]] = {}
         self._events: dict[str, type[WorkflowEvent[Any]]] = {}

@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from typing import Any, TypeAlias, cast
 
 from agent_framework import (
+    AgentExecutor,
     AgentResponse,
     AgentResponseUpdate,
     AgentSession,
@@ -30,16 +31,20 @@ from agent_framework import (
     CheckpointStorage,
     Content,
     Executor,
+    FunctionExecutor,
     FunctionInvocationContext,
     FunctionInvocationLayer,
     FunctionMiddleware,
     Message,
     RawAgent,
     ResponseStream,
+    RunnerContext,
     Workflow,
     WorkflowContext,
     WorkflowEvent,
+    WorkflowEventSource,
     WorkflowExecutor,
+    WorkflowMessage,
     WorkflowRunResult,
     _tools,
 )
@@ -48,6 +53,7 @@ from agent_framework._middleware import ChatMiddlewarePipeline, FunctionMiddlewa
 from agent_framework._serialization import SerializationMixin
 from agent_framework._workflows import _checkpoint_encoding as _encoding
 from agent_framework._workflows import _workflow
+from agent_framework._workflows._state import State
 from agent_framework._workflows._typing_utils import is_instance_of, try_coerce_to_type
 from agent_framework._workflows._workflow import _coerce_request_info_response
 from agent_framework.observability import OtelAttr, start_workflow_span
@@ -288,9 +294,14 @@ async def drop_restored_events(workflow: Workflow) -> None:
     (core 1.23, `_workflow_executor.py`: the filter of `_handle_response` is missing there).
     """
     for executor in workflow.executors.values():
-        if isinstance(executor, WorkflowExecutor):
-            await executor.workflow._runner_context.drain_events()
-            await drop_restored_events(executor.workflow)
+        await drop_restored_events_of(executor)
+
+
+async def drop_restored_events_of(executor: Executor) -> None:
+    """Do so for one executor, if it has a sub-workflow."""
+    if isinstance(executor, WorkflowExecutor):
+        await executor.workflow._runner_context.drain_events()
+        await drop_restored_events(executor.workflow)
 
 
 def invocation_path(workflow: Workflow, ctx: WorkflowContext[Any, Any]) -> tuple[str | int, ...]:
@@ -300,7 +311,7 @@ def invocation_path(workflow: Workflow, ctx: WorkflowContext[Any, Any]) -> tuple
         Its id; in a sub-workflow after the id of the executor around it and the superstep there, as several run within
         one of the parent. Empty where it is in neither.
     """
-    if ctx._runner_context is workflow._runner_context:
+    if recorded_context(ctx._runner_context) is workflow._runner_context:
         return (ctx._executor_id,)
     for executor in workflow.executors.values():
         if isinstance(executor, WorkflowExecutor):
@@ -323,6 +334,194 @@ def wrap_handlers(executor: Executor, wrap: Callable[[Executor, Handler], Handle
         return wrap(executor, find(message))
 
     executor._find_handler = find_wrapped  # type: ignore[method-assign]
+
+
+def plain_handler(executor: Executor, message: Any) -> Handler:
+    """Return the handler that an executor has for a message, as it was before `wrap_handlers`."""
+    found: Handler = type(executor)._find_handler(executor, message)
+    return found
+
+
+Execute: TypeAlias = Callable[[Any, list[str], State, RunnerContext], Awaitable[None]]
+
+
+def wrap_execute(executor: Executor, wrap: Callable[[Execute, Any, list[str], State, Any], Awaitable[None]]) -> None:
+    """Let `wrap` run each invocation of an executor; done once for an executor.
+
+    It is outside the events, and outside the lock that lets an executor have one invocation at a time.
+    """
+    if "execute" in vars(executor):
+        return
+    execute = executor.execute
+
+    async def execute_wrapped(
+        message: Any,
+        source_executor_ids: list[str],
+        state: State,
+        runner_context: RunnerContext,
+        trace_contexts: list[dict[str, str]] | None = None,
+        source_span_ids: list[str] | None = None,
+    ) -> None:
+        async def run(message: Any, sources: list[str], state: State, context: RunnerContext) -> None:
+            await execute(message, sources, state, context, trace_contexts, source_span_ids)
+
+        await wrap(run, message, source_executor_ids, state, runner_context)
+
+    executor.execute = execute_wrapped  # type: ignore[method-assign]
+
+
+Record: TypeAlias = Callable[..., None]
+"""Takes what an invocation does: a name and the arguments that repeat it."""
+
+
+class RecordingContext:
+    """A runner's context that notes what one invocation tells it.
+
+    Args:
+        recorded: The context.
+        record: Takes the notes.
+    """
+
+    def __init__(self, recorded: RunnerContext, record: Record) -> None:
+        self.recorded = recorded
+        self._record = record
+
+    def __getattr__(self, name: str) -> Any:
+        """Give what is not noted."""
+        return getattr(self.recorded, name)
+
+    async def send_message(self, message: WorkflowMessage) -> None:
+        """Send a message."""
+        self._record("message", message)
+        await self.recorded.send_message(message)
+
+    async def add_event(self, event: WorkflowEvent[Any]) -> None:
+        """Add an event; one that repeats the message is noted without it."""
+        if event.type == "executor_invoked" and event.origin is WorkflowEventSource.FRAMEWORK:
+            self._record("invoked")
+        else:
+            self._record("event", event)
+        await self.recorded.add_event(event)
+
+    async def add_request_info_event(self, event: WorkflowEvent[Any]) -> None:
+        """Add a request."""
+        self._record("request", event)
+        await self.recorded.add_request_info_event(event)
+
+
+class RecordingState(State):
+    """A workflow's state that notes what one invocation writes.
+
+    It is the state: both have the same values. What is noted is the copy that the state keeps, which nobody changes.
+
+    Args:
+        recorded: The state.
+        record: Takes the notes.
+    """
+
+    def __init__(self, recorded: State, record: Record) -> None:
+        self._committed = recorded._committed
+        self._pending = recorded._pending
+        self._record = record
+
+    def set(self, key: str, value: Any) -> None:
+        """Set a value."""
+        super().set(key, value)
+        self._record("set", key, self._pending[key])
+
+    def delete(self, key: str) -> None:
+        """Delete a value."""
+        super().delete(key)
+        self._record("delete", key)
+
+    def clear(self) -> None:
+        """Delete all values."""
+        super().clear()
+        self._record("clear")
+
+
+def recorded_context(context: Any) -> Any:
+    """Return the context behind a `RecordingContext`; any other as it is."""
+    return context.recorded if isinstance(context, RecordingContext) else context
+
+
+async def apply_recorded(
+    executor: Executor, message: Any, state: State, context: RunnerContext, name: str, arguments: Sequence[Any]
+) -> None:
+    """Do what a recording context or state has noted.
+
+    Args:
+        executor: Whose invocation it was.
+        message: What it was given.
+        state: The state to write.
+        context: The context to tell.
+        name: What was noted.
+        arguments: And with what.
+    """
+    if name == "invoked":
+        data = copy.deepcopy(message.data if isinstance(message, WorkflowMessage) else message)
+        origin = WorkflowEventSource.FRAMEWORK
+        await context.add_event(new_event("executor_invoked", executor_id=executor.id, data=data, origin=origin))
+    elif name == "message":
+        await context.send_message(*arguments)
+    elif name == "event":
+        await context.add_event(*arguments)
+    elif name == "request":
+        await context.add_request_info_event(*arguments)
+    elif name == "set":
+        state.set(*arguments)
+    elif name == "delete":
+        if state.has(*arguments):  # A sibling's write, which it had seen, may be gone.
+            state.delete(*arguments)
+    elif name == "clear":
+        state.clear()
+
+
+def message_parts(message: Any) -> tuple[Any, str | None]:
+    """Return what an executor is given, and the id of the request that it answers, if it does."""
+    if not isinstance(message, WorkflowMessage):
+        return message, None
+    request = message.original_request_info_event
+    return message.data, request.request_id if request is not None else None
+
+
+def is_made_of_calls(executor: Executor) -> bool:
+    """Tell whether an executor is the framework's: what it does lies in the calls and executors within."""
+    if isinstance(executor, AgentExecutor | WorkflowExecutor):
+        return True
+    return is_framework_module(type(executor).__module__) and not isinstance(executor, FunctionExecutor)
+
+
+def add_response_handler(executor: Executor, request: type[Any], response: type[Any], handle: Any) -> None:
+    """Let an executor take answers to requests of a type, before any of its own handlers; done once."""
+    handlers = vars(executor).get("_response_handlers", {})
+    if (request, response) not in handlers:
+        cast(Any, executor)._response_handlers = {(request, response): handle, **handlers}
+
+
+def stand_for(ctx: WorkflowContext[Any, Any], sources: list[str], request_id: str | None) -> None:
+    """Let the context of an answer be the one of another invocation of its executor."""
+    ctx._source_executor_ids = sources
+    ctx._request_id = request_id
+
+
+def sessions_of(executors: Iterable[Executor]) -> list[tuple[Any, AgentSession]]:
+    """Return which executors have an agent session, each with it."""
+    found = ((executor, getattr(executor, "_session", None)) for executor in executors)
+    return [(executor, session) for executor, session in found if isinstance(session, AgentSession)]
+
+
+def share_restored(before: list[tuple[Any, AgentSession]]) -> None:
+    """Give executors that had one session, of which some have restored it, the restored one.
+
+    Args:
+        before: What `sessions_of` returned before.
+    """
+    for holder, session in before:
+        if holder._session is not session and holder._session.session_id == session.session_id:
+            for other, shared in before:
+                if shared is session:
+                    other._session = holder._session
 
 
 def session_groups(executors: Iterable[Executor]) -> list[list[int]]:

@@ -98,3 +98,7 @@ async def test_web_service(client: Client) -> None:
         assert '"type": "output"' in whole
         missing = await browser.get("/threads/nothing/events")
         assert "event: error" in missing.text
+
+
+async def test_payments(server: WorkflowEnvironment) -> None:
+    assert (await _run(server, "examples.payments.demo")).splitlines() == _shown("payments")
