@@ -1,7 +1,9 @@
-"""The activity's heartbeat: how a lost worker is noticed, how a cancellation arrives, and where live events travel.
+"""The activity's heartbeat: how a lost worker is noticed, how a cancellation arrives, where events and journal travel.
 
-There is one channel, the SDK's, and what a heartbeat says replaces what the one before said. The pacemaker's thread
-repeats it in time; what is new is said from the event loop, where it is encoded.
+What a heartbeat says replaces what the one before said, so each says all: the newest live events, the failures before,
+the journal. What is new is written past the SDK, which holds heartbeats back and does not say when one has arrived:
+what the server has acknowledged is there for the next attempt. The pacemaker's thread repeats it through the SDK, whose
+core gives up an activity that it hears nothing of, and which tells the activity of a cancellation.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,19 +23,33 @@ from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.workflowservice.v1 import RecordActivityTaskHeartbeatRequest
 from temporalio.client import Client
 from temporalio.converter import DataConverter
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
+from ..adapter.checkpoints.journals import left_journal
+from ..adapter.framework.catalog import TypeCatalog
+from ..adapter.temporal.converter import JournalledDict
 from ..adapter.temporal.sdk import heartbeat_converter
-from ..workflows.messages import LiveWindow, OverdueSuperstep, SuperstepInput
+from ..workflows.messages import JournalPart, LiveWindow, OverdueSuperstep, SuperstepInput
 from .containment import Place
 from .executor_rules import ExecutorTimeouts
+from .journal.journal import Journal, newest
+from .journal.rules import JournalRules
+from .journal.tally import calls_of
 from .live_events import LiveEvents
 from .pacemaker import Pacemaker, Pulse, beat_interval
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 _PAUSE = 0.05
 """Between two beats that carry events, in seconds: each is a round trip to the server."""
-_BEGIN_TIMEOUT = timedelta(seconds=5)
+_BYTES_PER_SECOND = 4_000_000
+"""Of heartbeats that carry events: one with a large journal makes the next wait for longer."""
+_WRITE_TIMEOUT = timedelta(seconds=5)
+_WRITE_SECONDS = 20.0
+"""For so long a write is tried again where the server does not answer; then the superstep goes on without it."""
+_RETRY_PAUSE = 0.2
+_GONE = (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT)
+MAX_JOURNAL_BYTES = 1_000_000
+"""Packed, in a heartbeat: of one over 2 MB the server fails the superstep for good."""
 _SOON = 3600.0
 """Seconds: a superstep that may take longer than this is not prepared for having to be given up."""
 
@@ -55,7 +73,7 @@ class Beat:
     ) -> None:
         info = activity.info()
         self._superstep_id = step.superstep_id
-        last = _said_before(info, step.superstep_id)
+        last, self._before = _said_before(info, step.superstep_id)
         self.failures = last.failures or 0
         """Attempts before this one in which an executor failed."""
         self._begun = (1 if last.begun is None else last.begun) if info.attempt > 1 else 0
@@ -71,6 +89,10 @@ class Beat:
         self._timeouts = timeouts
         self._converter: DataConverter = heartbeat_converter(self._client.data_converter, info)
         self._live: LiveEvents | None = None
+        self._journal: Journal | None = None
+        self._spilled: list[Payload] = []
+        storage = self._converter.external_storage
+        self._room = MAX_JOURNAL_BYTES if storage is None else min(MAX_JOURNAL_BYTES, storage.payload_size_threshold)
         self._overdue_details: Sequence[Payload] | None = None
         self._pacemaker = pacemaker
         known = pacemaker.pulse(info.task_token) if pacemaker is not None else None
@@ -79,25 +101,53 @@ class Beat:
         self._pulse.workflow_name = step.workflow_name
         self._pulse.task = asyncio.current_task()
         self._may_be_given_up = timeouts.has_limits or (step.timeout is not None and step.timeout <= _SOON)
-        self._encoding = asyncio.Lock()
+        self._writing = asyncio.Lock()
+        self._wanted = self._written = 0
+        self._soon: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def begin(self) -> None:
         """Note that this attempt begins, so that it counts if its worker is lost; one round trip, but for the first."""
         self._begun += 1
-        if self._info.attempt == 1:
-            return
-        async with self._encoding:
-            self._pulse.details = await self._encoded(self._window())
-        request = RecordActivityTaskHeartbeatRequest(
-            namespace=self._info.namespace,
-            task_token=self._info.task_token,
-            identity=self._client.identity,
-            details=Payloads(payloads=self._pulse.details),
-        )
-        # Past the SDK, which does not say when it is written. Whether the attempt still counts the next beat tells.
-        with contextlib.suppress(RPCError):
-            await self._client.workflow_service.record_activity_task_heartbeat(request, timeout=_BEGIN_TIMEOUT)
+        if self._info.attempt > 1:
+            await self.write()
+
+    async def open_journal(self, catalog: TypeCatalog, step: SuperstepInput) -> Journal | None:
+        """Open the superstep's journal with what attempts before this one have left; None where it keeps none.
+
+        Costs a round trip where a superstep is retried that had failed for good.
+        """
+        rules = JournalRules(step)
+        if not rules.enabled:
+            return None
+        before = self._before
+        if not before and step.begun_in is not None and self._info.workflow_id is not None:
+            before = await left_journal(self._client, self._info.workflow_id, step.begun_in)
+        self._journal, self._before = Journal(catalog, self, rules, before), []
+        return self._journal
+
+    def journal(self, most: int) -> bytes:
+        """Return the newest of the journal, packed to so many bytes at most, for the failure that is reported."""
+        return newest(self._before, most) if self._journal is None else self._journal.whole(most)
+
+    async def write(self) -> None:
+        """Return when the server has what there is to say now; one round trip, shared by all who wait meanwhile.
+
+        Where the server does not answer for long, the superstep goes on: what it has come to travels with the next.
+        """
+        self._wanted += 1
+        wanted = self._wanted
+        async with self._writing:
+            if self._written >= wanted:
+                return
+            including = self._wanted
+            if await self._send():
+                self._written = including
+
+    def write_soon(self) -> None:
+        """Say what there is to say after a pause, unless the superstep is over by then."""
+        if self._soon is None or self._soon.done():
+            self._soon = self._start(self._write_after_pause())
 
     def tell(self, live: LiveEvents) -> LiveEvents:
         """Tell these live events with each beat; returns them."""
@@ -108,12 +158,12 @@ class Beat:
     async def failed(self) -> None:
         """Tell the next attempt that an executor has failed in this one; one round trip."""
         self.failures += 1
-        await self._beat()
+        await self.write()
 
     async def released(self) -> None:
         """Note that this attempt ends as its worker stops in order, so that it does not count."""
         self._begun -= 1
-        await self._beat()
+        await self.write()
 
     @contextlib.asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
@@ -134,39 +184,94 @@ class Beat:
             if self._pacemaker is not None and not self._watched:
                 self._pacemaker.ended(self._info.task_token)
 
-    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(coroutine))
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(coroutine)
+        self._tasks.append(task)
+        return task
 
     async def _prepare(self) -> None:
         """Encode what the thread may have to say, where it cannot do so itself."""
         if self._may_be_given_up and not self._encodes_anywhere:
-            self._overdue_details = await self._encoded(self._overdue_window(None))
+            with contextlib.suppress(Exception):  # The codec is code of others.
+                self._overdue_details = await self._converter.encode([self._overdue_window(None)])
 
     async def _tell(self, live: LiveEvents) -> None:
         while True:
-            await asyncio.sleep(_PAUSE)
+            size = self._journal.packed_size if self._journal is not None else 0
+            await asyncio.sleep(_PAUSE + size / _BYTES_PER_SECOND)
             if live.changed:
-                await self._beat()
+                await self.write()
+
+    async def _write_after_pause(self) -> None:
+        await asyncio.sleep(_PAUSE)
+        await self.write()
 
     async def _beat_from_the_loop(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            await self._beat()
+            activity.heartbeat(*([self._window()] if self._has_to_say else []))
 
-    async def _beat(self) -> None:
-        async with self._encoding:  # Else what is said first might be sent last.
-            said = self._live is not None or self.failures > 0 or self._begun != 1
-            if self._pacemaker is None:
-                activity.heartbeat(*([self._window()] if said else []))
-            else:
-                self._pacemaker.beat(self._pulse, await self._encoded(self._window()) if said else ())
+    @property
+    def _has_to_say(self) -> bool:
+        return self._live is not None or self._journal is not None or self.failures > 0 or self._begun != 1
 
-    async def _encoded(self, window: LiveWindow) -> Sequence[Payload]:
+    async def _send(self) -> bool:
+        """Write what there is to say; returns whether the server has it."""
+        self._pulse.details = details = await self._details()
+        request = RecordActivityTaskHeartbeatRequest(
+            namespace=self._info.namespace,
+            task_token=self._info.task_token,
+            identity=self._client.identity,
+            details=Payloads(payloads=details),
+        )
+        give_up = time.monotonic() + _WRITE_SECONDS
+        while True:
+            try:
+                response = await self._client.workflow_service.record_activity_task_heartbeat(
+                    request, timeout=_WRITE_TIMEOUT
+                )
+            except RPCError as error:
+                if error.status in _GONE:  # The attempt counts no more: the SDK finds out, and cancels it.
+                    self._repeat(details)
+                    return False
+                if time.monotonic() >= give_up:
+                    _LOGGER.warning("A heartbeat could not be written: %s", error)
+                    return False
+                await asyncio.sleep(_RETRY_PAUSE)
+                continue
+            if response.cancel_requested or response.activity_paused or response.activity_reset:
+                self._repeat(details)  # The SDK hears it too, and tells the activity.
+            elif self._pacemaker is None or self._pacemaker.may_be_sending(self._pulse):
+                self._repeat(details)
+            return True
+
+    def _repeat(self, details: Sequence[Payload]) -> None:
+        if self._pacemaker is not None:
+            self._pacemaker.beat(self._pulse, details)
+        else:
+            activity.heartbeat(*([self._window()] if self._has_to_say else []))
+
+    async def _details(self) -> Sequence[Payload]:
+        """Encode what the next heartbeat says: it replaces what the one before said."""
         try:
-            return await self._converter.encode([window])
+            if self._journal is not None and self._journal.packed_size > self._room:
+                await self._make_room(self._journal)
+            before = [JournalPart(answers=self._superstep_id).with_journal(part) for part in self._before]
+            if self._overdue_details is not None:
+                self._overdue_details = [*await self._converter.encode([self._overdue_window(None)]), *self._spilled]
+            return [*await self._converter.encode([self._window(), *before]), *self._spilled]
         except Exception:  # The codec is code of others; without its details the superstep goes on.
             _LOGGER.warning("The details of a heartbeat could not be encoded", exc_info=True)
             return self._pulse.details
+
+    async def _make_room(self, journal: Journal) -> None:
+        storage = self._converter.external_storage
+        if storage is None:
+            journal.fit(self._room // 2)
+            return
+        part = JournalPart(answers=self._superstep_id).with_journal(journal.spilled())
+        outside = replace(self._converter, external_storage=replace(storage, payload_size_threshold=0))
+        self._spilled += await outside.encode([part])
 
     @property
     def _encodes_anywhere(self) -> bool:
@@ -188,7 +293,6 @@ class Beat:
         return window
 
     def _window(self) -> LiveWindow:
-        """Return what the next heartbeat says: it replaces what the one before said."""
         window = self._live.window() if self._live is not None else LiveWindow(attempt=self._attempt)
         return self._counted(window)
 
@@ -196,15 +300,24 @@ class Beat:
         window.answers = self._superstep_id
         window.failures = self.failures or None
         window.begun = self._begun if self._begun != 1 else None
+        if self._journal is not None:
+            window.calls = calls_of(self._journal.tally)
+            window.with_journal(self._journal.packed)
         return window
 
 
-def _said_before(info: activity.Info, superstep_id: str | None) -> LiveWindow:
-    """Return what the attempts before this one have said."""
-    if info.attempt > 1 and info.heartbeat_details:
+def _said_before(info: activity.Info, superstep_id: str | None) -> tuple[LiveWindow, list[bytes]]:
+    """Return what the attempts before this one have said, and the parts of their journal, oldest first."""
+    journal: list[bytes] = []
+    window = LiveWindow(attempt=0)
+    for index, details in enumerate(info.heartbeat_details if info.attempt > 1 else ()):
         # Of another release, or of nobody with a key: an attempt more does no harm.
         with contextlib.suppress(ValidationError):
-            window = LiveWindow.model_validate(info.heartbeat_details[0])
-            if window.answers == superstep_id:
-                return window
-    return LiveWindow(attempt=0)
+            found = (LiveWindow if index == 0 else JournalPart).model_validate(details)
+            if found.answers != superstep_id:
+                continue
+            if isinstance(found, LiveWindow):
+                window = found
+            if isinstance(details, JournalledDict):
+                journal.append(details.journal)
+    return window, [*journal[1:], *journal[:1]]

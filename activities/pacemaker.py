@@ -31,6 +31,8 @@ _TICK = 0.25
 """Seconds between two looks at the loop, while supersteps run; each wakes it once."""
 _BLOCKED = 1.0
 """Seconds without an answer after which a loop counts as blocked, at the least."""
+_ON_ITS_WAY = 0.1
+"""Seconds that a heartbeat takes to the server, at most as a rule."""
 _OVERDUE = 2.0
 """Seconds after its end that a superstep in a blocked loop is given, as the loop could end it yet."""
 
@@ -73,10 +75,12 @@ class Pacemaker:
     Args:
         record: Records a heartbeat from any thread.
         loop: The worker's event loop.
+        throttle: Seconds for which the SDK may hold a heartbeat back.
     """
 
-    def __init__(self, record: HeartbeatRecorder, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, record: HeartbeatRecorder, loop: asyncio.AbstractEventLoop, throttle: float = 0.0) -> None:
         self._record = record
+        self._overlap = throttle + _ON_ITS_WAY
         self._loop = loop
         self._loop_thread = threading.get_ident()
         self._condition = threading.Condition()
@@ -126,6 +130,10 @@ class Pacemaker:
             pulse.details = details
             if not pulse.given_up:
                 self._send(pulse, time.monotonic())
+
+    def may_be_sending(self, pulse: Pulse) -> bool:
+        """Tell whether the SDK may yet send a heartbeat of before, which would replace one written past it since."""
+        return time.monotonic() - pulse.beaten < self._overlap
 
     def close(self) -> None:
         """End the thread."""
@@ -240,7 +248,8 @@ def pacing(worker: Worker) -> Iterator[None]:
     if record is None:
         yield
         return
-    pacemaker = Pacemaker(record, asyncio.get_running_loop())
+    throttle = worker.config(active_config=True)["max_heartbeat_throttle_interval"]
+    pacemaker = Pacemaker(record, asyncio.get_running_loop(), throttle.total_seconds())
     watch_activities(worker, pacemaker.begun, pacemaker.ended)
     token = _pacemaker.set(pacemaker)
     try:

@@ -25,6 +25,8 @@ from ..workflows.messages import (
 from ..workflows.requests.pending import packed as packed_requests
 from .capturing_storage import Captured, CapturingStorage, captured
 from .framework_run import FrameworkRun
+from .journal.journal import Journal
+from .journal.tally import calls_of
 from .limits import MAX_FAILURE_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failures
 
 _Outcome = TypeVar("_Outcome", bound=SuperstepOutcome)
@@ -52,10 +54,14 @@ async def reported_failure(
     run: FrameworkRun,
     capture: CapturingStorage,
     base_raw: bytes | None,
+    journal: Journal | None,
     *,
     stored_outside: bool,
 ) -> SuperstepFailure:
-    """Return what a failed superstep reports: its events, and the checkpoint it had entered with if there is room."""
+    """Return what a failed superstep reports: its events, its journal, and what it had entered with if there is room.
+
+    Of the journal the newest entries stay where not all have room; two thirds of the room are theirs.
+    """
     writer = run.writer
     failure = SuperstepFailure(
         answers=step.superstep_id,
@@ -66,6 +72,10 @@ async def reported_failure(
     )
     payloads = payloads_of(writer, hosted)
     limit = MAX_FAILURE_BYTES if not stored_outside else MAX_STORED_FAILURE_BYTES
+    if journal is not None:
+        failure.calls = calls_of(journal.tally)
+        leave_journal(failure, journal.whole(limit * 2 // 3))
+        limit -= len(failure.journal)
     for typed, stored in smaller_failures(failure):
         last = capture.last if stored else None
         frame = Frame(
@@ -78,6 +88,12 @@ async def reported_failure(
         if len(failure.frame) + json_bytes(failure) <= limit:
             break
     return failure
+
+
+def leave_journal(failure: SuperstepFailure, journal: bytes) -> None:
+    """Let a failure carry a journal, with which the superstep begins when it is retried."""
+    failure.with_journal(journal)
+    failure.journalled = bool(journal) or None
 
 
 async def result_of(

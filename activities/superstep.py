@@ -63,12 +63,15 @@ from .framework_run import FrameworkRun, RunArguments, SuperstepError, run_super
 from .heartbeat import Beat
 from .hosting import find
 from .invocation import Superstep, in_superstep
-from .limits import fits, guard_result
+from .journal.journal import Scope as JournalScope
+from .journal.journal import journalled
+from .journal.tally import calls_of
+from .limits import MAX_FAILURE_BYTES, fits, guard_result
 from .live_events import LiveEvents
 from .metrics import count_restore, count_superstep
 from .mirrors import Mirror, Mirrors, add_status_changes
 from .pacemaker import current_pacemaker
-from .report import payloads_of, reported_failure, result_of, stored_of, targets_of
+from .report import leave_journal, payloads_of, reported_failure, result_of, stored_of, targets_of
 from .resources import Resources
 from .start_check import check_graph, check_start, refuse_start
 from .unsaved_state import UnsavedState
@@ -128,7 +131,7 @@ class SuperstepActivity:
             except (ApplicationError, RPCError):
                 raise  # Told already; or the server's, which is no failure of the superstep.
             except DurableWorkflowError as error:
-                raise _reported(error, step) from cause_of(error)
+                raise _reported(error, step, beat) from cause_of(error)
             except BaseException as error:  # Of the factory, of hooks: user code outside of the framework's run.
                 if is_leaving(error, is_cancelled=activity.is_cancelled()):
                     details = activity.cancellation_details()
@@ -141,7 +144,7 @@ class SuperstepActivity:
 
     @staticmethod
     async def _failed(step: SuperstepInput, error: Exception, beat: Beat) -> ApplicationError:
-        failure = SuperstepFailure(answers=step.superstep_id, attempt=activity.info().attempt)
+        failure = _failure(step, beat)
         failed = to_application_error(
             error, failure, executor_failed=True, failures=beat.failures + 1, rule=retry_rule(step, None)
         )
@@ -204,14 +207,15 @@ class SuperstepActivity:
             run = FrameworkRun(EventWriter(offset=step.offset, attempt=info.attempt), told)
             scope = Scope(hosted.name, timeouts, warm.resources.enter if warm.resources is not None else None)
             place = Superstep(hosted.name, _thread_id(info), capture.message_run_id, superstep=0, attempt=info.attempt)
+            journal = await beat.open_journal(hosted.catalog, step)
             try:
-                with in_superstep(warm.workflow, place):
+                with in_superstep(warm.workflow, place), journalled(None if journal is None else JournalScope(journal)):
                     await run_superstep(hosted, warm, step, arguments, run, scope)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(
                     error.error,
-                    await reported_failure(hosted, step, run, capture, base_raw, stored_outside=outside),
+                    await reported_failure(hosted, step, run, capture, base_raw, journal, stored_outside=outside),
                     executor_failed=run.executor_failed,
                     failures=beat.failures + 1,
                     rule=retry_rule(step, run.failed_executor),
@@ -232,6 +236,8 @@ class SuperstepActivity:
             if run.writer.readable and not await fits(result, client):
                 result = await report(readable=False)
             add_status_changes(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
+            if journal is not None:
+                result.calls = calls_of(journal.tally)
             await guard_result(result, hosted, capture, client, _target(info))
             self._keep(hosted, step, warm, result)
             self._copy(mirrors, client, hosted, capture)
@@ -434,9 +440,17 @@ def _step(given: RawValue) -> SuperstepInput:
     return step
 
 
-def _reported(error: DurableWorkflowError, step: SuperstepInput) -> ApplicationError:
+def _reported(error: DurableWorkflowError, step: SuperstepInput, beat: Beat | None = None) -> ApplicationError:
+    rule = retry_rule(step, None)
+    return to_application_error(error, _failure(step, beat), executor_failed=False, failures=1, rule=rule)
+
+
+def _failure(step: SuperstepInput, beat: Beat | None) -> SuperstepFailure:
+    """Return the failure of an attempt that ends outside of the framework's run, with what it leaves."""
     failure = SuperstepFailure(answers=step.superstep_id, attempt=activity.info().attempt)
-    return to_application_error(error, failure, executor_failed=False, failures=1, rule=retry_rule(step, None))
+    if beat is not None:
+        leave_journal(failure, beat.journal(MAX_FAILURE_BYTES // 2))
+    return failure
 
 
 def _begins(step: SuperstepInput) -> bool:

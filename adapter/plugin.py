@@ -48,7 +48,8 @@ SDK's ten seconds are most of what a run loses when its worker is killed; replay
 
 _SDK_HEARTBEAT_THROTTLE = timedelta(seconds=60)
 _HEARTBEAT_THROTTLE = timedelta(milliseconds=50)
-"""Live events travel in heartbeats, which the SDK would hold back for up to a minute."""
+"""The SDK would hold heartbeats back for most of their timeout: one that is sent late may undo what was written past
+it."""
 
 
 @exported

@@ -14,6 +14,7 @@ names the thread and the field.
 | `base_facts`, frame | anybody, with `resume`, `responses`, `cancel`: a checkpoint of one's own; under an id of ours
                         what history, or the run's mirror, holds under it * |
 | `discard_in_flight` | anybody, with a `base` in the thread itself, and `message`, `responses` or `cancel` |
+| `journal` | anybody, with `resume`: a run of this thread, whose entries count where they name what runs again |
 | `next_offset` | anybody: not below where the run of `base` has ended *, nor beyond `MAX_OFFSET` |
 | `options` | anybody, but rules for executors that there are *, and search attributes that the run was started with |
 | `continued` | only a run itself, when it continues as new: it names the run that the server says was before |
@@ -78,6 +79,8 @@ def _mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
     for field in _ONLY_OF_MODE:
         if field in given - needed:
             yield field, f"it does not go with mode {start.mode!r}."
+    if start.journal is not None and start.mode != "resume":
+        yield "journal", f"it does not go with mode {start.mode!r}."
     if start.continued is not None and start.continued.previous_run_id != info.continued_run_id:
         yield "continued", "the server did not continue this run from the one it names."
     for answer in start.responses or []:

@@ -39,6 +39,7 @@ with workflow.unsafe.imports_passed_through():
         WORKFLOW_TYPE,
         ContinuedRun,
         EventPage,
+        JournalRef,
         MessageInput,
         MessageReceipt,
         PendingRequest,
@@ -138,6 +139,7 @@ class AgentFrameworkWorkflow:
         else:
             step = self._step(run_input.mode)
         step.discard_in_flight = run_input.discard_in_flight
+        step.begun_in = run_input.journal
         return step
 
     async def _next_answers(self) -> SuperstepInput:
@@ -494,6 +496,8 @@ class AgentFrameworkWorkflow:
                 step.client_kwargs,
             )
         retried.discard_in_flight = step.discard_in_flight and retried.mode == "message"
+        if failure.journalled or failure.answers is None:  # One that reported nothing has its last heartbeat.
+            retried.begun_in = JournalRef(run_id=workflow.info().run_id, superstep_id=step.superstep_id)
         return retried
 
     def _expire(self, error: RequestExpiredError) -> NoReturn:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 from ...adapter.encoding.decoding import loads
+from ...adapter.encoding.document import max_checkpoint_bytes
 from ...adapter.encoding.encoding import dumps
 from ...adapter.errors import PayloadError
 from ...adapter.framework.catalog import TypeCatalog
@@ -52,18 +53,22 @@ class Journal:
         catalog: The types that may be stored.
         writer: Brings it to the server.
         rules: What is kept of whom.
-        before: What the attempts before this one have left, as `packed` returned it.
+        before: What the attempts before this one have left, in parts, oldest first: as `packed` and `spilled` gave it.
     """
 
-    def __init__(self, catalog: TypeCatalog, writer: Writer, rules: JournalRules, before: bytes = b"") -> None:
+    def __init__(self, catalog: TypeCatalog, writer: Writer, rules: JournalRules, before: Sequence[bytes] = ()) -> None:
         self._catalog = catalog
         self._writer = writer
         self.rules = rules
         self.tally = Tally()
+        self.noted = 0
+        """How many entries there are."""
         self._stream = EntryStream()
+        self._spilled: list[bytes] = []
+        self._spilled_size = 0
         self._finished: dict[tuple[str, str], deque[Any]] = defaultdict(deque)
         self._begun: dict[tuple[str, str], int] = defaultdict(int)
-        for text in entries_of(before):
+        for text in (text for part in before for text in entries_of(part)):
             self._read(text)
 
     def take(self, kind: Kind, key: str) -> Taken | None:
@@ -93,7 +98,7 @@ class Journal:
             name: For people: of the tool, the executor.
             durable: Return when the server has it, which is one round trip; else it travels with what is written next.
         """
-        await self._add([kind, key, name, False], durable=durable)
+        await self._add([kind, key, name, False], durable=durable or None)
 
     async def end(
         self, kind: Kind, key: str, name: str, value: Any, *, tokens: Tokens | None = None, durable: bool = True
@@ -117,10 +122,46 @@ class Journal:
 
     @property
     def packed(self) -> bytes:
-        """What the next attempt needs, compressed; empty where nothing was noted."""
+        """What a heartbeat carries, compressed; empty where nothing was noted."""
         return self._stream.packed
 
-    async def _add(self, entry: list[Any], *, durable: bool) -> None:
+    @property
+    def packed_size(self) -> int:
+        """Size of `packed`."""
+        return self._stream.packed_size
+
+    def spilled(self) -> bytes:
+        """Hand over all entries, compressed, for a heartbeat to carry a reference to them; it goes on without them."""
+        packed = self._stream.packed
+        self._spilled_size += self._stream.size
+        self._spilled += self._stream.take_all()
+        return packed
+
+    def fit(self, most: int) -> None:
+        """Drop the oldest entries until the rest packs to so many bytes; a warning says so."""
+        dropped = self._stream.keep_newest(most)
+        if dropped:
+            self._drop(dropped)
+
+    def whole(self, most: int) -> bytes:
+        """Return the newest entries that pack to so many bytes, with those that were handed over, for a failure."""
+        stream = EntryStream()
+        for text in (*self._spilled, *self._stream):
+            stream.append(text)
+        dropped = stream.keep_newest(most)
+        if dropped:
+            self._drop(dropped)
+        return stream.packed
+
+    def _drop(self, count: int) -> None:
+        if not self.tally.dropped:
+            _LOGGER.warning(
+                "A superstep's journal has no room for its oldest entries: what they say is done again if this attempt "
+                "is lost. Give the client's data converter external storage, or divide the superstep."
+            )
+        self.tally.dropped += count
+
+    async def _add(self, entry: list[Any], *, durable: bool | None) -> None:
         try:
             text = dumps(entry, self._catalog)
         except PayloadError as error:
@@ -131,11 +172,21 @@ class Journal:
                 error,
             )
             return
-        self._stream.append(text)
+        self._append(text)
         if durable:
             await self._writer.write()
-        else:
+        elif durable is not None:
             self._writer.write_soon()
+
+    def _append(self, text: bytes) -> None:
+        self._stream.append(text)
+        self.noted += 1
+        if self._stream.size + self._spilled_size > max_checkpoint_bytes():
+            if self._spilled:
+                self._drop(len(self._spilled))
+                self._spilled, self._spilled_size = [], 0
+            else:
+                self.fit(self.packed_size // 2)
 
     def _read(self, text: bytes) -> None:
         """Take over an entry of an earlier attempt; one that cannot be read is done again."""
@@ -152,7 +203,16 @@ class Journal:
         except (PayloadError, ValueError, TypeError) as error:
             _LOGGER.warning("An entry of a superstep's journal cannot be read, and is done again: %s", error)
             return
-        self._stream.append(text)
+        self._append(text)
+
+
+def newest(parts: Iterable[bytes], most: int) -> bytes:
+    """Return the newest entries of a journal in parts that pack to so many bytes together."""
+    stream = EntryStream()
+    for text in (text for part in parts for text in entries_of(part)):
+        stream.append(text)
+    stream.keep_newest(most)
+    return stream.packed
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...workflows.messages import MAX_NAME, Calls, TokenCounts
+
 _MOST_TOKENS = 2**53
+MAX_EXECUTORS = 100
+"""Executors whose tokens are told one by one; those beyond are summed."""
+OTHERS = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Tally:
         """By executor: of all attempts whose calls are known."""
         self.spent = Tokens()
         """In this attempt."""
+        self.dropped = 0
+        """Entries that the journal had no room for."""
 
     def made(self, kind: str, executor_id: str | None, tokens: Tokens | None) -> None:
         """Count something that was done."""
@@ -70,6 +77,28 @@ class Tally:
         if tokens is not None:
             name = executor_id or ""
             self.tokens[name] = self.tokens.get(name, Tokens()) + tokens
+
+
+def calls_of(tally: Tally) -> Calls | None:
+    """Return what was counted as it is told to others; None where nothing was called."""
+    if not tally.calls and not tally.taken and not tally.tokens:
+        return None
+    tokens = dict(sorted(tally.tokens.items(), key=lambda found: -found[1].total)[:MAX_EXECUTORS])
+    others = [found for name, found in tally.tokens.items() if name not in tokens]
+    told = {name[:MAX_NAME]: _told(found) for name, found in tokens.items()}
+    if others:
+        told[OTHERS] = _told(sum(others, Tokens()))
+    return Calls(
+        made=dict(tally.calls),
+        taken=dict(tally.taken),
+        spent=_told(tally.spent) if tally.spent.total else None,
+        tokens=told,
+        dropped=tally.dropped or None,
+    )
+
+
+def _told(tokens: Tokens) -> TokenCounts:
+    return TokenCounts(input=tokens.input, output=tokens.output, total=tokens.total)
 
 
 def _count(value: Any) -> int:

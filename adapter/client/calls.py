@@ -20,6 +20,7 @@ from ...workflows.messages import (
     CANCEL_SIGNAL,
     RESPOND_SIGNAL,
     WORKFLOW_TYPE,
+    JournalRef,
     MessageUpdate,
     RespondSignal,
     RunInput,
@@ -364,7 +365,10 @@ class _ThreadCall:
                 f"Thread {self._thread_id!r} ended ({self._standing.state}) before its first checkpoint. Send its "
                 "message again."
             )
-        return await self._start(self._input(mode="resume"))
+        run_input = self._input(mode="resume")
+        if self._standing.state == "failed" and self._standing.run_id:
+            run_input.journal = JournalRef(run_id=self._standing.run_id)
+        return await self._start(run_input)
 
     async def _begin(self, checkpoint_id: str) -> CallReader:
         mode = "responses" if self._call.responses else "cancel" if self._call.cancelled is not None else "resume"

@@ -25,6 +25,8 @@ _FAST = 0.03
 _SLOW = 0.5
 _SLOWER = 1.25
 """Seconds between two looks: while events come, and at most; an idle superstep is looked at ever less often."""
+_BYTES_PER_SECOND = 4_000_000
+"""At most, of looks."""
 _LONGEST = 8.0
 """Where the server refuses looks, as for a rate limit."""
 
@@ -58,6 +60,7 @@ class LiveReader:
         self._attempt = 1
         self._read = -1
         self._refused = False
+        self._least = 0.0
         self.pause = _FAST
         """Seconds until the next look."""
 
@@ -86,6 +89,8 @@ class LiveReader:
             if pending.activity_type.name == SUPERSTEP_ACTIVITY:
                 window: LiveWindow | None = None
                 if pending.heartbeat_details.payloads:
+                    # It may carry a large journal beside the events, which each look brings along.
+                    self._least = pending.heartbeat_details.ByteSize() / _BYTES_PER_SECOND
                     window = await self._window(run_id, pending.heartbeat_details.payloads[0])
                     if window is not None and not self._is_ours(window):
                         # The superstep after ours, as ours has ended and history has not come yet to say so. What is
@@ -124,5 +129,5 @@ class LiveReader:
                 set_position(event, record, live=True)
                 found.append((record.offset, event))
         self._read = window.events[-1].offset
-        self.pause = _FAST
+        self.pause = max(_FAST, self._least)
         return found

@@ -12,14 +12,28 @@ from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, Pydan
 from temporalio.converter import CompositePayloadConverter, DataConverter, DefaultPayloadConverter
 
 from ...workflows.exported import exported
-from ...workflows.messages import Framed, NewerVersionError, WireModel
+from ...workflows.messages import Framed, Journalled, NewerVersionError, WireModel
 from ...workflows.value_limits import legible
 from ..errors import HostingError, NewerReleaseError
 from .read_around import read_around
 
 _FRAME_METADATA = "agent-framework-frame"
+_JOURNAL_METADATA = "agent-framework-journal"
 MAX_PAYLOAD_BYTES = 1_900_000
 """Temporal refuses a payload of 2 MB; the rest is for the envelope."""
+
+
+class JournalledDict(dict[str, Any]):
+    """A message that was decoded without its type, with its journal.
+
+    Args:
+        value: The message.
+        journal: As `Journalled.journal`.
+    """
+
+    def __init__(self, value: dict[str, Any], *, journal: bytes) -> None:
+        super().__init__(value)
+        self.journal = journal
 
 
 class FramedJSONPayloadConverter(PydanticJSONPlainPayloadConverter):
@@ -30,6 +44,8 @@ class FramedJSONPayloadConverter(PydanticJSONPlainPayloadConverter):
         payload = super().to_payload(value)
         if payload is not None and isinstance(value, Framed) and value.frame:
             payload.metadata[_FRAME_METADATA] = value.frame
+        if payload is not None and isinstance(value, Journalled) and value.journal:
+            payload.metadata[_JOURNAL_METADATA] = value.journal
         return payload
 
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
@@ -43,6 +59,11 @@ class FramedJSONPayloadConverter(PydanticJSONPlainPayloadConverter):
             raise NewerReleaseError(str(error)) from None
         if isinstance(value, Framed):
             value.with_frame(payload.metadata.get(_FRAME_METADATA, b""))
+        if isinstance(value, Journalled):
+            value.with_journal(payload.metadata.get(_JOURNAL_METADATA, b""))
+        elif type(value) is dict and _JOURNAL_METADATA in payload.metadata:
+            # The SDK asks for heartbeats, and for details of errors, without a type.
+            value = JournalledDict(value, journal=payload.metadata[_JOURNAL_METADATA])
         return value
 
 

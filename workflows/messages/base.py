@@ -90,3 +90,26 @@ class Framed(WireModel):
         """Attach `frame` and return self."""
         self._frame = frame
         return self
+
+
+class Journalled(Framed):
+    """A model with a superstep's journal beside its frame."""
+
+    _journal: bytes = PrivateAttr(default=b"")
+
+    @property
+    def journal(self) -> bytes:
+        """The journal as `activities/journal` packs it; empty where there is none."""
+        return self._journal
+
+    def with_journal(self, journal: bytes) -> Any:
+        """Attach `journal` and return self."""
+        self._journal = journal
+        return self
+
+
+class JournalPart(Journalled):
+    """The older part of a superstep's journal, on its way to external storage."""
+
+    answers: str | None = None
+    """`SuperstepInput.superstep_id` of the superstep whose it is."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
-from .base import Framed, Versioned, WireModel
+from .base import Framed, Journalled, Versioned, WireModel
 from .records import (
     Calls,
     CheckpointFacts,
@@ -136,7 +136,7 @@ class OverdueSuperstep(WireModel):
     """The limit."""
 
 
-class LiveWindow(Framed):
+class LiveWindow(Journalled):
     """Heartbeat details of a running superstep: its newest events, numbered as they will be if this attempt commits."""
 
     answers: str | None = None
@@ -169,11 +169,13 @@ class SuperstepResult(SuperstepOutcome):
     """Only of mode `upgrade`: whether the run may move."""
 
 
-class SuperstepFailure(SuperstepOutcome):
-    """Detail of the error a failed attempt raises."""
+class SuperstepFailure(SuperstepOutcome, Journalled):
+    """Detail of the error a failed attempt raises; its journal is what the superstep begins with when it is retried."""
 
     kind: Literal["failure"] | str = "failure"
     graph_hash: str | None = None
+    journalled: bool | None = None
+    """Whether there is a journal; left out where there is none."""
     in_flight: bool = False
     """Whether the framework still held messages after the failure, so that it would refuse a new message."""
     error_module: str = "builtins"

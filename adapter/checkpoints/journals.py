@@ -1,0 +1,67 @@
+"""Reading what a superstep that failed for good has left in history: the journal that it is retried with."""
+
+from __future__ import annotations
+
+import logging
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+
+from ...workflows.messages import JournalPart, JournalRef, LiveWindow, SuperstepFailure
+from ..errors import CheckpointCorruptedError, NotSealedError
+from .history import HistoryGoneError, decode, of_superstep, reverse_events
+
+_LOGGER = logging.getLogger("agent_framework_temporal.worker")
+_ENDED = (
+    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
+)
+
+
+async def left_journal(client: Client, thread_id: str, ref: JournalRef) -> list[bytes]:
+    """Return the journal that a run's last superstep has left: in its failure, or in its last heartbeat.
+
+    Costs a round trip, as the failure is among the last events of its run.
+
+    Args:
+        client: A client with our payload converter.
+        thread_id: Temporal workflow id.
+        ref: The run, and the superstep where it is known.
+
+    Returns:
+        The journal's parts; none where there is no journal, or nobody can read it: the superstep then runs from its
+        beginning.
+    """
+    try:
+        async for event in reverse_events(client, thread_id, ref.run_id):
+            if event.event_type in _ENDED:
+                return await _journal(client, thread_id, ref, event)
+    except (NotSealedError, CheckpointCorruptedError, HistoryGoneError) as error:
+        _LOGGER.warning(
+            "The journal of a superstep of thread %r that had failed cannot be read, so all of it runs again: %s",
+            thread_id,
+            error,
+        )
+    return []
+
+
+async def _journal(client: Client, thread_id: str, ref: JournalRef, event: HistoryEvent) -> list[bytes]:
+    place = of_superstep(client, thread_id)
+    failed = event.activity_task_failed_event_attributes.failure.application_failure_info.details.payloads
+    timed_out = event.activity_task_timed_out_event_attributes.failure
+    beaten = timed_out.timeout_failure_info.last_heartbeat_details.payloads
+    if failed:
+        found: list[SuperstepFailure | LiveWindow | JournalPart] = [
+            await decode(client, failed[0], SuperstepFailure, place)
+        ]
+    else:
+        found = [
+            await decode(client, payload, JournalPart if number else LiveWindow, place)
+            for number, payload in enumerate(beaten)
+        ]
+    # Older parts come after the newest in a heartbeat.
+    return [
+        part.journal for part in [*found[1:], *found[:1]] if part.journal and ref.superstep_id in (None, part.answers)
+    ]

@@ -1,0 +1,1 @@
+"""What finished inside a superstep is taken by its next attempt."""
