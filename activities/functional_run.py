@@ -290,8 +290,7 @@ class _Observer:
         taken = self._journal.take("step", self._key + key) if self._journal is not None else None
         if taken is None:
             return None
-        value, requests, events, state, nested = taken.value
-        return FinishedStep(value, requests, events, state, nested)
+        return FinishedStep(*taken.value)
 
     def begins(self, key: str, name: str) -> None:
         """See base class."""
@@ -310,5 +309,5 @@ class _Observer:
     async def finished(self, key: str, name: str, step: FinishedStep) -> None:
         """See base class."""
         if self._journal is not None and self._journal.rules.keeps(name):
-            value = [step.value, step.requests, step.events, step.state, step.nested]
+            value = [getattr(step, found.name) for found in dataclasses.fields(step)]
             await self._journal.end("step", self._key + key, name, value)

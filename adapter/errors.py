@@ -19,6 +19,7 @@
     │   └── ThreadPausedError       an operator has paused it
     ├── PendingRequestsError        this thread waits for responses
     ├── GraphChangedError           the checkpoint was made by another graph
+    │   └── CodeChangedError        by another version of a functional workflow's code  (also a ValueError)
     ├── SearchAttributesError       the namespace does not know our search attributes
     ├── NewerReleaseError           a newer release has written what is read; nothing is wrong with it
     └── RunFailedError              the run ended otherwise than idle
@@ -141,6 +142,11 @@ class PendingRequestsError(DurableWorkflowError):
 @exported
 class GraphChangedError(DurableWorkflowError, WorkflowCheckpointException):
     """The checkpoint was made by a graph that differs from the hosted one."""
+
+
+@exported
+class CodeChangedError(GraphChangedError, ValueError):
+    """The checkpoint was made by another version of a functional workflow's code; in process that is a `ValueError`."""
 
 
 @exported

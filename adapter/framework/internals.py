@@ -373,24 +373,32 @@ class _PendingWarning(logging.Filter):
 _WORKFLOW_LOGGER.addFilter(_PendingWarning())
 
 activate_span = _observability._activate_span
-_spanned: ContextVar[str | None] = ContextVar("agent_framework_temporal_spanned", default=None)
-"""Id of the workflow whose run has its span at the caller."""
+_spanned: ContextVar[tuple[str, str] | None] = ContextVar("agent_framework_temporal_spanned", default=None)
+"""Id and name of the workflow whose run has its span at the caller."""
 
 
 def _start_span(name: str, attributes: Any = None, *args: Any, **kwargs: Any) -> trace.Span:
     """Start a span of the framework's; of the run that has one at its caller, none: the current one stands for it."""
-    if name == OtelAttr.WORKFLOW_RUN_SPAN and attributes and attributes.get(OtelAttr.WORKFLOW_ID) == _spanned.get():
+    spanned = _spanned.get()
+    if spanned is not None and name == OtelAttr.WORKFLOW_RUN_SPAN and attributes and _names(attributes, *spanned):
         return trace.NonRecordingSpan(trace.get_current_span().get_span_context())
     return start_workflow_span(name, attributes, *args, **kwargs)
 
 
+def _names(attributes: Mapping[str, Any], workflow_id: str, name: str) -> bool:
+    """Tell whether a span is of a workflow; that of a functional one has no id."""
+    found = attributes.get(OtelAttr.WORKFLOW_ID)
+    return bool(found == workflow_id if found is not None else attributes.get(OtelAttr.WORKFLOW_NAME) == name)
+
+
 cast(Any, _workflow).start_workflow_span = _start_span
+cast(Any, _functional).start_workflow_span = _start_span
 
 
 @contextmanager
 def without_run_span(workflow: Workflow) -> Iterator[None]:
     """Have the framework write no span of a workflow's run in this context; those of sub-workflows it does."""
-    token = _spanned.set(workflow.id)
+    token = _spanned.set((workflow.id, workflow.name))
     try:
         yield
     finally:
@@ -443,6 +451,10 @@ class FinishedStep:
     """What it has written into the run's state."""
     nested: list[str]
     """Keys of the steps that have finished within it."""
+    order: int
+    """Events of the run that were told before it finished."""
+    overlaps: bool
+    """Whether some of them, since it began, were another step's beside it."""
 
 
 class RunObserver(Protocol):
@@ -480,6 +492,8 @@ class _RunningStep:
     task: asyncio.Task[Any] | None
     depth: int
     """How many steps that task runs within each other, with this one."""
+    before: int
+    """Events of the run that were told before it began."""
     events: list[WorkflowEvent[Any]] = field(default_factory=list)
     nested: list[str] = field(default_factory=list)
     written: set[str] = field(default_factory=set)
@@ -509,6 +523,8 @@ class _ObservedContext(RunContext):
     _key: str | None = None
     """Of the step that is being called, until it begins."""
     _replayed: FinishedStep | None = None
+    _replaying: Sequence[int] = ()
+    """The `order` of the steps that are being told of."""
 
     def is_streaming(self) -> bool:
         return self._durable.streaming  # The run itself is always a stream.
@@ -531,16 +547,13 @@ class _ObservedContext(RunContext):
     async def add_event(self, event: WorkflowEvent[Any]) -> None:
         if self._replayed is not None and event.type == "executor_bypassed":
             replayed, self._replayed = self._replayed, None
-            for before in replayed.events:
-                await self._tell(before)
-            for key, value in replayed.state.items():
-                self.set_state(key, value)
+            await self._replay(replayed)
             return
         running = self._running()
         if self._key is not None and event.type == "executor_invoked":
             task, depth = self._depth()
             running = self._running(depth - 1)
-            running = _RunningStep(self._key, event.executor_id or "", running, task, depth)
+            running = _RunningStep(self._key, event.executor_id or "", running, task, depth, len(self._events))
             _step.set(running)
             self._key = None
             self._durable.begins(running.key, running.name)
@@ -562,6 +575,29 @@ class _ObservedContext(RunContext):
         for step in running.chain() if running is not None else ():
             step.events.append(event)
         self._durable.told(event)
+
+    async def _replay(self, step: FinishedStep) -> None:
+        """Tell of a step as it was told of then, and in the order of then where others are replayed beside it."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+        self._active_step_tasks[task] = self._active_step_tasks.get(task, 0) + 1
+        self._replaying = [*self._replaying, step.order]
+        try:
+            first, *others = step.events
+            await self._tell(first)
+            if step.overlaps:
+                await asyncio.sleep(0)
+                while min(self._replaying) < step.order:  # noqa: ASYNC110 - each waits for those before it only
+                    await asyncio.sleep(0)
+            for event in others:
+                await self._tell(event)
+            for key, value in step.state.items():
+                self.set_state(key, value)
+        finally:
+            self._replaying = [order for order in self._replaying if order != step.order]
+            self._active_step_tasks[task] -= 1
+            if not self._active_step_tasks[task]:
+                del self._active_step_tasks[task]
 
     def _depth(self) -> tuple[asyncio.Task[Any] | None, int]:
         task = asyncio.current_task()
@@ -590,6 +626,8 @@ class _ObservedContext(RunContext):
             events=step.events,
             state={key: _copied(self._state[key]) for key in sorted(step.written | changed) if key in self._state},
             nested=step.nested,
+            order=len(self._events),
+            overlaps=len(self._events) - step.before != len(step.events),
         )
         await self._durable.finished(step.key, step.name, finished)
 
