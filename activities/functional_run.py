@@ -28,7 +28,6 @@ from ..adapter.framework.internals import (
     observed_run,
 )
 from ..adapter.framework.static import type_key
-from ..adapter.logging import data_logger
 from ..workflows.messages import SuperstepInput
 from .capturing_storage import CapturingStorage
 from .executor_rules import ExecutorTimeouts
@@ -37,7 +36,6 @@ from .journal.journal import Scope, current_scope, journalled
 if TYPE_CHECKING:
     from .framework_run import FrameworkRun, RunArguments
 
-_LOGGER = data_logger("agent_framework_temporal.worker")
 _ANSWERS = "answers"
 """Key of a checkpoint's metadata: what has been answered since the message, by request id. The function runs anew each
 time, and asks again what nobody gives it."""

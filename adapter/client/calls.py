@@ -348,8 +348,9 @@ class _ThreadCall:
         if self._hosted is None or not self._hosted.is_functional:
             return RuntimeError(NO_PENDING)
         return ValueError(
-            f"responses={list(responses)!r} do not correspond to any pending request on workflow {self._name!r}. Start "
-            "a fresh run with a message, or answer one of `DurableWorkflow.pending_requests`."
+            f"responses={list(responses)!r} do not correspond to any pending request on workflow {self._name!r}.  The "
+            "workflow has no pending request_info events, so there is nothing to resume.  Start a fresh run with "
+            "'message', or supply 'checkpoint_id' to restore a specific checkpoint."
         )
 
     async def _resume(self) -> CallReader:

@@ -519,25 +519,25 @@ class _ObservedContext(RunContext):
     attempt has finished is told of as it was then.
     """
 
-    _durable: RunObserver
-    _key: str | None = None
+    observer: RunObserver
+    called: str | None = None
     """Of the step that is being called, until it begins."""
-    _replayed: FinishedStep | None = None
-    _replaying: Sequence[int] = ()
-    """The `order` of the steps that are being told of."""
+    replayed: FinishedStep | None = None
+    replaying: Sequence[FinishedStep] = ()
+    """The steps that are being told of."""
 
     def is_streaming(self) -> bool:
-        return self._durable.streaming  # The run itself is always a stream.
+        return self.observer.streaming  # The run itself is always a stream.
 
     def set_state(self, key: str, value: Any) -> None:
         super().set_state(key, value)
-        running = self._running()
+        running = self.running()
         for step in running.chain() if running is not None else ():
             step.written.add(key)
 
     def get_state(self, key: str, default: Any = None) -> Any:
         value = super().get_state(key, default)
-        running = self._running()
+        running = self.running()
         if running is not None and key in self._state and not isinstance(value, _PLAIN):
             for step in running.chain():
                 if key not in step.read:
@@ -545,75 +545,75 @@ class _ObservedContext(RunContext):
         return value
 
     async def add_event(self, event: WorkflowEvent[Any]) -> None:
-        if self._replayed is not None and event.type == "executor_bypassed":
-            replayed, self._replayed = self._replayed, None
-            await self._replay(replayed)
+        if self.replayed is not None and event.type == "executor_bypassed":
+            replayed, self.replayed = self.replayed, None
+            await self.replay(replayed)
             return
-        running = self._running()
-        if self._key is not None and event.type == "executor_invoked":
-            task, depth = self._depth()
-            running = self._running(depth - 1)
-            running = _RunningStep(self._key, event.executor_id or "", running, task, depth, len(self._events))
+        running = self.running()
+        if self.called is not None and event.type == "executor_invoked":
+            task, depth = self.depth()
+            running = self.running(depth - 1)
+            running = _RunningStep(self.called, event.executor_id or "", running, task, depth, len(self._events))
             _step.set(running)
-            self._key = None
-            self._durable.begins(running.key, running.name)
-            event = self._durable.fitting(event)
-        await self._tell(event)
+            self.called = None
+            self.observer.begins(running.key, running.name)
+            event = self.observer.fitting(event)
+        await self.tell(event)
         if running is None or event.executor_id != running.name:
             return
         if event.type == "executor_failed":
             _step.set(running.around)
-            self._durable.leaves()
+            self.observer.leaves()
         elif event.type == "executor_completed":
             _step.set(running.around)
-            self._durable.leaves()
-            await self._finish(running)
+            self.observer.leaves()
+            await self.finish(running)
 
-    async def _tell(self, event: WorkflowEvent[Any]) -> None:
+    async def tell(self, event: WorkflowEvent[Any]) -> None:
         await super().add_event(event)
-        running = self._running()
+        running = self.running()
         for step in running.chain() if running is not None else ():
             step.events.append(event)
-        self._durable.told(event)
+        self.observer.told(event)
 
-    async def _replay(self, step: FinishedStep) -> None:
+    async def replay(self, step: FinishedStep) -> None:
         """Tell of a step as it was told of then, and in the order of then where others are replayed beside it."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in one
         self._active_step_tasks[task] = self._active_step_tasks.get(task, 0) + 1
-        self._replaying = [*self._replaying, step.order]
+        self.replaying = [*self.replaying, step]
         try:
             first, *others = step.events
-            await self._tell(first)
+            await self.tell(first)
             if step.overlaps:
                 await asyncio.sleep(0)
-                while min(self._replaying) < step.order:  # noqa: ASYNC110 - each waits for those before it only
+                while any(found.order < step.order for found in self.replaying):  # noqa: ASYNC110 - never for long
                     await asyncio.sleep(0)
             for event in others:
-                await self._tell(event)
+                await self.tell(event)
             for key, value in step.state.items():
                 self.set_state(key, value)
         finally:
-            self._replaying = [order for order in self._replaying if order != step.order]
+            self.replaying = [found for found in self.replaying if found is not step]
             self._active_step_tasks[task] -= 1
             if not self._active_step_tasks[task]:
                 del self._active_step_tasks[task]
 
-    def _depth(self) -> tuple[asyncio.Task[Any] | None, int]:
+    def depth(self) -> tuple[asyncio.Task[Any] | None, int]:
         task = asyncio.current_task()
         return task, self._active_step_tasks.get(task, 0) if task is not None else 0
 
-    def _running(self, depth: int | None = None) -> _RunningStep | None:
+    def running(self, depth: int | None = None) -> _RunningStep | None:
         """Return the step that runs; one that was cancelled has ended without a word."""
-        task, active = self._depth()
+        task, active = self.depth()
         found = _step.get()
         while found is not None and found.task is task and found.depth > (active if depth is None else depth):
             found = found.around
             _step.set(found)
-            self._durable.leaves()
+            self.observer.leaves()
         return found
 
-    async def _finish(self, step: _RunningStep) -> None:
+    async def finish(self, step: _RunningStep) -> None:
         if step.around is not None:
             for outer in step.around.chain():
                 outer.nested.append(step.key)
@@ -629,45 +629,45 @@ class _ObservedContext(RunContext):
             order=len(self._events),
             overlaps=len(self._events) - step.before != len(step.events),
         )
-        await self._durable.finished(step.key, step.name, finished)
+        await self.observer.finished(step.key, step.name, finished)
 
     def _get_legacy_step_cache_key(self, step_name: str) -> str:
-        self._key = super()._get_legacy_step_cache_key(step_name)
-        return self._key
+        self.called = super()._get_legacy_step_cache_key(step_name)
+        return self.called
 
     def _get_automatic_step_cache_key(self, step_name: str, wrapper_identity: str, identity: str) -> str:
-        self._key = super()._get_automatic_step_cache_key(step_name, wrapper_identity, identity)
-        return self._key
+        self.called = super()._get_automatic_step_cache_key(step_name, wrapper_identity, identity)
+        return self.called
 
     def _get_explicit_step_cache_key(self, step_name: str, wrapper_identity: str, identity: str) -> str:
-        self._key = super()._get_explicit_step_cache_key(step_name, wrapper_identity, identity)
-        return self._key
+        self.called = super()._get_explicit_step_cache_key(step_name, wrapper_identity, identity)
+        return self.called
 
     def _get_cached_result(self, key: str) -> tuple[bool, Any]:
         found, value = super()._get_cached_result(key)
-        if found or key != self._key:
+        if found or key != self.called:
             return found, value
-        step = self._durable.known(key)
+        step = self.observer.known(key)
         if step is None:
             return False, None
-        self._replayed = step
-        self._keep(key, step)
-        running = self._running()
+        self.replayed = step
+        self.keep(key, step)
+        running = self.running()
         for outer in running.chain() if running is not None else ():
             outer.nested += [key, *step.nested]
         for nested in step.nested:
-            inner = self._durable.known(nested)
+            inner = self.observer.known(nested)
             if inner is not None:
-                self._count(nested)
-                self._keep(nested, inner)
-        self._key = None
+                self.count(nested)
+                self.keep(nested, inner)
+        self.called = None
         return True, step.value
 
-    def _keep(self, key: str, step: FinishedStep) -> None:
+    def keep(self, key: str, step: FinishedStep) -> None:
         self._set_cached_result(key, step.value)
         self._set_cached_step_auto_request_info_count(key, step.requests)
 
-    def _count(self, key: str) -> None:
+    def count(self, key: str) -> None:
         """Count a step that is not called as its outer one is not run, so that others get the keys they had."""
         decoded = _functional._decode_versioned_step_cache_key(key)
         if decoded is None:
@@ -697,7 +697,7 @@ def _init_observed(self: RunContext, *args: Any, **kwargs: Any) -> None:
     if observer is not None and type(self) is RunContext:
         _observer.set(None)  # Workflows that this one runs by itself are none of ours.
         self.__class__ = _ObservedContext
-        cast(_ObservedContext, self)._durable = observer
+        cast(_ObservedContext, self).observer = observer
         observer.context = self
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent_framework import CheckpointStorage, InMemoryCheckpointStorage, Workflow, WorkflowEvent
+from agent_framework import (
+    CheckpointStorage,
+    FunctionalWorkflow,
+    InMemoryCheckpointStorage,
+    Workflow,
+    WorkflowEvent,
+    WorkflowRunState,
+)
 from agent_framework_temporal import Checkpoint, DurableWorkflow
 
 from tests.parity._canonical import Canonical
@@ -31,7 +38,9 @@ class Recording:
     checkpoints: list[Any]
 
 
-async def record(row: Row, runner: Workflow | DurableWorkflow, checkpoint: Checkpoint | None = None) -> Recording:
+async def record(
+    row: Row, runner: Workflow | FunctionalWorkflow | DurableWorkflow, checkpoint: Checkpoint | None = None
+) -> Recording:
     """Run the turns of a row, all on one instance or thread, with a checkpoint storage of the caller's."""
     canonical = Canonical()
     storage = InMemoryCheckpointStorage()
@@ -44,7 +53,7 @@ async def record(row: Row, runner: Workflow | DurableWorkflow, checkpoint: Check
 
 async def _turn(
     turn: Turn,
-    runner: Workflow | DurableWorkflow,
+    runner: Workflow | FunctionalWorkflow | DurableWorkflow,
     checkpoint: Checkpoint | None,
     storage: CheckpointStorage,
     canonical: Canonical,
@@ -82,5 +91,7 @@ async def _turn(
         pending.pop(request_id, None)
     pending.update({event.request_id: event.data for event in events if event.type == "request_info"})
     seen.events = canonical.events(events)
-    seen.status = runner.status.name
+    # In process a functional one has no status: it is the state that the run ended in; answers to nothing begin none.
+    ended = seen.state or (WorkflowRunState.IDLE if turn.respond else WorkflowRunState.FAILED).name
+    seen.status = ended if isinstance(runner, FunctionalWorkflow) else runner.status.name
     return seen

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent_framework import Workflow, WorkflowInvocationKwargs
+from agent_framework import FunctionalWorkflow, Workflow, WorkflowInvocationKwargs
 
 Respond = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -30,11 +30,12 @@ class Row:
     name: str
     feature: str
     group: str
-    build: Callable[[], Workflow]
+    build: Callable[[], Workflow | FunctionalWorkflow]
     turns: tuple[Turn, ...]
     checkpoints: bool = True
     """Whether checkpoints are compared too: not where in process a failed superstep leaves its traces in live objects,
-    which the next checkpoint then shows, while durably the next superstep begins from the last good checkpoint."""
+    which the next checkpoint then shows, while durably the next superstep begins from the last good checkpoint; nor of
+    functional workflows, of whose checkpoints within a superstep only the last is kept."""
 
 
 def answer_all(answer: Callable[[Any], Any]) -> Respond:
