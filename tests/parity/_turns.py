@@ -7,13 +7,13 @@ from typing import Any
 
 from agent_framework import (
     CheckpointStorage,
-    FunctionalWorkflow,
     InMemoryCheckpointStorage,
     Workflow,
     WorkflowEvent,
     WorkflowRunState,
 )
 from agent_framework_temporal import Checkpoint, DurableWorkflow
+from agent_framework_temporal.adapter.framework.functional import FunctionalInstance
 
 from tests.parity._canonical import Canonical
 from tests.parity.gallery import Row, Turn
@@ -38,9 +38,7 @@ class Recording:
     checkpoints: list[Any]
 
 
-async def record(
-    row: Row, runner: Workflow | FunctionalWorkflow | DurableWorkflow, checkpoint: Checkpoint | None = None
-) -> Recording:
+async def record(row: Row, runner: Workflow | DurableWorkflow, checkpoint: Checkpoint | None = None) -> Recording:
     """Run the turns of a row, all on one instance or thread, with a checkpoint storage of the caller's."""
     canonical = Canonical()
     storage = InMemoryCheckpointStorage()
@@ -53,7 +51,7 @@ async def record(
 
 async def _turn(
     turn: Turn,
-    runner: Workflow | FunctionalWorkflow | DurableWorkflow,
+    runner: Workflow | DurableWorkflow,
     checkpoint: Checkpoint | None,
     storage: CheckpointStorage,
     canonical: Canonical,
@@ -93,5 +91,5 @@ async def _turn(
     seen.events = canonical.events(events)
     # In process a functional one has no status: it is the state that the run ended in; answers to nothing begin none.
     ended = seen.state or (WorkflowRunState.IDLE if turn.respond else WorkflowRunState.FAILED).name
-    seen.status = ended if isinstance(runner, FunctionalWorkflow) else runner.status.name
+    seen.status = ended if isinstance(runner, FunctionalInstance) else runner.status.name
     return seen

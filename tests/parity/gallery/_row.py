@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent_framework import FunctionalWorkflow, Workflow, WorkflowInvocationKwargs
+from agent_framework import Workflow, WorkflowInvocationKwargs
 
 Respond = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -30,7 +30,7 @@ class Row:
     name: str
     feature: str
     group: str
-    build: Callable[[], Workflow | FunctionalWorkflow]
+    build: Callable[[], Workflow]
     turns: tuple[Turn, ...]
     checkpoints: bool = True
     """Whether checkpoints are compared too: not where in process a failed superstep leaves its traces in live objects,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_framework import FunctionalWorkflowDefinition, RunContext, WorkflowEvent, get_run_context, step, workflow
+from agent_framework_temporal.adapter.framework.functional import FunctionalFactory
 from pydantic import BaseModel
 
 from tests.parity.gallery._row import Row, Turn, answer, answer_all
@@ -185,14 +186,14 @@ async def _agents(question: str) -> str:
     return f"{asked.text} {known.text}"
 
 
-@workflow
-async def _no_message(ctx: RunContext) -> str:
-    return "never"
-
-
 def _row(name: str, feature: str, flow: FunctionalWorkflowDefinition, *turns: Turn) -> Row:
     return Row(
-        name=name, feature=feature, group="Functional workflows", build=flow.build, turns=turns, checkpoints=False
+        name=name,
+        feature=feature,
+        group="Functional workflows",
+        build=FunctionalFactory(flow),
+        turns=turns,
+        checkpoints=False,
     )
 
 
@@ -270,10 +271,4 @@ ROWS = (
         Turn(message="x"),
     ),
     _row("functional-agents", "Agents called from the function", _agents, Turn(message="so?")),
-    _row(
-        "functional-no-message",
-        "A message to a function that takes none",
-        _no_message,
-        Turn(message="x", raises=ValueError, match="has no non-RunContext parameter"),
-    ),
 )
