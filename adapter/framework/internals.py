@@ -593,6 +593,8 @@ class _ObservedContext(RunContext):
                 await self.tell(event)
             for key, value in step.state.items():
                 self.set_state(key, value)
+            if self._on_step_completed is not None:
+                await self._on_step_completed()  # The checkpoint that was saved then.
         finally:
             self.replaying = [found for found in self.replaying if found is not step]
             self._active_step_tasks[task] -= 1

@@ -11,18 +11,12 @@ from typing import Any
 from agent_framework import RunContext, WorkflowEvent, step, workflow
 from pydantic import BaseModel
 
-from tests.flows import LEDGER
+from tests.flows import LEDGER, note
 
 GATE = "TESTS_GATE"
 """Environment variable: a file for which steps that may block wait."""
-
-
-def note(line: str) -> None:
-    """Write a line into the ledger, if the test has one."""
-    ledger = os.environ.get(LEDGER)
-    if ledger:
-        with Path(ledger).open("a") as file:
-            file.write(f"{line}\n")
+FAIL = "TESTS_FAIL"
+"""Environment variable: `no` lets `always_fails` succeed."""
 
 
 async def gate() -> None:
@@ -110,7 +104,8 @@ async def halting(number: int) -> list[Any]:
 @step
 async def fails_once(number: int) -> int:
     """Fail the first time that a ledger sees it."""
-    seen = Path(os.environ[LEDGER]).read_text().splitlines() if Path(os.environ[LEDGER]).exists() else []
+    ledger = Path(os.environ[LEDGER])
+    seen = ledger.read_text() if ledger.exists() else ""
     note(f"fails_once {number}")
     if f"fails_once {number}" not in seen:
         raise RuntimeError("503 at the first try")
@@ -121,7 +116,7 @@ async def fails_once(number: int) -> int:
 async def always_fails(number: int) -> int:
     """Fail unless the environment says otherwise."""
     note(f"always_fails {number}")
-    if os.environ.get("TESTS_FAIL") != "no":
+    if os.environ.get(FAIL) != "no":
         raise RuntimeError("no such luck")
     return number
 

@@ -243,6 +243,7 @@ async def test_a_functional_run_is_observed_and_a_step_is_replayed() -> None:
     assert observer.context is not None
     assert not observer.context.is_streaming(), _changed("RunContext.__init__")
     assert observer.context._state == {}, _changed("RunContext._state")
+    assert observer.context._on_step_completed is not None, _changed("RunContext._on_step_completed")
     assert len(observer.context._events) == 3, _changed("RunContext._events")
     assert observer.context._root_task is not None, _changed("RunContext._root_task")
     again = _Observer(observer.kept[0])
