@@ -23,6 +23,7 @@ from ..adapter.framework.functional import FunctionalInstance
 from ..adapter.framework.internals import (
     FinishedStep,
     coerce_response,
+    first_checkpoint,
     function_began,
     new_event,
     observed_run,
@@ -99,6 +100,8 @@ async def run_to_pause(
     except Exception:
         run.function_began = function_began(observer.context)
         with contextlib.suppress(PayloadError):  # What went wrong first counts.
+            if run.function_began and step.mode in ("message", "responses"):
+                await storage.enter(base, workflow, arguments.message)
             storage.keep()
         raise
     last = storage.keep()
@@ -195,6 +198,20 @@ class _StepStorage:
         # What the function put into the state it may go on changing; what steps returned are copies already.
         self._last = dataclasses.replace(checkpoint, state=_snapshot(checkpoint.state))
         return checkpoint.checkpoint_id
+
+    async def enter(self, base: WorkflowCheckpoint | None, workflow: FunctionalInstance, message: Any) -> None:
+        """Save what the run began with, if no step has finished since: a message, or answers to the base's requests."""
+        if self._last is not None:
+            return
+        entry = first_checkpoint(workflow.functional, message)
+        if message is None and base is not None:
+            pending = {name: event for name, event in base.pending_request_info_events.items()}
+            for request_id in self._answers.given:
+                pending.pop(request_id, None)
+            entry = dataclasses.replace(
+                base, previous_checkpoint_id=base.checkpoint_id, pending_request_info_events=pending
+            )
+        await self.save(entry)
 
     def keep(self) -> WorkflowCheckpoint | None:
         """Keep the last checkpoint, if there is one.

@@ -32,6 +32,7 @@ from agent_framework import (
     RunContext,
     StepWrapper,
     Workflow,
+    WorkflowCheckpoint,
     WorkflowContext,
     WorkflowEvent,
     WorkflowExecutor,
@@ -417,6 +418,15 @@ def without_pending_warning() -> Iterator[None]:
 
 STEP_CACHE = "_step_cache"
 """Key of a checkpoint's state under which the framework keeps what the steps of a functional workflow returned."""
+
+
+def first_checkpoint(workflow: FunctionalWorkflow, message: Any) -> WorkflowCheckpoint:
+    """Return what the framework would save of a functional workflow that has taken a message and finished no step."""
+    return WorkflowCheckpoint(
+        workflow_name=workflow.name,
+        graph_signature_hash=workflow.graph_signature_hash,
+        state={STEP_CACHE: {}, f"{STEP_CACHE}_auto_request_info_counts": {}, "_original_message": message},
+    )
 
 
 def step_name(key: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_framework import RunContext, WorkflowEvent, step, workflow
+from agent_framework_temporal import idempotency_key
 from pydantic import BaseModel
 
 from tests.flows import LEDGER, note
@@ -144,3 +145,142 @@ async def retried(number: int, ctx: RunContext) -> dict[str, Any]:
 async def unlucky(number: int) -> int:
     """Fail after a step."""
     return await always_fails(await fetch(number))
+
+
+@workflow(name="versioned")
+async def version_one(number: int, ctx: RunContext) -> int:
+    """Ask after a step."""
+    found = await fetch(number)
+    return found + int(await ctx.request_info("more?", int))
+
+
+@workflow(name="versioned")
+async def version_two(number: int, ctx: RunContext) -> int:
+    """Ask after a step, and count on."""
+    found = await fetch(number) + 1
+    await write("more", found)
+    return found + int(await ctx.request_info("more?", int))
+
+
+class Connection:
+    """What no checkpoint holds."""
+
+
+_CONNECTION = Connection()
+
+
+@step(replay_key=lambda connection, number: str(number))
+async def load(connection: object, number: int) -> int:
+    """Take an argument that cannot be stored."""
+    note(f"load {number}")
+    assert isinstance(connection, Connection)
+    return number
+
+
+@workflow
+async def opaque(number: int) -> int:
+    """Pass a connection to a step."""
+    return await load(_CONNECTION, number) + await fails_once(number)
+
+
+@step
+async def connect(number: int) -> Any:
+    """Return what cannot be stored."""
+    return Connection()
+
+
+@workflow
+async def unstorable(number: int) -> int:
+    """Call a step whose result cannot be stored."""
+    await connect(number)
+    return number
+
+
+@step
+async def pay(amount: int, ctx: RunContext) -> str:
+    """Note the key of a payment."""
+    key = idempotency_key(ctx)
+    note(f"key {amount} {key}")
+    return key
+
+
+@workflow
+async def paying(amount: int, ctx: RunContext) -> list[str]:
+    """Pay twice, from a step and from the function, and fail once."""
+    keys = list(await asyncio.gather(pay(amount), pay(amount + 1)))
+    note(f"key body {idempotency_key(ctx)}")
+    await fails_once(amount)
+    return keys
+
+
+@step
+async def slow(number: int) -> int:
+    """Take long the first time that a ledger sees it."""
+    ledger = Path(os.environ[LEDGER])
+    first = not ledger.exists() or f"slow {number}" not in ledger.read_text()
+    note(f"slow {number}")
+    await asyncio.sleep(60 if first else 0)
+    return number
+
+
+@workflow
+async def impatient(number: int) -> list[int]:
+    """Give up on a step and go on."""
+    try:
+        async with asyncio.timeout(0.1):
+            await slow(number)
+    except TimeoutError:
+        pass
+    return [await fetch(number), await fails_once(number)]
+
+
+@workflow
+async def patient(number: int) -> int:
+    """Wait for a step for as long as its policy lets it."""
+    return await slow(await fetch(number))
+
+
+@step
+async def delegate(number: int) -> list[Any]:
+    """Run another functional workflow in process."""
+    result = await pipeline.build().run(number)
+    return list(result.get_outputs())
+
+
+@workflow
+async def delegating(number: int) -> list[Any]:
+    """Call a step that runs another workflow."""
+    return [await delegate(number), await fails_once(number)]
+
+
+@workflow
+async def many(count: int) -> int:
+    """Run many steps."""
+    total = 0
+    for number in range(count):
+        total += await fetch(number)
+    return total
+
+
+def build_pipeline() -> Any:
+    """Build one, as a factory does."""
+    return pipeline.build()
+
+
+async def build_pipeline_later() -> Any:
+    """Build one, as an async factory does."""
+    return pipeline
+
+
+instance = pipeline.build()
+
+
+@workflow
+async def stumbling(number: int, ctx: RunContext) -> int:
+    """Fail outside of steps: before an answer or after it, unless the environment says otherwise."""
+    if number < 0 and os.environ.get(FAIL) != "no":
+        raise RuntimeError("no such luck")
+    answered: int = await ctx.request_info("how many?", int)
+    if os.environ.get(FAIL) != "no":
+        raise RuntimeError("no such luck")
+    return number + answered

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agent_framework import InMemoryCheckpointStorage, WorkflowEvent
-from agent_framework_temporal import DurableWorkflow
+from agent_framework_temporal import DurableWorkflow, ExecutorPolicy
 from agent_framework_temporal.adapter.client.event_position import without_void
 from temporalio.client import Client
 
-from tests.flows import LEDGER
-from tests.functional._flows import FAIL, GATE, halting, retried, unlucky
+from tests.functional._flows import FAIL, GATE, halting, retried, stumbling, unlucky
+from tests.functional._ledger import noted
 from tests.parity._canonical import Canonical
 from tests.support import unique, worker, worker_process
 
 _FAST = timedelta(milliseconds=20)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that steps note their runs in."""
-    monkeypatch.setenv(LEDGER, str(tmp_path / "ledger"))
-    return tmp_path / "ledger"
-
-
-def _noted(ledger: Path) -> Counter[str]:
-    """Return how often each step ran; a line begins with the process that ran it."""
-    return Counter(line.partition(" ")[2] for line in ledger.read_text().splitlines())
 
 
 async def _undisturbed(ledger: Path) -> tuple[list[Any], Any]:
@@ -57,7 +44,7 @@ async def test_next_attempt_takes_finished_steps_from_the_journal(client: Client
         else:
             events = list(await durable.run(1, checkpoint_storage=storage, include_status_events=True))
     counted = {"outer 1": 1, "fetch 1": 2, "fetch 6": 1, "publish p2": 1, "fails_once 1": 2}
-    assert _noted(ledger) == counted
+    assert noted(ledger) == counted
     [checkpoint] = await storage.list_checkpoints(workflow_name="retried")
     expected, state = await _undisturbed(ledger)
     found = Canonical().events(events)
@@ -85,7 +72,7 @@ async def test_worker_killed_between_steps(
     gate.touch()
     async with worker_process(client, queue, ledger, workflows=flows):
         events = await running
-    assert _noted(ledger) == {"fetch 3": 1, "fetch 4": 1, "begin 3": 2, "end 3": 1}
+    assert noted(ledger) == {"fetch 3": 1, "fetch 4": 1, "begin 3": 2, "end 3": 1}
     assert [event.data for event in events if event.type == "output"] == [[6, 8, 3]]
     monkeypatch.delenv(GATE)
     expected = [event async for event in halting.build().run(3, stream=True)]
@@ -109,10 +96,10 @@ async def test_failed_run_is_resumed_after_its_finished_steps(
             async for event in durable.run_stream(4, checkpoint=checkpoint):
                 events.append(event)
         assert [event.type for event in events][-3:] == ["executor_failed", "failed", "status"]
-        assert _noted(ledger) == {"fetch 4": 1, "always_fails 8": 2}
+        assert noted(ledger) == {"fetch 4": 1, "always_fails 8": 2}
         monkeypatch.setenv(FAIL, "no")
         resumed = [event async for event in durable.run_stream(checkpoint=checkpoint)]
-    assert _noted(ledger) == {"fetch 4": 1, "always_fails 8": 3}
+    assert noted(ledger) == {"fetch 4": 1, "always_fails 8": 3}
     assert [(event.type, event.executor_id) for event in resumed if event.executor_id] == [
         ("executor_bypassed", "fetch"),
         ("executor_invoked", "always_fails"),
@@ -122,8 +109,6 @@ async def test_failed_run_is_resumed_after_its_finished_steps(
 
 
 async def test_policy_of_a_step_decides_how_often_it_is_tried(client: Client, ledger: Path) -> None:
-    from agent_framework_temporal import ExecutorPolicy
-
     policies = {"always_fails": ExecutorPolicy(max_attempts=1)}
     async with worker(client, unlucky) as task_queue:
         durable = DurableWorkflow(unlucky, client=client, task_queue=task_queue, max_attempts=5, executors=policies)
@@ -133,7 +118,7 @@ async def test_policy_of_a_step_decides_how_often_it_is_tried(client: Client, le
             await DurableWorkflow(
                 unlucky, client=client, task_queue=task_queue, executors={"nobody": ExecutorPolicy(max_attempts=1)}
             ).run(4)
-    assert _noted(ledger) == {"fetch 4": 1, "always_fails 8": 1}
+    assert noted(ledger) == {"fetch 4": 1, "always_fails 8": 1}
 
 
 async def test_without_a_journal_the_attempt_begins_anew(client: Client, ledger: Path) -> None:
@@ -142,4 +127,22 @@ async def test_without_a_journal_the_attempt_begins_anew(client: Client, ledger:
             retried, client=client, task_queue=task_queue, retry_initial_interval=_FAST, journal=False
         )
         await durable.run(1)
-    assert _noted(ledger)["fetch 6"] == 2
+    assert noted(ledger)["fetch 6"] == 2
+
+
+async def test_function_that_fails_without_a_step_is_resumed_with_what_it_was_given(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with worker(client, stumbling) as task_queue:
+        durable = DurableWorkflow(stumbling, client=client, task_queue=task_queue, max_attempts=1)
+        early, late = durable.checkpoint(), durable.checkpoint()
+        with pytest.raises(RuntimeError, match="no such luck"):
+            await durable.run(-1, checkpoint=early)
+        await durable.run(1, checkpoint=late)
+        with pytest.raises(RuntimeError, match="no such luck"):
+            await durable.run(responses={"auto::0": 5}, checkpoint=late)
+        monkeypatch.setenv(FAIL, "no")
+        asked = [event async for event in durable.run_stream(checkpoint=early)]
+        assert [event.type for event in asked].count("request_info") == 1
+        resumed = [event async for event in durable.run_stream(checkpoint=late)]
+        assert [event.data for event in resumed if event.type == "output"] == [6]

@@ -49,6 +49,7 @@ from agent_framework_temporal.adapter.framework.internals import (
     drops_raw_only,
     event_types,
     finalize_events,
+    first_checkpoint,
     forget_updates,
     functional_steps,
     functional_storage,
@@ -246,6 +247,11 @@ async def test_a_functional_run_is_observed_and_a_step_is_replayed() -> None:
     assert observer.context._on_step_completed is not None, _changed("RunContext._on_step_completed")
     assert len(observer.context._events) == 3, _changed("RunContext._events")
     assert observer.context._root_task is not None, _changed("RunContext._root_task")
+    storage = InMemoryCheckpointStorage()
+    await storage.save(first_checkpoint(flow, 2))
+    [entry] = await storage.list_checkpoints(workflow_name="_doubling")
+    restored = await flow.run(checkpoint_id=entry.checkpoint_id, checkpoint_storage=storage)
+    assert restored.get_outputs() == [4], _changed("what a functional workflow's checkpoint holds")
     again = _Observer(observer.kept[0])
     with observed_run(again):
         replayed = [event async for event in _doubling.build().run(2, stream=True)]
