@@ -20,6 +20,7 @@ from .adapter.client.executor_policy import ExecutorPolicy as ExecutorPolicy
 from .adapter.client.options import DurableOptions as DurableOptions
 from .adapter.client.options import OptionArguments as OptionArguments
 from .adapter.client.request_policy import RequestPolicy as RequestPolicy
+from .adapter.client.tool_policy import ToolPolicy as ToolPolicy
 from .adapter.client.waiting_requests import waiting_requests as waiting_requests
 from .adapter.commands.codec_server import codec_app as codec_app
 from .adapter.commands.dev_server import DevServer as DevServer

@@ -50,6 +50,8 @@ _RETRY_PAUSE = 0.2
 _GONE = (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT)
 MAX_JOURNAL_BYTES = 1_000_000
 """Packed, in a heartbeat: of one over 2 MB the server fails the superstep for good."""
+_LEAST_ROOM = 128 * 1024
+"""Of the journal in a heartbeat, however little external storage leaves to Temporal."""
 _SOON = 3600.0
 """Seconds: a superstep that may take longer than this is not prepared for having to be given up."""
 
@@ -92,7 +94,13 @@ class Beat:
         self._journal: Journal | None = None
         self._spilled: list[Payload] = []
         storage = self._converter.external_storage
-        self._room = MAX_JOURNAL_BYTES if storage is None else min(MAX_JOURNAL_BYTES, storage.payload_size_threshold)
+        self._outside: DataConverter | None = None
+        """Puts what it encodes into external storage, however small."""
+        self._room = MAX_JOURNAL_BYTES
+        if storage is not None:
+            self._room = min(MAX_JOURNAL_BYTES, max(_LEAST_ROOM, storage.payload_size_threshold * 3 // 4))
+            outside = replace(client.data_converter, external_storage=replace(storage, payload_size_threshold=0))
+            self._outside = heartbeat_converter(outside, info)
         self._overdue_details: Sequence[Payload] | None = None
         self._pacemaker = pacemaker
         known = pacemaker.pulse(info.task_token) if pacemaker is not None else None
@@ -176,6 +184,10 @@ class Beat:
         self._pulse.ends_at, self._pulse.last_words = self._timeouts.ends_at, self._last_words
         try:
             yield
+        except BaseException:
+            if self._pulse.details:  # With a failure the SDK sends what it was given last.
+                self._repeat(self._pulse.details)
+            raise
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -256,22 +268,23 @@ class Beat:
         try:
             if self._journal is not None and self._journal.packed_size > self._room:
                 await self._make_room(self._journal)
-            before = [JournalPart(answers=self._superstep_id).with_journal(part) for part in self._before]
+            before = await (self._outside or self._converter).encode(list(map(self._part, self._before)))
             if self._overdue_details is not None:
                 self._overdue_details = [*await self._converter.encode([self._overdue_window(None)]), *self._spilled]
-            return [*await self._converter.encode([self._window(), *before]), *self._spilled]
+            return [*await self._converter.encode([self._window()]), *before, *self._spilled]
         except Exception:  # The codec is code of others; without its details the superstep goes on.
             _LOGGER.warning("The details of a heartbeat could not be encoded", exc_info=True)
             return self._pulse.details
 
     async def _make_room(self, journal: Journal) -> None:
-        storage = self._converter.external_storage
-        if storage is None:
+        if self._outside is None:
             journal.fit(self._room // 2)
-            return
-        part = JournalPart(answers=self._superstep_id).with_journal(journal.spilled())
-        outside = replace(self._converter, external_storage=replace(storage, payload_size_threshold=0))
-        self._spilled += await outside.encode([part])
+        else:
+            self._spilled += await self._outside.encode([self._part(journal.spilled())])
+
+    def _part(self, journal: bytes) -> JournalPart:
+        part: JournalPart = JournalPart(answers=self._superstep_id).with_journal(journal)
+        return part
 
     @property
     def _encodes_anywhere(self) -> bool:

@@ -48,7 +48,7 @@ def retry_rules(options: RunOptions) -> dict[str, Any]:
         "retry": {name: getattr(options, name) for name in changed} or None,
         "executors": options.executors or None,
         "tools": options.tools or None,
-        "journal": _unless_default(options, "journal"),
+        "journal": options.journal,
     }
 
 

@@ -74,7 +74,7 @@ class DurableOptions:
     a few bytes of history for each."""
     tools: Mapping[str, ToolPolicy] | None = None
     """What differs for single tools, by their names: a `ToolPolicy` each; nothing. Costs as `executors` does."""
-    journal: bool = _DEFAULTS.journal
+    journal: bool = True
     """Keep what has finished within a superstep (model calls, tool calls, executors beside one that still runs, steps),
     so that another attempt takes it instead of doing it again; on. Each write is a heartbeat: a round trip of a few
     milliseconds, no history event, and an action on Temporal Cloud; calls that end together share one. A superstep that
@@ -158,10 +158,11 @@ def wire_options(options: DurableOptions, catalog: TypeCatalog | None = None) ->
     Raises:
         PayloadError: When a default response would not arrive as it is.
     """
-    apart = ("requests", "executors", "tools", "search_attributes")
+    apart = ("requests", "executors", "tools", "journal", "search_attributes")
     return RunOptions(
         **wire_values(options, RunOptions.model_fields.keys() - apart),
         requests=request_rules(options.requests, catalog),
         executors=policy_rules(options.executors, options.superstep_timeout),
-        tools=tool_rules(options.tools),
+        tools=tool_rules(options.tools) or None,
+        journal=None if options.journal else False,
     )

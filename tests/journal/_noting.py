@@ -26,7 +26,7 @@ class Noting(Executor):
         scope = current_scope()
         assert scope is not None
         journal, taken, made = scope.journal, 0, 0
-        padding = os.urandom(int(os.environ.get(SIZE, "0")) // 2).hex()
+        size = int(os.environ.get(SIZE, "0"))
         for number in range(ENTRIES):
             key = f"{text} {number}"
             found = journal.take("once", key)
@@ -35,7 +35,7 @@ class Noting(Executor):
                 taken += 1
                 continue
             note(f"made {number}")
-            await journal.end("once", key, "work", [number, padding])
+            await journal.end("once", key, "work", [number, os.urandom(size // 2).hex()])
             made += 1
         note(f"taken {taken} made {made}")
         if made:
@@ -51,7 +51,11 @@ async def _end(ending: str) -> None:
     if ending == "block":
         time.sleep(8)  # noqa: ASYNC251 - that is the point.
     if ending == "hang":
-        await asyncio.sleep(600)
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            note("cancelled")
+            raise
 
 
 def noting() -> Workflow:

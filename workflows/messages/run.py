@@ -69,10 +69,10 @@ class RunOptions(WireModel):
     """By request id, executor id, or request type; `*` is for all others."""
     executors: dict[str, ExecutorRule] = Field(default_factory=dict)
     """By executor id."""
-    tools: dict[str, ToolRule] = Field(default_factory=dict)
+    tools: dict[str, ToolRule] | None = None
     """By name."""
-    journal: bool = True
-    """Whether supersteps keep what has finished in them for their next attempts."""
+    journal: bool | None = None
+    """Whether supersteps keep what has finished in them for their next attempts; so where it is left out."""
     pause_on_failure: bool = False
     """Stay open after a failure and wait for signal `retry`."""
     iterations_per: IterationsPer | str = "message"
