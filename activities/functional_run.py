@@ -32,7 +32,7 @@ from ..adapter.framework.static import type_key
 from ..workflows.messages import SuperstepInput
 from .capturing_storage import CapturingStorage
 from .executor_rules import ExecutorTimeouts
-from .journal.journal import Scope, current_scope, journalled
+from .journal.journal import Scope, current_scope, enter, journalled
 
 if TYPE_CHECKING:
     from .framework_run import FrameworkRun, RunArguments
@@ -313,7 +313,8 @@ class _Observer:
         _open.set((*_open.get(), stack))
         stack.enter_context(self._timeouts.invocation(name))
         if self._journal is not None:
-            stack.enter_context(journalled(Scope(self._journal, f"{self._key}{key}/", name)))
+            stack.callback(enter, current_scope())
+            enter(Scope(self._journal, f"{self._key}{key}/", name))
 
     def leaves(self) -> None:
         """See base class."""

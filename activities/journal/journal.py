@@ -240,6 +240,11 @@ def current_executor() -> str | None:
     return scope.executor_id if scope is not None else None
 
 
+def enter(scope: Scope | None) -> None:
+    """Let what runs in this context from now on be noted there, also where nobody tells of its end."""
+    _scope.set(scope)
+
+
 @contextlib.contextmanager
 def journalled(scope: Scope | None) -> Iterator[None]:
     """Let what the body calls be noted there."""

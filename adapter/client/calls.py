@@ -314,7 +314,7 @@ class _ThreadCall:
         if status.state == "waiting" and self._hosted is not None and self._hosted.is_functional and responses:
             responses = {name: value for name, value in responses.items() if name in status.pending_requests}
             if not responses:
-                raise self._nothing_pending(self._call.responses or {})
+                raise self._nothing_pending(self._call.responses or {}, status.pending_requests)
             batch = [answer for answer in batch if answer.request_id in responses]
         elif status.state == "waiting":
             for request_id in responses:
@@ -339,7 +339,7 @@ class _ThreadCall:
         await self._caller.queries.raise_rejected(self._thread_id, status, call_id)
         return reader
 
-    def _nothing_pending(self, responses: Mapping[str, Any]) -> Exception:
+    def _nothing_pending(self, responses: Mapping[str, Any], pending: Sequence[str] = ()) -> Exception:
         """Return the framework's error for answers to nothing.
 
         In process a functional workflow is given all answers since its message, each time; here what was answered is
@@ -347,6 +347,11 @@ class _ThreadCall:
         """
         if self._hosted is None or not self._hosted.is_functional:
             return RuntimeError(NO_PENDING)
+        if pending:
+            return ValueError(
+                f"responses={list(responses)!r} do not answer any of the currently-pending requests on workflow "
+                f"{self._name!r} ({sorted(pending)!r}).  Provide a response keyed by one of the pending request_ids."
+            )
         return ValueError(
             f"responses={list(responses)!r} do not correspond to any pending request on workflow {self._name!r}.  The "
             "workflow has no pending request_info events, so there is nothing to resume.  Start a fresh run with "

@@ -675,6 +675,13 @@ class _ObservedContext(RunContext):
         self.called = None
         return True, step.value
 
+    def _export_step_cache(self) -> dict[str, Any]:
+        if self._workflow_interruption is not None:
+            return super()._export_step_cache()
+        # What cannot be replayed is refused in process only where it would have to be: at a pause, and by a storage.
+        left_out = self._non_replayable_step_cache_keys
+        return {key: value for key, value in self._step_cache.items() if key not in left_out}
+
     def keep(self, key: str, step: FinishedStep) -> None:
         self._set_cached_result(key, step.value)
         self._set_cached_step_auto_request_info_count(key, step.requests)

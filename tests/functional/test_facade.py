@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_framework import FunctionalWorkflowAgent, InMemoryCheckpointStorage, WorkflowEvent, WorkflowRunState
+from agent_framework import (
+    FunctionalWorkflowAgent,
+    InMemoryCheckpointStorage,
+    RunContext,
+    WorkflowEvent,
+    WorkflowRunState,
+    step,
+    workflow,
+)
 from agent_framework_temporal import (
     AgentFrameworkPlugin,
     CodeChangedError,
@@ -103,7 +111,7 @@ async def test_what_was_answered_need_not_be_answered_again(client: Client, ledg
         [asked] = (await durable.run("tides")).get_request_info_events()
         result = await durable.run(responses={asked.request_id: Verdict(accepted=True)})
         [second] = result.get_request_info_events()
-        with pytest.raises(ValueError, match="do not correspond to any pending request"):
+        with pytest.raises(ValueError, match="do not answer any of the currently-pending requests"):
             await durable.run(responses={asked.request_id: Verdict(accepted=False)})
         result = await durable.run(responses={second.request_id: "Ann"})
         assert result.get_outputs() == ["published tides for Ann"]
@@ -287,6 +295,29 @@ async def test_result_that_cannot_be_stored_fails_the_run_and_names_the_step(cli
         durable = DurableWorkflow(unstorable, client=client, task_queue=task_queue)
         with pytest.raises(PayloadError, match=r"result of step 'connect'.*Connection"):
             await durable.run(3)
+
+
+async def test_step_that_captures_runs_as_in_process(client: Client) -> None:
+    """The framework cannot tell it from another; it is refused only where it would have to be replayed."""
+    seen: list[int] = []
+
+    @step
+    async def capture(number: int) -> int:
+        seen.append(number)
+        return number
+
+    @workflow
+    async def capturing(number: int, ctx: RunContext) -> int:
+        found = await capture(number)
+        return found if number else found + int(await ctx.request_info("more?", int))
+
+    async with worker(client, capturing) as task_queue:
+        durable = DurableWorkflow(capturing, client=client, task_queue=task_queue, max_attempts=1)
+        assert (await durable.run(1)).get_outputs() == [1]
+        for runner in (durable, capturing.build()):
+            with pytest.raises(ValueError, match="Use replay_key for captured state"):
+                await runner.run(0)
+    assert seen == [1, 0, 0]
 
 
 async def test_key_of_a_step_is_the_same_in_each_attempt(client: Client, ledger: Path) -> None:

@@ -246,6 +246,8 @@ async def test_a_functional_run_is_observed_and_a_step_is_replayed() -> None:
     assert observer.context._state == {}, _changed("RunContext._state")
     assert observer.context._on_step_completed is not None, _changed("RunContext._on_step_completed")
     assert len(observer.context._events) == 3, _changed("RunContext._events")
+    assert observer.context._workflow_interruption is None, _changed("RunContext._workflow_interruption")
+    assert observer.context._export_step_cache() == observer.context._step_cache, _changed("_export_step_cache")
     assert observer.context._root_task is not None, _changed("RunContext._root_task")
     storage = InMemoryCheckpointStorage()
     await storage.save(first_checkpoint(flow, 2))
