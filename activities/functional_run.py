@@ -313,8 +313,7 @@ class _Observer:
         _open.set((*_open.get(), stack))
         stack.enter_context(self._timeouts.invocation(name))
         if self._journal is not None:
-            stack.callback(enter, current_scope())
-            enter(Scope(self._journal, f"{self._key}{key}/", name))
+            stack.callback(enter(Scope(self._journal, f"{self._key}{key}/", name)))
 
     def leaves(self) -> None:
         """See base class."""

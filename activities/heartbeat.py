@@ -111,6 +111,9 @@ class Beat:
         self._may_be_given_up = timeouts.has_limits or (step.timeout is not None and step.timeout <= _SOON)
         self._writing = asyncio.Lock()
         self._wanted = self._written = 0
+        self._patient = True
+        """Whether a write is worth waiting for: not where the last one had no answer."""
+        self._over = False
         self._soon: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -143,6 +146,8 @@ class Beat:
 
         Where the server does not answer for long, the superstep goes on: what it has come to travels with the next.
         """
+        if self._over:  # What an executor has left running has nobody to tell.
+            return
         self._wanted += 1
         wanted = self._wanted
         async with self._writing:
@@ -154,6 +159,8 @@ class Beat:
 
     def write_soon(self) -> None:
         """Say what there is to say after a pause, unless the superstep is over by then."""
+        if self._over:
+            return
         if self._soon is None or self._soon.done():
             self._soon = self._start(self._write_after_pause())
 
@@ -189,6 +196,7 @@ class Beat:
                 self._repeat(self._pulse.details)
             raise
         finally:
+            self._over = True
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -246,11 +254,19 @@ class Beat:
                 if error.status in _GONE:  # The attempt counts no more: the SDK finds out, and cancels it.
                     self._repeat(details)
                     return False
-                if time.monotonic() >= give_up:
-                    _LOGGER.warning("A heartbeat could not be written: %s", error)
+                if not self._patient or time.monotonic() >= give_up:
+                    if self._patient:
+                        _LOGGER.warning(
+                            "The server takes no heartbeats of thread %r: %s. The superstep goes on; what it comes to "
+                            "meanwhile is done again if this worker is lost too.",
+                            self._info.workflow_id,
+                            error,
+                        )
+                    self._patient = False
                     return False
                 await asyncio.sleep(_RETRY_PAUSE)
                 continue
+            self._patient = True
             if response.cancel_requested or response.activity_paused or response.activity_reset:
                 self._repeat(details)  # The SDK hears it too, and tells the activity.
             elif self._pacemaker is None or self._pacemaker.may_be_sending(self._pulse):

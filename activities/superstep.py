@@ -63,6 +63,7 @@ from .framework_run import FrameworkRun, RunArguments, SuperstepError, run_super
 from .heartbeat import Beat
 from .hosting import find
 from .invocation import Superstep, in_superstep
+from .journal.calls import journal_calls
 from .journal.journal import Scope as JournalScope
 from .journal.journal import journalled
 from .journal.tally import calls_of
@@ -107,6 +108,7 @@ class SuperstepActivity:
         self._clients: tuple[Client, Client] | None = None
         self.refused: BaseException | None = None
         """Why this worker cannot host its workflows; it stops, and what it has been given yet is left to others."""
+        journal_calls()
 
     @activity.defn(name=SUPERSTEP_ACTIVITY)
     async def superstep(self, given: RawValue) -> SuperstepResult:

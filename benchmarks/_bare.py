@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.contrib.workflow_streams import WorkflowStream
@@ -11,6 +12,7 @@ BARE_ACTIVITY = "bare"
 PUBLISH_ACTIVITY = "publish"
 TOPIC = "tokens"
 NAIVE_ACTIVITY = "naive"
+MODEL_ACTIVITY, TOOL_ACTIVITY = "invoke_model", "invoke_tool"
 _TIMEOUT = timedelta(minutes=5)
 
 
@@ -51,3 +53,25 @@ class PublishedWorkflow:
     async def run(self, tokens: int, pause: float) -> None:
         """Publish that many, one each `pause` seconds."""
         await workflow.execute_activity(PUBLISH_ACTIVITY, args=[tokens, pause], start_to_close_timeout=_TIMEOUT)
+
+
+@workflow.defn(name="ToolLoop")
+class ToolLoopWorkflow:
+    """The agent's loop in the workflow, as Temporal's plugin for OpenAI agents has it."""
+
+    @workflow.run
+    async def run(self, rounds: int) -> str:
+        """Run it."""
+        conversation: list[dict[str, Any]] = [{"role": "user", "text": "look everything up"}]
+        while True:
+            answer: dict[str, Any] = await workflow.execute_activity(
+                MODEL_ACTIVITY, args=[conversation, rounds], start_to_close_timeout=_TIMEOUT
+            )
+            conversation.append(answer)
+            if "call" not in answer:
+                return str(answer["text"])
+            call = answer["call"]
+            result = await workflow.execute_activity(
+                TOOL_ACTIVITY, args=[call["name"], call["arguments"]], start_to_close_timeout=_TIMEOUT
+            )
+            conversation.append({"role": "tool", "text": result})

@@ -121,13 +121,13 @@ class Bench:
         """Run activities that do nothing."""
         thread_id = f"bare-{uuid.uuid4().hex}"
         await self.client.execute_workflow(BareWorkflow.run, steps, id=thread_id, task_queue=queue)
-        return await self._finished(thread_id)
+        return await self.finished(thread_id)
 
     async def naive(self, queue: str, steps: int, size: int) -> Run:
         """Run supersteps that pass their whole state."""
         thread_id = f"naive-{uuid.uuid4().hex}"
         await self.client.execute_workflow(NaiveWorkflow.run, args=[steps, size], id=thread_id, task_queue=queue)
-        return await self._finished(thread_id)
+        return await self.finished(thread_id)
 
     async def durable(self, queue: str, name: str, message: Any) -> Run:
         """Run a framework workflow, and wait for its end as for the others: nobody follows its events meanwhile."""
@@ -137,9 +137,10 @@ class Bench:
         async for _ in stream:
             break  # It is started; leaving the stream does not stop it.
         await self.client.get_workflow_handle(handle.thread_id).result()
-        return await self._finished(handle.thread_id)
+        return await self.finished(handle.thread_id)
 
-    async def _finished(self, thread_id: str) -> Run:
+    async def finished(self, thread_id: str) -> Run:
+        """Return a finished run of a thread."""
         run = Run(thread_id)
         first = await self.client.get_workflow_handle(thread_id).describe()
         run_id: str | None = first.raw_description.workflow_execution_info.first_run_id or first.run_id

@@ -20,6 +20,7 @@ from temporalio.client import Client
 from temporalio.contrib.workflow_streams import WorkflowStreamClient
 from temporalio.worker import Worker
 
+from ._agents import invoke_model, invoke_tool, tool_loop
 from ._bare import (
     BARE_ACTIVITY,
     NAIVE_ACTIVITY,
@@ -28,6 +29,7 @@ from ._bare import (
     BareWorkflow,
     NaiveWorkflow,
     PublishedWorkflow,
+    ToolLoopWorkflow,
 )
 from ._flows import Work, ask, keep, speak, tell
 
@@ -83,15 +85,15 @@ async def main() -> None:
         _frames.KEYFRAME_EVERY = 1_000_000
         _frames.KEYFRAME_MIN_BYTES = 1_000_000_000
     client = await Client.connect(options.address)
-    plugin = AgentFrameworkPlugin([keep, speak, tell, ask], cache_bytes=options.cache_bytes)
+    plugin = AgentFrameworkPlugin([keep, speak, tell, ask, tool_loop], cache_bytes=options.cache_bytes)
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     worker = Worker(
         client,
         task_queue=options.task_queue,
         plugins=[plugin],
-        workflows=[BareWorkflow, NaiveWorkflow, PublishedWorkflow],
-        activities=[bare, naive, publish],
+        workflows=[BareWorkflow, NaiveWorkflow, PublishedWorkflow, ToolLoopWorkflow],
+        activities=[bare, naive, publish, invoke_model, invoke_tool],
     )
     async with worker:
         print(READY, flush=True)

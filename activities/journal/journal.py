@@ -6,10 +6,11 @@ all of them. An entry that the server has acknowledged is there for the next att
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
@@ -120,6 +121,16 @@ class Journal:
         usage = None if tokens is None else tokens.as_list()
         await self._add([kind, key, name, True, value, executor_id, usage], durable=durable)
 
+    async def withdraw(self, kind: Kind, key: str, name: str) -> None:
+        """Note that something that had begun has come to nothing: it is neither finished nor in doubt.
+
+        Args:
+            kind: What it is.
+            key: Names it within the superstep.
+            name: For people.
+        """
+        await self._add([kind, key, name, None], durable=False)
+
     @property
     def packed(self) -> bytes:
         """What a heartbeat carries, compressed; empty where nothing was noted."""
@@ -194,7 +205,7 @@ class Journal:
             kind, key, _name, ended, *rest = loads(text, self._catalog)
             place = (str(kind), str(key))
             if not ended:
-                self._begun[place] += 1
+                self._begun[place] += -1 if ended is None else 1
             else:
                 value, executor_id, usage = rest
                 self._finished[place].append(value)
@@ -226,30 +237,62 @@ class Scope:
     """The executor's path: within a sub-workflow after the id of the executor around it, with a slash between."""
 
 
-_scope: ContextVar[Scope | None] = ContextVar("agent_framework_temporal_journal", default=None)
+class _Entered:
+    """A scope as long as it lasts: tasks that outlive it, such as those of an MCP server's connection, keep it."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope: Scope | None = scope
+        self.loop = _running_loop()
+
+
+_scope: ContextVar[_Entered | None] = ContextVar("agent_framework_temporal_journal", default=None)
 
 
 def current_scope() -> Scope | None:
-    """Return whose call it is that runs; None outside of a superstep with a journal."""
-    return _scope.get()
+    """Return whose call it is that runs.
+
+    None outside of a superstep with a journal, in a task that has outlived the invocation it was begun in, and in
+    another event loop, where nobody can wait for the server: a tool's that runs in a thread, say.
+    """
+    entered = _scope.get()
+    if entered is None or _running_loop() not in (None, entered.loop):
+        return None
+    return entered.scope
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def current_executor() -> str | None:
     """Return the path of the executor that runs."""
-    scope = _scope.get()
+    scope = current_scope()
     return scope.executor_id if scope is not None else None
 
 
-def enter(scope: Scope | None) -> None:
-    """Let what runs in this context from now on be noted there, also where nobody tells of its end."""
-    _scope.set(scope)
+def enter(scope: Scope) -> Callable[[], None]:
+    """Let what runs in this context from now on be noted there; what is returned ends it, and need not be called."""
+    before, entered = _scope.get(), _Entered(scope)
+    _scope.set(entered)
+
+    def leave() -> None:
+        entered.scope = None
+        _scope.set(before)
+
+    return leave
 
 
 @contextlib.contextmanager
 def journalled(scope: Scope | None) -> Iterator[None]:
     """Let what the body calls be noted there."""
-    token = _scope.set(scope)
+    entered = None if scope is None else _Entered(scope)
+    token = _scope.set(entered)
     try:
         yield
     finally:
+        if entered is not None:
+            entered.scope = None
         _scope.reset(token)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import enum
+import functools
+import json
 import logging
 import types
 import typing
@@ -21,13 +23,21 @@ from agent_framework import (
     AgentResponse,
     AgentResponseUpdate,
     AgentSession,
+    BaseChatClient,
+    ChatContext,
+    ChatMiddleware,
+    ChatMiddlewareLayer,
     ChatResponse,
     ChatResponseUpdate,
     CheckpointStorage,
     Content,
     Executor,
     FunctionalWorkflow,
+    FunctionInvocationContext,
+    FunctionInvocationLayer,
+    FunctionMiddleware,
     Message,
+    RawAgent,
     ResponseStream,
     RunContext,
     StepWrapper,
@@ -37,8 +47,10 @@ from agent_framework import (
     WorkflowEvent,
     WorkflowExecutor,
     WorkflowRunResult,
+    _tools,
 )
 from agent_framework import observability as _observability
+from agent_framework._middleware import ChatMiddlewarePipeline, FunctionMiddlewarePipeline
 from agent_framework._serialization import SerializationMixin
 from agent_framework._workflows import _checkpoint_encoding as _encoding
 from agent_framework._workflows import _functional, _workflow
@@ -743,3 +755,206 @@ def running_step() -> str | None:
     """Return the key of the step of a functional workflow that runs; None outside of one."""
     found = _step.get()
     return found.key if found is not None else None
+
+
+_chat_innermost: Callable[[], ChatMiddleware | None] | None = None
+_function_innermost: Callable[[bool], FunctionMiddleware | None] | None = None
+
+
+def run_innermost(
+    chat: Callable[[], ChatMiddleware | None], function: Callable[[bool], FunctionMiddleware | None]
+) -> None:
+    """Have middleware run innermost, next to the model and to the tool, whichever client or agent calls it.
+
+    An agent's `middleware` would miss those who lead a group chat or a Magentic team, and would lie outside of what
+    keeps the history of each service call. The pipelines that the framework caches stay as they are: what is added
+    belongs to one call.
+
+    Args:
+        chat: Returns what to run around a call of a chat client; None for nothing. Asked before each.
+        function: The same for the calls of tools. Given whether it is the only one there: with none the framework takes
+            `MiddlewareTermination` of a tool for an error like any other.
+    """
+    global _chat_innermost, _function_innermost
+    _chat_innermost, _function_innermost = chat, function
+    _hook_calls()
+
+
+@functools.cache
+def _hook_calls() -> None:
+    _hook_chat_middleware()
+    _hook_bare_clients()
+    _hook_function_middleware()
+
+
+def _hook_chat_middleware() -> None:
+    original = ChatMiddlewareLayer._get_chat_middleware_pipeline
+
+    def pipeline(self: Any, middleware: Any) -> ChatMiddlewarePipeline:
+        found = original(self, middleware)
+        innermost = _chat_innermost() if _chat_innermost is not None else None
+        return found if innermost is None else _with(found, innermost)
+
+    cast(Any, ChatMiddlewareLayer)._get_chat_middleware_pipeline = pipeline
+
+
+def _hook_function_middleware() -> None:
+    original = FunctionInvocationLayer._get_function_middleware_pipeline
+
+    def pipeline(self: Any, middleware: Any) -> FunctionMiddlewarePipeline:
+        found = original(self, middleware)
+        innermost = _function_innermost(not found.has_middlewares) if _function_innermost is not None else None
+        return found if innermost is None else _with(found, innermost)
+
+    cast(Any, FunctionInvocationLayer)._get_function_middleware_pipeline = pipeline
+
+
+def _hook_bare_clients() -> None:
+    """Reach the clients that have no layer for middleware, or nothing of the framework's at all."""
+    get_response: Any = BaseChatClient.get_response
+    call_client: Any = RawAgent._call_chat_client
+
+    def bare_response(self: Any, messages: Any, **kwargs: Any) -> Any:
+        innermost = None
+        if _chat_innermost is not None and not isinstance(self, ChatMiddlewareLayer):
+            innermost = _chat_innermost()
+        if innermost is None:
+            return get_response(self, messages, **kwargs)
+        return _around(innermost, self, messages, kwargs, lambda: get_response(self, messages, **kwargs))
+
+    def call_foreign(self: Any, context: Any, *, stream: bool) -> Any:
+        innermost = None
+        if _chat_innermost is not None and not isinstance(self.client, BaseChatClient | ChatMiddlewareLayer):
+            innermost = _chat_innermost()
+        if innermost is None:
+            return call_client(self, context, stream=stream)
+        kwargs = {"stream": stream, "options": context["chat_options"]}
+        messages = context["session_messages"]
+        return _around(innermost, self.client, messages, kwargs, lambda: call_client(self, context, stream=stream))
+
+    cast(Any, BaseChatClient).get_response = bare_response
+    cast(Any, RawAgent)._call_chat_client = call_foreign
+
+
+_PipelineT = typing.TypeVar("_PipelineT", ChatMiddlewarePipeline, FunctionMiddlewarePipeline)
+
+
+def _with(pipeline: _PipelineT, innermost: Any) -> _PipelineT:
+    longer = copy.copy(pipeline)
+    longer._middleware = [*pipeline._middleware, innermost]
+    return longer
+
+
+def _around(innermost: ChatMiddleware, client: Any, messages: Any, kwargs: Any, call: Callable[[], Any]) -> Any:
+    """Run a middleware around a client's call, as `ChatMiddlewareLayer.get_response` does."""
+    stream = bool(kwargs.get("stream"))
+    given = {name: kwargs[name] for name in ("compaction_strategy", "tokenizer") if kwargs.get(name) is not None}
+    context = ChatContext(client=client, messages=messages, options=kwargs.get("options"), stream=stream, kwargs=given)
+    run = ChatMiddlewarePipeline(innermost).execute(context, lambda _: call())
+    return ResponseStream.from_awaitable(cast(Any, run)) if stream else run
+
+
+async def compact_again(context: ChatContext) -> None:
+    """Do to the messages of a chat call what its client does before it sends them: nothing, or compaction.
+
+    It changes the messages that the caller keeps, which have to be the same where the call itself is not made.
+    """
+    client: Any = context.client
+    if not isinstance(client, BaseChatClient):
+        return
+    names = ("compaction_strategy", "tokenizer")
+    overrides = client._resolve_compaction_overrides(**{name: context.kwargs.get(name) for name in names})
+    if overrides:
+        await client._prepare_messages_for_model_call(context.messages, **overrides)
+
+
+def without_value(response: ChatResponse[Any]) -> tuple[ChatResponse[Any], bool]:
+    """Return a response without what is parsed from its text, and whether there was such a thing.
+
+    The format is a class of the caller's, which is no part of any state; the value follows from it and the text.
+    """
+    if response._response_format is None:
+        return response, False
+    bare = copy.copy(response)
+    vars(bare).update(_response_format=None, _value=None, _value_parsed=False)
+    return bare, True
+
+
+def give_format(response: ChatResponse[Any], response_format: Any) -> None:
+    """Have a response parse its text, when it is asked for its value."""
+    response._response_format = response_format
+
+
+def result_carrier(context: FunctionInvocationContext) -> list[Any] | None:
+    """Return what a tool has left beside its result, for the framework to lay around it: MCP tools do so."""
+    carrier = context.metadata.get(_tools._FUNCTION_RESULT_CARRIER_CONTEXT_KEY)
+    if not isinstance(carrier, _tools._FunctionResultCarrier):
+        return None
+    budget = context.metadata.get(_tools._FUNCTION_RESULT_PAYLOAD_BUDGET_CONTEXT_KEY)
+    return [
+        carrier.additional_properties,
+        carrier.item_additional_properties,
+        sorted(carrier.exclusive_outer_keys),
+        sorted(carrier.exclusive_item_keys),
+        carrier.result_already_parsed,
+        budget.limit_bytes if isinstance(budget, _tools._FunctionResultPayloadBudget) else None,
+    ]
+
+
+def give_carrier(context: FunctionInvocationContext, found: Sequence[Any]) -> None:
+    """Leave beside a result what `result_carrier` had returned of it.
+
+    Raises:
+        TypeError: For what it cannot have returned.
+        ValueError: The same.
+    """
+    outer, inner, outer_keys, inner_keys, parsed, limit = found
+    if not (isinstance(outer, dict) and isinstance(inner, dict)):
+        raise TypeError("properties are dictionaries")
+    context.metadata[_tools._FUNCTION_RESULT_CARRIER_CONTEXT_KEY] = _tools._FunctionResultCarrier(
+        outer, inner, frozenset(map(str, outer_keys)), frozenset(map(str, inner_keys)), bool(parsed)
+    )
+    budget = context.metadata.get(_tools._FUNCTION_RESULT_PAYLOAD_BUDGET_CONTEXT_KEY)
+    if isinstance(budget, _tools._FunctionResultPayloadBudget) and isinstance(limit, int):
+        for kept in outer.values():
+            budget.reserve(len(json.dumps(kept).encode()), limit)
+
+
+def is_generated_call_id(call_id: str) -> bool:
+    """Tell whether a call's id is one that the framework makes up, anew each time, where a model gives none."""
+    return call_id.startswith("af-call-")
+
+
+def has_not_run(error: BaseException) -> bool:
+    """Tell whether a tool's call was refused before the tool's function: for its arguments."""
+    return isinstance(error, _tools._FunctionArgumentValidationError | _tools._FunctionArgumentsChangedAfterApproval)
+
+
+def ask_for_approval(context: FunctionInvocationContext, reason: str) -> Content:
+    """Return the framework's request that a person approves a tool's call; as a call's result it makes the agent ask.
+
+    Args:
+        context: The call. Its metadata has the approval that it comes from, if any: the request gets another id.
+        reason: For the person.
+
+    Raises:
+        Exception: The framework's, for arguments that a request cannot hold.
+    """
+    arguments = _tools.FunctionTool._arguments_as_mapping(context.arguments) or {}
+    call_id = context.metadata["call_id"]
+    occurrence = context.metadata.get("function_call_occurrence_id") or call_id
+    earlier = context.metadata.get("approval_response")
+    if earlier is None:
+        request_id = occurrence
+    else:
+        request_id = f"{earlier.additional_properties.get(_tools._APPROVAL_REQUEST_ID_KEY) or earlier.id}:again"
+    call = Content.from_function_call(
+        call_id=call_id,
+        name=context.function.name,
+        arguments=_tools._replacement_arguments(context.function, arguments),
+        id=occurrence,
+    )
+    properties: dict[str, Any] = {"reason": reason, _tools._APPROVAL_REQUEST_ID_KEY: request_id}
+    if earlier is not None:
+        properties["_replacement_approval_request"] = True
+    return Content.from_function_approval_request(id=request_id, function_call=call, additional_properties=properties)

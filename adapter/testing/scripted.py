@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
@@ -100,6 +101,7 @@ class _RawScriptedChatClient(BaseChatClient):
 
     async def _respond(self, prompt: Prompt, response_format: Any) -> ChatResponse:
         reply, digest = self.script(prompt), _digest(self.name, prompt)
+        await _wait()
         texts = [Content.from_text(reply.text)] if reply.text else []
         calls = [
             Content.from_function_call(call_id, call.name, arguments=json.dumps(call.arguments), id=call_id)
@@ -133,6 +135,7 @@ class _RawScriptedChatClient(BaseChatClient):
             Content.from_usage(_usage(prompt, reply)),
             finish_reason="tool_calls" if reply.calls else "stop",
         )
+        await _wait()
 
 
 class ScriptedChatClient(FunctionInvocationLayer, ChatMiddlewareLayer, ChatTelemetryLayer, _RawScriptedChatClient):
@@ -142,6 +145,11 @@ class ScriptedChatClient(FunctionInvocationLayer, ChatMiddlewareLayer, ChatTelem
 def scripted_agent(name: str, script: Script, **kwargs: Any) -> Agent:
     """Build an agent that answers by ``script``; its id is its name, since the default one is random."""
     return Agent(ScriptedChatClient(name=name, script=script), id=name, name=name, **kwargs)
+
+
+async def _wait() -> None:
+    """Let others run, as every client does that waits for a model: on Temporal a call that is journalled does so too."""
+    await asyncio.sleep(0)
 
 
 def _update(digest: str, content: Content, **kwargs: Any) -> ChatResponseUpdate:

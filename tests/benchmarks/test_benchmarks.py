@@ -30,7 +30,7 @@ async def test_quick_benchmarks(tmp_path: Path) -> None:
         if process.returncode is None:
             process.kill()
     assert process.returncode == 0
-    for part in ("(a)", "(b)", "(c)", "(d)", "(e)", "(f)", "(g)", "(h)"):
+    for part in ("(a)", "(b)", "(c)", "(d)", "(e)", "(f)", "(g)", "(h)", "(j)"):
         assert f"\n{part} " in printed.decode()
     tables: list[dict[str, Any]] = json.loads(report.read_text())
 
@@ -48,6 +48,9 @@ async def test_quick_benchmarks(tmp_path: Path) -> None:
     live, published = _rows(tables, "(f)")
     assert live["history events per 1,000 tokens"] == 0
     assert published["history events per 1,000 tokens"] > 100
+    kept, _, activities = _rows(tables, "(j)")
+    assert kept["history events a call"] == 0
+    assert activities["history events a call"] > 5
     (idle,) = _rows(tables, "(h)")
     assert idle["queries, which a worker answers"] == idle["history events"] == 0
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from agent_framework import RunContext, WorkflowEvent, step, workflow
 from agent_framework_temporal import idempotency_key
+from agent_framework_temporal.testing import Prompt, Reply, scripted_agent
 from pydantic import BaseModel
 
 from tests.flows import LEDGER, note
@@ -284,3 +285,33 @@ async def stumbling(number: int, ctx: RunContext) -> int:
     if os.environ.get(FAIL) != "no":
         raise RuntimeError("no such luck")
     return number + answered
+
+
+def _writes(prompt: Prompt) -> Reply:
+    note(f"model {prompt.texts[-1]}")
+    return Reply(f"on {prompt.texts[-1]} {prompt.instructions}")
+
+
+@step(replay_key=lambda topic, number: f"{topic} {number}")
+async def ask_model(topic: str, number: int) -> str:
+    """Ask a model, as its neighbour does with the same words, and fail once."""
+    answer = await scripted_agent("writer", _writes).run(topic)
+    await fail_once_after(number)
+    return f"{number} {answer.text}"
+
+
+async def fail_once_after(number: int) -> None:
+    """Fail the first time that a ledger sees it, after a pause in which others finish."""
+    seen = Path(os.environ[LEDGER]).read_text()
+    note(f"after {number}")
+    await asyncio.sleep(0.2)
+    if number == 2 and f"after {number}" not in seen:
+        raise RuntimeError("503 at the first try")
+
+
+@workflow
+async def asking_models(topic: str) -> list[str]:
+    """Ask models side by side within steps, and once outside of them."""
+    before = await scripted_agent("writer", _writes).run(topic)
+    found = list(await asyncio.gather(*(ask_model(topic, number) for number in (1, 2))))
+    return [before.text, *found]

@@ -13,7 +13,7 @@ from agent_framework_temporal import DurableWorkflow, ExecutorPolicy
 from agent_framework_temporal.adapter.client.event_position import without_void
 from temporalio.client import Client
 
-from tests.functional._flows import FAIL, GATE, halting, retried, stumbling, unlucky
+from tests.functional._flows import FAIL, GATE, asking_models, halting, retried, stumbling, unlucky
 from tests.functional._ledger import noted
 from tests.parity._canonical import Canonical
 from tests.support import unique, worker, worker_process
@@ -81,6 +81,15 @@ async def test_worker_killed_between_steps(
 
 async def _collected(stream: Any) -> list[WorkflowEvent[Any]]:
     return [event async for event in stream]
+
+
+async def test_calls_of_models_are_told_apart_by_step(client: Client, ledger: Path) -> None:
+    """Three calls in the same words, one outside of steps: each is made once, and each caller has its own answer."""
+    async with worker(client, asking_models) as task_queue:
+        durable = DurableWorkflow(asking_models, client=client, task_queue=task_queue, retry_initial_interval=_FAST)
+        result = await durable.run("tides")
+    assert result.get_outputs() == [["on tides ", "1 on tides ", "2 on tides "]]
+    assert noted(ledger) == {"model tides": 3, "after 1": 1, "after 2": 2}
 
 
 async def test_failed_run_is_resumed_after_its_finished_steps(

@@ -14,14 +14,26 @@ from typing import Any
 
 import pytest
 from agent_framework import (
+    Agent,
     AgentExecutor,
     AgentResponse,
     Annotation,
+    BaseChatClient,
+    ChatContext,
+    ChatMiddleware,
+    ChatMiddlewareLayer,
+    ChatResponse,
     Content,
     Executor,
+    FunctionInvocationContext,
+    FunctionInvocationLayer,
+    FunctionMiddleware,
+    FunctionTool,
     InMemoryCheckpointStorage,
     Message,
+    RawAgent,
     RunContext,
+    SlidingWindowStrategy,
     Workflow,
     WorkflowBuilder,
     WorkflowContext,
@@ -31,10 +43,13 @@ from agent_framework import (
     handler,
     register_checkpoint_type,
     step,
+    tool,
 )
+from agent_framework import _tools as framework_tools
 from agent_framework import (
     workflow as functional_workflow,
 )
+from agent_framework._middleware import ChatMiddlewarePipeline, FunctionMiddlewarePipeline
 from agent_framework._serialization import SerializationMixin
 from agent_framework._workflows import _checkpoint_encoding, _functional, _typing_utils, _workflow
 from agent_framework._workflows._runner import RunnerImpl
@@ -42,10 +57,12 @@ from agent_framework._workflows._runner_context import InProcRunnerContext
 from agent_framework_temporal.adapter.framework import internals as _framework
 from agent_framework_temporal.adapter.framework.internals import (
     FinishedStep,
+    ask_for_approval,
     built_storage,
     cancellation,
     coerce_response,
     coerce_value,
+    compact_again,
     drops_raw_only,
     event_types,
     finalize_events,
@@ -53,21 +70,28 @@ from agent_framework_temporal.adapter.framework.internals import (
     forget_updates,
     functional_steps,
     functional_storage,
+    give_carrier,
+    give_format,
+    has_not_run,
+    is_generated_call_id,
     matches,
     new_event,
     observed_run,
     pending_events,
     registered_type_keys,
     request_types,
+    result_carrier,
+    run_innermost,
     running_step,
     session_groups,
     share_sessions,
     step_name,
     validate_run_params,
+    without_value,
     wrap_handlers,
 )
 from agent_framework_temporal.adapter.framework.static import class_attribute
-from agent_framework_temporal.testing import Reply, scripted_agent
+from agent_framework_temporal.testing import Reply, ScriptedChatClient, ToolCall, scripted_agent
 from pydantic import BaseModel
 
 from tests.parity.gallery.human import Approval, Buyer, Purchase
@@ -122,6 +146,17 @@ def _append() -> Workflow:
         (InProcRunnerContext, "has_messages", ["self"]),
         (RunnerImpl, "reset_iteration_count", ["self"]),
         (InProcRunnerContext, "drain_events", ["self"]),
+        (ChatMiddlewareLayer, "_get_chat_middleware_pipeline", ["self", "middleware"]),
+        (FunctionInvocationLayer, "_get_function_middleware_pipeline", ["self", "runtime_middleware"]),
+        (RawAgent, "_call_chat_client", ["self", "context", "stream"]),
+        (BaseChatClient, "_resolve_compaction_overrides", ["self", "compaction_strategy", "tokenizer"]),
+        (
+            BaseChatClient,
+            "_prepare_messages_for_model_call",
+            ["self", "messages", "compaction_strategy", "tokenizer"],
+        ),
+        (FunctionTool, "_arguments_as_mapping", ["arguments"]),
+        (framework_tools, "_replacement_arguments", ["tool", "arguments"]),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
@@ -421,3 +456,163 @@ async def test_the_run_span_is_started_by_name() -> None:
     assert vars(_workflow)["start_workflow_span"] is _framework._start_span
     assert "with _activate_span(span):" in source
     assert list(inspect.signature(_framework.activate_span).parameters) == ["span"]
+
+
+@pytest.fixture
+def innermost(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have middleware of ours run innermost for the length of a test; returns what it notes."""
+    noted: list[str] = []
+
+    class Chat(ChatMiddleware):
+        async def process(self, context: ChatContext, call_next: Any) -> None:
+            noted.append(f"chat {len(context.messages)}")
+            await call_next()
+
+    class Function(FunctionMiddleware):
+        async def process(self, context: FunctionInvocationContext, call_next: Any) -> None:
+            noted.append(f"tool {context.function.name}")
+            assert context.metadata["call_id"], _changed("metadata['call_id'] of a tool's call")
+            await call_next()
+
+    for name in ("_chat_innermost", "_function_innermost"):
+        monkeypatch.setattr(_framework, name, getattr(_framework, name))
+    run_innermost(Chat, lambda alone: Function())
+    return noted
+
+
+@tool(approval_mode="never_require")
+async def look(place: str) -> str:
+    """Look."""
+    return f"seen {place}"
+
+
+def _looks(prompt: Any) -> Reply:
+    return Reply("done") if prompt.tool_results else Reply(calls=(ToolCall("look", {"place": "here"}),))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_middleware_runs_innermost(stream: bool, innermost: list[str]) -> None:
+    class Outer(ChatMiddleware):
+        async def process(self, context: ChatContext, call_next: Any) -> None:
+            innermost.append("outer")
+            await call_next()
+
+    agent = scripted_agent("agent", _looks, tools=[look], middleware=[Outer()])
+    response = await (agent.run("?", stream=True).get_final_response() if stream else agent.run("?"))
+    assert response.text == "done"
+    assert innermost == ["outer", "chat 1", "tool look", "outer", "chat 3"], _changed("the pipelines of middleware")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kind", ["without layers", "foreign"])
+async def test_middleware_runs_innermost_without_the_layers(kind: str, stream: bool, innermost: list[str]) -> None:
+    class Bare(BaseChatClient[Any]):
+        def _inner_get_response(self, *, messages: Any, stream: bool, options: Any, **kwargs: Any) -> Any:
+            scripted: Any = ScriptedChatClient(name="m", script=lambda prompt: Reply("hi"))
+            return scripted._inner_get_response(messages=messages, stream=stream, options=options)
+
+    class Foreign:
+        additional_properties: dict[str, Any] = {}  # noqa: RUF012 - as the protocol has it.
+
+        def get_response(self, messages: Any, *, stream: bool = False, **kwargs: Any) -> Any:
+            return Bare()._inner_get_response(messages=messages, stream=stream, options={})
+
+    agent: Any = Agent(Bare() if kind == "without layers" else Foreign(), name="agent")
+    response = await (agent.run("?", stream=True).get_final_response() if stream else agent.run("?"))
+    assert response.text == "hi"
+    assert innermost == ["chat 1"], _changed("BaseChatClient.get_response or RawAgent._call_chat_client")
+
+
+def test_pipelines_are_kept_and_ours_are_not(innermost: list[str]) -> None:
+    client = ScriptedChatClient(name="m", script=_looks)
+    ours = client._get_chat_middleware_pipeline([])
+    assert isinstance(ours, ChatMiddlewarePipeline)
+    assert len(ours._middleware) == 1, _changed("ChatMiddlewarePipeline._middleware")
+    assert isinstance(client._get_function_middleware_pipeline([]), FunctionMiddlewarePipeline)
+    for cached in (client._cached_chat_middleware_pipeline, client._cached_function_middleware_pipeline):
+        assert cached is not None, _changed("the pipelines that a client keeps")
+        assert not cached.has_middlewares, _changed("has_middlewares")
+
+
+async def test_compaction_is_what_a_client_does_to_messages() -> None:
+    client = ScriptedChatClient(name="m", script=_looks)
+    messages = [Message("user", [str(number)]) for number in range(4)]
+    await compact_again(ChatContext(client=client, messages=messages, options={}))
+    assert not any(message.additional_properties for message in messages)
+    strategy = {"compaction_strategy": SlidingWindowStrategy(keep_last_groups=1)}
+    await compact_again(ChatContext(client=client, messages=messages, options={}, kwargs=strategy))
+    assert [bool(message.additional_properties.get("_excluded")) for message in messages] == [True] * 3 + [False], (
+        _changed("BaseChatClient._prepare_messages_for_model_call")
+    )
+
+
+def test_a_response_parses_its_text_by_its_format() -> None:
+    class Answer(BaseModel):
+        number: int
+
+    response: ChatResponse[Any] = ChatResponse(messages=Message("assistant", ['{"number": 1}']), response_format=Answer)
+    assert response.value == Answer(number=1)
+    bare, has_format = without_value(response)
+    assert has_format, _changed("ChatResponse._response_format")
+    assert Answer not in map(type, vars(bare).values()), _changed("ChatResponse._value")
+    assert Answer not in vars(bare).values()
+    give_format(bare, Answer)
+    assert bare.value == Answer(number=1), _changed("ChatResponse._value_parsed")
+    plain: ChatResponse[Any] = ChatResponse(messages=[], value=1)
+    assert without_value(plain) == (plain, False)
+
+
+def _call(**metadata: Any) -> FunctionInvocationContext:
+    return FunctionInvocationContext(function=look, arguments={"place": "here"}, metadata=metadata)
+
+
+def test_what_lies_beside_a_result() -> None:
+    carrier_key, budget_key = (
+        framework_tools._FUNCTION_RESULT_CARRIER_CONTEXT_KEY,
+        framework_tools._FUNCTION_RESULT_PAYLOAD_BUDGET_CONTEXT_KEY,
+    )
+    budget = framework_tools._FunctionResultPayloadBudget({"limit_bytes": 100, "retained_bytes": 7})
+    carrier = framework_tools._FunctionResultCarrier(
+        {"_meta": {"a": 1}}, {"b": 2}, frozenset("c"), frozenset("d"), True
+    )
+    assert result_carrier(_call()) is None
+    kept = result_carrier(_call(**{carrier_key: carrier, budget_key: budget}))
+    assert kept == [{"_meta": {"a": 1}}, {"b": 2}, ["c"], ["d"], True, 100], _changed("_FunctionResultCarrier")
+    fresh = framework_tools._FunctionResultPayloadBudget()
+    context = _call(**{budget_key: fresh})
+    give_carrier(context, kept)
+    assert context.metadata[carrier_key] == carrier
+    assert (fresh.limit_bytes, fresh.retained_bytes) == (100, len('{"a": 1}')), _changed("_FunctionResultPayloadBudget")
+
+
+async def test_a_call_that_is_refused_for_its_arguments_has_not_run() -> None:
+    with pytest.raises(TypeError) as refused:
+        await look.invoke(arguments={"place": 1})
+    assert has_not_run(refused.value), _changed("_FunctionArgumentValidationError")
+    assert has_not_run(framework_tools._FunctionArgumentsChangedAfterApproval({}))
+    assert not has_not_run(TypeError())
+
+
+def test_ids_that_the_framework_makes_up_for_calls() -> None:
+    assert is_generated_call_id(framework_tools._generate_function_call_occurrence_id()), _changed("ids of calls")
+    assert not is_generated_call_id("call_1")
+
+
+def test_a_request_for_approval_is_the_frameworks_own() -> None:
+    asked = ask_for_approval(_call(call_id="call_1", function_call_occurrence_id="id_1"), "why")
+    key = framework_tools._APPROVAL_REQUEST_ID_KEY
+    assert (asked.type, asked.id, asked.user_input_request) == ("function_approval_request", "id_1", True)
+    assert asked.additional_properties == {"reason": "why", key: "id_1"}
+    assert asked.function_call is not None
+    assert (asked.function_call.call_id, asked.function_call.id) == ("call_1", "id_1")
+    assert (asked.function_call.name, asked.function_call.arguments) == ("look", {"place": "here"})
+    response = asked.to_function_approval_response(True)
+    assert response.additional_properties[key] == "id_1", _changed("to_function_approval_response")
+    again = ask_for_approval(
+        _call(call_id="call_1", function_call_occurrence_id="id_1", approval_response=response), "why"
+    )
+    assert again.id == "id_1:again"
+    made = framework_tools._replacement_approval_request(asked.function_call, {"place": "there"}, look)
+    assert set(made.additional_properties) == set(again.additional_properties), _changed(
+        "_replacement_approval_request"
+    )
