@@ -30,6 +30,7 @@ from .adapter.commands.dev_server import start_dev_server as start_dev_server
 from .adapter.errors import AlreadyRunningError as AlreadyRunningError
 from .adapter.errors import CheckpointCorruptedError as CheckpointCorruptedError
 from .adapter.errors import CheckpointNotFoundError as CheckpointNotFoundError
+from .adapter.errors import CodeChangedError as CodeChangedError
 from .adapter.errors import DurableWorkflowError as DurableWorkflowError
 from .adapter.errors import GraphChangedError as GraphChangedError
 from .adapter.errors import HistoryReadOnlyError as HistoryReadOnlyError

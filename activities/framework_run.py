@@ -28,6 +28,7 @@ from temporalio import activity
 from ..adapter.checkpoints.logged_events import EventWriter
 from ..adapter.framework.catalog import executors_of
 from ..adapter.framework.definition import WorkflowDefinition
+from ..adapter.framework.functional import FunctionalInstance
 from ..adapter.framework.internals import (
     EXECUTOR_STATE,
     cancellation,
@@ -49,6 +50,7 @@ from ..adapter.framework.values import validation_errors
 from ..workflows.messages import SuperstepInput
 from .capturing_storage import CapturingStorage
 from .containment import Scope, containing, escaped, is_leaving
+from .functional_run import run_to_pause
 from .invocation import started
 from .journal.invocations import journal_invocations, settle
 from .live_events import LiveEvents
@@ -77,6 +79,8 @@ class FrameworkRun:
         self._types: set[str] = set()
         self._superstep = 0
         self._failed_untold = False
+        self.function_began = False
+        """After a failure: whether the function of a functional workflow was called."""
         self.failed_executor: str | None = None
         """Who raised or took too long, the first if there were several."""
         self.rejected: dict[str, str] = {}
@@ -94,7 +98,7 @@ class FrameworkRun:
     @property
     def executor_failed(self) -> bool:
         """Whether user code raised or took too long, in contrast to the framework refusing to run."""
-        return self._failed_untold or "executor_failed" in self._types
+        return self._failed_untold or self.function_began or "executor_failed" in self._types
 
     def add(self, event: WorkflowEvent[Any], superstep: int) -> None:
         """Take an event of a superstep; 0 before the first."""
@@ -181,7 +185,11 @@ async def run_superstep(
     ):
         try:
             async with scope.timeouts.limited():
-                if warm.stream is None:
+                if isinstance(warm.workflow, FunctionalInstance):
+                    await run_to_pause(
+                        *(warm.workflow, hosted.catalog, warm.capture, step, arguments, run, scope.timeouts)
+                    )
+                elif warm.stream is None:
                     dropping = step.mode == "continue"
                     warm.stream = await _begin(hosted, warm, step, arguments, run)
                 else:
@@ -196,7 +204,7 @@ async def run_superstep(
                 who = f"Executor {run.failed_executor!r}" if run.failed_executor else "The superstep"
                 error = TimeoutError(f"{who} took longer than {seconds:g} seconds.")
                 run.add_timeout(error)
-            run.in_flight = await has_messages(warm.workflow)
+            run.in_flight = not hosted.is_functional and await has_messages(warm.workflow)
             raise SuperstepError(error) from error
         except BaseException as error:
             # A cancellation: the executors hear of it before the activity reports it.
@@ -205,11 +213,12 @@ async def run_superstep(
                 raise
             failure = escaped(error)
             run.add_failure(failure, scope.cancelled if isinstance(error, asyncio.CancelledError) else None)
-            run.in_flight = await has_messages(warm.workflow)
+            run.in_flight = not hosted.is_functional and await has_messages(warm.workflow)
             raise SuperstepError(failure) from error
         if run.finished:
             await warm.close()
-        run.pending = list((await pending_events(warm.workflow)).values())
+        if not hosted.is_functional:
+            run.pending = list((await pending_events(warm.workflow)).values())
 
 
 async def _begin(

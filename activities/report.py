@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TypeVar
 
 from agent_framework import Workflow, WorkflowCheckpoint
@@ -71,17 +72,21 @@ async def reported_failure(
         rejected={name: fitting_text(why) for name, why in run.rejected.items()},
         in_flight=run.in_flight,
     )
-    payloads = payloads_of(writer, hosted)
+    payloads: bytes | None = None
+    with contextlib.suppress(PayloadError):  # What failed first is what counts.
+        payloads = payloads_of(writer, hosted)
     limit = MAX_FAILURE_BYTES if not stored_outside else MAX_STORED_FAILURE_BYTES
     if journal is not None:
         failure.calls = calls_of(journal.tally)
         _leave_journal(failure, journal.whole(limit * 2 // 3))
         limit -= len(failure.journal)
     for typed, stored in smaller_failures(failure):
+        if typed and payloads is None:
+            continue
         last = capture.last if stored else None
         frame = Frame(
             checkpoint=last.raw if last else b"",
-            payloads=payloads if typed else b"",
+            payloads=payloads if typed and payloads is not None else b"",
             readable=_readable(writer) if typed else b"",
         )
         failure.checkpoint = None

@@ -332,7 +332,9 @@ class SuperstepActivity:
             return
         key = _own_key(hosted, result)
         self._cache.put(key, last.raw, replaces=_key(hosted, step.base))
-        if not hosted.is_instance:
+        if hosted.is_functional:
+            self._warm.end(warm)  # It begins anew from its checkpoint, and its instance holds nothing.
+        elif not hosted.is_instance:
             warm.raw = last.raw
             if warm.is_open and result.state != "running":  # Who waits for a person does not keep a server running.
                 self._warm.end(warm)
@@ -378,7 +380,11 @@ class SuperstepActivity:
                 client_kwargs=await _kwargs(run_input.client_kwargs, hosted),
             )
         base = warm.capture.base
-        pending = await pending_events(warm.workflow) if base is None else base.pending_request_info_events
+        pending: dict[str, Any] = {}
+        if base is not None:
+            pending = base.pending_request_info_events
+        elif not hosted.is_functional:
+            pending = await pending_events(warm.workflow)
         responses: dict[str, Any] = {}
         refused: dict[str, str] = {}
         for answer in step.responses or []:

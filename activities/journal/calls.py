@@ -396,7 +396,7 @@ def _copy_of(update: ChatResponseUpdate) -> ChatResponseUpdate:
 
 def _twin_of(value: Any) -> Any:
     """Copy an object of the framework's attribute by attribute; `copy.copy` is ten times as slow, for each token."""
-    twin = object.__new__(type(value))
+    twin: Any = object.__new__(type(value))
     twin.__dict__.update(value.__dict__, raw_representation=None)
     return twin
 

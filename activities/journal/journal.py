@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -420,6 +420,18 @@ def current_executor() -> str | None:
     """Return the path of the executor that runs."""
     scope = current_scope()
     return scope.executor_id if scope is not None else None
+
+
+def enter(scope: Scope) -> Callable[[], None]:
+    """Let what runs in this context from now on be noted there; what is returned ends it, and need not be called."""
+    before, entered = _scope.get(), _Entered(scope)
+    _scope.set(entered)
+
+    def leave() -> None:
+        entered.scope = None
+        _scope.set(before)
+
+    return leave
 
 
 @contextlib.contextmanager

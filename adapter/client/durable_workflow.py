@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, Unpack, overload
 
 from agent_framework import (
     CheckpointStorage,
+    FunctionalWorkflowAgent,
     ResponseStream,
     ToolTypes,
     WorkflowAgent,
@@ -31,6 +32,7 @@ from ..checkpoints.storage import HistoryCheckpointStorage, is_history_of
 from ..checkpoints.thread import latest_run_id
 from ..errors import AlreadyRunningError, PayloadError, ThreadNotFoundError
 from ..framework.definition import WorkflowDefinition, WorkflowSource, build_now, define, is_workflow
+from ..framework.functional import FunctionalInstance
 from ..framework.internals import finalize_events, validate_run_params
 from ..framework.tracing import RunSpan
 from ..temporal.client import framed_client
@@ -452,7 +454,7 @@ class DurableWorkflow(WorkflowInterface):
 
     def as_agent(
         self, name: str | None = None, *, checkpoint: Checkpoint | str | None = None, **kwargs: Any
-    ) -> WorkflowAgent:
+    ) -> WorkflowAgent | FunctionalWorkflowAgent:
         """Return a thread as a framework agent, with the behaviour of `Workflow.as_agent`; no round trip.
 
         Its pending requests are function calls of the agent's response, answered by function results. An agent of a
@@ -461,7 +463,7 @@ class DurableWorkflow(WorkflowInterface):
         Args:
             name: Name of the agent; the workflow's by default.
             checkpoint: The thread; a new one when left out.
-            **kwargs: As for `agent_framework.WorkflowAgent`.
+            **kwargs: As for `agent_framework.WorkflowAgent`, or `FunctionalWorkflowAgent` for a functional workflow.
 
         Raises:
             ValueError: When the start executor takes no list of messages, or the facade has only the workflow's name or
@@ -473,6 +475,8 @@ class DurableWorkflow(WorkflowInterface):
             )
         handle = self._handle(checkpoint) if checkpoint is not None else self.checkpoint()
         thread: Any = AgentThread(self.run, self._source, handle, self._cursors.of(handle))
+        if isinstance(self._source, FunctionalInstance):
+            return FunctionalWorkflowAgent(thread, name=name, **kwargs)
         return WorkflowAgent(
             thread,
             name=name if name is not None else self._source.name,
@@ -485,6 +489,8 @@ class DurableWorkflow(WorkflowInterface):
         Raises:
             ValueError: When the facade has only the workflow's name or an async factory: DevUI shows the graph.
         """
+        if isinstance(self._source, FunctionalInstance):
+            raise ValueError("DevUI shows a workflow's graph, and a functional workflow has none.")
         if not is_workflow(self._source):
             raise ValueError(
                 "`as_devui_entity` needs the workflow's definition: make the facade from an instance or a synchronous "

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from ...adapter import errors as _errors
 from ..errors import HostingError
+from .functional import FunctionalInstance
 from .in_doubt import InDoubt
 from .internals import current_key, is_framework_data, is_framework_module, registered_type_keys, request_types
 from .standard import STANDARD_CLASSES
@@ -130,6 +131,10 @@ class TypeCatalog:
             for hint in _hints(type(executor)).values():
                 self._add(hint, executor.id, strict=False)
             self._modules.add(type(executor).__module__)
+        if isinstance(workflow, FunctionalInstance):
+            for owner, annotation in workflow.declared():
+                self._add(annotation, owner, strict="<locals>" in getattr(annotation, "__qualname__", ""))
+            self._modules |= workflow.modules
         for module in [module for module in self._modules if not is_framework_module(module)]:
             self._add_data_classes(vars(sys.modules.get(module, object)), module)
 

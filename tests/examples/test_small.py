@@ -54,6 +54,10 @@ async def test_research_loop(server: WorkflowEnvironment) -> None:
     assert (await _run(server, "examples.research_loop.demo")).splitlines() == _shown("research_loop")
 
 
+async def test_functional_review(server: WorkflowEnvironment) -> None:
+    assert (await _run(server, "examples.functional_review.demo")).splitlines() == _shown("functional_review")
+
+
 async def test_group_chat(server: WorkflowEnvironment) -> None:
     lines = (await _run(server, "examples.group_chat.demo")).splitlines()
     assert lines[1] == "you say: Please, a shorter one."
