@@ -389,7 +389,7 @@ def _tokens(response: ChatResponse[Any]) -> Tokens | None:
 
 def _copy_of(update: ChatResponseUpdate) -> ChatResponseUpdate:
     """Return a copy with contents of its own; what a model has sent raw is not kept."""
-    found = _twin_of(update)
+    found: ChatResponseUpdate = _twin_of(update)
     found.contents = [_twin_of(content) for content in update.contents]
     return found
 
