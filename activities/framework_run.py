@@ -8,10 +8,10 @@ inner run has a beginning of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from agent_framework import (
     Workflow,
@@ -26,7 +26,7 @@ from agent_framework.observability import OBSERVABILITY_SETTINGS
 from temporalio import activity
 
 from ..adapter.checkpoints.logged_events import EventWriter
-from ..adapter.framework.catalog import executors_of
+from ..adapter.framework.catalog import TypeCatalog, executors_of
 from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.framework.functional import FunctionalInstance
 from ..adapter.framework.internals import (
@@ -50,7 +50,7 @@ from ..adapter.framework.values import validation_errors
 from ..workflows.messages import SuperstepInput
 from .capturing_storage import CapturingStorage
 from .containment import Scope, containing, escaped, is_leaving
-from .functional_run import run_to_pause
+from .executor_rules import ExecutorTimeouts
 from .invocation import started
 from .journal.invocations import journal_invocations, settle
 from .live_events import LiveEvents
@@ -152,6 +152,21 @@ class RunArguments:
     client_kwargs: Any = None
 
 
+RunFunction: TypeAlias = Callable[
+    [
+        FunctionalInstance,
+        TypeCatalog,
+        CapturingStorage,
+        SuperstepInput,
+        RunArguments,
+        FrameworkRun,
+        ExecutorTimeouts,
+    ],
+    Awaitable[None],
+]
+"""`functional_run.run_to_pause`."""
+
+
 async def run_superstep(
     hosted: WorkflowDefinition,
     warm: WarmInstance,
@@ -159,6 +174,7 @@ async def run_superstep(
     arguments: RunArguments,
     run: FrameworkRun,
     scope: Scope,
+    run_function: RunFunction,
 ) -> None:
     """Run one superstep and collect its events in `run`; the checkpoints go to `live.capture`.
 
@@ -172,6 +188,7 @@ async def run_superstep(
         arguments: The caller's message or responses.
         run: Takes the events, also those before an error.
         scope: Contains what the executors let out, and has their time limits.
+        run_function: Runs a functional workflow to its next pause.
 
     Raises:
         SuperstepError: When the framework or an executor raises, or an attempt or an invocation takes too long.
@@ -186,7 +203,7 @@ async def run_superstep(
         try:
             async with scope.timeouts.limited():
                 if isinstance(warm.workflow, FunctionalInstance):
-                    await run_to_pause(
+                    await run_function(
                         *(warm.workflow, hosted.catalog, warm.capture, step, arguments, run, scope.timeouts)
                     )
                 elif warm.stream is None:

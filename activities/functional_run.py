@@ -11,7 +11,7 @@ import contextlib
 import copy
 import dataclasses
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent_framework import RunContext, WorkflowCheckpoint, WorkflowEvent, WorkflowEventSource, WorkflowRunState
 
@@ -32,10 +32,8 @@ from ..adapter.framework.static import type_key
 from ..workflows.messages import SuperstepInput
 from .capturing_storage import CapturingStorage
 from .executor_rules import ExecutorTimeouts
+from .framework_run import FrameworkRun, RunArguments
 from .journal.journal import Scope, current_scope, enter, journalled
-
-if TYPE_CHECKING:
-    from .framework_run import FrameworkRun, RunArguments
 
 _ANSWERS = "answers"
 """Key of a checkpoint's metadata: what has been answered since the message, by request id. The function runs anew each

@@ -59,6 +59,7 @@ from .deployment import takes_over
 from .executor_rules import ExecutorTimeouts, retry_rule
 from .failures import cause_of, to_application_error
 from .framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
+from .functional_run import run_to_pause
 from .heartbeat import Beat
 from .hosting import find
 from .invocation import Superstep, in_superstep
@@ -214,7 +215,7 @@ class SuperstepActivity:
                     journalled(None if journal is None else JournalScope(journal)),
                     calls_counted(hosted.name, journal),
                 ):
-                    await run_superstep(hosted, warm, step, arguments, run, scope)
+                    await run_superstep(hosted, warm, step, arguments, run, scope, run_to_pause)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(

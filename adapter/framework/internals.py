@@ -653,10 +653,10 @@ def functional_storage(workflow: FunctionalWorkflow) -> CheckpointStorage | None
 
 def functional_steps(workflow: FunctionalWorkflow) -> tuple[list[StepWrapper[Any]], list[Callable[..., Any]]]:
     """Return the steps that a functional workflow's code reaches, by name, and the functions of all that code."""
-    function: Callable[..., Any] = workflow._func
+    function: Callable[..., Any] = cast(Any, workflow).__wrapped__
     steps, _ = FunctionalWorkflow._discover_workflow_dependencies(function)
     found = sorted(steps, key=lambda wrapper: wrapper.name)
-    return found, [function, *(wrapper._func for wrapper in found)]
+    return found, [function, *(cast(Any, wrapper).__wrapped__ for wrapper in found)]
 
 
 @dataclass
@@ -730,6 +730,7 @@ class _RunningStep:
 _observer: ContextVar[RunObserver | None] = ContextVar("agent_framework_temporal_observer", default=None)
 _step: ContextVar[_RunningStep | None] = ContextVar("agent_framework_temporal_step", default=None)
 _PLAIN = (str, bytes, int, float, complex, bool, type(None))
+_ABSENT = object()
 
 
 class _ObservedContext(RunContext):
@@ -744,6 +745,8 @@ class _ObservedContext(RunContext):
     called: str | None = None
     """Of the step that is being called, until it begins."""
     replayed: FinishedStep | None = None
+    told: int = 0
+    """How many events of the run were told."""
     replaying: Sequence[FinishedStep] = ()
     """The steps that are being told of."""
 
@@ -759,11 +762,14 @@ class _ObservedContext(RunContext):
     def get_state(self, key: str, default: Any = None) -> Any:
         value = super().get_state(key, default)
         running = self.running()
-        if running is not None and key in self._state and not isinstance(value, _PLAIN):
+        if running is not None and self.has_state(key) and not isinstance(value, _PLAIN):
             for step in running.chain():
                 if key not in step.read:
                     step.read[key] = _copied(value)
         return value
+
+    def has_state(self, key: str) -> bool:
+        return super().get_state(key, _ABSENT) is not _ABSENT
 
     async def add_event(self, event: WorkflowEvent[Any]) -> None:
         if self.replayed is not None and event.type == "executor_bypassed":
@@ -774,7 +780,7 @@ class _ObservedContext(RunContext):
         if self.called is not None and event.type == "executor_invoked":
             task, depth = self.depth()
             running = self.running(depth - 1)
-            running = _RunningStep(self.called, event.executor_id or "", running, task, depth, len(self._events))
+            running = _RunningStep(self.called, event.executor_id or "", running, task, depth, self.told)
             _step.set(running)
             self.called = None
             self.observer.begins(running.key, running.name)
@@ -792,6 +798,7 @@ class _ObservedContext(RunContext):
 
     async def tell(self, event: WorkflowEvent[Any]) -> None:
         await super().add_event(event)
+        self.told += 1
         running = self.running()
         for step in running.chain() if running is not None else ():
             step.events.append(event)
@@ -842,15 +849,17 @@ class _ObservedContext(RunContext):
                 outer.nested.append(step.key)
         if step.key in self._non_replayable_step_cache_keys:
             return
-        changed = {key for key, before in step.read.items() if key in self._state and before != self._state[key]}
+        read = {key: before for key, before in step.read.items() if self.has_state(key)}
+        changed = {key for key, before in read.items() if before != super(_ObservedContext, self).get_state(key)}
+        written = sorted({*changed, *filter(self.has_state, step.written)})
         finished = FinishedStep(
             value=self._step_cache[step.key],
             requests=self._step_cache_auto_request_info_counts.get(step.key, 0),
             events=step.events,
-            state={key: _copied(self._state[key]) for key in sorted(step.written | changed) if key in self._state},
+            state={key: _copied(super(_ObservedContext, self).get_state(key)) for key in written},
             nested=step.nested,
-            order=len(self._events),
-            overlaps=len(self._events) - step.before != len(step.events),
+            order=self.told,
+            overlaps=self.told - step.before != len(step.events),
         )
         await self.observer.finished(step.key, step.name, finished)
 
