@@ -166,6 +166,7 @@ def test_private_attributes_are_where_we_look() -> None:
     assert workflow._runner._iteration == 0, _changed("RunnerImpl._iteration")
     ctx: WorkflowContext[str] = WorkflowContext(Append(id="a"), ["b"], workflow._runner.state, workflow._runner_context)
     assert (ctx._executor_id, ctx._runner_context) == ("a", workflow._runner_context), _changed("WorkflowContext")
+    assert {"_source_executor_ids", "_request_id"} <= set(vars(ctx)), _changed("WorkflowContext")
 
 
 def test_the_prefixes_of_the_frameworks_modules_are_known() -> None:
@@ -546,7 +547,7 @@ async def test_the_path_of_an_invocation_is_found_behind_a_recording_context() -
     context = _framework.RecordingContext(workflow._runner_context, lambda *step: None)
     (append,) = workflow.executors.values()
     given: Any = context
-    ctx: WorkflowContext[Any, Any] = WorkflowContext(append, ["x"], workflow._state, given)
+    ctx: WorkflowContext[Any, Any] = WorkflowContext(append, ["x"], State(), given)
     assert _framework.invocation_path(workflow, ctx) == ("append",)
     _framework.stand_for(ctx, ["y"], "r")
     assert (ctx.source_executor_ids, ctx.request_id) == (["y"], "r"), _changed("WorkflowContext")
