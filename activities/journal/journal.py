@@ -263,8 +263,7 @@ class Journal:
             tokens: What it cost.
             durable: Return when the server has it, which is one round trip; else it is written soon.
         """
-        scope = current_scope()
-        executor_id = scope.executor_id if scope is not None else None
+        scope, executor_id = current_scope(), current_executor()
         if scope is not None and kind != "executor":
             self._calling.add(scope.key)
         self.tally.made(kind, executor_id, tokens)

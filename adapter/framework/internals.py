@@ -390,7 +390,7 @@ class RecordingContext:
 
     def __init__(self, recorded: RunnerContext, record: Record) -> None:
         self.recorded = recorded
-        self._record = record
+        self.record = record
 
     def __getattr__(self, name: str) -> Any:
         """Give what is not noted."""
@@ -398,27 +398,27 @@ class RecordingContext:
 
     async def send_message(self, message: WorkflowMessage) -> None:
         """Send a message."""
-        self._record("message", message)
+        self.record("message", message)
         await self.recorded.send_message(message)
 
     async def add_event(self, event: WorkflowEvent[Any]) -> None:
         """Add an event; one that repeats the message is noted without it."""
         if event.type == "executor_invoked" and event.origin is WorkflowEventSource.FRAMEWORK:
-            self._record("invoked")
+            self.record("invoked")
         else:
-            self._record("event", event)
+            self.record("event", event)
         await self.recorded.add_event(event)
 
     async def add_request_info_event(self, event: WorkflowEvent[Any]) -> None:
         """Add a request."""
-        self._record("request", event)
+        self.record("request", event)
         await self.recorded.add_request_info_event(event)
 
 
 class RecordingState(State):
     """A workflow's state that notes what one invocation writes.
 
-    It is the state: both have the same values. What is noted is the copy that the state keeps, which nobody changes.
+    It is the state: both hold the same values. What is noted is a copy, as what the state keeps is.
 
     Args:
         recorded: The state.
@@ -426,24 +426,23 @@ class RecordingState(State):
     """
 
     def __init__(self, recorded: State, record: Record) -> None:
-        self._committed = recorded._committed
-        self._pending = recorded._pending
-        self._record = record
+        vars(self).update(vars(recorded))
+        self.record = record
 
     def set(self, key: str, value: Any) -> None:
         """Set a value."""
         super().set(key, value)
-        self._record("set", key, self._pending[key])
+        self.record("set", key, copy.deepcopy(value))
 
     def delete(self, key: str) -> None:
         """Delete a value."""
         super().delete(key)
-        self._record("delete", key)
+        self.record("delete", key)
 
     def clear(self) -> None:
         """Delete all values."""
         super().clear()
-        self._record("clear")
+        self.record("clear")
 
 
 def recorded_context(context: Any) -> Any:

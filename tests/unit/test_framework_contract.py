@@ -54,6 +54,7 @@ from agent_framework._serialization import SerializationMixin
 from agent_framework._workflows import _checkpoint_encoding, _functional, _typing_utils, _workflow
 from agent_framework._workflows._runner import RunnerImpl
 from agent_framework._workflows._runner_context import InProcRunnerContext
+from agent_framework._workflows._state import State
 from agent_framework_temporal.adapter.framework import internals as _framework
 from agent_framework_temporal.adapter.framework.internals import (
     FinishedStep,
@@ -178,6 +179,7 @@ def test_private_attributes_are_where_we_look() -> None:
     assert workflow._runner._iteration == 0, _changed("RunnerImpl._iteration")
     ctx: WorkflowContext[str] = WorkflowContext(Append(id="a"), ["b"], workflow._runner.state, workflow._runner_context)
     assert (ctx._executor_id, ctx._runner_context) == ("a", workflow._runner_context), _changed("WorkflowContext")
+    assert {"_source_executor_ids", "_request_id"} <= set(vars(ctx)), _changed("WorkflowContext")
 
 
 def test_the_prefixes_of_the_frameworks_modules_are_known() -> None:
@@ -614,3 +616,50 @@ def test_a_request_for_approval_is_the_frameworks_own() -> None:
     assert set(made.additional_properties) == set(again.additional_properties), _changed(
         "_replacement_approval_request"
     )
+
+
+# An invocation as a value.
+
+
+def test_executors_are_run_by_execute_with_the_arguments_we_pass_on() -> None:
+    names = ["self", "message", "source_executor_ids", "state", "runner_context", "trace_contexts", "source_span_ids"]
+    assert _parameters(Executor.execute) == names, _changed("Executor.execute")
+
+
+async def test_an_invocation_writes_what_a_recording_context_and_state_note() -> None:
+    """A context or state with another way to be written would make a taken invocation lack something."""
+    public = {name for name in vars(State) if not name.startswith("_")}
+    written = {"set", "delete", "clear"}
+    others = {"get", "has", "commit", "discard", "export_state", "import_state"}
+    assert public == written | others, _changed("State: see RecordingState")
+    noted: list[tuple[Any, ...]] = []
+    state = State()
+    recording = _framework.RecordingState(state, lambda *step: noted.append(step))
+    recording.set("a", [1])
+    assert state.get("a") == [1], _changed("State: a recording one has to be the same")
+    recording.delete("a")
+    assert noted == [("set", "a", [1]), ("delete", "a")]
+    told = {"send_message", "add_event", "add_request_info_event"}
+    assert all(hasattr(InProcRunnerContext, name) for name in told), _changed("RunnerContext: see RecordingContext")
+
+
+async def test_the_path_of_an_invocation_is_found_behind_a_recording_context() -> None:
+    workflow = _append()
+    context = _framework.RecordingContext(workflow._runner_context, lambda *step: None)
+    (append,) = workflow.executors.values()
+    given: Any = context
+    ctx: WorkflowContext[Any, Any] = WorkflowContext(append, ["x"], State(), given)
+    assert _framework.invocation_path(workflow, ctx) == ("append",)
+    _framework.stand_for(ctx, ["y"], "r")
+    assert (ctx.source_executor_ids, ctx.request_id) == (["y"], "r"), _changed("WorkflowContext")
+
+
+def test_answers_are_looked_up_where_a_handler_is_added() -> None:
+    def handle(request: Any, answer: Any, ctx: Any) -> None:
+        """Take the answer."""
+
+    append = Append(id="append")
+    _framework.add_response_handler(append, int, bool, handle)
+    found: Any = append._find_response_handler(1, True)
+    assert found is not None, _changed("Executor._response_handlers")
+    assert found.func is handle
