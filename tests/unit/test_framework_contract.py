@@ -273,7 +273,9 @@ async def test_a_functional_run_is_observed_and_a_step_is_replayed() -> None:
     assert functional_storage(flow) is flow._checkpoint_storage, _changed("FunctionalWorkflow._checkpoint_storage")
     steps, functions = functional_steps(flow)
     assert steps == [_doubled], _changed("FunctionalWorkflow._discover_workflow_dependencies")
-    assert functions == [found.__wrapped__ for found in (flow, _doubled)], _changed("the functions' __wrapped__")
+    assert functions == [vars(found)["__wrapped__"] for found in (flow, _doubled)], _changed(
+        "the functions' __wrapped__"
+    )
     observer = _Observer()
     with observed_run(observer):
         undisturbed = [event async for event in flow.run(2, stream=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from agent_framework import FunctionalWorkflowDefinition, RunContext, WorkflowEvent, get_run_context, step, workflow
 from agent_framework_temporal.adapter.framework.functional import FunctionalFactory
@@ -187,14 +187,9 @@ async def _agents(question: str) -> str:
 
 
 def _row(name: str, feature: str, flow: FunctionalWorkflowDefinition, *turns: Turn) -> Row:
-    return Row(
-        name=name,
-        feature=feature,
-        group="Functional workflows",
-        build=FunctionalFactory(flow),
-        turns=turns,
-        checkpoints=False,
-    )
+    named = workflow(name=name, description=flow.description)(cast(Any, flow).__wrapped__)
+    build = FunctionalFactory(named)
+    return Row(name=name, feature=feature, group="Functional workflows", build=build, turns=turns, checkpoints=False)
 
 
 ROWS = (
