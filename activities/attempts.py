@@ -47,8 +47,8 @@ def check_attempts(step: SuperstepInput, beat: Beat) -> None:
         )
     if beat.losses:
         _LOGGER.warning(
-            "Thread %r runs a superstep of workflow %r again, attempt %d: its worker was lost in %d attempts, and an "
-            "executor failed in %d. It is given up after %d lost workers.",
+            "Thread %r runs a superstep of workflow %r again, attempt %d. Attempts before it that lost a worker: %d; "
+            "in which an executor failed: %d. The run fails when %d workers are lost in one superstep.",
             info.workflow_id,
             step.workflow_name,
             info.attempt,

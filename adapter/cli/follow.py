@@ -47,13 +47,15 @@ async def follow(
                 async for event in stream:
                     view.show(event)
                 result = await stream.get_final_response()
+                waits = result.get_final_state() == WorkflowRunState.IDLE_WITH_PENDING_REQUESTS
+                pending = await _pending(session, target, checkpoint) if waits else []
+                if pending or not waits:
+                    view.model.settle({request.request_id for request in pending})
         except asyncio.CancelledError:
             if checkpoint.run_id is not None:
                 again = session.again("stream", checkpoint.thread_id, options=["--after", str(checkpoint.offset)])
                 sys.stderr.write(f"{PROGRAM}: left; the run goes on. Follow it: {again}\n")
             raise
-        waits = result.get_final_state() == WorkflowRunState.IDLE_WITH_PENDING_REQUESTS
-        pending = await _pending(session, target, checkpoint) if waits else []
         if not (interactive and output.is_terminal and pending):
             break
         answers = await ask_all(output, pending)

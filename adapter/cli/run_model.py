@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -122,12 +122,13 @@ class RunModel:
                 view.state = "idle"
                 view.invoked -= 1
 
-    def answered(self, request_ids: Iterable[str]) -> None:
-        """Take note of answers that were given."""
-        for request_id in request_ids:
-            request = self.requests.pop(request_id, None)
-            if request is not None and self.executors[request.executor_id].state == "asking":
-                self.executors[request.executor_id].state = "done"
+    def settle(self, waiting: Collection[str]) -> None:
+        """Take note of which requests wait at the end; no event tells that one was answered."""
+        self.requests = {name: request for name, request in self.requests.items() if name in waiting}
+        asking = {request.executor_id for request in self.requests.values()}
+        for name, view in self.executors.items():
+            if view.state == "asking" and name not in asking:
+                view.state = "done"
 
 
 def is_update(data: Any) -> bool:

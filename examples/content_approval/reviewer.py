@@ -44,8 +44,15 @@ async def ask(question: str) -> str:
         if not answer.done():
             answer.set_result(line)
 
+    def read() -> None:
+        try:
+            line = sys.stdin.readline()
+        except OSError:  # The terminal is gone, which is an end of the input.
+            line = ""
+        loop.call_soon_threadsafe(take, line)
+
     # A daemon, and neither `input` in this thread nor `asyncio.to_thread`: ctrl-C must end the demo at once.
-    threading.Thread(target=lambda: loop.call_soon_threadsafe(take, sys.stdin.readline()), daemon=True).start()
+    threading.Thread(target=read, daemon=True).start()
     line = await answer
     if not line:
         print()

@@ -22,6 +22,7 @@ _MAX_LINES = 6
 """Of one agent's text: what matters of it is shown whole with the request and with the result."""
 _LIVE_WORDS = 6
 _LABEL_WIDTH = 12
+_SPINNER_WIDTH = 2
 
 
 class _Console(Console):
@@ -73,7 +74,10 @@ class View:
         self._going_on = text
         if text:
             line = f"{text} │ {self._saying}" if self._saying else text
-            self._spinner.update(Text(terminal_text(line), style="dim", no_wrap=True, overflow="ellipsis"))
+            shown = Text(" ".join(terminal_text(line).split()), style="dim")
+            # Cut here: a spinner puts its text into one of its own, which knows nothing of `no_wrap`.
+            shown.truncate(self._console.width - _SPINNER_WIDTH, overflow="ellipsis")
+            self._spinner.update(shown)
         if bool(text) != self._spinning:
             self._spinning = bool(text)
             (self._spinner.start if text else self._spinner.stop)()

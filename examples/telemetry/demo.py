@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from agent_framework import Workflow, WorkflowBuilder
 from agent_framework_temporal import (
@@ -14,14 +15,12 @@ from agent_framework_temporal import (
 )
 from agent_framework_temporal.testing import Prompt, Reply, scripted_agent
 from opentelemetry import trace
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.client import Client
-from temporalio.contrib.opentelemetry import MetricsExporter, OpenTelemetryPlugin, create_tracer_provider
-from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
+from temporalio.contrib.opentelemetry import OpenTelemetryPlugin, create_tracer_provider
+from temporalio.runtime import BufferedMetricUpdate, MetricBuffer, Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
 
@@ -44,10 +43,10 @@ def build() -> Workflow:
 
 async def main() -> None:
     """Run the example."""
-    spans, reader, buffer = InMemorySpanExporter(), InMemoryMetricReader(), MetricBuffer(10_000)
+    spans, buffer = InMemorySpanExporter(), MetricBuffer(10_000)
     set_up_tracing(spans)
     runtime = Runtime(telemetry=TelemetryConfig(metrics=buffer))
-    async with await start_dev_server() as server, MetricsExporter(buffer, MeterProvider(metric_readers=[reader])):
+    async with await start_dev_server() as server:
         # The plugin of the SDK on the client, ours on the worker.
         plugin = OpenTelemetryPlugin(add_temporal_spans=True)
         client = await Client.connect(server.address, plugins=[plugin], runtime=runtime)
@@ -59,7 +58,7 @@ async def main() -> None:
     (root,) = [span for span in finished if span.name == "my request"]
     for line in tree(finished, root):
         print(terminal_text(line))
-    for metric in metrics(reader):
+    for metric in metrics(buffer.retrieve_updates()):
         print(terminal_text(metric))
 
 
@@ -75,24 +74,14 @@ def tree(spans: Sequence[ReadableSpan], root: ReadableSpan, indent: str = "") ->
 _SHOWN = ("state", "kind", "source", "direction")
 
 
-def metrics(reader: InMemoryMetricReader) -> list[str]:
-    """Return the metrics of ours, each a line."""
-    data = reader.get_metrics_data()
-    found = [
-        metric
-        for resource in (data.resource_metrics if data is not None else ())
-        for scope in resource.scope_metrics
-        for metric in scope.metrics
-        if str(metric.name).startswith("agent_framework_")
-    ]
-    lines: list[str] = []
-    for metric in found:
-        for point in metric.data.data_points:
-            attributes = point.attributes or {}
-            kept = ", ".join(f"{name}={attributes[name]!s}" for name in _SHOWN if name in attributes)
-            value = getattr(point, "value", None) or getattr(point, "sum", None)
-            lines.append(f"{metric.name} {kept} {value}".replace("  ", " "))
-    return sorted(lines)
+def metrics(updates: Iterable[BufferedMetricUpdate]) -> list[str]:
+    """Return the sums of our metrics, each a line."""
+    sums: Counter[str] = Counter()
+    for update in updates:
+        if update.metric.name.startswith("agent_framework_"):
+            kept = ", ".join(f"{name}={update.attributes[name]}" for name in _SHOWN if name in update.attributes)
+            sums[f"{update.metric.name} {kept}".rstrip()] += int(update.value)
+    return [f"{name} {value}" for name, value in sorted(sums.items())]
 
 
 if __name__ == "__main__":

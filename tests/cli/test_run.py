@@ -12,7 +12,7 @@ from agent_framework_temporal import DurableWorkflow
 from temporalio.client import Client
 
 from tests.cli._commands import Commands, started
-from tests.flows import LEDGER, Order, shop
+from tests.flows import LEDGER, Decision, Order, shop
 from tests.support import unique
 
 
@@ -80,6 +80,21 @@ async def test_streams_what_was_and_from_an_offset_on(cli: Commands, client: Cli
     rest = await cli("stream", checkpoint.thread_id, "--after", "3", "--json")
     assert rest.lines[0]["offset"] == 4
     assert "asks, request approve-kettle" in (await cli("stream", checkpoint.thread_id)).out
+
+
+async def test_the_live_view_ends_with_what_still_waits(
+    cli: Commands, client: Client, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # Taken for a terminal.
+    durable = DurableWorkflow(shop, client=client, task_queue=queue)
+    checkpoint = durable.checkpoint()
+    await durable.run(Order(item="kettle"), checkpoint=checkpoint)
+    asked = await cli("stream", checkpoint.thread_id)
+    assert asked.out.count("waits for an answer") == 1
+    await durable.run(responses={"approve-kettle": Decision(approved=True)}, checkpoint=checkpoint)
+    answered = await cli("stream", checkpoint.thread_id)
+    assert "shop" in answered.out
+    assert "waits for an answer" not in answered.out
 
 
 async def test_forks_with_responses_and_leaves_the_original(cli: Commands, client: Client, queue: str) -> None:
