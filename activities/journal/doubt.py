@@ -37,7 +37,7 @@ from ...adapter.framework.internals import (
 )
 from ...adapter.framework.values import shown
 from ..invocation import Superstep, current_superstep, done_again, superstep_of_keys
-from .journal import Beginning, Place, Scope
+from .journal import Beginning, Journal, Place, Scope
 
 _STATE = "_in_doubt:"
 """With the id of a request: what the workflow's state holds of an invocation until a person has answered."""
@@ -137,6 +137,27 @@ async def handled(executor: Executor, handler: Handler, message: Any, context: W
         if not is_given_up():
             await journal.withdraw("executor", key, executor.id, durable=True)
         raise
+
+
+def is_watched_step(journal: Journal, name: str) -> bool:
+    """Tell whether the beginning of a step of a functional workflow is noted."""
+    return journal.rules.keeps(name) and journal.rules.in_doubt(name) != "again"
+
+
+async def step_begins(scope: Scope) -> None:
+    """Note that a step of a functional workflow is about to run.
+
+    Nobody is asked here: the function runs anew with each answer.
+
+    Raises:
+        InDoubtError: It is in doubt whether it has run.
+    """
+    journal, key, name = scope.journal, scope.key, scope.executor_id or ""
+    note = beginning(scope, "", "error")
+    if journal.is_in_doubt("step", key) and not journal.was_told("step", key, this_activity()):
+        await journal.withdraw("step", key, name, told_within=this_activity())
+        raise in_doubt_error(journal.beginning("step", key) or note)
+    await journal.begin("step", key, name, durable=True, note=note)
 
 
 async def _ask(invocation: Invocation, asked: Place, context: WorkflowContext[Any, Any]) -> None:

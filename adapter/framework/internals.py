@@ -47,6 +47,7 @@ from agent_framework import (
     Workflow,
     WorkflowCheckpoint,
     WorkflowContext,
+    WorkflowErrorDetails,
     WorkflowEvent,
     WorkflowEventSource,
     WorkflowExecutor,
@@ -700,6 +701,12 @@ class RunObserver(Protocol):
     def leaves(self) -> None:
         """Note, in the step's own task, that the last that began there has ended, failed or been cancelled."""
 
+    async def begun(self, key: str, name: str) -> None:
+        """Note, where somebody may want to know of it, that a step is about to run; what is raised it raises."""
+
+    async def failed(self, key: str, name: str) -> None:
+        """Note that a step has raised."""
+
     async def finished(self, key: str, name: str, step: FinishedStep) -> None:
         """Keep what a step has come to; it is told of, and saved in a checkpoint, after this."""
 
@@ -787,9 +794,17 @@ class _ObservedContext(RunContext):
         await self.tell(event)
         if running is None or event.executor_id != running.name:
             return
-        if event.type == "executor_failed":
+        if event.type == "executor_invoked":
+            try:
+                await self.observer.begun(running.key, running.name)
+            except Exception as error:  # It has not been called yet: the framework tells of no failure.
+                details = WorkflowErrorDetails.from_exception(error)
+                await self.add_event(new_event("executor_failed", executor_id=running.name, details=details))
+                raise
+        elif event.type == "executor_failed":
             _step.set(running.around)
             self.observer.leaves()
+            await self.observer.failed(running.key, running.name)
         elif event.type == "executor_completed":
             _step.set(running.around)
             self.observer.leaves()
