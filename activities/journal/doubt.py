@@ -29,6 +29,7 @@ from ...adapter.errors import InDoubtError
 from ...adapter.framework.in_doubt import InDoubt
 from ...adapter.framework.internals import (
     Handler,
+    add_cancellation,
     add_response_handler,
     is_made_of_calls,
     message_parts,
@@ -185,6 +186,13 @@ async def _ask(invocation: Invocation, asked: Place, context: WorkflowContext[An
 def add_answers(executor: Executor) -> None:
     """Let an executor take the answer to whether it may run again."""
     add_response_handler(executor, InDoubt, bool, functools.partial(_answered, executor))
+    add_cancellation(executor, _cancelled)
+
+
+def _cancelled(request_id: str, context: WorkflowContext[Any, Any]) -> None:
+    """Forget an invocation that nobody is asked about any more: it is not run again."""
+    if context.get_state(f"{_STATE}{request_id}") is not None:
+        context.state.delete(f"{_STATE}{request_id}")
 
 
 async def _answered(executor: Executor, request: InDoubt, answer: bool, context: WorkflowContext[Any, Any]) -> None:

@@ -505,6 +505,19 @@ def add_response_handler(executor: Executor, request: type[Any], response: type[
         cast(Any, executor)._response_handlers = {(request, response): handle, **handlers}
 
 
+def add_cancellation(executor: Executor, cancelled: Callable[[str, WorkflowContext[Any, Any]], None]) -> None:
+    """Let a function hear of each request of an executor that is cancelled, after the executor has; done once."""
+    if "_cancel_pending_request" in vars(executor):
+        return
+    cancel = executor._cancel_pending_request
+
+    async def cancel_and_tell(request_id: str, context: WorkflowContext[Any, Any]) -> None:
+        await cancel(request_id, context)
+        cancelled(request_id, context)
+
+    executor._cancel_pending_request = cancel_and_tell  # type: ignore[method-assign, assignment]
+
+
 def stand_for(ctx: WorkflowContext[Any, Any], sources: list[str], request_id: str | None) -> None:
     """Let the context of an answer be the one of another invocation of its executor."""
     ctx._source_executor_ids = sources
