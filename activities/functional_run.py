@@ -303,10 +303,15 @@ class _Observer:
 
     def known(self, key: str) -> FinishedStep | None:
         """See base class."""
-        taken = self._journal.take("step", self._key + key) if self._journal is not None else None
-        if taken is None:
+        taken = self._journal.take("step", self._key + key, counted=False) if self._journal is not None else None
+        if self._journal is None or taken is None:
             return None
-        return FinishedStep(*taken.value)
+        try:
+            found = FinishedStep(*taken.value)
+        except TypeError:  # It is no step's: this one runs.
+            return None
+        self._journal.tally.took("step")
+        return found
 
     def begins(self, key: str, name: str) -> None:
         """See base class."""

@@ -87,8 +87,9 @@ class _ChatJournal(ChatMiddleware):
             await call_next()
             return
         place = _Place(scope, "chat", chat_key(context), _client_name(context.client))
-        taken = scope.journal.take("chat", place.key)
+        taken = scope.journal.take("chat", place.key, counted=False)
         if taken is not None and _answer(context, taken.value):
+            scope.journal.tally.took("chat")
             await compact_again(context)
             return
         with place.freed_on_error():
@@ -160,7 +161,7 @@ class _ToolJournal(FunctionMiddleware):
             return
         journal = scope.journal
         place = _Place(scope, "tool", tool_key(context), name)
-        taken = journal.take("tool", place.key)
+        taken = journal.take("tool", place.key, counted=False)
         if taken is not None and _give(context, taken.value, place):
             return
         in_doubt = journal.rules.in_doubt(scope.executor_id, name)
@@ -228,6 +229,7 @@ def _give(context: FunctionInvocationContext, entry: Any, place: _Place) -> bool
         _apply(context, changes, place)
     except (TypeError, ValueError):
         return False
+    place.taken()
     context.function.invocation_count += 1
     if raised is not None:
         context.function.invocation_exception_count += 1
@@ -381,6 +383,10 @@ class _Place:
         except BaseException:
             self.places.free(f"{self._kind} {self._base}", self._number)
             raise
+
+    def taken(self) -> None:
+        """Count that the call was taken from the journal."""
+        self._journal.tally.took(self._kind)
 
     async def end(self, value: Any, *, tokens: Tokens | None = None) -> None:
         """Note the end of the call, and return when the server has it."""

@@ -289,8 +289,8 @@ def check_executors(policies: Mapping[str, object] | None, hosted: WorkflowDefin
             )
         if "functional" in hosted.graph_signature and getattr(policy, "in_doubt", None) == "ask":
             raise ValueError(
-                f"`executors` has a policy for step {executor_id!r} that asks a person: a functional workflow runs anew "
-                'with each answer. Use `in_doubt="error"`, and `request_info` in the function.'
+                f"`executors` has a policy for step {executor_id!r} that asks a person: a functional workflow runs "
+                'anew with each answer. Use `in_doubt="error"`, and `request_info` in the function.'
             )
         if executor_id not in outer and is_dataclass(policy):
             said = {field.name for field in fields(policy) if getattr(policy, field.name) is not None}

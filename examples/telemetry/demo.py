@@ -48,8 +48,8 @@ async def main() -> None:
     spans, reader, buffer = InMemorySpanExporter(), InMemoryMetricReader(), MetricBuffer(10_000)
     set_up_tracing(spans)
     runtime = Runtime(telemetry=TelemetryConfig(metrics=buffer))
-    # All at once, at the end: the exporter of SDK 1.35 tells attributes apart by `id()`, which Python uses again for those
-    # of a later interval. A service has the SDK send metrics itself: `TelemetryConfig(metrics=OpenTelemetryConfig(...))`.
+    # All at once, at the end: this exporter (SDK 1.35) tells attributes apart by `id()`, which Python uses again for
+    # those of a later interval. A service has the SDK send its metrics: `metrics=OpenTelemetryConfig(...)`.
     exporter = MetricsExporter(buffer, MeterProvider(metric_readers=[reader]), poll_interval=timedelta(hours=1))
     async with await start_dev_server() as server, exporter:
         # The plugin of the SDK on the client, ours on the worker.

@@ -34,8 +34,7 @@ STOPS = "TESTS_STOPS"
 async def effect(name: str, answer: Any = None) -> Any:
     """Do something that counts; where it is so said its worker dies in it, or it raises."""
     path = Path(os.environ[LEDGER])
-    with path.open("a") as file:
-        file.write(f"begin {name}\n")
+    _write(f"begin {name}")
     for stop in os.environ.get(STOPS, "").split():
         where, how = stop.split("=")
         mark = Path(f"{path}.{where}.{how}")
@@ -46,9 +45,13 @@ async def effect(name: str, answer: Any = None) -> Any:
                 os.kill(os.getpid(), signal.SIGKILL)
             if how == "fail":
                 raise ConnectionError(name)
-    with path.open("a") as file:
-        file.write(f"end {name}\n")
+    _write(f"end {name}")
     return name if answer is None else answer
+
+
+def _write(text: str) -> None:
+    with Path(os.environ[LEDGER]).open("a") as file:
+        file.write(f"{text}\n")
 
 
 class Start(Executor):

@@ -132,7 +132,7 @@ async def test_a_state_that_cannot_be_kept_is_told_as_without_a_journal(
         monkeypatch.setenv(flows.STOPS, stops)
         async with worker(client, build) as queue:
             durable = DurableWorkflow(build, client=client, task_queue=queue, **_FAST)
-            with pytest.raises(Exception) as raised:  # noqa: PT011 - which one it is, is compared.
+            with pytest.raises(Exception) as raised:
                 await durable.run(_PEN)
         found.append(raised.value)
     assert (type(found[1]), str(found[1])) == (type(found[0]), str(found[0]))
