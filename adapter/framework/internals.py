@@ -531,16 +531,26 @@ def sessions_of(executors: Iterable[Executor]) -> list[tuple[Any, AgentSession]]
 
 
 def share_restored(before: list[tuple[Any, AgentSession]]) -> None:
-    """Give executors that had one session, of which some have restored it, the restored one.
+    """Let executors that have restored their agent session go on with the one they had, as it is restored.
+
+    Another executor that shares it may be running with it.
 
     Args:
         before: What `sessions_of` returned before.
     """
     for holder, session in before:
-        if holder._session is not session and holder._session.session_id == session.session_id:
-            for other, shared in before:
-                if shared is session:
-                    other._session = holder._session
+        restored = holder._session
+        if restored is session or restored.session_id != session.session_id:
+            continue
+        holder._session = session
+        vars(session).update({name: value for name, value in vars(restored).items() if name != "state"})
+        for key, value in restored.state.items():
+            known = session.state.get(key)
+            if isinstance(known, dict) and isinstance(value, dict):
+                known.clear()  # Whoever holds it goes on to do so.
+                known.update(value)
+            else:
+                session.state[key] = value
 
 
 def session_groups(executors: Iterable[Executor]) -> list[list[int]]:

@@ -97,10 +97,12 @@ class Ask(Executor):
 
 
 class SavesNothing(Do):
-    """Raises where its state is to be saved."""
+    """Raises where its state is to be saved, once it has any."""
 
     async def on_checkpoint_save(self) -> dict[str, Any]:
-        raise ValueError("cannot be saved")
+        if self.seen:
+            raise ValueError("cannot be saved")
+        return {"seen": []}
 
 
 class Unencodable(Do):

@@ -171,8 +171,8 @@ async def _cost(metered: Metered, build: Callable[[], Workflow], **options: Any)
     """Run a workflow that its worker has run before; returns heartbeats and events of history."""
     message: Any = "go" if "agent" in build.__name__ else 1
     async with worker(metered.client, build) as queue:
-        patient = {"heartbeat_timeout": timedelta(minutes=2)}  # None comes for its own sake.
-        durable = DurableWorkflow(build, client=metered.client, task_queue=queue, **patient, **options)
+        options["heartbeat_timeout"] = timedelta(minutes=2)  # None comes for its own sake.
+        durable = DurableWorkflow(build, client=metered.client, task_queue=queue, **options)
         await durable.run(message)
         before = await metered.heartbeats()
         thread = durable.checkpoint()
