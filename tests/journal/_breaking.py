@@ -305,3 +305,19 @@ def _settling_asking(prompt: Prompt) -> Reply:
 def tool_asks() -> Workflow:
     agent = scripted_agent("agent", _settling_asking, tools=[settle_asking, charge])
     return WorkflowBuilder(name="brk-tool-asks", start_executor=AgentExecutor(agent, id="agent")).build()
+
+
+class Many(Executor):
+    """Makes many calls, and notes each that is acknowledged."""
+
+    @handler
+    async def go(self, order: Order, ctx: WorkflowContext[Never, str]) -> None:
+        for number in range(order.price):
+            name = f"{order.item}.{number}"
+            await once(ctx, name, effect, name)
+            _write(f"acknowledged {name}")
+        await ctx.yield_output("done")
+
+
+def many() -> Workflow:
+    return WorkflowBuilder(name="brk-many", start_executor=Many(id="many")).build()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -136,3 +137,28 @@ async def test_a_state_that_cannot_be_kept_is_told_as_without_a_journal(
                 await durable.run(_PEN)
         found.append(raised.value)
     assert (type(found[1]), str(found[1])) == (type(found[0]), str(found[0]))
+
+
+async def test_what_was_acknowledged_is_there_after_a_kill_under_load(client: Client, ledger: Path) -> None:
+    queue = unique("queue")
+    durable = DurableWorkflow(flows.many, client=client, task_queue=queue, **_FAST)
+    busy = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
+    try:
+        async with worker_process(client, queue, ledger, workflows=["tests.journal._breaking:many"]) as first:
+            orders = [Order(item=f"run-{number}", price=60) for number in range(20)]
+            runs = [asyncio.ensure_future(durable.run(order, checkpoint=durable.checkpoint())) for order in orders]
+            while not all(_counts(ledger, "acknowledged")[f"{order.item}.2"] for order in orders):
+                await asyncio.sleep(0.01)
+            first.kill()
+            await first.wait()
+        acknowledged = _counts(ledger, "acknowledged")
+        async with worker(client, flows.many, task_queue=queue):
+            await asyncio.gather(*runs)
+    finally:
+        busy.kill()
+        await busy.wait()
+    begun = _counts(ledger, "begin")
+    assert len({name.rpartition(".")[0] for name in acknowledged}) == 20
+    assert not [name for name in acknowledged if begun[name] != 1]
+    assert len(begun) == 20 * 60
+    assert not [name for name, count in begun.items() if count > 2]
