@@ -123,11 +123,11 @@ class CallsOnce(Executor):
         await ctx.yield_output(f"{first} {second} {third}")
 
 
-def _works(*ids: str) -> list[Executor]:
+def _works(*ids: str) -> list[Any]:
     return [Do(id) for id in ids]
 
 
-def _fan(name: str, works: list[Executor], *, out: list[Executor] | None = None) -> WorkflowBuilder:
+def _fan(name: str, works: list[Any], *, out: list[Any] | None = None) -> WorkflowBuilder:
     start = Start(id="start")
     return WorkflowBuilder(name=name, start_executor=start, output_from=out or works).add_fan_out_edges(start, works)
 
@@ -249,7 +249,7 @@ def shared_beside() -> Workflow:
     one, two = scripted_agent("one", _charging, tools=[charge]), scripted_agent("two", _say, tools=[charge])
     session = one.create_session()
     start = Hand(id="start")
-    works = [AgentExecutor(one, session=session, id="one"), AgentExecutor(two, session=session, id="two")]
+    works: list[Any] = [AgentExecutor(one, session=session, id="one"), AgentExecutor(two, session=session, id="two")]
     builder = WorkflowBuilder(name="brk-shared-beside", start_executor=start, output_from=works)
     return builder.add_fan_out_edges(start, works).build()
 

@@ -59,8 +59,7 @@ async def _seen(durable: DurableWorkflow, message: Any, *, streaming: bool) -> t
     return canonical.events(events), canonical.checkpoints([last])
 
 
-@pytest.mark.parametrize("streaming", [False, True], ids=["run", "stream"])
-@pytest.mark.parametrize("how", ["kill", "fail"])
+@pytest.mark.parametrize(("how", "streaming"), [("kill", False), ("fail", True)])
 @pytest.mark.parametrize(
     ("build", "message", "where"),
     [
