@@ -33,6 +33,7 @@ from ..workflows.messages import SuperstepInput
 from .capturing_storage import CapturingStorage
 from .executor_rules import ExecutorTimeouts
 from .framework_run import FrameworkRun, RunArguments
+from .journal.doubt import is_given_up, is_watched_step, step_begins
 from .journal.journal import Scope, current_scope, enter, journalled
 
 _ANSWERS = "answers"
@@ -258,6 +259,8 @@ class _Observer:
         self._catalog = catalog
         self._timeouts = timeouts
         self._told: set[int] = set()
+        self._watched: set[str] = set()
+        """Keys of steps whose beginning is noted."""
         scope = current_scope()
         self._journal = scope.journal if scope is not None else None
         self._key = scope.key if scope is not None else ""
@@ -300,10 +303,15 @@ class _Observer:
 
     def known(self, key: str) -> FinishedStep | None:
         """See base class."""
-        taken = self._journal.take("step", self._key + key) if self._journal is not None else None
-        if taken is None:
+        taken = self._journal.take("step", self._key + key, counted=False) if self._journal is not None else None
+        if self._journal is None or taken is None:
             return None
-        return FinishedStep(*taken.value)
+        try:
+            found = FinishedStep(*taken.value)
+        except TypeError:  # It is no step's: this one runs.
+            return None
+        self._journal.tally.took("step")
+        return found
 
     def begins(self, key: str, name: str) -> None:
         """See base class."""
@@ -318,6 +326,17 @@ class _Observer:
         *around, stack = _open.get()
         _open.set(tuple(around))
         stack.close()
+
+    async def begun(self, key: str, name: str) -> None:
+        """See base class."""
+        if self._journal is not None and is_watched_step(self._journal, name):
+            await step_begins(Scope(self._journal, self._key + key, name))
+            self._watched.add(key)
+
+    async def failed(self, key: str, name: str) -> None:
+        """See base class."""
+        if self._journal is not None and key in self._watched and not is_given_up():
+            await self._journal.withdraw("step", self._key + key, name, durable=True)
 
     async def finished(self, key: str, name: str, step: FinishedStep) -> None:
         """See base class."""

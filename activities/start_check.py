@@ -18,7 +18,7 @@ from ..adapter.encoding.decoding import loads
 from ..adapter.encoding.differences import difference
 from ..adapter.encoding.encoding import dumps
 from ..adapter.errors import CheckpointCorruptedError, CheckpointNotFoundError, StartRefusedError
-from ..adapter.framework.definition import WorkflowDefinition
+from ..adapter.framework.definition import WorkflowDefinition, executor_paths
 from ..workflows.messages import CheckpointRef, SuperstepInput
 from .mirrors import Mirror
 
@@ -63,7 +63,7 @@ async def check_start(
     Raises:
         StartRefusedError: When the start says what it may not.
     """
-    known_executors = hosted.graph_signature.get("executors", {})
+    known_executors = set(executor_paths(hosted.graph_signature)) if step.executors else set()
     for executor_id in step.executors or ():
         if executor_id not in known_executors:
             refuse_start(

@@ -40,6 +40,7 @@ from ...adapter.framework.internals import (
     without_value,
 )
 from .call_keys import chat_key, tool_key
+from .doubt import beginning
 from .journal import Journal, Kind, Scope, current_scope
 from .tally import Tokens
 
@@ -50,6 +51,11 @@ OUTCOME_UNKNOWN = (
     "has not been made again."
 )
 """What a model is told of a tool's call in doubt."""
+REFUSED = (
+    "Error: this call had begun when the process that made it was lost. Whether it has done its work is not known. A "
+    "person has said that it is not made again."
+)
+"""What a model is told of a tool's call in doubt that a person has refused."""
 RUN_AGAIN = (
     "This call had begun when the process that made it was lost, and its end is not known: it may have done its work "
     "already. Approve to make it again; reject to leave it."
@@ -81,8 +87,9 @@ class _ChatJournal(ChatMiddleware):
             await call_next()
             return
         place = _Place(scope, "chat", chat_key(context), _client_name(context.client))
-        taken = scope.journal.take("chat", place.key)
+        taken = scope.journal.take("chat", place.key, counted=False)
         if taken is not None and _answer(context, taken.value):
+            scope.journal.tally.took("chat")
             await compact_again(context)
             return
         with place.freed_on_error():
@@ -154,14 +161,19 @@ class _ToolJournal(FunctionMiddleware):
             return
         journal = scope.journal
         place = _Place(scope, "tool", tool_key(context), name)
-        taken = journal.take("tool", place.key)
+        taken = journal.take("tool", place.key, counted=False)
         if taken is not None and _give(context, taken.value, place):
             return
         in_doubt = journal.rules.in_doubt(scope.executor_id, name)
+        if journal.is_refused("tool", place.key):
+            context.result = [Content.from_text(REFUSED)]
+            return
         if in_doubt != "again" and journal.is_in_doubt("tool", place.key):
             context.result = _doubted(context, in_doubt)
             return
-        await journal.begin("tool", place.key, name, durable=in_doubt != "again")
+        # What becomes of a child's requests the executor around it decides, perhaps nothing: there that one asks.
+        note = beginning(scope, name, in_doubt) if in_doubt == "ask" and scope.is_inner else None
+        await journal.begin("tool", place.key, name, durable=in_doubt != "again", note=note)
         before = _Before(context)
         try:
             with place.freed_on_error():
@@ -217,6 +229,7 @@ def _give(context: FunctionInvocationContext, entry: Any, place: _Place) -> bool
         _apply(context, changes, place)
     except (TypeError, ValueError):
         return False
+    place.taken()
     context.function.invocation_count += 1
     if raised is not None:
         context.function.invocation_exception_count += 1
@@ -370,6 +383,10 @@ class _Place:
         except BaseException:
             self.places.free(f"{self._kind} {self._base}", self._number)
             raise
+
+    def taken(self) -> None:
+        """Count that the call was taken from the journal."""
+        self._journal.tally.took(self._kind)
 
     async def end(self, value: Any, *, tokens: Tokens | None = None) -> None:
         """Note the end of the call, and return when the server has it."""

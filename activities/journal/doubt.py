@@ -29,6 +29,7 @@ from ...adapter.errors import InDoubtError
 from ...adapter.framework.in_doubt import InDoubt
 from ...adapter.framework.internals import (
     Handler,
+    add_cancellation,
     add_response_handler,
     is_made_of_calls,
     message_parts,
@@ -37,7 +38,7 @@ from ...adapter.framework.internals import (
 )
 from ...adapter.framework.values import shown
 from ..invocation import Superstep, current_superstep, done_again, superstep_of_keys
-from .journal import Beginning, Place, Scope
+from .journal import Beginning, Journal, Place, Scope
 
 _STATE = "_in_doubt:"
 """With the id of a request: what the workflow's state holds of an invocation until a person has answered."""
@@ -139,6 +140,27 @@ async def handled(executor: Executor, handler: Handler, message: Any, context: W
         raise
 
 
+def is_watched_step(journal: Journal, name: str) -> bool:
+    """Tell whether the beginning of a step of a functional workflow is noted."""
+    return journal.rules.keeps(name) and journal.rules.in_doubt(name) != "again"
+
+
+async def step_begins(scope: Scope) -> None:
+    """Note that a step of a functional workflow is about to run.
+
+    Nobody is asked here: the function runs anew with each answer.
+
+    Raises:
+        InDoubtError: It is in doubt whether it has run.
+    """
+    journal, key, name = scope.journal, scope.key, scope.executor_id or ""
+    note = beginning(scope, "", "error")
+    if journal.is_in_doubt("step", key) and not journal.was_told("step", key, this_activity()):
+        await journal.withdraw("step", key, name, told_within=this_activity())
+        raise in_doubt_error(journal.beginning("step", key) or note)
+    await journal.begin("step", key, name, durable=True, note=note)
+
+
 async def _ask(invocation: Invocation, asked: Place, context: WorkflowContext[Any, Any]) -> None:
     journal = invocation.scope.journal
     doubt = journal.beginning(*asked)
@@ -164,6 +186,13 @@ async def _ask(invocation: Invocation, asked: Place, context: WorkflowContext[An
 def add_answers(executor: Executor) -> None:
     """Let an executor take the answer to whether it may run again."""
     add_response_handler(executor, InDoubt, bool, functools.partial(_answered, executor))
+    add_cancellation(executor, _cancelled)
+
+
+def _cancelled(request_id: str, context: WorkflowContext[Any, Any]) -> None:
+    """Forget an invocation that nobody is asked about any more: it is not run again."""
+    if context.get_state(f"{_STATE}{request_id}") is not None:
+        context.state.delete(f"{_STATE}{request_id}")
 
 
 async def _answered(executor: Executor, request: InDoubt, answer: bool, context: WorkflowContext[Any, Any]) -> None:

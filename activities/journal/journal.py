@@ -114,12 +114,19 @@ class Journal:
         for text in (text for part in before for text in entries_of(part)):
             self._read(text)
 
-    def take(self, kind: Kind, key: str) -> Taken | None:
-        """Return what an earlier attempt has left of this, once for each time that it had finished; or None."""
+    def take(self, kind: Kind, key: str, *, counted: bool = True) -> Taken | None:
+        """Return what an earlier attempt has left of this, once for each time that it had finished; or None.
+
+        Args:
+            kind: What it is.
+            key: Names it within the superstep.
+            counted: Whether it is good whatever it is; else who takes it counts it once it has proved so.
+        """
         found = self._finished.get((kind, key))
         if not found:
             return None
-        self.tally.took(kind)
+        if counted:
+            self.tally.took(kind)
         return Taken(found.popleft())
 
     def is_in_doubt(self, kind: Kind, key: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ...workflows.messages import ExecutorRule, InDoubt, SuperstepInput, ToolRule
+from typing import Any
+
+from ...workflows.messages import InDoubt, SuperstepInput, ToolRule
 
 
 class JournalRules:
@@ -23,20 +25,20 @@ class JournalRules:
         if not self.enabled:
             return False
         own = self._tool(tool).journal
-        return own if own is not None else self._executor(executor_id).journal is not False
+        return own if own is not None else self._own(executor_id, "journal") is not False
 
     def in_doubt(self, executor_id: str | None, tool: str | None = None) -> InDoubt | str:
         """Return what becomes of an invocation, or of a call of one of its tools, whose end nobody knows."""
-        return self._tool(tool).in_doubt or self._executor(executor_id).in_doubt or "again"
+        return self._tool(tool).in_doubt or self._own(executor_id, "in_doubt") or "again"
 
     def _tool(self, name: str | None) -> ToolRule:
         return self._tools.get(name or "") or ToolRule()
 
-    def _executor(self, path: str | None) -> ExecutorRule:
-        """Return the rule of an executor; for one of a sub-workflow its own, else that of the executor around it."""
+    def _own(self, path: str | None, name: str) -> Any:
+        """Return what the rule of an executor says; what is left out for one of a sub-workflow, the one around says."""
         names = (path or "").split("/")
         for end in range(len(names), 0, -1):
-            for name in ("/".join(names[:end]), names[end - 1]):
-                if name in self._executors:
-                    return self._executors[name]
-        return ExecutorRule()
+            rule = self._executors.get("/".join(names[:end]))
+            if rule is not None and (found := getattr(rule, name)) is not None:
+                return found
+        return None

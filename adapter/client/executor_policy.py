@@ -61,6 +61,9 @@ class ExecutorPolicy:
             see `ToolPolicy`. "error" fails it with InDoubtError, which is not tried again; "ask" asks a person, by a
             request of type `InDoubt`. Of an agent's executor it holds for the calls of its tools.
 
+    A policy for an executor of a sub-workflow, whose id is its path (`"sub/inner"`), may say `journal` and `in_doubt`;
+    what it leaves out is as for the executor around it.
+
     Raises:
         ValueError: For a value that cannot work.
     """

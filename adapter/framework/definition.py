@@ -6,8 +6,9 @@ import asyncio
 import copy
 import inspect
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeAlias, TypeGuard, cast
 
 from agent_framework import FunctionalWorkflow, FunctionalWorkflowDefinition, Workflow
@@ -256,16 +257,45 @@ def _suggestion(name: str) -> str:
     return plain or "my-workflow"
 
 
+_WITHIN = frozenset({"journal", "in_doubt"})
+"""What a policy may say of an executor of a sub-workflow: the superstep that is tried again is the one around it."""
+
+
+def executor_paths(graph_signature: Mapping[str, Any], *, around: str = "") -> Iterator[str]:
+    """Yield the ids of a workflow's executors, and of those of its sub-workflows the paths: `sub/inner`."""
+    for executor_id, found in graph_signature.get("executors", {}).items():
+        path = f"{around}{executor_id}"
+        yield path
+        inner = found.get("sub_workflow") if isinstance(found, dict) else None
+        if isinstance(inner, dict):
+            yield from executor_paths(inner, around=f"{path}/")
+
+
 def check_executors(policies: Mapping[str, object] | None, hosted: WorkflowDefinition | None) -> None:
-    """Refuse a policy for an executor that the workflow does not have.
+    """Refuse a policy for an executor that the workflow does not have, or that says what it cannot.
 
     Raises:
         ValueError: Naming those it has.
     """
-    known = list(hosted.graph_signature.get("executors", {})) if hosted is not None else list(policies or ())
-    for executor_id in policies or ():
+    if hosted is None:
+        return
+    known = list(executor_paths(hosted.graph_signature))
+    outer = hosted.graph_signature.get("executors", {})
+    for executor_id, policy in (policies or {}).items():
         if executor_id not in known:
             raise ValueError(
                 f"`executors` has a policy for {executor_id!r}, but there is no executor {executor_id!r} in the "
-                f"workflow; it has {sorted(known)}. A sub-workflow counts as the executor around it."
+                f"workflow; it has {sorted(known)}."
             )
+        if "functional" in hosted.graph_signature and getattr(policy, "in_doubt", None) == "ask":
+            raise ValueError(
+                f"`executors` has a policy for step {executor_id!r} that asks a person: a functional workflow runs "
+                'anew with each answer. Use `in_doubt="error"`, and `request_info` in the function.'
+            )
+        if executor_id not in outer and is_dataclass(policy):
+            said = {field.name for field in fields(policy) if getattr(policy, field.name) is not None}
+            if said - _WITHIN:
+                raise ValueError(
+                    f"`executors` has a policy for {executor_id!r}, which is within a sub-workflow: it may say "
+                    f"{sorted(_WITHIN)}, not {sorted(said - _WITHIN)}. Say that of the executor around it."
+                )

@@ -47,6 +47,7 @@ from agent_framework import (
     Workflow,
     WorkflowCheckpoint,
     WorkflowContext,
+    WorkflowErrorDetails,
     WorkflowEvent,
     WorkflowEventSource,
     WorkflowExecutor,
@@ -504,6 +505,19 @@ def add_response_handler(executor: Executor, request: type[Any], response: type[
         cast(Any, executor)._response_handlers = {(request, response): handle, **handlers}
 
 
+def add_cancellation(executor: Executor, cancelled: Callable[[str, WorkflowContext[Any, Any]], None]) -> None:
+    """Let a function hear of each request of an executor that is cancelled, after the executor has; done once."""
+    if "_cancel_pending_request" in vars(executor):
+        return
+    cancel = executor._cancel_pending_request
+
+    async def cancel_and_tell(request_id: str, context: WorkflowContext[Any, Any]) -> None:
+        await cancel(request_id, context)
+        cancelled(request_id, context)
+
+    executor._cancel_pending_request = cancel_and_tell  # type: ignore[method-assign, assignment]
+
+
 def stand_for(ctx: WorkflowContext[Any, Any], sources: list[str], request_id: str | None) -> None:
     """Let the context of an answer be the one of another invocation of its executor."""
     ctx._source_executor_ids = sources
@@ -517,16 +531,26 @@ def sessions_of(executors: Iterable[Executor]) -> list[tuple[Any, AgentSession]]
 
 
 def share_restored(before: list[tuple[Any, AgentSession]]) -> None:
-    """Give executors that had one session, of which some have restored it, the restored one.
+    """Let executors that have restored their agent session go on with the one they had, as it is restored.
+
+    Another executor that shares it may be running with it.
 
     Args:
         before: What `sessions_of` returned before.
     """
     for holder, session in before:
-        if holder._session is not session and holder._session.session_id == session.session_id:
-            for other, shared in before:
-                if shared is session:
-                    other._session = holder._session
+        restored = holder._session
+        if restored is session or restored.session_id != session.session_id:
+            continue
+        holder._session = session
+        vars(session).update({name: value for name, value in vars(restored).items() if name != "state"})
+        for key, value in restored.state.items():
+            known = session.state.get(key)
+            if isinstance(known, dict) and isinstance(value, dict):
+                known.clear()  # Whoever holds it goes on to do so.
+                known.update(value)
+            else:
+                session.state[key] = value
 
 
 def session_groups(executors: Iterable[Executor]) -> list[list[int]]:
@@ -700,6 +724,12 @@ class RunObserver(Protocol):
     def leaves(self) -> None:
         """Note, in the step's own task, that the last that began there has ended, failed or been cancelled."""
 
+    async def begun(self, key: str, name: str) -> None:
+        """Note, where somebody may want to know of it, that a step is about to run; what is raised it raises."""
+
+    async def failed(self, key: str, name: str) -> None:
+        """Note that a step has raised."""
+
     async def finished(self, key: str, name: str, step: FinishedStep) -> None:
         """Keep what a step has come to; it is told of, and saved in a checkpoint, after this."""
 
@@ -787,9 +817,17 @@ class _ObservedContext(RunContext):
         await self.tell(event)
         if running is None or event.executor_id != running.name:
             return
-        if event.type == "executor_failed":
+        if event.type == "executor_invoked":
+            try:
+                await self.observer.begun(running.key, running.name)
+            except Exception as error:  # It has not been called yet: the framework tells of no failure.
+                details = WorkflowErrorDetails.from_exception(error)
+                await self.add_event(new_event("executor_failed", executor_id=running.name, details=details))
+                raise
+        elif event.type == "executor_failed":
             _step.set(running.around)
             self.observer.leaves()
+            await self.observer.failed(running.key, running.name)
         elif event.type == "executor_completed":
             _step.set(running.around)
             self.observer.leaves()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from agent_framework import InMemoryCheckpointStorage, WorkflowEvent
-from agent_framework_temporal import DurableWorkflow, ExecutorPolicy
+from agent_framework_temporal import DurableWorkflow, ExecutorPolicy, InDoubtError
 from agent_framework_temporal.adapter.client.event_position import without_void
 from temporalio.client import Client
 
@@ -128,6 +128,51 @@ async def test_policy_of_a_step_decides_how_often_it_is_tried(client: Client, le
                 unlucky, client=client, task_queue=task_queue, executors={"nobody": ExecutorPolicy(max_attempts=1)}
             ).run(4)
     assert noted(ledger) == {"fetch 4": 1, "always_fails 8": 1}
+
+
+async def test_a_step_in_doubt_is_an_error_until_somebody_has_looked(
+    client: Client, ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = tmp_path / "gate"
+    monkeypatch.setenv(GATE, str(gate))
+    queue, flows = unique("queue"), ["tests.functional._flows:halting"]
+    durable = DurableWorkflow(
+        halting,
+        client=client,
+        task_queue=queue,
+        heartbeat_timeout=timedelta(seconds=1),
+        retry_initial_interval=_FAST,
+        executors={"gated": ExecutorPolicy(in_doubt="error")},
+    )
+    checkpoint = durable.checkpoint(unique("thread"))
+    async with worker_process(client, queue, ledger, workflows=flows) as process:
+        running = asyncio.ensure_future(durable.run(3, checkpoint=checkpoint))
+        while "begin 3" not in (ledger.read_text() if ledger.exists() else ""):
+            await asyncio.sleep(0.05)
+        process.kill()
+        await process.wait()
+    gate.touch()
+    async with worker(client, halting, task_queue=queue):
+        with pytest.raises(InDoubtError, match="Executor 'gated' had begun in attempt 1"):
+            await running
+        assert noted(ledger) == {"fetch 3": 1, "fetch 4": 1, "begin 3": 1}
+        assert (await durable.run(checkpoint=checkpoint)).get_outputs() == [[6, 8, 3]]
+    assert noted(ledger) == {"fetch 3": 1, "fetch 4": 1, "begin 3": 2, "end 3": 1}
+
+
+async def test_a_step_that_raises_is_not_in_doubt(client: Client, ledger: Path) -> None:
+    policies = {"fails_once": ExecutorPolicy(in_doubt="error")}
+    async with worker(client, retried) as task_queue:
+        durable = DurableWorkflow(
+            retried, client=client, task_queue=task_queue, retry_initial_interval=_FAST, executors=policies
+        )
+        await durable.run(1)
+        asks = DurableWorkflow(
+            retried, client=client, task_queue=task_queue, executors={"fetch": ExecutorPolicy(in_doubt="ask")}
+        )
+        with pytest.raises(ValueError, match="step 'fetch' that asks a person"):
+            await asks.run(1)
+    assert noted(ledger)["fails_once 1"] == 2
 
 
 async def test_without_a_journal_the_attempt_begins_anew(client: Client, ledger: Path) -> None:

@@ -587,9 +587,10 @@ async def test_an_entry_that_is_none_is_done_again(entry: Any) -> None:
         journal.end = noted  # type: ignore[method-assign]
         await agent.run("?")
     assert len(keys) == 3
-    with attempts.attempt():
+    with attempts.attempt() as journal:
         assert (await agent.run("?")).text == "seen"
     assert model.asked == 4
+    assert not journal.tally.taken
 
 
 async def test_the_result_of_an_mcp_server_is_the_same_with_what_lies_beside_it(tmp_path: Path) -> None:

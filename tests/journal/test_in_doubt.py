@@ -122,7 +122,7 @@ class Out(Executor):
 
 
 def _rule(in_doubt: str) -> Mapping[str, ExecutorRule]:
-    return {"charge": ExecutorRule(in_doubt=in_doubt)}
+    return dict.fromkeys(["charge", "sub/charge"], ExecutorRule(in_doubt=in_doubt))
 
 
 async def _begun(build: Build, rules: Mapping[str, ExecutorRule]) -> tuple[Any, Attempt]:

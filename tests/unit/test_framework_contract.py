@@ -58,6 +58,7 @@ from agent_framework._workflows._state import State
 from agent_framework_temporal.adapter.framework import internals as _framework
 from agent_framework_temporal.adapter.framework.internals import (
     FinishedStep,
+    add_cancellation,
     ask_for_approval,
     built_storage,
     cancellation,
@@ -254,6 +255,11 @@ class _Observer:
 
     def leaves(self) -> None: ...
 
+    async def begun(self, key: str, name: str) -> None:
+        assert running_step() == key
+
+    async def failed(self, key: str, name: str) -> None: ...
+
     async def finished(self, key: str, name: str, step: FinishedStep) -> None:
         assert self.context is not None
         assert self.context._step_cache == {key: 4}, _changed("RunContext._step_cache")
@@ -359,6 +365,17 @@ def test_arguments_that_exclude_each_other_are_refused(arguments: tuple[Any, Any
         validate_run_params(*arguments)
     validate_run_params("m", None, None)
     validate_run_params(None, {"a": 1}, "c")
+
+
+async def test_an_executor_tells_of_its_requests_that_are_cancelled() -> None:
+    told: list[str] = []
+    executor = Append(id="a")
+    for _ in range(2):
+        add_cancellation(executor, lambda request_id, _: told.append(request_id))
+    assert inspect.iscoroutinefunction(Executor._cancel_pending_request), _changed("Executor._cancel_pending_request")
+    context: Any = None
+    await executor._cancel_pending_request("asked", context)
+    assert told == ["asked"]
 
 
 async def test_a_cancellation_is_handed_out_before_it_begins() -> None:
