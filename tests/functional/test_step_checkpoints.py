@@ -85,9 +85,7 @@ async def test_as_in_process(row: Row, client: Client) -> None:
     expected = await _in_process(row)
     async with worker(client, row.build) as task_queue:
         for journal in (False, True):
-            durable = DurableWorkflow(
-                row.build, client=client, task_queue=task_queue, max_attempts=1, journal=None if journal else False
-            )
+            durable = DurableWorkflow(row.build, client=client, task_queue=task_queue, max_attempts=1, journal=journal)
             checkpoint = durable.checkpoint()
             await record(row, durable, checkpoint)
             infos = await durable.checkpoints(checkpoint)
