@@ -10,12 +10,16 @@ from typing import Any, NoReturn
 
 from agent_framework import WorkflowCheckpoint, WorkflowCheckpointException
 
+from ..adapter.checkpoints.frames import digest
 from ..adapter.checkpoints.label import GRAPH_METADATA
+from ..adapter.encoding.decoding import loads
 from ..adapter.encoding.encoding import dumps
 from ..adapter.errors import CheckpointNotFoundError
 from ..adapter.framework.catalog import TypeCatalog
 from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.framework.internals import EXECUTOR_STATE, STEP_CACHE, step_name
+from ..workflows.messages import BetweenFacts
+from .passed import PassedCheckpoints
 
 _SUFFIX_DIGITS = 12
 """Of a checkpoint id; with 8 two checkpoints of a run of 10,000 would have the same id once in a hundred runs."""
@@ -59,6 +63,8 @@ class CapturingStorage:
         """The run whose message is being worked on, perhaps one long before."""
         self.base = base
         self.saved: list[Captured] = []
+        self.passed = PassedCheckpoints()
+        """Before the last of `saved`."""
         self.error: Exception | None = None
 
     def begin(self, run_id: str) -> None:
@@ -66,6 +72,7 @@ class CapturingStorage:
         self._run_id = run_id
         self.base = None
         self.saved = []
+        self.passed = PassedCheckpoints()
 
     @classmethod
     def holding(cls, base: WorkflowCheckpoint) -> CapturingStorage:
@@ -112,8 +119,13 @@ class CapturingStorage:
             _MESSAGE_RUN_METADATA: self.message_run_id,
         }
 
-    def keep(self, checkpoint: WorkflowCheckpoint) -> None:
+    def keep(self, checkpoint: WorkflowCheckpoint, *, passing: str | None = None) -> None:
         """Keep a checkpoint as it is now.
+
+        Args:
+            checkpoint: The checkpoint.
+            passing: Where it takes the place of the last, which lies between then: what kind that is, as of
+                `CheckpointInfo`.
 
         Raises:
             Exception: When it cannot be stored; the framework itself only logs it for a graph.
@@ -124,7 +136,25 @@ class CapturingStorage:
         except Exception as error:
             self.error = error
             raise
+        if passing is not None and self.saved:
+            last = self.saved.pop()
+            self.passed.add(_between(last, passing), last.raw, raw)
         self.saved.append(captured(checkpoint, raw))
+
+    def keep_passed(self, most: int) -> None:
+        """Keep at most so many of the checkpoints before the last, the newest, and close the gap that is left."""
+        passed, last = self.passed, self.last
+        passed.keep(most)
+        if not passed.has_gap or last is None or self._hosted is None:
+            return
+        checkpoint: WorkflowCheckpoint = loads(passed.oldest(last.raw), self._hosted.catalog)
+        checkpoint.previous_checkpoint_id = passed.origin
+        raw = dump_checkpoint(checkpoint, self._hosted.catalog)
+        if passed.facts:
+            passed.close_gap(raw, last.raw)
+        else:
+            self.saved[-1] = captured(checkpoint, raw)
+            passed.has_gap = False
 
     async def load(self, checkpoint_id: str) -> WorkflowCheckpoint:
         """Return the base checkpoint."""
@@ -159,6 +189,18 @@ def captured(checkpoint: WorkflowCheckpoint, raw: bytes) -> Captured:
         has_messages=bool(checkpoint.messages),
         sources=tuple(checkpoint.messages),
         raw=raw,
+    )
+
+
+def _between(found: Captured, kind: str) -> BetweenFacts:
+    return BetweenFacts(
+        checkpoint_id=found.checkpoint_id,
+        previous_checkpoint_id=found.previous_checkpoint_id,
+        superstep=found.superstep,
+        digest=digest(found.raw),
+        size_bytes=len(found.raw),
+        timestamp=found.timestamp,
+        kind=None if kind == "superstep" else kind,
     )
 
 

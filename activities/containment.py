@@ -191,7 +191,11 @@ class _ContainedCoroutine(Coroutine[Any, Any, Any]):
         self._coroutine.close()
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        raise NotImplementedError("A task awaits it, by `send` and `throw`.")
+        # A task factory of others, as the framework has for functional workflows, may await it in its own coroutine.
+        try:
+            return (yield from self._coroutine.__await__())
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise _contained(error) from None
 
     def __getattr__(self, name: str) -> Any:
         """Give what inspection looks for: cr_frame, cr_await and their like."""

@@ -8,7 +8,6 @@ superstep's journal: should the worker be lost, the next attempt takes it from t
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 from contextvars import ContextVar
 from typing import Any
@@ -98,13 +97,11 @@ async def run_to_pause(
                     run.add(event, 0)
     except Exception:
         run.function_began = function_began(observer.context)
-        with contextlib.suppress(PayloadError):  # What went wrong first counts.
-            if run.function_began and step.mode in ("message", "responses"):
-                await storage.enter(base, workflow, arguments.message)
-            storage.keep()
+        if run.function_began and step.mode in ("message", "responses"):
+            await storage.enter(base, workflow, arguments.message)
         raise
-    last = storage.keep()
-    pending = last.pending_request_info_events if last is not None else {}
+    storage.check()
+    pending = storage.last.pending_request_info_events if storage.last is not None else {}
     run.pending = [event for name, event in pending.items() if name in observer.asked]
     run.finished = True
 
@@ -165,42 +162,50 @@ class _Answers:
         if isinstance(noted, str):
             found = loads(noted.encode(), catalog)
             self.given.update(found if isinstance(found, dict) else {})
+        self._text = ""
 
     def note(self, checkpoint: WorkflowCheckpoint) -> None:
-        """Put them into a checkpoint."""
+        """Put them into a checkpoint of the run, which is given no more."""
         if self.given:
-            checkpoint.metadata = {**checkpoint.metadata, _ANSWERS: dumps(self.given, self._catalog).decode()}
+            self._text = self._text or dumps(self.given, self._catalog).decode()
+            checkpoint.metadata = {**checkpoint.metadata, _ANSWERS: self._text}
 
 
 class _StepStorage:
-    """The `CheckpointStorage` of the run: of the checkpoints that are saved after each step, it keeps the last.
-
-    Each holds all that those before it did. Encoding every one would take time that grows with the square of the steps.
+    """The `CheckpointStorage` of the run: it takes a checkpoint after each step, and one at the pause or the end.
 
     Args:
-        capture: Takes the last.
-        answers: Go into it.
+        capture: Keeps them.
+        answers: Go into each.
     """
 
     def __init__(self, capture: CapturingStorage, answers: _Answers) -> None:
         self._capture = capture
         self._answers = answers
-        self._first = True
-        self._previous: str | None = None
-        self._last: WorkflowCheckpoint | None = None
+        self._error: Exception | None = None
+        """Why the newest could not be stored."""
+        self.last: WorkflowCheckpoint | None = None
 
     async def save(self, checkpoint: WorkflowCheckpoint) -> str:
-        """Take a checkpoint, and give it an id of ours."""
+        """Take a checkpoint, and give it an id of ours.
+
+        One that cannot be stored is left out, as what the function put into its state may be gone before the run
+        pauses; the next follows the one before.
+        """
+        previous_id = checkpoint.previous_checkpoint_id
         self._capture.identify(checkpoint)
-        if self._first:
-            self._first, self._previous = False, checkpoint.previous_checkpoint_id
-        # What the function put into the state it may go on changing; what steps returned are copies already.
-        self._last = dataclasses.replace(checkpoint, state=_snapshot(checkpoint.state))
+        self.last, self._error = checkpoint, None
+        try:
+            self._answers.note(checkpoint)
+            self._capture.keep(checkpoint, passing="step")
+        except Exception as error:  # Of values, whose own code it may be.
+            self._error = error
+            return previous_id or ""
         return checkpoint.checkpoint_id
 
     async def enter(self, base: WorkflowCheckpoint | None, workflow: FunctionalInstance, message: Any) -> None:
         """Save what the run began with, if no step has finished since: a message, or answers to the base's requests."""
-        if self._last is not None:
+        if self.last is not None:
             return
         entry = first_checkpoint(workflow.functional, message)
         if message is None and base is not None:
@@ -212,32 +217,18 @@ class _StepStorage:
             )
         await self.save(entry)
 
-    def keep(self) -> WorkflowCheckpoint | None:
-        """Keep the last checkpoint, if there is one.
+    def check(self) -> None:
+        """Check that the newest checkpoint was kept.
 
         Raises:
             PayloadError: When it cannot be stored.
         """
-        last = self._last
-        if last is not None:
-            last.previous_checkpoint_id = self._previous  # Those between are not kept.
-            self._answers.note(last)
-            self._capture.keep(last)
-        return last
+        if self._error is not None:
+            raise self._error
 
     async def load(self, checkpoint_id: str) -> WorkflowCheckpoint:
         """Return the base checkpoint."""
         return await self._capture.load(checkpoint_id)
-
-
-def _snapshot(state: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in state.items():
-        try:
-            found[key] = value if key.startswith("_") else copy.deepcopy(value)
-        except Exception:  # Copying is the value's own code; encoding it will say what is wrong.
-            found[key] = value
-    return found
 
 
 class _Observer:

@@ -30,6 +30,7 @@ from .heartbeat import Beat
 from .journal.journal import Journal
 from .journal.tally import calls_of
 from .limits import MAX_FAILURE_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failures
+from .passed import MOST
 
 _Outcome = TypeVar("_Outcome", bound=SuperstepOutcome)
 
@@ -76,6 +77,7 @@ async def reported_failure(
     with contextlib.suppress(PayloadError):  # What failed first is what counts.
         payloads = payloads_of(writer, hosted)
     limit = MAX_FAILURE_BYTES if not stored_outside else MAX_STORED_FAILURE_BYTES
+    capture.keep_passed(0)  # What has finished is in the last, and in the journal.
     if journal is not None:
         failure.calls = calls_of(journal.tally)
         _leave_journal(failure, journal.whole(limit * 2 // 3))
@@ -159,7 +161,10 @@ async def result_of(
     last = capture.last
     if last is None and not (payloads or writer.readable):
         return result
+    capture.keep_passed(MOST)
+    last, passed = capture.last, capture.passed
     entry = capture.saved[-2] if len(capture.saved) > 1 else None
+    result.between = passed.facts
     if entry is not None:
         result.entry = RunStartFacts(
             checkpoint_id=entry.checkpoint_id,
@@ -174,6 +179,7 @@ async def result_of(
         payloads=payloads,
         entry=entry.raw if entry else b"",
         readable=_readable(writer),
+        between=tuple(passed.patches),
     )
     return await _with_frame(result, frame, hosted, step, last, base_raw)
 

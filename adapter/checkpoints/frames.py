@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import zstandard
@@ -28,8 +28,10 @@ _VERY_LARGE = 8 * 1024 * 1024
 """Sizes of dictionary and input together, from which the match tables have to grow and `_FAST_LEVEL` misses matches."""
 _MAX_LOG, _MAX_HASH_LOG = 27, 24
 """Window of 128 MB, match table of 64 MB while a frame is compressed."""
-_MAGIC = b"AFT2"
-_SIZES = struct.Struct("<QQQQ")
+_MAGIC, _MAGIC_BETWEEN = b"AFT2", b"AFT3"
+_SIZES, _SIZES_BETWEEN = struct.Struct("<QQQQ"), struct.Struct("<QQQQQ")
+"""The longer ones of a frame with checkpoints between, which is one part more."""
+_LENGTH = struct.Struct("<Q")
 _SMALL_PATCH = 4 * 1024
 _SAMPLE = 64 * 1024
 KEYFRAME_EVERY = 100
@@ -50,6 +52,38 @@ class Frame:
     """Checkpoint as text that a run entered with; only in its first superstep."""
     readable: bytes = b""
     """A JSON array of the events' and requests' data that is too large for their records; empty when there is none."""
+    between: tuple[bytes, ...] = ()
+    """Checkpoints that the superstep has passed before its last, oldest first: each as a patch on the one after it,
+    which holds all that it holds, and more. Who does not ask for them does not pay for them."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all parts."""
+        return sum(map(len, (self.entry, *self.between, self.checkpoint, self.payloads, self.readable)))
+
+    def passed(self, first: int = 0) -> list[bytes]:
+        """Return the checkpoints between as text, oldest first.
+
+        Args:
+            first: The oldest that is wanted.
+
+        Raises:
+            CheckpointCorruptedError: When they do not restore, or together claim more than may be read.
+        """
+        wanted, limit = self.between[first:], max_checkpoint_bytes()
+        try:
+            size = sum(map(raw_size, wanted))
+        except zstandard.ZstdError as error:
+            raise CheckpointCorruptedError(f"A checkpoint in a frame cannot be decompressed: {error}") from error
+        if size > limit:
+            raise CheckpointCorruptedError(
+                f"The checkpoints in a frame claim {size:,} bytes; at most {limit:,} are read. If it is one of yours, "
+                f"set {MAX_BYTES_VARIABLE}."
+            )
+        found = [self.checkpoint]
+        for data in reversed(wanted):
+            found.append(_decompressed(data, found[-1]))
+        return found[:0:-1]
 
 
 def digest(checkpoint: bytes) -> str:
@@ -75,8 +109,7 @@ def pack(frame: Frame, base: bytes | None) -> tuple[bytes, bool]:
     Raises:
         PayloadError: When the parts are larger than `unpack` would take back.
     """
-    parts = (frame.checkpoint, frame.entry, frame.payloads, frame.readable)
-    raw = b"".join((_MAGIC, _SIZES.pack(*map(len, parts)), *parts))
+    raw = _joined(frame)
     limit = max_checkpoint_bytes()
     if len(raw) > limit:
         raise PayloadError(
@@ -110,21 +143,45 @@ def unpack(data: bytes, base: bytes | None) -> Frame:
                 f"A checkpoint frame claims {size:,} bytes; at most {limit:,} are read. If it is one of yours, set "
                 f"{MAX_BYTES_VARIABLE}."
             )
-        dictionary = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if base else None
-        decompressor = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=1 << _MAX_LOG)
-        raw = decompressor.decompress(data, allow_extra_data=False)
-    except (zstandard.ZstdError, MemoryError) as error:
+    except zstandard.ZstdError as error:
         raise CheckpointCorruptedError(f"A checkpoint frame cannot be decompressed: {error}") from error
-    start = len(_MAGIC) + _SIZES.size
-    if len(raw) < start or not raw.startswith(_MAGIC):
+    raw = _decompressed(data, base)
+    sizes = _SIZES_BETWEEN if raw.startswith(_MAGIC_BETWEEN) else _SIZES
+    start = len(_MAGIC) + sizes.size
+    if len(raw) < start or not raw.startswith((_MAGIC, _MAGIC_BETWEEN)):
         raise CheckpointCorruptedError("A checkpoint frame does not begin as one.")
     parts: list[bytes] = []
-    for size in _SIZES.unpack_from(raw, len(_MAGIC)):
+    for size in sizes.unpack_from(raw, len(_MAGIC)):
         parts.append(raw[start : start + size])
         start += size
     if start != len(raw):
         raise CheckpointCorruptedError("The parts of a checkpoint frame do not add up to its size.")
-    return Frame(checkpoint=parts[0], entry=parts[1], payloads=parts[2], readable=parts[3])
+    between = tuple(_split(parts[4])) if len(parts) > 4 else ()
+    return Frame(checkpoint=parts[0], entry=parts[1], payloads=parts[2], readable=parts[3], between=between)
+
+
+def patch(raw: bytes, following: bytes) -> bytes:
+    """Compress a checkpoint for `Frame.between`, as a patch on the one that follows it."""
+    return _compress(raw, following)
+
+
+def _joined(frame: Frame) -> bytes:
+    parts = [frame.checkpoint, frame.entry, frame.payloads, frame.readable]
+    if not frame.between:
+        return b"".join((_MAGIC, _SIZES.pack(*map(len, parts)), *parts))
+    parts.append(b"".join(piece for raw in frame.between for piece in (_LENGTH.pack(len(raw)), raw)))
+    return b"".join((_MAGIC_BETWEEN, _SIZES_BETWEEN.pack(*map(len, parts)), *parts))
+
+
+def _split(part: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(part):
+        end = start + _LENGTH.size
+        size = _LENGTH.unpack_from(part, start)[0] if end <= len(part) else len(part)
+        start = end + size
+        if start > len(part):
+            raise CheckpointCorruptedError("The checkpoints in a checkpoint frame do not add up to its size.")
+        yield part[end:start]
 
 
 def raw_size(data: bytes) -> int:
@@ -138,8 +195,7 @@ def raw_size(data: bytes) -> int:
 
 async def packed(frame: Frame, base: bytes | None) -> tuple[bytes, bool]:
     """Do as `pack`, beside the event loop where it takes long."""
-    size = len(frame.checkpoint) + len(frame.entry) + len(frame.payloads) + len(frame.readable)
-    return await off_loop(size, lambda: pack(frame, base))
+    return await off_loop(frame.size, lambda: pack(frame, base))
 
 
 async def unpacked(data: bytes, base: bytes | None, check: Callable[[Frame], None] | None = None) -> Frame:
@@ -173,6 +229,15 @@ def wants_keyframe(chain_length: int, chain_bytes: int, raw_bytes: int) -> bool:
         raw_bytes: Size of the raw checkpoint, of which a keyframe takes about a third.
     """
     return chain_length >= KEYFRAME_EVERY or chain_bytes > max(KEYFRAME_MIN_BYTES, raw_bytes // 3)
+
+
+def _decompressed(data: bytes, base: bytes | None) -> bytes:
+    try:
+        dictionary = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if base else None
+        decompressor = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=1 << _MAX_LOG)
+        return decompressor.decompress(data, allow_extra_data=False)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise CheckpointCorruptedError(f"A checkpoint frame cannot be decompressed: {error}") from error
 
 
 def _compress(raw: bytes, base: bytes | None) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.failure.v1 import Failure
@@ -27,6 +27,7 @@ from ...workflows.messages import (
     REFUSED_SUMMARY,
     SUPERSTEP_ACTIVITY,
     WORKFLOW_TYPE,
+    BetweenFacts,
     Calls,
     CheckpointFacts,
     CheckpointRef,
@@ -41,6 +42,7 @@ from ...workflows.messages import (
     WireModel,
 )
 from ...workflows.usage import add_calls
+from ..encoding.off_loop import off_loop
 from ..errors import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
@@ -72,6 +74,14 @@ class StoredFrame:
     """What the checkpoint is; an entry only where its superstep failed, and so has none."""
     state: str = "running"
     """As of `CheckpointInfo`."""
+    between: Sequence[BetweenFacts] = ()
+    """Checkpoints before the last, oldest first."""
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Digests of all its checkpoints by id, oldest first."""
+        entry = () if self.entry is None else (self.entry,)
+        return {found.checkpoint_id: found.digest for found in (*entry, *self.between, self.facts)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,7 @@ class _StoredOutcome(Framed, Versioned):
     state: str = "running"
     checkpoint: CheckpointFacts | None = None
     entry: RunStartFacts | None = None
+    between: list[BetweenFacts] = Field(default_factory=list)
 
 
 class _CountedOutcome(Framed, Versioned):
@@ -289,9 +300,8 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
         CheckpointNotFoundError: When history does not hold it (any more).
         CheckpointCorruptedError: When it does not restore to its digest.
     """
-    chain: list[StoredFrame] = []
+    chain: list[tuple[StoredFrame, str]] = []
     wanted: str | None = ref.checkpoint_id
-    as_entry = False
     next_ref: CheckpointRef | None = ref
     while next_ref is not None and wanted is not None:
         reader = run_frames(client, next_ref.thread_id, next_ref.run_id)
@@ -300,9 +310,8 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
             stored = found.copy if isinstance(found, RunBase) else found
             if stored is None:
                 next_ref = found.base if isinstance(found, RunBase) else None
-            elif wanted in (stored.facts.checkpoint_id, stored.entry.checkpoint_id if stored.entry else None):
-                as_entry = as_entry or wanted != stored.facts.checkpoint_id
-                chain.append(stored)
+            elif wanted in stored.digests:
+                chain.append((stored, wanted))
                 wanted = stored.facts.base_checkpoint_id
                 if wanted is None:
                     break
@@ -312,10 +321,10 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
             "past the namespace's retention; begin from a mirror of it with `checkpoint_storage=`, or choose another "
             "with `DurableWorkflow.checkpoints`."
         )
-    frame = Frame(checkpoint=b"", payloads=b"")
-    for stored in reversed(chain):
-        frame = await _restored(stored, frame.checkpoint)
-    raw = frame.entry if as_entry else frame.checkpoint
+    raw = b""
+    for stored, checkpoint_id in reversed(chain):
+        frame = await _restored(stored, raw)
+        raw = await _checkpoint_of(stored, frame, checkpoint_id)
     if ref.digest is not None and digest(raw) != ref.digest:
         raise CheckpointCorruptedError(
             f"Checkpoint {ref.checkpoint_id!r} in the history of thread {ref.thread_id!r} is not the one that is "
@@ -375,13 +384,12 @@ class FrameReader:
         """
         for stored in frames:
             frame = await self.restore(stored)
-            if stored.entry is not None:
-                yield stored.entry.checkpoint_id, frame.entry
-            yield stored.facts.checkpoint_id, frame.checkpoint
+            for restored in (await checkpoints_of(stored, frame)).items():
+                yield restored
 
 
 async def _restored(stored: StoredFrame, base: bytes | None) -> Frame:
-    """Unpack a stored frame and verify the checkpoint in it, beside the event loop where it takes long.
+    """Unpack a stored frame and verify the checkpoints in it, beside the event loop where it takes long.
 
     Raises:
         CheckpointCorruptedError: When it does not restore to its digest.
@@ -392,9 +400,47 @@ async def _restored(stored: StoredFrame, base: bytes | None) -> Frame:
             raise _not_its_digest(stored.facts.checkpoint_id)
         if stored.entry is not None and digest(frame.entry) != stored.entry.digest:
             raise _not_its_digest(stored.entry.checkpoint_id)
+        if len(frame.between) != len(stored.between):
+            raise CheckpointCorruptedError(
+                f"The frame of checkpoint {stored.facts.checkpoint_id!r} holds {len(frame.between)} checkpoints before "
+                f"it, and its superstep tells of {len(stored.between)}; the history was altered."
+            )
 
     patch = stored.facts.base_checkpoint_id is not None
     return await unpacked(stored.data, base if patch else None, check)
+
+
+async def _checkpoint_of(stored: StoredFrame, frame: Frame, checkpoint_id: str) -> bytes:
+    """Return one of the checkpoints in a frame that was restored.
+
+    Raises:
+        CheckpointCorruptedError: When it does not restore to its digest.
+    """
+    if checkpoint_id == stored.facts.checkpoint_id:
+        return frame.checkpoint
+    if stored.entry is not None and checkpoint_id == stored.entry.checkpoint_id:
+        return frame.entry
+    index = [found.checkpoint_id for found in stored.between].index(checkpoint_id)
+    size = sum(found.size_bytes for found in stored.between[index:])
+    raw = (await off_loop(size, lambda: frame.passed(index)))[0]
+    if digest(raw) != stored.between[index].digest:
+        raise _not_its_digest(checkpoint_id)
+    return raw
+
+
+async def checkpoints_of(stored: StoredFrame, frame: Frame) -> dict[str, bytes]:
+    """Return all checkpoints in a frame that was restored, by id, oldest first.
+
+    Raises:
+        CheckpointCorruptedError: When one does not restore to its digest.
+    """
+    found = {} if stored.entry is None else {stored.entry.checkpoint_id: frame.entry}
+    passed = await off_loop(sum(facts.size_bytes for facts in stored.between), frame.passed)
+    for facts, raw in zip(stored.between, passed, strict=True):
+        if digest(raw) != facts.digest:
+            raise _not_its_digest(facts.checkpoint_id)
+        found[facts.checkpoint_id] = raw
+    return {**found, stored.facts.checkpoint_id: frame.checkpoint}
 
 
 def _not_its_digest(checkpoint_id: str) -> CheckpointCorruptedError:
@@ -557,6 +603,7 @@ async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterat
                     outcome.entry,
                     kind="entry" if lost else "superstep",
                     state="failed" if fails else outcome.state,
+                    between=outcome.between,
                 )
                 failed = False
 

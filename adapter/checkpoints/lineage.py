@@ -12,7 +12,7 @@ from typing import Literal
 from temporalio.client import Client
 
 from ...workflows.exported import exported
-from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef, RunStartFacts
+from ...workflows.messages import WORKFLOW_TYPE, BetweenFacts, CheckpointRef, RunStartFacts
 from ..errors import CheckpointNotFoundError
 from ..lru import BoundedCache
 from ..temporal.server import list_runs, rpc_errors
@@ -43,15 +43,17 @@ class CheckpointInfo:
     """The framework's iteration count."""
     timestamp: datetime
     """When the framework made it, by the worker's clock."""
-    kind: Literal["entry", "superstep"]
-    """`entry`: a run begins, its message or responses in flight; `superstep`: a superstep has ended."""
+    kind: Literal["entry", "step", "superstep"] | str
+    """`entry`: a run begins, its message or responses in flight; `step`: a step of a functional workflow has finished;
+    `superstep`: a superstep has ended; or another that a newer release has written."""
     state: str
     """Where it left the run: `running`, `waiting`, `idle`, `failed` where the superstep that began from it failed for
     good, or another that a newer release has written."""
     size_bytes: int
     """Raw size."""
     history_bytes: int
-    """Size of its frame in history, with the events of its superstep; 0 for an entry that shares that frame."""
+    """Size of its frame in history, with the events of its superstep; 0 for one that shares the frame of a later one:
+    an entry, a step."""
 
 
 def checkpoint_infos(thread_id: str, run_id: str, stored: StoredFrame) -> list[CheckpointInfo]:
@@ -71,24 +73,25 @@ def checkpoint_infos(thread_id: str, run_id: str, stored: StoredFrame) -> list[C
             history_bytes=facts.frame_bytes,
         )
     ]
-    if stored.entry is not None:
-        found.append(_entry(thread_id, run_id, stored.entry))
+    earlier: list[RunStartFacts | BetweenFacts] = [] if stored.entry is None else [stored.entry]
+    earlier += stored.between
+    before: str | None = None
+    for passed in earlier:
+        info = CheckpointInfo(
+            checkpoint_id=passed.checkpoint_id,
+            previous_checkpoint_id=passed.previous_checkpoint_id or before,
+            thread_id=thread_id,
+            run_id=run_id,
+            superstep=passed.superstep,
+            timestamp=_time(passed.timestamp),
+            kind="entry" if isinstance(passed, RunStartFacts) else passed.kind or "superstep",
+            state="running",
+            size_bytes=passed.size_bytes,
+            history_bytes=0,
+        )
+        found.insert(1, info)
+        before = passed.checkpoint_id
     return found
-
-
-def _entry(thread_id: str, run_id: str, entry: RunStartFacts) -> CheckpointInfo:
-    return CheckpointInfo(
-        checkpoint_id=entry.checkpoint_id,
-        previous_checkpoint_id=entry.previous_checkpoint_id,
-        thread_id=thread_id,
-        run_id=run_id,
-        superstep=entry.superstep,
-        timestamp=_time(entry.timestamp),
-        kind="entry",
-        state="running",
-        size_bytes=entry.size_bytes,
-        history_bytes=0,
-    )
 
 
 async def thread_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterator[tuple[str, StoredFrame]]:

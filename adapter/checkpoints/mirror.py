@@ -198,8 +198,7 @@ async def copy_missing(source: ThreadSource, storage: MirrorStorage, *, after: s
 
 
 async def _first_held(stored: StoredFrame, storage: MirrorStorage, after: str | None) -> str | None:
-    ids = [stored.facts.checkpoint_id, *([stored.entry.checkpoint_id] if stored.entry is not None else [])]
-    for checkpoint_id in ids:
+    for checkpoint_id in reversed(stored.digests):
         if checkpoint_id == after or await storage.holds(checkpoint_id):
             return checkpoint_id
     return None

@@ -264,8 +264,13 @@ async def test_checkpoints_are_listed_and_forked(client: Client, ledger: Path) -
         checkpoint = durable.checkpoint()
         await durable.run("tides", checkpoint=checkpoint)
         await durable.run(responses={"auto::0": Verdict(accepted=True)}, checkpoint=checkpoint)
-        waiting, later = await durable.checkpoints(checkpoint)
-        assert (waiting.state, later.state) == ("waiting", "waiting")
+        infos = await durable.checkpoints(checkpoint)
+        assert [(info.kind, info.state) for info in infos] == [
+            ("step", "running"),
+            ("superstep", "waiting"),
+            ("superstep", "waiting"),
+        ]
+        _, waiting, later = infos
         forked = durable.checkpoint()
         no = {"auto::0": Verdict(accepted=False, remark="no")}
         result = await durable.run(checkpoint_id=waiting.checkpoint_id, responses=no, checkpoint=forked)

@@ -45,7 +45,8 @@ async def test_next_attempt_takes_finished_steps_from_the_journal(client: Client
             events = list(await durable.run(1, checkpoint_storage=storage, include_status_events=True))
     counted = {"outer 1": 1, "fetch 1": 2, "fetch 6": 1, "publish p2": 1, "fails_once 1": 2}
     assert noted(ledger) == counted
-    [checkpoint] = await storage.list_checkpoints(workflow_name="retried")
+    checkpoint = await storage.get_latest(workflow_name="retried")
+    assert checkpoint is not None
     expected, state = await _undisturbed(ledger)
     found = Canonical().events(events)
     assert found == (expected if stream else [event for event in expected if event["type"] != "started"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import struct
+from itertools import pairwise
 
 import pytest
 import zstandard
@@ -14,6 +15,7 @@ from agent_framework_temporal.adapter.checkpoints.frames import (
     Frame,
     digest,
     pack,
+    patch,
     unpack,
     wants_keyframe,
 )
@@ -30,7 +32,8 @@ from hypothesis import strategies as st
 from tests.unit._in_process import row
 
 PARTS = st.one_of(st.binary(max_size=3_000), st.binary(max_size=40).map(lambda part: part * 200))
-FRAMES = st.builds(Frame, checkpoint=PARTS, payloads=PARTS, entry=PARTS)
+BETWEEN = st.lists(PARTS, max_size=4).map(tuple)
+FRAMES = st.builds(Frame, checkpoint=PARTS, payloads=PARTS, entry=PARTS, between=BETWEEN)
 
 
 @given(FRAMES, st.one_of(st.none(), PARTS))
@@ -93,6 +96,43 @@ def test_parts_that_do_not_add_up_are_noticed() -> None:
         raw = b"AFT2" + struct.pack("<QQQQ", *sizes) + b"ab"
         with pytest.raises(CheckpointCorruptedError, match="do not add up"):
             unpack(zstandard.compress(raw), None)
+
+
+def test_a_frame_without_checkpoints_between_is_as_it_was() -> None:
+    data, _ = pack(Frame(checkpoint=b"one", payloads=b"two", entry=b"three", readable=b"four"), None)
+    raw = b"AFT2" + struct.pack("<QQQQ", 3, 5, 3, 4) + b"onethreetwofour"
+    assert zstandard.decompress(data) == raw
+
+
+@given(st.lists(PARTS.filter(bool), min_size=1, max_size=6))
+@settings(deadline=None)
+def test_checkpoints_between_come_back(raws: list[bytes]) -> None:
+    patches = tuple(patch(raw, following) for raw, following in pairwise(raws))
+    frame = unpack(pack(Frame(checkpoint=raws[-1], payloads=b"", between=patches), None)[0], None)
+    assert frame.passed() == raws[:-1]
+    for first in range(len(patches)):
+        assert frame.passed(first) == raws[first:-1]
+
+
+def test_damaged_checkpoints_between_are_noticed() -> None:
+    for part in (b"", b"1234567", struct.pack("<Q", 3) + b"ab", struct.pack("<Q", 2**63)):
+        raw = b"AFT3" + struct.pack("<QQQQQ", 1, 0, 0, 0, len(part)) + b"x" + part
+        if part:
+            with pytest.raises(CheckpointCorruptedError, match="do not add up"):
+                unpack(zstandard.compress(raw), None)
+        else:
+            assert unpack(zstandard.compress(raw), None) == Frame(checkpoint=b"x", payloads=b"")
+    for patches in ((b"no frame",), (patch(bytes(range(256)), bytes(range(256))),)):
+        with pytest.raises(CheckpointCorruptedError, match="cannot be decompressed"):
+            Frame(checkpoint=b"x", payloads=b"", between=patches).passed()
+
+
+def test_checkpoints_between_that_are_too_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = Frame(checkpoint=b"x" * 600, payloads=b"", between=(patch(b"x" * 600, b"x" * 600),) * 2)
+    monkeypatch.setenv(MAX_BYTES_VARIABLE, "1000")
+    with pytest.raises(CheckpointCorruptedError, match=r"claim 1,200 bytes; at most 1,000 are read"):
+        frame.passed()
+    assert frame.passed(1) == [b"x" * 600]
 
 
 def test_a_bomb_is_refused_before_memory_is_taken() -> None:

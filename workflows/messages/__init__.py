@@ -56,6 +56,7 @@ from .names import (
 )
 from .queries import EventPage, RunState, RunStatus
 from .records import (
+    BetweenFacts,
     Calls,
     CheckpointFacts,
     CheckpointRef,
@@ -114,6 +115,7 @@ __all__ = [
     "VERSION",
     "WORKFLOW_TYPE",
     "Attempts",
+    "BetweenFacts",
     "Calls",
     "CancelSignal",
     "CheckpointFacts",

@@ -84,6 +84,23 @@ class RunStartFacts(WireModel):
     timestamp: str
 
 
+class BetweenFacts(WireModel):
+    """A checkpoint between the one a superstep began from and its last, in whose frame it lies.
+
+    Each follows the one before it; the first the entry, where there is one.
+    """
+
+    checkpoint_id: str
+    previous_checkpoint_id: str | None = None
+    """Of the first alone, where there is no entry."""
+    superstep: int
+    digest: str
+    size_bytes: int
+    timestamp: str
+    kind: str | None = None
+    """As of `CheckpointInfo`; left out where it is `superstep`."""
+
+
 class Value(WireModel):
     """A value as JSON, with the Python type it had, if the sender knows one (`module:qualname`)."""
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from .base import Framed, Journalled, Versioned, WireModel
 from .records import (
+    BetweenFacts,
     Calls,
     CheckpointFacts,
     CheckpointRef,
@@ -161,6 +162,8 @@ class SuperstepResult(SuperstepOutcome):
     kind: Literal["superstep"] | str = "superstep"
     state: SuperstepState | str
     entry: RunStartFacts | None = None
+    between: list[BetweenFacts] = Field(default_factory=list)
+    """Oldest first."""
     pending: list[PendingRequest] = Field(default_factory=list)
     schemas: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Of the pending requests, by the ids that these give."""
