@@ -33,6 +33,7 @@ from .adapter.errors import GraphChangedError as GraphChangedError
 from .adapter.errors import HistoryReadOnlyError as HistoryReadOnlyError
 from .adapter.errors import HostingError as HostingError
 from .adapter.errors import NewerReleaseError as NewerReleaseError
+from .adapter.errors import NotJournalledError as NotJournalledError
 from .adapter.errors import NotSealedError as NotSealedError
 from .adapter.errors import NoWorkerError as NoWorkerError
 from .adapter.errors import PayloadError as PayloadError

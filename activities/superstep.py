@@ -72,7 +72,7 @@ from .live_events import LiveEvents
 from .metrics import count_restore, count_superstep
 from .mirrors import Mirror, Mirrors, add_status_changes
 from .pacemaker import current_pacemaker
-from .report import leave_journal, payloads_of, reported_failure, result_of, stored_of, targets_of
+from .report import keep_journal, leave_journal, payloads_of, reported_failure, result_of, stored_of, targets_of
 from .resources import Resources
 from .start_check import check_graph, check_start, refuse_start
 from .unsaved_state import UnsavedState
@@ -124,7 +124,7 @@ class SuperstepActivity:
             raise ApplicationError(f"This worker cannot host its workflows: {self.refused}", type="HostingError")
         step = _step(given)
         timeouts = ExecutorTimeouts(step)
-        beat = Beat(self._client(), step, timeouts, current_pacemaker())
+        beat = self._beat(step, timeouts)
         async with beat.beating():
             try:
                 check_attempts(step, beat)
@@ -143,6 +143,14 @@ class SuperstepActivity:
                 readable = error if isinstance(error, Exception) and is_readable(error) else escaped(error)
                 failed = await self._failed(step, readable, beat)
                 raise failed from cause_of(readable)
+
+    def _beat(self, step: SuperstepInput, timeouts: ExecutorTimeouts) -> Beat:
+        return Beat(self._client(), step, timeouts, current_pacemaker())
+
+    async def _guard(
+        self, result: SuperstepResult, hosted: WorkflowDefinition, capture: CapturingStorage, client: Client
+    ) -> None:
+        await guard_result(result, hosted, capture, client, _target(activity.info()))
 
     @staticmethod
     async def _failed(step: SuperstepInput, error: Exception, beat: Beat) -> ApplicationError:
@@ -240,7 +248,9 @@ class SuperstepActivity:
             add_status_changes(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
             if journal is not None:
                 result.calls = calls_of(journal.tally)
-            await guard_result(result, hosted, capture, client, _target(info))
+                if step.keep_journal:
+                    keep_journal(result, journal)
+            await self._guard(result, hosted, capture, client)
             self._keep(hosted, step, warm, result)
             self._copy(mirrors, client, hosted, capture)
         count_superstep(hosted.name, result)

@@ -77,14 +77,18 @@ def _tool_journal(alone: bool) -> FunctionMiddleware | None:
 class _ChatJournal(ChatMiddleware):
     async def process(self, context: ChatContext, call_next: Callable[[], Awaitable[None]]) -> None:
         scope = current_scope()
+        name = _client_name(context.client)
         if scope is None or not scope.journal.rules.keeps(scope.executor_id):
+            if scope is not None:
+                scope.journal.will_do("chat", name)
             await call_next()
             return
-        place = _Place(scope, "chat", chat_key(context), _client_name(context.client))
+        place = _Place(scope, "chat", chat_key(context), name)
         taken = scope.journal.take("chat", place.key)
         if taken is not None and _answer(context, taken.value):
             await compact_again(context)
             return
+        scope.journal.will_do("chat", name)
         with place.freed_on_error():
             await call_next()
         if isinstance(context.result, ResponseStream):
@@ -150,6 +154,8 @@ class _ToolJournal(FunctionMiddleware):
     async def process(self, context: FunctionInvocationContext, call_next: Callable[[], Awaitable[None]]) -> None:
         scope, name = current_scope(), context.function.name
         if scope is None or not scope.journal.rules.keeps(scope.executor_id, name):
+            if scope is not None:
+                scope.journal.will_do("tool", name)
             await call_next()
             return
         journal = scope.journal
@@ -161,6 +167,7 @@ class _ToolJournal(FunctionMiddleware):
         if in_doubt != "again" and journal.is_in_doubt("tool", place.key):
             context.result = _doubted(context, in_doubt)
             return
+        journal.will_do("tool", name)
         await journal.begin("tool", place.key, name, durable=in_doubt != "again")
         before = _Before(context)
         try:

@@ -32,6 +32,7 @@ class OptionArguments(TypedDict, total=False):
     executors: Mapping[str, ExecutorPolicy] | None
     tools: Mapping[str, ToolPolicy] | None
     journal: bool
+    keep_journal: bool
     retry_initial_interval: timedelta
     retry_backoff: float
     retry_maximum_interval: timedelta
@@ -79,6 +80,11 @@ class DurableOptions:
     so that another attempt takes it instead of doing it again; on. Each write is a heartbeat: a round trip of a few
     milliseconds, no history event, and an action on Temporal Cloud; calls that end together share one. A superstep that
     calls no model and no tool costs nothing."""
+    keep_journal: bool = False
+    """Keep a superstep's journal in history when it is committed, so that it can be run again under a debugger without
+    a model or a tool being called: `agent-framework-temporal replay`; off: the journal of one that has failed, or still
+    runs, is there in any case. Costs each superstep that calls a model or a tool the compressed calls in its result, up
+    to the megabyte that fits there."""
     retry_initial_interval: timedelta = timedelta(seconds=_DEFAULTS.retry_initial_interval)
     """Wait before the second attempt; 1 second."""
     retry_backoff: float = _DEFAULTS.retry_backoff
@@ -158,11 +164,12 @@ def wire_options(options: DurableOptions, catalog: TypeCatalog | None = None) ->
     Raises:
         PayloadError: When a default response would not arrive as it is.
     """
-    apart = ("requests", "executors", "tools", "journal", "search_attributes")
+    apart = ("requests", "executors", "tools", "journal", "keep_journal", "search_attributes")
     return RunOptions(
         **wire_values(options, RunOptions.model_fields.keys() - apart),
         requests=request_rules(options.requests, catalog),
         executors=policy_rules(options.executors, options.superstep_timeout),
         tools=tool_rules(options.tools) or None,
         journal=None if options.journal else False,
+        keep_journal=options.keep_journal or None,
     )

@@ -1,0 +1,1 @@
+"""Threads that people steer: superstep by superstep, and by the clock."""

@@ -1,0 +1,71 @@
+"""A desk with an agent that looks things up, and an executor that fails as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Never
+
+from agent_framework import Agent, Executor, Workflow, WorkflowBuilder, WorkflowContext, handler, tool
+from agent_framework_temporal.testing import Prompt, Reply, ToolCall, scripted_agent
+
+CALLS: list[str] = []
+"""What was really called, in this process."""
+BROKEN = "TESTS_STEERING_BROKEN"
+"""Environment variable: set while `closer` has its fault."""
+HANGING = "TESTS_STEERING_HANGING"
+"""Environment variable: set for a process whose `asker` does not come back once it has been answered."""
+CHANGED = "TESTS_STEERING_CHANGED"
+"""Environment variable: set while `asker` says something else than it did."""
+
+
+@tool(approval_mode="never_require")
+def look_up(word: str) -> str:
+    """Look a word up."""
+    CALLS.append(f"tool {word}")
+    return f"{word} is a word"
+
+
+def _script(prompt: Prompt) -> Reply:
+    CALLS.append("model")
+    if not prompt.tool_results:
+        return Reply(calls=(ToolCall("look_up", {"word": prompt.user_texts[-1]}),))
+    return Reply(text=f"I found: {prompt.tool_results[-1]}")
+
+
+class Asker(Executor):
+    """Has its agent look a word up."""
+
+    def __init__(self) -> None:
+        super().__init__(id="asker")
+        self.agent: Agent = scripted_agent("librarian", _script, tools=[look_up])
+
+    @handler
+    async def ask(self, word: str, ctx: WorkflowContext[str]) -> None:
+        """Ask, and pass on what was found."""
+        CALLS.append("asker")
+        answer = (await self.agent.run(word)).text
+        if os.environ.get(HANGING):
+            await asyncio.Event().wait()
+        ctx.set_state("asked", word)
+        if "stumble" in word and os.environ.get(BROKEN):
+            raise RuntimeError(f"stumbled over {word!r}")
+        await ctx.send_message(f"{answer}!" if os.environ.get(CHANGED) else answer)
+
+
+class Closer(Executor):
+    """Yields what was found; raises where it has its fault."""
+
+    @handler
+    async def close(self, text: str, ctx: WorkflowContext[Never, str]) -> None:
+        """Close."""
+        CALLS.append("closer")
+        if "fault" in text and os.environ.get(BROKEN):
+            raise ValueError(f"cannot close {text!r}")
+        await ctx.yield_output(text.upper())
+
+
+def desk() -> Workflow:
+    """Build the desk."""
+    asker, closer = Asker(), Closer(id="closer")
+    return WorkflowBuilder(name="desk", start_executor=asker).add_edge(asker, closer).build()
