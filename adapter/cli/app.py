@@ -15,6 +15,7 @@ from . import dev as _dev
 from . import doctor as _doctor
 from . import graph as _graph
 from . import namespace as _namespace
+from . import replay as _replay
 from . import respond as _respond
 from . import run as _run
 from . import threads as _threads
@@ -76,6 +77,7 @@ for _function in (
     _run.fork,
     _threads.retry,
     _threads.cancel,
+    _replay.replay,
     _graph.graph,
     _doctor.doctor,
 ):

@@ -83,7 +83,7 @@ class ReplayedSuperstep:
 
 async def replay_superstep(
     client: Client,
-    thread: Checkpoint | str,
+    checkpoint: Checkpoint | str,
     superstep: int | None,
     workflow: WorkflowSource,
     *,
@@ -103,7 +103,7 @@ async def replay_superstep(
 
     Args:
         client: A connected client.
-        thread: The thread's handle, or its id.
+        checkpoint: The thread's handle, or its id.
         superstep: Its number, as events and checkpoints have it; None for the last one.
         workflow: The factory.
         run_id: The run that it is in, or a later one; of several with its number the newest counts.
@@ -120,7 +120,7 @@ async def replay_superstep(
     """
     client = framed_client(client)
     hosted = await define(workflow)
-    thread_id = thread_id_of(thread)
+    thread_id = thread_id_of(checkpoint)
     found = run_id or await latest_run_id(client, thread_id, hosted.name)
     recorded = await recorded_superstep(client, thread_id, found, superstep, earlier=run_id is None, failed=failed)
     before = None if recorded.outcome is None else await _read(client, hosted, recorded, recorded.outcome)
@@ -199,5 +199,5 @@ def _sections(outcome: SuperstepOutcome) -> dict[str, Any]:
 def _diff(before: Any, now: Any) -> str:
     if before == now:
         return ""
-    sides = ([] if side is None else pprint.pformat(side, width=120).splitlines() for side in (before, now))
-    return "\n".join(difflib.unified_diff(*sides, "recorded", "now", lineterm="", n=2))
+    one, other = ([] if side is None else pprint.pformat(side, width=120).splitlines() for side in (before, now))
+    return "\n".join(difflib.unified_diff(one, other, "recorded", "now", lineterm="", n=2))

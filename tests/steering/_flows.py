@@ -15,6 +15,8 @@ BROKEN = "TESTS_STEERING_BROKEN"
 """Environment variable: set while `closer` has its fault."""
 HANGING = "TESTS_STEERING_HANGING"
 """Environment variable: set for a process whose `asker` does not come back once it has been answered."""
+STOPPING = "TESTS_STEERING_STOPPING"
+"""Environment variable: set for a process whose `asker` has a breakpoint."""
 CHANGED = "TESTS_STEERING_CHANGED"
 """Environment variable: set while `asker` says something else than it did."""
 
@@ -44,6 +46,8 @@ class Asker(Executor):
     async def ask(self, word: str, ctx: WorkflowContext[str]) -> None:
         """Ask, and pass on what was found."""
         CALLS.append("asker")
+        if os.environ.get(STOPPING):
+            breakpoint()
         answer = (await self.agent.run(word)).text
         if os.environ.get(HANGING):
             await asyncio.Event().wait()
