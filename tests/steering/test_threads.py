@@ -186,7 +186,8 @@ async def test_what_is_wrong_with_a_filter(client: Client) -> None:
     assert await listed(client, 0, query=f"WorkflowId = 'x') OR (WorkflowId = '{other}'") == {}
 
 
-async def test_the_command(cli: Commands, client: Client) -> None:
+async def test_the_command(client: Client) -> None:
+    cli = Commands(client.service_client.config.target_host)
     tag = unique("tag")
     async with worker(client, echo) as queue:
         run = ("run", "-w", "echo", "-q", queue, "--tag", tag)
