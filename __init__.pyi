@@ -9,6 +9,7 @@ from .adapter.checkpoints.lineage import CheckpointInfo as CheckpointInfo
 from .adapter.checkpoints.mirror import MirrorSource as MirrorSource
 from .adapter.checkpoints.storage import HistoryCheckpointStorage as HistoryCheckpointStorage
 from .adapter.client.attempts import SuperstepAttempt as SuperstepAttempt
+from .adapter.client.deletion import delete_threads as delete_threads
 from .adapter.client.devui import DevUIEntity as DevUIEntity
 from .adapter.client.durable_workflow import DurableWorkflow as DurableWorkflow
 from .adapter.client.durable_workflow import InvocationKwargs as InvocationKwargs
@@ -20,6 +21,9 @@ from .adapter.client.executor_policy import ExecutorPolicy as ExecutorPolicy
 from .adapter.client.options import DurableOptions as DurableOptions
 from .adapter.client.options import OptionArguments as OptionArguments
 from .adapter.client.request_policy import RequestPolicy as RequestPolicy
+from .adapter.client.threads import ThreadFilter as ThreadFilter
+from .adapter.client.threads import ThreadInfo as ThreadInfo
+from .adapter.client.threads import threads as threads
 from .adapter.client.tool_policy import ToolPolicy as ToolPolicy
 from .adapter.client.waiting_requests import waiting_requests as waiting_requests
 from .adapter.commands.codec_server import codec_app as codec_app

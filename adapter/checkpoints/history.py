@@ -418,6 +418,22 @@ async def last_commit(client: Client, thread_id: str, run_id: str) -> Commit:
     return Commit(None, None, 0)
 
 
+async def last_failure(client: Client, thread_id: str, run_id: str) -> SuperstepFailure | None:
+    """Return what the last superstep of a run has failed with for good; None where it did not, or nobody has told.
+
+    Costs a round trip for each 200 events back to the last superstep.
+
+    Raises:
+        CheckpointNotFoundError: When the history is not there (any more).
+    """
+    async for event, answered in _reverse(client, thread_id, run_id):
+        if answered is not None:
+            outcome = await _outcome(client, thread_id, run_id, event, answered, _model(event))
+            if outcome is not None:
+                return outcome if isinstance(outcome, SuperstepFailure) else None
+    return None
+
+
 async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIterator[HistoryEvent]:
     """Yield the history of a run, newest event first; a round trip for each 200 events.
 

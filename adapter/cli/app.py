@@ -14,12 +14,13 @@ from ..commands.exit_codes import FAILED
 from . import dev as _dev
 from . import doctor as _doctor
 from . import graph as _graph
+from . import life as _life
 from . import namespace as _namespace
 from . import replay as _replay
 from . import respond as _respond
 from . import run as _run
 from . import threads as _threads
-from .command import PROGRAM, register
+from .command import PROGRAM, register, register_group
 
 EXIT_CODES = """\
 Exit codes: 0 done, 1 the run or the command failed, 2 a flag or the profile is wrong, 3 --workflow names nothing that
@@ -74,6 +75,7 @@ for _function in (
     _respond.respond,
     _threads.status,
     _threads.checkpoints,
+    _run.resume,
     _run.fork,
     _threads.retry,
     _threads.cancel,
@@ -83,6 +85,9 @@ for _function in (
 ):
     register(app, _function)
 
+
+_group = register_group(app, _life.threads_, name="threads")
+register(_group, _life.delete)
 
 _attributes = typer.Typer(help="Search attributes, by which threads are found.", no_args_is_help=True)
 app.add_typer(_attributes, name="attributes")

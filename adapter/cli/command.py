@@ -125,6 +125,30 @@ def register(app: typer.Typer, function: Callable[..., Awaitable[int | None]], *
 
     It returns its exit code, or None for 0; `typer` sees its other parameters, and those that every command has.
     """
+    app.command(name, help=_help(function))(_entry(function))
+
+
+def register_group(app: typer.Typer, function: Callable[..., Awaitable[int | None]], *, name: str) -> typer.Typer:
+    """Make a command of a function that has commands of its own below it; returns where they are registered."""
+    group = typer.Typer(help=_help(function))
+    entry = _entry(function, group=True)
+    group.callback(invoke_without_command=True, help=_help(function))(entry)
+    app.add_typer(group, name=name)
+    return group
+
+
+def _help(function: Callable[..., Any]) -> str:
+    # The first line, and no more: the rest is for those who read the code.
+    return (function.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _entry(function: Callable[..., Awaitable[int | None]], *, group: bool = False) -> Callable[..., None]:
+    """Return what `typer` calls.
+
+    Args:
+        function: The command.
+        group: Whether there are commands below it, which it leaves what it was called for to.
+    """
     signature = inspect.signature(function, eval_str=True)
     ours = [
         inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson),
@@ -142,19 +166,23 @@ def register(app: typer.Typer, function: Callable[..., Awaitable[int | None]], *
         namespace: str | None,
         profile: str | None,
         config_file: str | None,
+        context: typer.Context | None = None,
         **arguments: Any,
     ) -> None:
+        if context is not None and context.invoked_subcommand is not None:
+            return
         settings = ConnectionSettings(address=address, namespace=namespace, profile=profile, config_file=config_file)
         session = Session(settings, Output(as_json=as_json))
         raise typer.Exit(_carry_out(session, lambda: function(session, **arguments)))
 
+    if group:
+        ours.append(inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context))
     parameters = [*list(signature.parameters.values())[1:], *ours]
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
     run.__signature__ = signature.replace(parameters=keyword_only, return_annotation=None)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in keyword_only}
     del run.__wrapped__  # Else its annotations count, and not these.
-    # The first line, and no more: the rest is for those who read the code.
-    app.command(name, help=(function.__doc__ or "").partition("\n\n")[0].replace("\n", " "))(run)
+    return run
 
 
 def _carry_out(session: Session, begin: Callable[[], Any]) -> int:

@@ -39,11 +39,13 @@ from .agent import AgentThread
 from .arguments import given_kwargs, refuse_tools, split_message
 from .attempts import SuperstepAttempt, superstep_attempt
 from .calls import Call, Caller
+from .deletion import delete_thread
 from .devui import DevUIEntity
 from .event_position import without_void
 from .options import DurableOptions, OptionArguments
 from .queries import ALREADY_RUNNING
 from .thread_cursor import ThreadCursor, ThreadCursors
+from .threads import ThreadFilter, ThreadInfo, threads
 from .workflow_interface import WorkflowInterface
 
 InvocationKwargs: TypeAlias = WorkflowInvocationKwargs | Mapping[str, Any]
@@ -312,13 +314,21 @@ class DurableWorkflow(WorkflowInterface):
         )
         return await response_stream.get_final_response()
 
-    def checkpoint(self, thread_id: str | None = None) -> Checkpoint:
+    def checkpoint(self, thread_id: str | None = None, *, tags: Sequence[str] | None = None) -> Checkpoint:
         """Return a handle to a thread: no round trip.
 
         Args:
             thread_id: Temporal workflow id of the thread, new or existing; a new unique one when left out.
+            tags: Tags that runs started with this handle give the thread; left out, it keeps those it has.
+
+        Raises:
+            ValueError: When there are more than 20 tags, or one is empty or longer than 100 characters.
         """
-        return Checkpoint(workflow_name=self.name, thread_id=thread_id or f"{self.name or 'thread'}-{uuid.uuid4()}")
+        return Checkpoint(
+            workflow_name=self.name,
+            thread_id=thread_id or f"{self.name or 'thread'}-{uuid.uuid4()}",
+            tags=None if tags is None else list(tags),
+        )
 
     async def checkpoints(self, checkpoint: Checkpoint | str | None = None) -> list[CheckpointInfo]:
         """List the checkpoints of a thread over all its runs, oldest first; no worker is needed, none is decoded.
@@ -403,6 +413,39 @@ class DurableWorkflow(WorkflowInterface):
             NoWorkerError: When no worker answers.
         """
         await self._caller.queries.retry(self._handle(checkpoint).thread_id)
+
+    async def threads(self, **filters: Unpack[ThreadFilter]) -> AsyncIterator[ThreadInfo]:
+        """Yield the threads of this workflow, open ones first; costs and errors as of the function `threads`.
+
+        Args:
+            **filters: Arguments of `ThreadFilter`, as `state="failed"` or `older_than=timedelta(days=30)`.
+        """
+        await self._definition()
+        filters["workflow_name"] = self.name
+        async for info in threads(self._client, **filters):
+            yield info
+
+    async def delete(self, checkpoint: Checkpoint | str | None = None, *, terminate: bool = False) -> int:
+        """Delete a thread: all its runs, with their histories and so their checkpoints and events, for good.
+
+        The server deletes a moment later. Copies in mirrors and what lies in external storage stay. A fork of the
+        thread has its own checkpoints, but the first of them may need this thread's history to be restored.
+
+        Args:
+            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+            terminate: End an open run; else a thread that has one is refused.
+
+        Returns:
+            How many runs were deleted.
+
+        Raises:
+            ThreadNotFoundError: When there is no such thread, or it belongs to another workflow.
+            AlreadyRunningError: When a run of it is open.
+
+        Cost: a round trip for each run, a visibility query, and three round trips more.
+        """
+        await self._definition()
+        return await delete_thread(self._client, self._handle(checkpoint).thread_id, self.name, terminate=terminate)
 
     async def schedule(
         self, schedule_id: str, message: Any, *, cron: str | Sequence[str], time_zone: str | None = None

@@ -15,14 +15,13 @@ from temporalio.client import (
     SchedulePolicy,
     ScheduleSpec,
 )
-from temporalio.common import TypedSearchAttributes
 
 from ...workflows.display import markdown_summary
 from ...workflows.messages import WORKFLOW_TYPE, RunInput
-from ...workflows.search_attributes import first_attributes
 from ..errors import ThreadExistsError
+from ..temporal.labels import Labels, start_labels
 from ..temporal.place import ScheduleSerializationContext
-from ..temporal.server import MEMO_WORKFLOW_NAME, REFUSED, retried, rpc_errors
+from ..temporal.server import REFUSED, retried, rpc_errors
 
 
 async def create_schedule(
@@ -34,6 +33,7 @@ async def create_schedule(
     cron: Sequence[str],
     time_zone: str | None,
     details: str | None,
+    labels: Labels,
 ) -> ScheduleHandle:
     """Create a schedule whose every action starts a thread.
 
@@ -45,25 +45,27 @@ async def create_schedule(
         cron: When, each as five fields.
         time_zone: Of the cron fields; UTC when left out.
         details: For the Web UI.
+        labels: Of each thread.
 
     Raises:
         ThreadExistsError: When there is a schedule of that name.
     """
     # The SDK would encode it for a thread that has the schedule's own id, and there is none.
     converter = client.data_converter.with_context(ScheduleSerializationContext(client.namespace, schedule_id))
-    start, name = [(await converter.encode([value]))[0] for value in (run_input, run_input.workflow_name)]
+    # Which thread is known when it begins only, so that is what its runs are found by.
+    memo, attributes = start_labels(
+        run_input.workflow_name, schedule_id, labels, shows=run_input.options.search_attributes
+    )
+    start, *values = [(await converter.encode([value]))[0] for value in (run_input, *memo.values())]
     action: Any = ScheduleActionStartWorkflow(
         WORKFLOW_TYPE,
         start,
         id=schedule_id,  # Temporal adds the time of the action, so that each is a thread of its own.
         task_queue=task_queue,
-        memo={MEMO_WORKFLOW_NAME: name},
+        memo=dict(zip(memo, values, strict=True)),
         static_summary=markdown_summary(run_input.workflow_name),
         static_details=details,
-        # Which thread is known when it begins only, so that is what its runs are found by.
-        typed_search_attributes=first_attributes(run_input.workflow_name, schedule_id)
-        if run_input.options.search_attributes
-        else TypedSearchAttributes.empty,
+        typed_search_attributes=attributes,
     )
     schedule = Schedule(
         action=action,

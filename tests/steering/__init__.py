@@ -1,1 +1,1 @@
-"""Threads that people steer: superstep by superstep, and by the clock."""
+"""Threads that people steer."""
