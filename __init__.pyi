@@ -21,6 +21,7 @@ from .adapter.client.executor_policy import ExecutorPolicy as ExecutorPolicy
 from .adapter.client.options import DurableOptions as DurableOptions
 from .adapter.client.options import OptionArguments as OptionArguments
 from .adapter.client.request_policy import RequestPolicy as RequestPolicy
+from .adapter.client.schedule import ScheduleInfo as ScheduleInfo
 from .adapter.client.threads import ThreadFilter as ThreadFilter
 from .adapter.client.threads import ThreadInfo as ThreadInfo
 from .adapter.client.threads import threads as threads

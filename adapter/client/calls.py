@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_framework import CheckpointStorage, WorkflowEvent
-from temporalio.client import Client, ScheduleHandle
+from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
@@ -69,7 +69,7 @@ from .live_reader import LiveReader
 from .options import DurableOptions, wire_options
 from .queries import ALREADY_RUNNING, ThreadQueries
 from .run_follower import RunFollower
-from .schedule import create_schedule
+from .schedule import ScheduledStart
 from .superstep_decoder import SuperstepDecoder
 from .thread_cursor import ThreadCursor
 from .waiting import send_message, warn_still_pending
@@ -154,17 +154,10 @@ class Caller:
             self.locator.saw(thread_id, info.run_id)
         return found
 
-    async def schedule(
-        self,
-        schedule_id: str,
-        message: Any,
-        name: str,
-        hosted: WorkflowDefinition | None,
-        *,
-        cron: str | Sequence[str],
-        time_zone: str | None,
-    ) -> ScheduleHandle:
-        """Let Temporal start threads with a message; see `DurableWorkflow.schedule`."""
+    async def scheduled_start(
+        self, message: Any, name: str, hosted: WorkflowDefinition | None, tags: Sequence[str]
+    ) -> ScheduledStart:
+        """Return what a schedule starts each thread with; see `DurableWorkflow.schedule`."""
         if hosted is not None:
             message = unwrap_message(message, hosted.catalog.input_types)
         check_executors(self.options.executors, hosted)
@@ -177,16 +170,8 @@ class Caller:
         shows = await use_search_attributes(self.client, self.options.shows_attributes)
         run_input.options.search_attributes = shows
         await check_input(self.client, run_input)
-        return await create_schedule(
-            self.client,
-            schedule_id,
-            run_input,
-            task_queue=self.task_queue,
-            cron=[cron] if isinstance(cron, str) else cron,
-            time_zone=time_zone,
-            details=static_details(hosted),
-            labels=Labels(attributes=self.options.own_attributes),
-        )
+        labels = Labels(tuple(tags), self.options.own_attributes)
+        return ScheduledStart(run_input, self.task_queue, static_details(hosted), labels)
 
 
 class _ThreadCall:
