@@ -19,6 +19,7 @@ from . import namespace as _namespace
 from . import replay as _replay
 from . import respond as _respond
 from . import run as _run
+from . import schedule as _schedule
 from . import threads as _threads
 from .command import PROGRAM, register, register_group
 
@@ -89,6 +90,19 @@ for _function in (
 _group = register_group(app, _life.threads_, name="threads")
 register(_group, _life.delete)
 
+_schedules = typer.Typer(help="Threads that Temporal begins at fixed times.", no_args_is_help=True)
+app.add_typer(_schedules, name="schedule")
+for _function, _name in (
+    (_schedule.create, "create"),
+    (_schedule.list_, "list"),
+    (_schedule.show, "show"),
+    (_schedule.pause, "pause"),
+    (_schedule.unpause, "unpause"),
+    (_schedule.trigger, "trigger"),
+    (_schedule.update, "update"),
+    (_schedule.delete, "delete"),
+):
+    register(_schedules, _function, name=_name)
 _attributes = typer.Typer(help="Search attributes, by which threads are found.", no_args_is_help=True)
 app.add_typer(_attributes, name="attributes")
 register(_attributes, _namespace.register)

@@ -106,7 +106,7 @@ class Session:
         ):
             if value is not None:
                 flags += [flag, value]
-        return shell_command([PROGRAM, command], arguments, [*options, *flags])
+        return shell_command([PROGRAM, *command.split()], arguments, [*options, *flags])
 
     async def client(self) -> Client:
         """Return a connected client, always the same.
