@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from pathlib import Path
 
 import pytest
 from agent_framework_temporal import Checkpoint, DurableWorkflow
@@ -77,3 +78,14 @@ async def test_a_breakpoint_in_an_executor_is_hit(
     done = await cli(*arguments, text="p word, self.id\nc\n")
     assert "('boat', 'asker')" in done.out and "the same as recorded" in done.out
     await cli(*arguments, text="q\n", code=130)
+
+
+async def test_from_a_file_and_without_a_server(cli: Commands, client: Client, tmp_path: Path) -> None:
+    thread = (await _thread(client, "boat", keep_journal=True)).thread_id
+    file = tmp_path / "history.json"
+    file.write_text((await client.get_workflow_handle(thread).fetch_history()).to_json())
+    nowhere = Commands("localhost:1")
+    done = await nowhere("replay", thread, "--history", str(file), "--superstep", "1", *_DESK)
+    assert "result         the same as recorded" in done.out
+    missing = await nowhere("replay", thread, "--history", str(tmp_path / "none.json"), *_DESK, code=2)
+    assert "none.json" in missing.err
