@@ -13,7 +13,7 @@ PACKAGE := __init__.py worker.py adapter activities workflows
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
-	@echo 'make demo-crash        the same, with its worker killed in the middle'
+	@echo 'make demo-crash        the same, with its worker killed in the middle of a tool loop'
 	@echo 'make server            a local Temporal server that keeps its threads in .temporal/'
 	@echo 'make test [ARGS=...]   the whole test suite'
 	@echo 'make test-core CORE=1.23.0   what depends on the framework, against that agent-framework-core'

@@ -3,6 +3,7 @@
 from .activities.invocation import Superstep as Superstep
 from .activities.invocation import current_superstep as current_superstep
 from .activities.invocation import idempotency_key as idempotency_key
+from .activities.journal.once import once as once
 from .adapter.checkpoints.handle import Checkpoint as Checkpoint
 from .adapter.checkpoints.handle import Response as Response
 from .adapter.checkpoints.lineage import CheckpointInfo as CheckpointInfo
@@ -26,6 +27,7 @@ from .adapter.client.threads import ThreadFilter as ThreadFilter
 from .adapter.client.threads import ThreadInfo as ThreadInfo
 from .adapter.client.threads import threads as threads
 from .adapter.client.tool_policy import ToolPolicy as ToolPolicy
+from .adapter.client.usage import RunUsage as RunUsage
 from .adapter.client.waiting_requests import waiting_requests as waiting_requests
 from .adapter.commands.codec_server import codec_app as codec_app
 from .adapter.commands.dev_server import DevServer as DevServer
@@ -33,10 +35,12 @@ from .adapter.commands.dev_server import start_dev_server as start_dev_server
 from .adapter.errors import AlreadyRunningError as AlreadyRunningError
 from .adapter.errors import CheckpointCorruptedError as CheckpointCorruptedError
 from .adapter.errors import CheckpointNotFoundError as CheckpointNotFoundError
+from .adapter.errors import CodeChangedError as CodeChangedError
 from .adapter.errors import DurableWorkflowError as DurableWorkflowError
 from .adapter.errors import GraphChangedError as GraphChangedError
 from .adapter.errors import HistoryReadOnlyError as HistoryReadOnlyError
 from .adapter.errors import HostingError as HostingError
+from .adapter.errors import InDoubtError as InDoubtError
 from .adapter.errors import NewerReleaseError as NewerReleaseError
 from .adapter.errors import NotJournalledError as NotJournalledError
 from .adapter.errors import NotSealedError as NotSealedError
@@ -60,6 +64,7 @@ from .adapter.errors import WorkerLostError as WorkerLostError
 from .adapter.errors import WorkflowNotHostedError as WorkflowNotHostedError
 from .adapter.framework.definition import WorkflowFactory as WorkflowFactory
 from .adapter.framework.definition import WorkflowSource as WorkflowSource
+from .adapter.framework.in_doubt import InDoubt as InDoubt
 from .adapter.plugin import AgentFrameworkPlugin as AgentFrameworkPlugin
 from .adapter.temporal.converter import FramedPayloadConverter as FramedPayloadConverter
 from .adapter.temporal.file_driver import FileStorageDriver as FileStorageDriver

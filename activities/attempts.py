@@ -7,10 +7,11 @@ import logging
 from temporalio import activity
 
 from ..adapter.errors import WorkerLostError
-from ..workflows.messages import RunOptions, SuperstepFailure, SuperstepInput
+from ..workflows.messages import RunOptions, SuperstepInput
 from .executor_rules import retry_rule
 from .failures import to_application_error
 from .heartbeat import Beat
+from .report import bare_failure
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 
@@ -32,7 +33,7 @@ def check_attempts(step: SuperstepInput, beat: Beat) -> None:
             f"blocked{by}: use `asyncio.to_thread`."
         )
         rule = retry_rule(step, overdue.executor_id)
-        failure = SuperstepFailure(attempt=info.attempt, answers=step.superstep_id)
+        failure = bare_failure(step, beat)
         failed = to_application_error(error, failure, executor_failed=True, failures=beat.failures, rule=rule)
         if failed.non_retryable:
             raise failed from error

@@ -15,7 +15,7 @@ from ..adapter.encoding.encoding import dumps
 from ..adapter.errors import CheckpointNotFoundError
 from ..adapter.framework.catalog import TypeCatalog
 from ..adapter.framework.definition import WorkflowDefinition
-from ..adapter.framework.internals import EXECUTOR_STATE
+from ..adapter.framework.internals import EXECUTOR_STATE, STEP_CACHE, step_name
 
 _SUFFIX_DIGITS = 12
 """Of a checkpoint id; with 8 two checkpoints of a run of 10,000 would have the same id once in a hundred runs."""
@@ -96,21 +96,35 @@ class CapturingStorage:
     async def save(self, checkpoint: WorkflowCheckpoint) -> str:
         """Keep a checkpoint under an id of ours, which the framework then takes for its own."""
         if self._hosted is not None:
-            checkpoint.checkpoint_id = f"{self._run_id}.{uuid.uuid4().hex[:_SUFFIX_DIGITS]}"
-            checkpoint.workflow_name = self._hosted.name
-            checkpoint.metadata = {
-                **checkpoint.metadata,
-                GRAPH_METADATA: self._hosted.graph_signature,
-                "versions": _VERSIONS,
-                _MESSAGE_RUN_METADATA: self.message_run_id,
-            }
-            try:
-                raw = dump_checkpoint(checkpoint, self._hosted.catalog)
-            except Exception as error:
-                self.error = error
-                raise
-            self.saved.append(captured(checkpoint, raw))
+            self.identify(checkpoint)
+            self.keep(checkpoint)
         return checkpoint.checkpoint_id
+
+    def identify(self, checkpoint: WorkflowCheckpoint) -> None:
+        """Give a checkpoint an id of ours, and the metadata."""
+        assert self._hosted is not None  # noqa: S101 - a storage that only serves a base takes none
+        checkpoint.checkpoint_id = f"{self._run_id}.{uuid.uuid4().hex[:_SUFFIX_DIGITS]}"
+        checkpoint.workflow_name = self._hosted.name
+        checkpoint.metadata = {
+            **checkpoint.metadata,
+            GRAPH_METADATA: self._hosted.graph_signature,
+            "versions": _VERSIONS,
+            _MESSAGE_RUN_METADATA: self.message_run_id,
+        }
+
+    def keep(self, checkpoint: WorkflowCheckpoint) -> None:
+        """Keep a checkpoint as it is now.
+
+        Raises:
+            Exception: When it cannot be stored; the framework itself only logs it for a graph.
+        """
+        assert self._hosted is not None  # noqa: S101 - as above
+        try:
+            raw = dump_checkpoint(checkpoint, self._hosted.catalog)
+        except Exception as error:
+            self.error = error
+            raise
+        self.saved.append(captured(checkpoint, raw))
 
     async def load(self, checkpoint_id: str) -> WorkflowCheckpoint:
         """Return the base checkpoint."""
@@ -173,6 +187,8 @@ def parts(checkpoint: WorkflowCheckpoint) -> list[tuple[str, Any]]:
             for executor_id, state in value.items():
                 items = state.items() if isinstance(state, dict) else [("", state)]
                 found += [(f"executor {executor_id!r}, state key {name!r}", item) for name, item in items]
+        elif key == STEP_CACHE and isinstance(value, dict):
+            found += [(f"result of step {step_name(name)!r}", item) for name, item in value.items()]
         else:
             found.append((f"shared state key {key!r}", value))
     for source, messages in checkpoint.messages.items():

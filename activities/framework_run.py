@@ -8,10 +8,10 @@ inner run has a beginning of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from agent_framework import (
     Workflow,
@@ -26,8 +26,9 @@ from agent_framework.observability import OBSERVABILITY_SETTINGS
 from temporalio import activity
 
 from ..adapter.checkpoints.logged_events import EventWriter
-from ..adapter.framework.catalog import executors_of
+from ..adapter.framework.catalog import TypeCatalog, executors_of
 from ..adapter.framework.definition import WorkflowDefinition
+from ..adapter.framework.functional import FunctionalInstance
 from ..adapter.framework.internals import (
     EXECUTOR_STATE,
     cancellation,
@@ -49,7 +50,9 @@ from ..adapter.framework.values import validation_errors
 from ..workflows.messages import SuperstepInput
 from .capturing_storage import CapturingStorage
 from .containment import Scope, containing, escaped, is_leaving
+from .executor_rules import ExecutorTimeouts
 from .invocation import started
+from .journal.invocations import journal_invocations, settle
 from .live_events import LiveEvents
 from .warm import Stream, WarmInstance
 
@@ -76,6 +79,8 @@ class FrameworkRun:
         self._types: set[str] = set()
         self._superstep = 0
         self._failed_untold = False
+        self.function_began = False
+        """After a failure: whether the function of a functional workflow was called."""
         self.failed_executor: str | None = None
         """Who raised or took too long, the first if there were several."""
         self.rejected: dict[str, str] = {}
@@ -93,7 +98,7 @@ class FrameworkRun:
     @property
     def executor_failed(self) -> bool:
         """Whether user code raised or took too long, in contrast to the framework refusing to run."""
-        return self._failed_untold or "executor_failed" in self._types
+        return self._failed_untold or self.function_began or "executor_failed" in self._types
 
     def add(self, event: WorkflowEvent[Any], superstep: int) -> None:
         """Take an event of a superstep; 0 before the first."""
@@ -147,6 +152,21 @@ class RunArguments:
     client_kwargs: Any = None
 
 
+RunFunction: TypeAlias = Callable[
+    [
+        FunctionalInstance,
+        TypeCatalog,
+        CapturingStorage,
+        SuperstepInput,
+        RunArguments,
+        FrameworkRun,
+        ExecutorTimeouts,
+    ],
+    Awaitable[None],
+]
+"""`functional_run.run_to_pause`."""
+
+
 async def run_superstep(
     hosted: WorkflowDefinition,
     warm: WarmInstance,
@@ -154,6 +174,7 @@ async def run_superstep(
     arguments: RunArguments,
     run: FrameworkRun,
     scope: Scope,
+    run_function: RunFunction,
 ) -> None:
     """Run one superstep and collect its events in `run`; the checkpoints go to `live.capture`.
 
@@ -167,10 +188,12 @@ async def run_superstep(
         arguments: The caller's message or responses.
         run: Takes the events, also those before an error.
         scope: Contains what the executors let out, and has their time limits.
+        run_function: Runs a functional workflow to its next pause.
 
     Raises:
         SuperstepError: When the framework or an executor raises, or an attempt or an invocation takes too long.
     """
+    journal_invocations(warm.workflow)
     with (
         without_pending_warning(),
         below(step.trace),
@@ -179,7 +202,11 @@ async def run_superstep(
     ):
         try:
             async with scope.timeouts.limited():
-                if warm.stream is None:
+                if isinstance(warm.workflow, FunctionalInstance):
+                    await run_function(
+                        *(warm.workflow, hosted.catalog, warm.capture, step, arguments, run, scope.timeouts)
+                    )
+                elif warm.stream is None:
                     dropping = step.mode == "continue"
                     warm.stream = await _begin(hosted, warm, step, arguments, run)
                 else:
@@ -187,13 +214,14 @@ async def run_superstep(
                 if warm.stream is not None:
                     await _collect(hosted, warm, warm.stream, step, run, dropping=dropping)
         except Exception as error:
+            await settle()
             await warm.close()
             if isinstance(error, TimeoutError) and not run.failed:
                 run.failed_executor, seconds = scope.timeouts.overdue()
                 who = f"Executor {run.failed_executor!r}" if run.failed_executor else "The superstep"
                 error = TimeoutError(f"{who} took longer than {seconds:g} seconds.")
                 run.add_timeout(error)
-            run.in_flight = await has_messages(warm.workflow)
+            run.in_flight = not hosted.is_functional and await has_messages(warm.workflow)
             raise SuperstepError(error) from error
         except BaseException as error:
             # A cancellation: the executors hear of it before the activity reports it.
@@ -202,11 +230,12 @@ async def run_superstep(
                 raise
             failure = escaped(error)
             run.add_failure(failure, scope.cancelled if isinstance(error, asyncio.CancelledError) else None)
-            run.in_flight = await has_messages(warm.workflow)
+            run.in_flight = not hosted.is_functional and await has_messages(warm.workflow)
             raise SuperstepError(failure) from error
         if run.finished:
             await warm.close()
-        run.pending = list((await pending_events(warm.workflow)).values())
+        if not hosted.is_functional:
+            run.pending = list((await pending_events(warm.workflow)).values())
 
 
 async def _begin(

@@ -29,12 +29,12 @@ from ..adapter.checkpoints.journals import left_journal
 from ..adapter.framework.catalog import TypeCatalog
 from ..adapter.temporal.converter import JournalledDict
 from ..adapter.temporal.sdk import heartbeat_converter
-from ..workflows.messages import JournalPart, LiveWindow, OverdueSuperstep, SuperstepInput
+from ..workflows.messages import Calls, JournalPart, LiveWindow, OverdueSuperstep, SuperstepInput
 from .containment import Place
 from .executor_rules import ExecutorTimeouts
 from .journal.journal import Journal, newest
 from .journal.rules import JournalRules
-from .journal.tally import calls_of
+from .journal.tally import Tally, calls_of
 from .limits import MAX_JOURNAL_BYTES
 from .live_events import LiveEvents
 from .pacemaker import Pacemaker, Pulse, beat_interval
@@ -75,6 +75,7 @@ class Beat:
         info = activity.info()
         self._superstep_id = step.superstep_id
         last, self._before = _said_before(info, step.superstep_id)
+        self._calls_before = last.calls
         self.failures = last.failures or 0
         """Attempts before this one in which an executor failed."""
         self._begun = (1 if last.begun is None else last.begun) if info.attempt > 1 else 0
@@ -134,7 +135,18 @@ class Beat:
         if not before and step.begun_in is not None and self._info.workflow_id is not None:
             before = await left_journal(self._client, self._info.workflow_id, step.begun_in)
         self._journal, self._before = Journal(catalog, self, rules, before), []
+        self._journal.tally.resume(self._calls_before)
         return self._journal
+
+    @property
+    def calls(self) -> Calls | None:
+        """What this attempt has called so far, and what was spent with those before it."""
+        tally = Tally()
+        if self._journal is not None:
+            tally = self._journal.tally
+        else:
+            tally.resume(self._calls_before)
+        return calls_of(tally)
 
     def journal(self, most: int) -> bytes:
         """Return the newest of the journal, packed to so many bytes at most, for the failure that is reported."""
@@ -328,8 +340,8 @@ class Beat:
         window.answers = self._superstep_id
         window.failures = self.failures or None
         window.begun = self._begun if self._begun != 1 else None
+        window.calls = self.calls
         if self._journal is not None:
-            window.calls = calls_of(self._journal.tally)
             window.with_journal(self._journal.packed)
         return window
 

@@ -15,6 +15,7 @@ from ..adapter.framework.catalog import executors_of
 from ..adapter.framework.definition import (
     WorkflowDefinition,
     WorkflowSource,
+    as_source,
     build,
     call_factory,
     checked_workflow,
@@ -55,6 +56,7 @@ def host_now(source: WorkflowSource) -> Buildable | None:
     Raises:
         HostingError: When it cannot be hosted.
     """
+    source = as_source(source)
     if inspect.iscoroutinefunction(source):
         return None
     try:
@@ -131,6 +133,7 @@ async def host(source: WorkflowSource) -> WorkflowDefinition:
     Raises:
         HostingError: When the factory builds another graph, or another name, each time; it says what differs.
     """
+    source = as_source(source)
     first = await build(source)
     return await _buildable(source, first, None if is_workflow(source) else await build(source)).prepared()
 

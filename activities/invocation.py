@@ -18,9 +18,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from agent_framework import Workflow, WorkflowContext
+from agent_framework import RunContext, Workflow, WorkflowContext
 
-from ..adapter.framework.internals import invocation_path
+from ..adapter.framework.internals import invocation_path, running_step
 from ..workflows.exported import exported
 
 _KEY_BYTES = 16
@@ -45,7 +45,9 @@ class Superstep:
 
 
 _current: ContextVar[tuple[Workflow, Superstep] | None] = ContextVar("agent_framework_temporal_superstep", default=None)
-_in_process: weakref.WeakKeyDictionary[WorkflowContext[Any, Any], str] = weakref.WeakKeyDictionary()
+_done_again: ContextVar[Superstep | None] = ContextVar("agent_framework_temporal_done_again", default=None)
+"""The superstep whose invocation is done again in a later one: what it does has the keys it had."""
+_in_process: weakref.WeakKeyDictionary[WorkflowContext[Any, Any] | RunContext, str] = weakref.WeakKeyDictionary()
 
 
 @exported
@@ -56,7 +58,7 @@ def current_superstep() -> Superstep | None:
 
 
 @exported
-def idempotency_key(ctx: WorkflowContext[Any, Any], *parts: str | int) -> str:
+def idempotency_key(ctx: WorkflowContext[Any, Any] | RunContext, *parts: str | int) -> str:
     """Return a key for a side effect of this invocation: the same in each attempt, another for any other invocation.
 
     It is made of the thread, the turn, the superstep, the executor, and who sent the message or which request is
@@ -65,7 +67,7 @@ def idempotency_key(ctx: WorkflowContext[Any, Any], *parts: str | int) -> str:
     where nothing is tried again, each invocation has a new one. No round trip.
 
     Args:
-        ctx: The context the handler was given.
+        ctx: The context the handler was given; of a functional workflow the `RunContext`, for the step that runs.
         *parts: What tells two effects apart. Needed for a second effect of one invocation, and for messages that one
             executor sends to another several times in one superstep: `idempotency_key(ctx, order.id)`.
 
@@ -79,7 +81,10 @@ def idempotency_key(ctx: WorkflowContext[Any, Any], *parts: str | int) -> str:
     if found is None:
         place: list[Any] = [_in_process.setdefault(ctx, uuid.uuid4().hex)]
     else:
-        workflow, step = found
+        workflow, step = found[0], superstep_of_keys() or found[1]
+        if isinstance(ctx, RunContext):
+            place = [step.thread_id, step.message_run_id, workflow.name, running_step()]
+            return _digest([*place, parts])
         path = invocation_path(workflow, ctx)
         if not path:
             raise ValueError(
@@ -95,7 +100,26 @@ def idempotency_key(ctx: WorkflowContext[Any, Any], *parts: str | int) -> str:
             sorted(ctx.source_executor_ids),
             ctx.request_id,
         ]
-    return hashlib.blake2b(json.dumps([*place, parts]).encode(), digest_size=_KEY_BYTES).hexdigest()
+    return _digest([*place, parts])
+
+
+def _digest(place: list[Any]) -> str:
+    return hashlib.blake2b(json.dumps(place).encode(), digest_size=_KEY_BYTES).hexdigest()
+
+
+def superstep_of_keys() -> Superstep | None:
+    """Return the superstep whose keys the calling executor has: an earlier one where it is done again."""
+    return _done_again.get() or current_superstep()
+
+
+@contextmanager
+def done_again(superstep: Superstep | None) -> Iterator[None]:
+    """Let what runs in this context have the keys of an earlier superstep."""
+    token = _done_again.set(superstep)
+    try:
+        yield
+    finally:
+        _done_again.reset(token)
 
 
 @contextmanager

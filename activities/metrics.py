@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from temporalio import activity
 
+from ..adapter.framework.tracing import note_calls
 from ..workflows.messages import SuperstepResult
+from .journal.journal import Journal
 
 SUPERSTEPS = "agent_framework_supersteps"
 CHECKPOINT_BYTES = "agent_framework_checkpoint_bytes"
 HISTORY_BYTES = "agent_framework_checkpoint_history_bytes"
 PENDING_REQUESTS = "agent_framework_pending_requests"
 RESTORES = "agent_framework_restores"
+CALLS = "agent_framework_calls"
+TOKENS = "agent_framework_tokens"
+JOURNAL_BYTES = "agent_framework_journal_bytes"
+JOURNAL_DROPPED = "agent_framework_journal_dropped"
 
 Source = Literal["live", "cache", "history"]
 """Where a superstep's base came from: an instance that stands there, its raw checkpoint in memory, or history."""
@@ -41,3 +49,35 @@ def count_restore(workflow_name: str, source: Source) -> None:
     """Count where a superstep's base came from."""
     meter = activity.metric_meter().with_additional_attributes({"framework_workflow": workflow_name, "source": source})
     meter.create_counter(RESTORES, "Bases of supersteps").add(1)
+
+
+@contextmanager
+def calls_counted(workflow_name: str, journal: Journal | None) -> Iterator[None]:
+    """Count what the body calls, however it ends: in metrics, and in the attributes of the span that is current.
+
+    Args:
+        workflow_name: Name of the framework workflow.
+        journal: The superstep's.
+    """
+    try:
+        yield
+    finally:
+        if journal is not None and journal.noted:
+            _count_calls(workflow_name, journal)
+
+
+def _count_calls(workflow_name: str, journal: Journal) -> None:
+    tally = journal.tally
+    note_calls(tally.calls, tally.taken, tally.spent.input, tally.spent.output)
+    meter = activity.metric_meter().with_additional_attributes({"framework_workflow": workflow_name})
+    for source, counts in (("made", tally.calls), ("taken", tally.taken)):
+        for kind, number in counts.items():
+            by_kind = meter.with_additional_attributes({"kind": kind, "source": source})
+            by_kind.create_counter(CALLS, "Calls made, or taken from the journal instead").add(number)
+    for direction, tokens in (("input", tally.spent.input), ("output", tally.spent.output)):
+        if tokens:
+            by_direction = meter.with_additional_attributes({"direction": direction})
+            by_direction.create_counter(TOKENS, "Tokens that chat clients have reported").add(tokens)
+    if tally.dropped:
+        meter.create_counter(JOURNAL_DROPPED, "Entries a journal had no room for").add(tally.dropped)
+    meter.create_histogram(JOURNAL_BYTES, "Packed size of a superstep's journal", "By").record(journal.packed_size)

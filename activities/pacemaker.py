@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import sys
 import threading
 import time
@@ -66,6 +67,8 @@ class Pulse:
     ends_at: Callable[[], float | None] = field(default=lambda: None)
     last_words: Callable[[Place | None], Sequence[Payload] | None] = field(default=lambda _: None)
     beaten: float = field(default_factory=time.monotonic)
+    sent: float = -math.inf
+    """When the SDK was last given a heartbeat to send; an attempt begins with none."""
     given_up: bool = False
 
 
@@ -133,7 +136,7 @@ class Pacemaker:
 
     def may_be_sending(self, pulse: Pulse) -> bool:
         """Tell whether the SDK may yet send a heartbeat of before, which would replace one written past it since."""
-        return time.monotonic() - pulse.beaten < self._overlap
+        return time.monotonic() - pulse.sent < self._overlap
 
     def close(self) -> None:
         """End the thread."""
@@ -144,7 +147,7 @@ class Pacemaker:
             self._thread.join()
 
     def _send(self, pulse: Pulse, now: float) -> None:
-        pulse.beaten = now
+        pulse.beaten = pulse.sent = now
         try:
             self._record(pulse.task_token, pulse.details)
         except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TypeVar
 
 from agent_framework import Workflow, WorkflowCheckpoint
@@ -26,6 +27,7 @@ from ..workflows.messages import (
 from ..workflows.requests.pending import packed as packed_requests
 from .capturing_storage import Captured, CapturingStorage, captured
 from .framework_run import FrameworkRun
+from .heartbeat import Beat
 from .journal.journal import Journal
 from .journal.tally import calls_of
 from .limits import MAX_FAILURE_BYTES, MAX_JOURNAL_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failures
@@ -71,17 +73,21 @@ async def reported_failure(
         rejected={name: fitting_text(why) for name, why in run.rejected.items()},
         in_flight=run.in_flight,
     )
-    payloads = payloads_of(writer, hosted)
+    payloads: bytes | None = None
+    with contextlib.suppress(PayloadError):  # What failed first is what counts.
+        payloads = payloads_of(writer, hosted)
     limit = MAX_FAILURE_BYTES if not stored_outside else MAX_STORED_FAILURE_BYTES
     if journal is not None:
         failure.calls = calls_of(journal.tally)
-        leave_journal(failure, journal.whole(limit * 2 // 3))
+        _leave_journal(failure, journal.whole(limit * 2 // 3))
         limit -= len(failure.journal)
     for typed, stored in smaller_failures(failure):
+        if typed and payloads is None:
+            continue
         last = capture.last if stored else None
         frame = Frame(
             checkpoint=last.raw if last else b"",
-            payloads=payloads if typed else b"",
+            payloads=payloads if typed and payloads is not None else b"",
             readable=_readable(writer) if typed else b"",
         )
         failure.checkpoint = None
@@ -91,7 +97,16 @@ async def reported_failure(
     return failure
 
 
-def leave_journal(failure: SuperstepFailure, journal: bytes) -> None:
+def bare_failure(step: SuperstepInput, beat: Beat | None) -> SuperstepFailure:
+    """Return the failure of an attempt that ends outside of the framework's run, with what it leaves."""
+    failure = SuperstepFailure(answers=step.superstep_id, attempt=activity.info().attempt)
+    if beat is not None:
+        failure.calls = beat.calls
+        _leave_journal(failure, beat.journal(MAX_FAILURE_BYTES // 2))
+    return failure
+
+
+def _leave_journal(failure: SuperstepFailure, journal: bytes) -> None:
     """Let a failure carry a journal, with which the superstep begins when it is retried."""
     failure.with_journal(journal)
     failure.journalled = bool(journal) or None

@@ -46,7 +46,6 @@ from ..workflows.messages import (
     WORKFLOW_TYPE,
     CheckpointRef,
     RunInput,
-    SuperstepFailure,
     SuperstepInput,
     SuperstepMode,
     SuperstepResult,
@@ -60,19 +59,19 @@ from .deployment import takes_over
 from .executor_rules import ExecutorTimeouts, retry_rule
 from .failures import cause_of, to_application_error
 from .framework_run import FrameworkRun, RunArguments, SuperstepError, run_superstep
+from .functional_run import run_to_pause
 from .heartbeat import Beat
 from .hosting import find
 from .invocation import Superstep, in_superstep
 from .journal.calls import journal_calls
 from .journal.journal import Scope as JournalScope
 from .journal.journal import journalled
-from .journal.tally import calls_of
-from .limits import MAX_FAILURE_BYTES, fits, guard_result
+from .limits import fits, guard_result
 from .live_events import LiveEvents
-from .metrics import count_restore, count_superstep
+from .metrics import calls_counted, count_restore, count_superstep
 from .mirrors import Mirror, Mirrors, add_status_changes
 from .pacemaker import current_pacemaker
-from .report import keep_journal, leave_journal, payloads_of, reported_failure, result_of, stored_of, targets_of
+from .report import bare_failure, keep_journal, payloads_of, reported_failure, result_of, stored_of, targets_of
 from .resources import Resources
 from .start_check import check_graph, check_start, refuse_start
 from .unsaved_state import UnsavedState
@@ -154,7 +153,7 @@ class SuperstepActivity:
 
     @staticmethod
     async def _failed(step: SuperstepInput, error: Exception, beat: Beat) -> ApplicationError:
-        failure = _failure(step, beat)
+        failure = bare_failure(step, beat)
         failed = to_application_error(
             error, failure, executor_failed=True, failures=beat.failures + 1, rule=retry_rule(step, None)
         )
@@ -219,8 +218,12 @@ class SuperstepActivity:
             place = Superstep(hosted.name, _thread_id(info), capture.message_run_id, superstep=0, attempt=info.attempt)
             journal = await beat.open_journal(hosted.catalog, step)
             try:
-                with in_superstep(warm.workflow, place), journalled(None if journal is None else JournalScope(journal)):
-                    await run_superstep(hosted, warm, step, arguments, run, scope)
+                with (
+                    in_superstep(warm.workflow, place),
+                    journalled(None if journal is None else JournalScope(journal)),
+                    calls_counted(hosted.name, journal),
+                ):
+                    await run_superstep(hosted, warm, step, arguments, run, scope, run_to_pause)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(
@@ -246,10 +249,9 @@ class SuperstepActivity:
             if run.writer.readable and not await fits(result, client):
                 result = await report(readable=False)
             add_status_changes(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
-            if journal is not None:
-                result.calls = calls_of(journal.tally)
-                if step.keep_journal:
-                    keep_journal(result, journal)
+            result.calls = beat.calls
+            if journal is not None and step.keep_journal:
+                keep_journal(result, journal)
             await self._guard(result, hosted, capture, client)
             self._keep(hosted, step, warm, result)
             self._copy(mirrors, client, hosted, capture)
@@ -341,7 +343,9 @@ class SuperstepActivity:
             return
         key = _own_key(hosted, result)
         self._cache.put(key, last.raw, replaces=_key(hosted, step.base))
-        if not hosted.is_instance:
+        if hosted.is_functional:
+            self._warm.end(warm)  # It begins anew from its checkpoint, and its instance holds nothing.
+        elif not hosted.is_instance:
             warm.raw = last.raw
             if warm.is_open and result.state != "running":  # Who waits for a person does not keep a server running.
                 self._warm.end(warm)
@@ -387,7 +391,11 @@ class SuperstepActivity:
                 client_kwargs=await _kwargs(run_input.client_kwargs, hosted),
             )
         base = warm.capture.base
-        pending = await pending_events(warm.workflow) if base is None else base.pending_request_info_events
+        pending: dict[str, Any] = {}
+        if base is not None:
+            pending = base.pending_request_info_events
+        elif not hosted.is_functional:
+            pending = await pending_events(warm.workflow)
         responses: dict[str, Any] = {}
         refused: dict[str, str] = {}
         for answer in step.responses or []:
@@ -448,15 +456,7 @@ def _step(given: RawValue) -> SuperstepInput:
 
 def _reported(error: DurableWorkflowError, step: SuperstepInput, beat: Beat | None = None) -> ApplicationError:
     rule = retry_rule(step, None)
-    return to_application_error(error, _failure(step, beat), executor_failed=False, failures=1, rule=rule)
-
-
-def _failure(step: SuperstepInput, beat: Beat | None) -> SuperstepFailure:
-    """Return the failure of an attempt that ends outside of the framework's run, with what it leaves."""
-    failure = SuperstepFailure(answers=step.superstep_id, attempt=activity.info().attempt)
-    if beat is not None:
-        leave_journal(failure, beat.journal(MAX_FAILURE_BYTES // 2))
-    return failure
+    return to_application_error(error, bare_failure(step, beat), executor_failed=False, failures=1, rule=rule)
 
 
 def _begins(step: SuperstepInput) -> bool:

@@ -19,6 +19,8 @@
     │   └── ThreadPausedError       an operator has paused it
     ├── PendingRequestsError        this thread waits for responses
     ├── GraphChangedError           the checkpoint was made by another graph
+    │   └── CodeChangedError        by another version of a functional workflow's code  (also a ValueError)
+    ├── InDoubtError                a call had begun, and nobody knows whether it has done its work
     ├── SearchAttributesError       the namespace does not know our search attributes
     ├── NewerReleaseError           a newer release has written what is read; nothing is wrong with it
     └── RunFailedError              the run ended otherwise than idle
@@ -141,6 +143,16 @@ class PendingRequestsError(DurableWorkflowError):
 @exported
 class GraphChangedError(DurableWorkflowError, WorkflowCheckpointException):
     """The checkpoint was made by a graph that differs from the hosted one."""
+
+
+@exported
+class InDoubtError(DurableWorkflowError):
+    """A call or an executor had begun when its worker was lost, so that nobody knows whether it has done its work."""
+
+
+@exported
+class CodeChangedError(GraphChangedError, ValueError):
+    """The checkpoint was made by another version of a functional workflow's code; in process that is a `ValueError`."""
 
 
 @exported

@@ -30,7 +30,7 @@ from ..workflows.messages import SUPERSTEP_ACTIVITY
 from ..workflows.workflow import AgentFrameworkWorkflow
 from .checkpoints.mirror import MirrorSource
 from .errors import HostingError
-from .framework.definition import WorkflowDefinition, WorkflowSource, is_workflow
+from .framework.definition import WorkflowDefinition, WorkflowSource, is_source
 from .temporal.client import framed_client
 from .temporal.converter import with_frames
 from .temporal.packing import packing
@@ -90,7 +90,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         mirrors: Mapping[str, MirrorSource] | None = None,
         caller_checkpoints: bool = True,
     ) -> None:
-        if is_workflow(workflows) or callable(workflows):
+        if is_source(workflows):
             raise HostingError("`workflows` takes a list: `AgentFrameworkPlugin(workflows=[build])`.")
         settle_at_exit()
         self._sources = [host_now(source) or source for source in workflows]

@@ -11,7 +11,7 @@ from agent_framework_temporal import (
     AgentFrameworkPlugin,
     DurableWorkflow,
     OptionArguments,
-    WorkflowFactory,
+    WorkflowSource,
     start_dev_server,
 )
 from temporalio.client import Client
@@ -20,11 +20,11 @@ from temporalio.worker import Worker
 
 
 @asynccontextmanager
-async def hosted(build: WorkflowFactory, **options: Unpack[OptionArguments]) -> AsyncIterator[DurableWorkflow]:
+async def hosted(build: WorkflowSource, **options: Unpack[OptionArguments]) -> AsyncIterator[DurableWorkflow]:
     """Host a workflow and return its facade.
 
     Args:
-        build: The workflow's factory.
+        build: The workflow's factory, or the definition of a functional one.
         **options: Options of its runs.
     """
     async with AsyncExitStack() as stack:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .display import json_text, markdown, markdown_block, markdown_code, one_line, shell_command
-from .messages import ErrorDetails, PendingRequest, RunState
+from .messages import Calls, ErrorDetails, PendingRequest, RunState
+from .usage import calls_text, sum_of, tokens_text
 
 COMMAND = "agent-framework-temporal"
 _MAX_REQUESTS = 10
@@ -22,6 +23,7 @@ def current_details(
     pending: Sequence[PendingRequest],
     attempts: int = 1,
     failure: ErrorDetails | None = None,
+    calls: Calls | None = None,
 ) -> str:
     """Describe where a run stands.
 
@@ -33,6 +35,7 @@ def current_details(
         pending: Requests that wait.
         attempts: How many the last superstep took.
         failure: What the run is paused for.
+        calls: What it has called.
 
     Returns:
         Markdown; what comes from people or models cannot format itself, nor end the block of a command.
@@ -43,6 +46,9 @@ def current_details(
         names = ", ".join(_code(name) for name in executors[:_MAX_EXECUTORS])
         more = f" and {len(executors) - _MAX_EXECUTORS} more" if len(executors) > _MAX_EXECUTORS else ""
         lines.append(f"Superstep {superstep + 1} runs {names}{more}.")
+    if calls is not None:
+        called = (calls_text(calls.made, calls.taken), tokens_text(sum_of(calls.tokens.values())))
+        lines += [f"{markdown(one_line(text, _MAX_TEXT))}." for text in called if text]
     if failure is not None:
         lines.append(f"Paused for {_code(f'{failure.error_type}: {failure.message}')}. Try again:")
         lines.append(markdown_block(shell_command([COMMAND, "retry"], [thread_id])))

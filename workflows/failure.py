@@ -5,17 +5,21 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from pydantic import ValidationError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 
 from . import limits
 from .messages import (
+    Calls,
     CheckpointRef,
     ErrorDetails,
+    LiveWindow,
     LoggedEvent,
     RunFailure,
     RunOptions,
     SuperstepFailure,
+    SuperstepInput,
 )
 from .outcomes import NoOutcomeError, RefusedOutcomeError, superstep_failure
 
@@ -72,8 +76,26 @@ def heartbeat_timeout(options: RunOptions, executors: list[str] | None) -> timed
     return timedelta(seconds=max([*seconds, *([options.heartbeat_timeout] if plain or not seconds else [])]))
 
 
-def failure_of(error: ActivityError | RefusedOutcomeError) -> SuperstepFailure:
+def failure_of(error: ActivityError | RefusedOutcomeError, step: SuperstepInput) -> SuperstepFailure:
     """Return what the last attempt reported, or what can be said of an attempt that reported nothing."""
+    failure = _failure_of(error)
+    if isinstance(error.__cause__, TimeoutError) and failure.calls is None:
+        failure.calls = _calls_beaten(error.__cause__, step)
+    return failure
+
+
+def _calls_beaten(error: TimeoutError, step: SuperstepInput) -> Calls | None:
+    """Return what a superstep had called by its last heartbeat."""
+    if not error.last_heartbeat_details or not isinstance(error.last_heartbeat_details[0], dict):
+        return None
+    try:
+        window = LiveWindow.model_validate(error.last_heartbeat_details[0])
+    except ValidationError:
+        return None
+    return window.calls if window.answers == step.superstep_id else None
+
+
+def _failure_of(error: ActivityError | RefusedOutcomeError) -> SuperstepFailure:
     if isinstance(error, NoOutcomeError):
         return _failed(OUR_ERRORS, "RunFailedError", str(error))
     if isinstance(error, RefusedOutcomeError):
@@ -95,7 +117,11 @@ def failure_of(error: ActivityError | RefusedOutcomeError) -> SuperstepFailure:
 
 
 def run_error(
-    failure: SuperstepFailure, checkpoint: CheckpointRef | None, graph_hash: str | None, next_offset: int
+    failure: SuperstepFailure,
+    checkpoint: CheckpointRef | None,
+    graph_hash: str | None,
+    next_offset: int,
+    calls: Calls | None = None,
 ) -> ApplicationError:
     """Return what a run ends with; its detail is a `RunFailure`.
 
@@ -104,6 +130,7 @@ def run_error(
         checkpoint: The last good one.
         graph_hash: Of the graph it was made by.
         next_offset: Of the event log.
+        calls: What the run has called.
     """
     return ApplicationError(
         failure.message,
@@ -117,6 +144,7 @@ def run_error(
             error_args=failure.error_args,
             error_data=failure.error_data,
             message=failure.message,
+            calls=calls,
         ),
         type=failure.error_type,
         non_retryable=True,

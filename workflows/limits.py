@@ -97,6 +97,10 @@ LONGEST_WAIT = timedelta(minutes=5)
 """Between attempts whose worker was lost, or that never began."""
 MAX_OUTPUTS_BYTES = 64 * 1024
 """Outputs in the run's result, the first of them; all are in the event log."""
+MAX_COUNTED = 100
+"""Executors whose tokens a run tells apart, and kinds of calls; those beyond are counted together."""
+MAX_COUNTED_NAME = 200
+MAX_COUNT = 2**53
 MAX_TAIL_BYTES = 64 * 1024
 """Of the event log, what a run hands to the one it continues as."""
 MAX_HANDED_ON_BYTES = 128 * 1024

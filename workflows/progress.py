@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 from . import limits
 from .display import markdown_summary
 from .messages import (
+    Calls,
     CheckpointFacts,
     CheckpointRef,
     ContinuedRun,
@@ -17,9 +18,11 @@ from .messages import (
     RunResult,
     SuperstepFailure,
     SuperstepInput,
+    SuperstepOutcome,
     SuperstepResult,
     json_bytes,
 )
+from .usage import add_calls
 
 
 class Progress:
@@ -40,6 +43,8 @@ class Progress:
         """Of this run, in contrast to the number of the last one."""
         self.attempts = 1
         """Of the last committed superstep."""
+        self.calls: Calls | None = None
+        """Of all supersteps, those that have failed for good among them."""
         self.outputs: list[Any] = []
         self._outputs_bytes = 0
         self._committed = False
@@ -51,6 +56,7 @@ class Progress:
         """Take what the run before has handed on."""
         self.superstep = continued.superstep
         self.executors = continued.executors
+        self.calls = add_calls(None, continued.calls)
         for output in continued.outputs:
             self.add_output(output)
 
@@ -63,6 +69,7 @@ class Progress:
 
     def commit(self, step: SuperstepInput, result: SuperstepResult) -> None:
         """Take over what a superstep has reached."""
+        self._count(result)
         facts = result.checkpoint
         if facts is None:
             return
@@ -81,11 +88,16 @@ class Progress:
             self._chain_bytes += facts.frame_bytes
 
     def enter(self, failure: SuperstepFailure) -> None:
-        """Take over the checkpoint that a failed superstep had entered with, if it stored one."""
+        """Take over the checkpoint that a failed superstep had entered with, if it stored one, and what it cost."""
+        self._count(failure)
         if failure.checkpoint is not None:
             self.checkpoint = _ref(failure.checkpoint)
             self._seeded = False
             self.graph_hash = failure.checkpoint.graph_hash
+
+    def _count(self, outcome: SuperstepOutcome) -> None:
+        # Of calls that it was handed on in a journal, the superstep that failed has told already.
+        self.calls = add_calls(self.calls, outcome.calls)
 
     def step_fields(self) -> dict[str, Any]:
         """Return the fields of the next superstep's input that say what it goes on from."""
@@ -127,6 +139,7 @@ class Progress:
             graph_hash=self.graph_hash or "",
             next_offset=next_offset,
             outputs=self.outputs,
+            calls=self.calls,
         )
 
 

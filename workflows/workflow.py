@@ -196,6 +196,7 @@ class AgentFrameworkWorkflow:
             answering=self._answering,
             outputs=self._progress.outputs,
             events=self._log.tail(limits.MAX_TAIL_BYTES),
+            calls=self._progress.calls,
         )
         self._answers.hand_on(continued)
         workflow.continue_as_new(
@@ -306,6 +307,7 @@ class AgentFrameworkWorkflow:
             pending_requests=list(self._answers.pending),
             attempts=self._progress.attempts,
             failure=self._pause.failure,
+            calls=self._progress.calls,
         )
 
     @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
@@ -462,6 +464,7 @@ class AgentFrameworkWorkflow:
             executors=self._progress.executors,
             pending=self._requests.pending,
             failure=self._pause.failure,
+            calls=self._progress.calls,
         )
         workflow.set_current_details(details)
 
@@ -475,7 +478,7 @@ class AgentFrameworkWorkflow:
         Returns:
             What to run when the pause is over.
         """
-        failure = failure_of(error)
+        failure = failure_of(error, step)
         if refuses_start(failure):
             raise run_error(failure, None, None, 0) from error  # As if there had never been a run.
         self._requests.failed(step, failure)
@@ -512,7 +515,10 @@ class AgentFrameworkWorkflow:
 
     def _end(self, failure: SuperstepFailure, cause: Exception | None = None) -> NoReturn:
         self._tell(failure, "failed")
-        raise run_error(failure, self._progress.checkpoint, self._progress.graph_hash, self._log.next_offset) from cause
+        progress = self._progress
+        raise run_error(
+            failure, progress.checkpoint, progress.graph_hash, self._log.next_offset, progress.calls
+        ) from cause
 
 
 def _raise_if_cancelled() -> None:

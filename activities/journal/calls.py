@@ -396,14 +396,14 @@ def _tokens(response: ChatResponse[Any]) -> Tokens | None:
 
 def _copy_of(update: ChatResponseUpdate) -> ChatResponseUpdate:
     """Return a copy with contents of its own; what a model has sent raw is not kept."""
-    found = _twin_of(update)
+    found: ChatResponseUpdate = _twin_of(update)
     found.contents = [_twin_of(content) for content in update.contents]
     return found
 
 
 def _twin_of(value: Any) -> Any:
     """Copy an object of the framework's attribute by attribute; `copy.copy` is ten times as slow, for each token."""
-    twin = object.__new__(type(value))
+    twin: Any = object.__new__(type(value))
     twin.__dict__.update(value.__dict__, raw_representation=None)
     return twin
 

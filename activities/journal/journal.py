@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Literal, Protocol, TypeAlias
 
 from ...adapter.encoding.decoding import loads
@@ -20,14 +21,20 @@ from ...adapter.encoding.document import max_checkpoint_bytes
 from ...adapter.encoding.encoding import dumps
 from ...adapter.errors import PayloadError
 from ...adapter.framework.catalog import TypeCatalog
+from ...adapter.framework.static import type_key
 from .rules import JournalRules
 from .stream import EntryStream, entries_of
 from .tally import Tally, Tokens
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
+_DIGEST_BYTES = 16
 
 Kind: TypeAlias = Literal["chat", "tool", "once", "executor", "step"]
 """A call of a chat client, of a tool, of `once`; an executor's invocation; a step of a functional workflow."""
+
+
+Place: TypeAlias = tuple[str, str]
+"""Kind and key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,34 @@ class Taken:
     """What an earlier attempt has left of something that had finished."""
 
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What is known of something that had begun."""
+
+    executor_id: str
+    """Whose path."""
+    call: str
+    """Name of the call; empty of an invocation as a whole."""
+    asks: bool
+    """Whether a person is asked if its end is never known."""
+    attempt: int
+    at: str
+
+    @classmethod
+    def of(cls, found: Any) -> Beginning:
+        """Read what `as_list` gave.
+
+        Raises:
+            ValueError: For anything else.
+        """
+        executor_id, call, asks, attempt, at = found
+        return cls(str(executor_id), str(call), asks is True, int(attempt), str(at))
+
+    def as_list(self) -> list[Any]:
+        """Return it as an entry holds it."""
+        return [self.executor_id, self.call, self.asks, self.attempt, self.at]
 
 
 class Writer(Protocol):
@@ -69,6 +104,13 @@ class Journal:
         self._spilled_size = 0
         self._finished: dict[tuple[str, str], deque[Any]] = defaultdict(deque)
         self._begun: dict[tuple[str, str], int] = defaultdict(int)
+        self._notes: dict[tuple[str, str], Beginning] = {}
+        self._told: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._refused: set[tuple[str, str]] = set()
+        self._likes: Counter[str] = Counter()
+        self._calling: set[str] = set()
+        self.beside: dict[type[Any], Any] = {}
+        """What belongs to this superstep beside it."""
         for text in (text for part in before for text in entries_of(part)):
             self._read(text)
 
@@ -90,7 +132,110 @@ class Journal:
         self._begun[kind, key] -= 1
         return True
 
-    async def begin(self, kind: Kind, key: str, name: str, *, durable: bool = False) -> None:
+    def digest(self, value: Any) -> str:
+        """Return what tells a value from others; of one that cannot be stored its type."""
+        try:
+            text = dumps(value, self._catalog)
+        except PayloadError:
+            text = type_key(type(value)).encode()
+        return blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
+
+    def nth(self, key: str) -> int:
+        """Count those in this attempt that have a key, and nothing else to tell them apart, from 1."""
+        self._likes[key] += 1
+        return self._likes[key]
+
+    def finished(self, kind: Kind) -> Iterator[tuple[str, Any]]:
+        """Yield key and value of what earlier attempts have left, oldest first; it is left to be taken."""
+        for (found, key), values in self._finished.items():
+            if found == kind:
+                for value in values:
+                    yield key, value
+
+    def has_calls(self, key: str) -> bool:
+        """Tell whether the invocation with a key has finished a call in this attempt."""
+        return key in self._calling
+
+    def beginning(self, kind: str, key: str) -> Beginning | None:
+        """Return what is known of the begin of something in doubt."""
+        return self._notes.get((kind, key))
+
+    def refuse(self, kind: str, key: str) -> None:
+        """Note that a person has said that something in doubt is not to run again."""
+        self._refused.add((kind, key))
+
+    def is_refused(self, kind: Kind, key: str) -> bool:
+        """Tell whether a person has said that this is not to run again."""
+        return (kind, key) in self._refused
+
+    def was_told(self, kind: Kind, key: str, within: str) -> bool:
+        """Tell whether people have been told that this is in doubt, in another activity than `within`."""
+        return bool(self._told.get((kind, key), set()) - {within})
+
+    def to_ask(self, key: str) -> Place | None:
+        """Return something that a person is asked about: what the invocation with a key, or one below, had begun.
+
+        The last that had begun, as a call says more than the invocation that makes it.
+        """
+        places = [place for place, note in self._notes.items() if note.asks and self._is_open(place, key)]
+        return places[-1] if places else None
+
+    def kept(self, key: str, asked: Place) -> list[list[Any]]:
+        """Return all there is of an invocation that is to be done again later, for `adopt`.
+
+        Args:
+            key: Its key.
+            asked: What a person is asked about, which is not in doubt any more then.
+        """
+        ended = [
+            [kind, name.removeprefix(key), value, None]
+            for (kind, name), values in self._finished.items()
+            if name.startswith(key)
+            for value in values
+        ]
+        begun = [
+            [place[0], place[1].removeprefix(key), None, note.as_list()]
+            for place, note in self._notes.items()
+            if place not in (asked, ("executor", key)) and self._is_open(place, key)
+        ]
+        return ended + begun
+
+    async def adopt(self, key: str, kept: list[list[Any]]) -> None:
+        """Let the invocation with a key go on from what an earlier one had come to."""
+        for kind, name, value, note in kept:
+            place = (str(kind), key + str(name))
+            if note is None:
+                self._finished[place].append(value)
+                await self._add([*place, "", True, value, None, None], durable=None)
+            else:
+                self._begun[place] += 1
+                self._notes[place] = Beginning.of(note)
+                await self._add([*place, "", False, note], durable=None)
+
+    def _is_open(self, place: Place, key: str) -> bool:
+        return place[1].startswith(key) and self._begun.get(place, 0) > 0
+
+    async def withdraw(
+        self, kind: Kind, key: str, name: str, *, durable: bool = False, told_within: str | None = None
+    ) -> None:
+        """Note that something that had begun has come to nothing: it is neither finished nor in doubt.
+
+        Args:
+            kind: What it is.
+            key: Names it within the superstep.
+            name: For people.
+            durable: Return when the server has it, which is one round trip; else it is written soon.
+            told_within: Instead, that people are told of the doubt: the activity that does. Only another one may run
+                it again, which somebody starts who has been told.
+        """
+        if told_within is None:
+            await self._add([kind, key, name, None], durable=durable)
+        else:
+            await self._add([kind, key, name, None, told_within], durable=None)
+
+    async def begin(
+        self, kind: Kind, key: str, name: str, *, durable: bool = False, note: Beginning | None = None
+    ) -> None:
         """Note that something begins.
 
         Args:
@@ -98,8 +243,10 @@ class Journal:
             key: Names it within the superstep: the same in each attempt.
             name: For people: of the tool, the executor.
             durable: Return when the server has it, which is one round trip; else it travels with what is written next.
+            note: What a person is told if its end is never known.
         """
-        await self._add([kind, key, name, False], durable=durable or None)
+        known = [] if note is None else [note.as_list()]
+        await self._add([kind, key, name, False, *known], durable=durable or None)
 
     async def end(
         self, kind: Kind, key: str, name: str, value: Any, *, tokens: Tokens | None = None, durable: bool = True
@@ -116,20 +263,12 @@ class Journal:
             tokens: What it cost.
             durable: Return when the server has it, which is one round trip; else it is written soon.
         """
-        executor_id = current_executor()
+        scope, executor_id = current_scope(), current_executor()
+        if scope is not None and kind != "executor":
+            self._calling.add(scope.key)
         self.tally.made(kind, executor_id, tokens)
         usage = None if tokens is None else tokens.as_list()
         await self._add([kind, key, name, True, value, executor_id, usage], durable=durable)
-
-    async def withdraw(self, kind: Kind, key: str, name: str) -> None:
-        """Note that something that had begun has come to nothing: it is neither finished nor in doubt.
-
-        Args:
-            kind: What it is.
-            key: Names it within the superstep.
-            name: For people.
-        """
-        await self._add([kind, key, name, None], durable=False)
 
     @property
     def packed(self) -> bytes:
@@ -220,8 +359,15 @@ class Journal:
         try:
             kind, key, _name, ended, *rest = loads(text, self._catalog)
             place = (str(kind), str(key))
-            if not ended:
-                self._begun[place] += -1 if ended is None else 1
+            if ended is None:
+                if rest:
+                    self._told[place].add(str(rest[0]))
+                else:
+                    self._begun[place] -= 1
+            elif not ended:
+                self._begun[place] += 1
+                if rest:
+                    self._notes[place] = Beginning.of(*rest)
             else:
                 value, executor_id, usage = rest
                 self._finished[place].append(value)
@@ -251,6 +397,8 @@ class Scope:
     """Names the invocation within the superstep; keys of what it calls begin with it."""
     executor_id: str | None = None
     """The executor's path: within a sub-workflow after the id of the executor around it, with a slash between."""
+    is_inner: bool = False
+    """Whether the executor is one of a sub-workflow."""
 
 
 class _Entered:
@@ -287,6 +435,18 @@ def current_executor() -> str | None:
     """Return the path of the executor that runs."""
     scope = current_scope()
     return scope.executor_id if scope is not None else None
+
+
+def enter(scope: Scope) -> Callable[[], None]:
+    """Let what runs in this context from now on be noted there; what is returned ends it, and need not be called."""
+    before, entered = _scope.get(), _Entered(scope)
+    _scope.set(entered)
+
+    def leave() -> None:
+        entered.scope = None
+        _scope.set(before)
+
+    return leave
 
 
 @contextlib.contextmanager

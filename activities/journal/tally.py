@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...workflows.messages import MAX_NAME, Calls, TokenCounts
+from ...adapter.framework.tracing import note_taken
+from ...workflows.messages import Calls, TokenCounts
+from ...workflows.usage import add_calls
 
 _MOST_TOKENS = 2**53
-MAX_EXECUTORS = 100
-"""Executors whose tokens are told one by one; those beyond are summed."""
-OTHERS = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,18 @@ class Tokens:
         """Return what `as_list` gave; None for anything else."""
         return cls(*map(_count, found)) if isinstance(found, list) and len(found) == 3 else None
 
+    @classmethod
+    def of_counts(cls, counts: TokenCounts) -> Tokens:
+        """Return what `as_counts` gave."""
+        return cls(_count(counts.input), _count(counts.output), _count(counts.total))
+
     def as_list(self) -> list[int]:
         """Return the three numbers."""
         return [self.input, self.output, self.total]
+
+    def as_counts(self) -> TokenCounts:
+        """Return them as messages carry them."""
+        return TokenCounts(input=self.input, output=self.output, total=self.total)
 
     def __add__(self, other: Tokens) -> Tokens:
         """Return the sum."""
@@ -51,11 +59,11 @@ class Tally:
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
-        """By kind: made in this attempt."""
+        """By kind: made in this attempt; executors that ran are none."""
         self.taken: Counter[str] = Counter()
         """By kind: taken from the journal in this attempt."""
         self.tokens: dict[str, Tokens] = {}
-        """By executor: of all attempts whose calls are known."""
+        """By executor: of this attempt and those before."""
         self.spent = Tokens()
         """In this attempt."""
         self.dropped = 0
@@ -63,13 +71,15 @@ class Tally:
 
     def made(self, kind: str, executor_id: str | None, tokens: Tokens | None) -> None:
         """Count something that was done."""
-        self.calls[kind] += 1
+        if kind != "executor":  # It is no call, and its events tell of it.
+            self.calls[kind] += 1
         if tokens is not None:
             self.spent += tokens
         self.known(executor_id, tokens)
 
     def took(self, kind: str) -> None:
-        """Count something that was taken from the journal."""
+        """Count something that was taken from the journal; the current span tells of it, as no call does."""
+        note_taken(kind)
         self.taken[kind] += 1
 
     def known(self, executor_id: str | None, tokens: Tokens | None) -> None:
@@ -78,27 +88,33 @@ class Tally:
             name = executor_id or ""
             self.tokens[name] = self.tokens.get(name, Tokens()) + tokens
 
+    def resume(self, calls: Calls | None) -> None:
+        """Go on from what the attempt before has told with its last heartbeat, which counts those before it, too.
+
+        In place of what entries of the journal tell: it may have dropped some, and of a superstep that is retried after
+        it had failed for good those that it begins with are counted already, where it has failed.
+        """
+        self.tokens = {name: Tokens.of_counts(found) for name, found in calls.tokens.items()} if calls else {}
+
 
 def calls_of(tally: Tally) -> Calls | None:
-    """Return what was counted as it is told to others; None where nothing was called."""
-    if not tally.calls and not tally.taken and not tally.tokens:
-        return None
-    tokens = dict(sorted(tally.tokens.items(), key=lambda found: -found[1].total)[:MAX_EXECUTORS])
-    others = [found for name, found in tally.tokens.items() if name not in tokens]
-    told = {name[:MAX_NAME]: _told(found) for name, found in tokens.items()}
-    if others:
-        told[OTHERS] = _told(sum(others, Tokens()))
-    return Calls(
-        made=dict(tally.calls),
-        taken=dict(tally.taken),
-        spent=_told(tally.spent) if tally.spent.total else None,
-        tokens=told,
-        dropped=tally.dropped or None,
+    """Return what was counted as it is told to others, bounded; None where nothing was called.
+
+    Where there are more executors than are told apart, those that have spent most are.
+    """
+    most = sorted(tally.tokens.items(), key=lambda found: -found[1].total)
+    calls = add_calls(
+        None,
+        Calls(
+            made=dict(tally.calls),
+            taken=dict(tally.taken),
+            tokens={name: tokens.as_counts() for name, tokens in most},
+            dropped=tally.dropped or None,
+        ),
     )
-
-
-def _told(tokens: Tokens) -> TokenCounts:
-    return TokenCounts(input=tokens.input, output=tokens.output, total=tokens.total)
+    if calls is not None and tally.spent.total:
+        calls.spent = tally.spent.as_counts()
+    return calls
 
 
 def _count(value: Any) -> int:

@@ -27,6 +27,7 @@ from ...workflows.messages import (
     REFUSED_SUMMARY,
     SUPERSTEP_ACTIVITY,
     WORKFLOW_TYPE,
+    Calls,
     CheckpointFacts,
     CheckpointRef,
     Framed,
@@ -39,6 +40,7 @@ from ...workflows.messages import (
     Versioned,
     WireModel,
 )
+from ...workflows.usage import add_calls
 from ..errors import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
@@ -89,6 +91,14 @@ class _StoredOutcome(Framed, Versioned):
     state: str = "running"
     checkpoint: CheckpointFacts | None = None
     entry: RunStartFacts | None = None
+
+
+class _CountedOutcome(Framed, Versioned):
+    """What a superstep's outcome says of its calls."""
+
+    sealed_as: ClassVar[frozenset[str]] = frozenset({"SuperstepResult", "SuperstepFailure"})
+    answers: str | None = None
+    calls: Calls | None = None
 
 
 class _StoredInput(Framed, Versioned):
@@ -432,6 +442,25 @@ async def last_failure(client: Client, thread_id: str, run_id: str) -> Superstep
             if outcome is not None:
                 return outcome if isinstance(outcome, SuperstepFailure) else None
     return None
+
+
+async def run_calls(client: Client, thread_id: str, run_id: str) -> Calls | None:
+    """Return what a run has called by its history alone: for one that did not come to its end, or that nobody works on.
+
+    Costs a round trip for each 200 events of the run.
+
+    Raises:
+        CheckpointNotFoundError: When the history is not there (any more).
+    """
+    calls: Calls | None = None
+    async for event, answered in _reverse(client, thread_id, run_id):
+        if answered is not None:
+            outcome = await _outcome(client, thread_id, run_id, event, answered, _CountedOutcome)
+            calls = add_calls(calls, outcome.calls if outcome is not None else None)
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            continued = (await _run_input(client, event, thread_id)).continued
+            calls = add_calls(calls, continued.calls if continued is not None else None)
+    return calls
 
 
 async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIterator[HistoryEvent]:

@@ -19,6 +19,7 @@ from ..encoding.off_loop import off_loop
 from ..errors import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
+    CodeChangedError,
     GraphChangedError,
     PayloadError,
 )
@@ -125,6 +126,26 @@ GRAPH_CHANGED = (
     "Workflow graph has changed since the checkpoint was created. Please rebuild the original workflow before resuming."
 )
 """The framework's words."""
+CODE_CHANGED = (
+    "Checkpoint {checkpoint_id!r} was created by a different version of workflow {name!r} and is not compatible with "
+    "the current version. The workflow's step structure may have changed since this checkpoint was saved."
+)
+"""The framework's words of a functional workflow."""
+
+
+def changed_error(checkpoint_id: str, metadata: dict[str, Any], hosted: WorkflowDefinition) -> GraphChangedError:
+    """Return the error that says that a workflow has changed since a checkpoint was made, and what is different."""
+    changes = graph_changes(metadata, hosted)
+    if hosted.is_functional:
+        words = CODE_CHANGED.format(checkpoint_id=checkpoint_id, name=hosted.name)
+        return CodeChangedError(
+            f"{words} What differs: {changes}. Run the thread on a worker with the code that made it, or start a new "
+            "thread."
+        )
+    return GraphChangedError(
+        f"Workflow {hosted.name!r} has changed since checkpoint {checkpoint_id!r} was made: {changes}. "
+        f"{GRAPH_CHANGED} Or start a new thread."
+    )
 
 
 def check_label(label: CheckpointLabel, workflow_name: str, hosted: WorkflowDefinition | None) -> None:
@@ -137,7 +158,7 @@ def check_label(label: CheckpointLabel, workflow_name: str, hosted: WorkflowDefi
 
     Raises:
         CheckpointNotFoundError: For another workflow's checkpoint.
-        GraphChangedError: Naming what changed.
+        GraphChangedError: Naming what changed; a `CodeChangedError` of a functional workflow.
     """
     if label.workflow_name != workflow_name:
         raise CheckpointNotFoundError(
@@ -146,10 +167,7 @@ def check_label(label: CheckpointLabel, workflow_name: str, hosted: WorkflowDefi
         )
     same = hosted is None or label.graph_hash == hosted.graph_hash or _is_of_script(label.metadata, hosted)
     if hosted is not None and not same:
-        raise GraphChangedError(
-            f"Workflow {workflow_name!r} has changed since checkpoint {label.checkpoint_id!r} was made: "
-            f"{graph_changes(label.metadata, hosted)}. {GRAPH_CHANGED} Or start a new thread."
-        )
+        raise changed_error(label.checkpoint_id, label.metadata, hosted)
 
 
 def _is_of_script(metadata: dict[str, Any], hosted: WorkflowDefinition) -> bool:
@@ -167,6 +185,9 @@ def graph_changes(metadata: dict[str, Any], hosted: WorkflowDefinition) -> str:
     """Say what changed in the graph since a checkpoint with this metadata was made."""
     before = metadata.get(GRAPH_METADATA)
     changes = graph_differences(before, hosted.graph_signature) if isinstance(before, dict) else []
+    if hosted.is_functional:
+        steps = [change.replace("executor", "step", 1) for change in changes if change.startswith("executor ")]
+        return "; ".join(steps) or "the code of the workflow, or of a step or function that it calls"
     return "; ".join(changes) or "its graph signature differs"
 
 

@@ -95,7 +95,7 @@ async def read_standing(
             what an operator has reset it to.
     """
     with rpc_errors(client, f"look up thread {thread_id!r}", thread_id):
-        latest = await _latest_of(client, thread_id, workflow_name, end=True)
+        latest = await latest_of(client, thread_id, workflow_name, end=True)
         description, closed = latest.description, latest.closed
         if seen_run_id in latest.passed_over:
             seen_run_id = None  # It was refused, so the caller has seen nothing of the thread.
@@ -162,7 +162,7 @@ async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> s
         ThreadNotFoundError: When there is no such thread, or the workflow id is something else's.
     """
     with rpc_errors(client, f"look up thread {thread_id!r}", thread_id):
-        description = (await _latest_of(client, thread_id, workflow_name, end=False)).description
+        description = (await latest_of(client, thread_id, workflow_name, end=False)).description
     if description is None:
         raise ThreadNotFoundError(
             f"Thread {thread_id!r} has no run in namespace {client.namespace!r} (any more): it has not begun, was "
@@ -211,7 +211,12 @@ async def latest_run(client: Client, thread_id: str, *, end: bool) -> LatestRun:
     return LatestRun(None, None, frozenset(passed_over), refusal)
 
 
-async def _latest_of(client: Client, thread_id: str, workflow_name: str, *, end: bool) -> LatestRun:
+async def latest_of(client: Client, thread_id: str, workflow_name: str, *, end: bool) -> LatestRun:
+    """Return the latest run of a thread of this workflow; as `latest_run`.
+
+    Raises:
+        ThreadNotFoundError: When the thread, or the workflow id, is something else's.
+    """
     latest = await latest_run(client, thread_id, end=end)
     if latest.description is None:
         return latest

@@ -9,7 +9,8 @@ from agent_framework import WorkflowEvent, WorkflowRunResult
 
 from ...workflows.messages import PendingRequest
 from ..checkpoints.handle import Checkpoint
-from ..client.event_position import LiveEventsDiscarded, position_of
+from ..client.event_position import LiveEventsDiscarded, calls_of, position_of
+from ..client.usage import RunUsage
 from ..framework.catalog import type_name
 from ..framework.values import preview
 
@@ -27,6 +28,9 @@ def event_json(event: WorkflowEvent[Any]) -> dict[str, Any]:
         }
     if isinstance(event, LiveEventsDiscarded):
         found |= {"superstep": event.superstep, "attempt": event.attempt, "offsets": list(event.offsets)}
+    calls = calls_of(event)
+    if calls is not None and event.type in ("superstep_completed", "failed"):
+        found |= {"calls_made": calls.made, "calls_taken": calls.taken}
     if event.executor_id is not None:
         found["executor_id"] = event.executor_id
     if event.iteration is not None:
@@ -54,7 +58,9 @@ def request_json(event: WorkflowEvent[Any]) -> dict[str, Any]:
     }
 
 
-def result_json(result: WorkflowRunResult, checkpoint: Checkpoint, pending: Sequence[PendingRequest]) -> dict[str, Any]:
+def result_json(
+    result: WorkflowRunResult, checkpoint: Checkpoint, pending: Sequence[PendingRequest], usage: RunUsage | None
+) -> dict[str, Any]:
     """Return the result of a call, with the handle by which a program goes on."""
     return {
         "type": "result",
@@ -64,6 +70,19 @@ def result_json(result: WorkflowRunResult, checkpoint: Checkpoint, pending: Sequ
         "outputs": [preview(output)[0] for output in result.get_outputs()],
         "pending_requests": [_pending_json(request) for request in pending],
         "checkpoint": checkpoint.model_dump(mode="json"),
+        **usage_json(usage),
+    }
+
+
+def usage_json(usage: RunUsage | None) -> dict[str, Any]:
+    """Return what a run has called and what that cost as JSON data; nothing where it is not known."""
+    if usage is None:
+        return {}
+    return {
+        "calls_made": dict(usage.calls_made),
+        "calls_taken": dict(usage.calls_taken),
+        "usage": dict(usage.usage),
+        "usage_by_executor": {name: dict(details) for name, details in usage.executors.items()},
     }
 
 

@@ -11,12 +11,13 @@ from agent_framework import ResponseStream, WorkflowEvent, WorkflowRunResult, Wo
 
 from ...workflows.messages import PendingRequest
 from ..checkpoints.handle import Checkpoint
-from ..errors import ThreadPausedError
+from ..client.usage import RunUsage
+from ..errors import DurableWorkflowError, ThreadPausedError
 from .command import PROGRAM, Session
 from .event_json import result_json
 from .form import ask_all
 from .lookup import Target
-from .text import short, text_of
+from .text import short, text_of, usage_facts
 from .views import RunView
 
 
@@ -59,8 +60,15 @@ async def follow(
         if not answers:
             break
         begin = _answering(target, checkpoint, answers)
-    _report(session, result, checkpoint, pending)
+    _report(session, result, checkpoint, pending, await _usage(target, checkpoint))
     return 0
+
+
+async def _usage(target: Target, checkpoint: Checkpoint) -> RunUsage | None:
+    try:
+        return await target.durable.usage(checkpoint)
+    except DurableWorkflowError:  # The result is there, and counts.
+        return None
 
 
 async def _pending(session: Session, target: Target, checkpoint: Checkpoint) -> list[PendingRequest]:
@@ -78,14 +86,19 @@ def _answering(
 
 
 def _report(
-    session: Session, result: WorkflowRunResult, checkpoint: Checkpoint, pending: Sequence[PendingRequest]
+    session: Session,
+    result: WorkflowRunResult,
+    checkpoint: Checkpoint,
+    pending: Sequence[PendingRequest],
+    usage: RunUsage | None,
 ) -> None:
     output = session.output
-    output.json(result_json(result, checkpoint, pending), line=True)
+    output.json(result_json(result, checkpoint, pending, usage), line=True)
     for value in result.get_outputs():
         output.heading("output")
         output.quoted(text_of(value) or short(value, 4000))
     output.console.print()
     output.facts([("thread", checkpoint.thread_id), ("checkpoint", checkpoint.checkpoint_id or "")])
+    output.facts(usage_facts(usage))
     for request in pending:
         output.facts([("answer with", session.again("respond", checkpoint.thread_id, request.request_id))])

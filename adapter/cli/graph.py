@@ -14,6 +14,7 @@ import typer
 from ..commands.exit_codes import NotFoundError, UsageError
 from ..commands.references import load_workflow
 from ..framework.definition import build
+from ..framework.functional import FunctionalInstance
 from .command import Session
 from .graph_text import draw, edges_from, graph_order, to_dot, to_mermaid
 
@@ -55,6 +56,7 @@ async def graph(
                     for name in graph_order(built)
                     for kind, target, condition in edges_from(built, name)
                 ],
+                **({"steps": built.steps} if isinstance(built, FunctionalInstance) else {}),
             }
         )
         return

@@ -11,11 +11,14 @@ from agent_framework import Executor, Workflow, WorkflowExecutor
 
 from ...workflows.display import dot, mermaid, terminal_line
 from ..framework.definition import is_workflow
+from ..framework.functional import FunctionalInstance
 from ..framework.internals import edge_kind
 
 
 def graph_order(workflow: Workflow) -> list[str]:
     """Return the ids of a workflow's executors, breadth first from its start."""
+    if isinstance(workflow, FunctionalInstance):
+        return []
     start: str = workflow.start_executor_id
     order = [start]
     for name in order:
@@ -39,6 +42,9 @@ def edges_from(workflow: Workflow, source: str) -> list[tuple[str, str, str]]:
 def draw(workflow: Workflow) -> list[str]:
     """Draw the graph: a line for each executor, with its edges below it; sub-workflows are drawn in their executor."""
     lines: list[str] = []
+    if isinstance(workflow, FunctionalInstance):
+        lines = [f"ƒ {terminal_line(workflow.name)}  (functional workflow: its code says what follows what)"]
+        lines += [f"  · {terminal_line(name)}  (step)" for name in workflow.steps]
     for name in graph_order(workflow):
         executor = workflow.executors[name]
         mark = "▶" if name == workflow.start_executor_id else "■"
@@ -56,7 +62,8 @@ def draw(workflow: Workflow) -> list[str]:
 
 def to_mermaid(workflow: Workflow) -> str:
     """Return the graph as a flowchart of Mermaid; sub-workflows are subgraphs."""
-    return "\n".join(["flowchart TD", *_mermaid(workflow, "n", "  ")])
+    steps = [f'  n{number}["{mermaid(name)}"]' for number, name in enumerate(_steps(workflow))]
+    return "\n".join(["flowchart TD", *steps, *_mermaid(workflow, "n", "  ")])
 
 
 def _mermaid(workflow: Workflow, prefix: str, indent: str) -> Iterator[str]:
@@ -80,7 +87,8 @@ def _mermaid(workflow: Workflow, prefix: str, indent: str) -> Iterator[str]:
 def to_dot(workflow: Workflow) -> str:
     """Return the graph in the language of Graphviz; sub-workflows are clusters."""
     head = ["digraph Workflow {", "  rankdir=TD;", "  node [shape=box, style=filled, fillcolor=lightblue];"]
-    return "\n".join([*head, *_dot(workflow, "n", "  "), "}"])
+    steps = [f'  n{number} [label="{dot(name)}"];' for number, name in enumerate(_steps(workflow))]
+    return "\n".join([*head, *steps, *_dot(workflow, "n", "  "), "}"])
 
 
 def _dot(workflow: Workflow, prefix: str, indent: str) -> Iterator[str]:
@@ -101,6 +109,11 @@ def _dot(workflow: Workflow, prefix: str, indent: str) -> Iterator[str]:
             attributes = [f'label="{dot(remark)}"'] if remark else []
             attributes += ["style=dashed"] if condition else []
             yield f"{indent}{node} -> {ids[target]}" + (f" [{', '.join(attributes)}];" if attributes else ";")
+
+
+def _steps(workflow: Workflow) -> list[str]:
+    """Return the steps of a functional workflow, which no edges join."""
+    return workflow.steps if isinstance(workflow, FunctionalInstance) else []
 
 
 def _ids(workflow: Workflow, prefix: str) -> dict[str, str]:

@@ -10,7 +10,9 @@ from typing import Any, Literal
 from agent_framework import WorkflowEvent
 
 from ...workflows.display import one_line, terminal_text
-from ..client.event_position import LiveEventsDiscarded, position_of
+from ...workflows.messages import Calls
+from ...workflows.usage import add_calls, calls_text
+from ..client.event_position import LiveEventsDiscarded, calls_of, position_of
 from .text import MAX_LINE, short, text_of
 
 ExecutorState = Literal["idle", "running", "done", "failed", "asking"]
@@ -52,6 +54,10 @@ class RunModel:
     state: str = "starting"
     speaking: str | None = None
     """The executor that spoke last."""
+    _calls: Calls | None = None
+    """Of the supersteps that are over."""
+    _attempt_calls: Calls | None = None
+    """Of the attempt that runs, so far."""
 
     @classmethod
     def of(cls, executor_ids: Iterable[str]) -> RunModel:
@@ -63,6 +69,7 @@ class RunModel:
         if isinstance(event, LiveEventsDiscarded):
             self._void()
             return
+        self._attempt_calls = calls_of(event) or self._attempt_calls
         position = position_of(event)
         if position is not None and position.attempt is not None:
             self.attempt = position.attempt
@@ -71,6 +78,7 @@ class RunModel:
         elif event.type == "superstep_completed":
             self.superstep = event.iteration or self.superstep
             self.attempt = 1
+            self._calls, self._attempt_calls = add_calls(self._calls, self._attempt_calls), None
         elif event.type == "status" and event.state is not None:
             self.state = event.state.name.lower().replace("_", " ")
         elif event.type == "request_info":
@@ -100,7 +108,14 @@ class RunModel:
         self.requests[event.request_id] = RequestView(event.request_id, executor_id, event.data, named)
         self.executors.setdefault(executor_id, ExecutorView()).state = "asking"
 
+    @property
+    def taken(self) -> str:
+        """What was taken from the journal and what was made, where something was taken."""
+        calls = add_calls(self._calls, self._attempt_calls)
+        return calls_text(calls.made, calls.taken) if calls is not None and calls.taken else ""
+
     def _void(self) -> None:
+        self._attempt_calls = None
         for view in self.executors.values():
             view.text = ""
             if view.state == "running":
@@ -130,6 +145,8 @@ def event_line(event: WorkflowEvent[Any]) -> str | None:
     match event.type:
         case "superstep_started":
             return f"superstep {event.iteration}"
+        case "superstep_completed" if (calls := calls_of(event)) is not None and calls.taken:
+            return f"  {calls_text(calls.made, calls.taken)}"
         case "superstep_completed" | "started":
             return None
         case "executor_invoked":

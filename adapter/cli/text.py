@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ...workflows.display import json_text, one_line
+from ...workflows.usage import calls_text, tokens_text
+from ..client.usage import RunUsage
+from ..client.usage_details import token_counts
 from ..framework.values import preview
 
 MAX_LINE = 400
@@ -78,3 +81,13 @@ def size(count: int) -> str:
     if count < 1000:
         return f"{count} B"
     return f"{count / 1000:.1f} KB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
+
+
+def usage_facts(usage: RunUsage | None) -> list[tuple[str, str]]:
+    """Return what a run has called and what that cost as labelled facts; empty ones where nothing was called."""
+    if usage is None:
+        return []
+    return [
+        ("calls", calls_text(usage.calls_made, usage.calls_taken)),
+        ("cost", tokens_text(token_counts(usage.usage))),
+    ]

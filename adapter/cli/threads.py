@@ -13,15 +13,17 @@ from ...workflows.messages import PendingRequest
 from ..checkpoints.thread import read_standing
 from ..client.attempts import SuperstepAttempt
 from ..client.queries import ThreadQueries
+from ..client.usage import RunUsage, read_usage
 from ..commands.exit_codes import NotFoundError
-from ..errors import NoWorkerError
+from ..errors import DurableWorkflowError, NoWorkerError
 from ..temporal.client import has_worker
 from ..temporal.server import rpc_errors
 from .command import Session, Thread
+from .event_json import usage_json
 from .failures import attempt_lines, failure_lines, failure_of, failure_text, lasted, lasted_text
 from .lookup import WORKER_TIMEOUT, ThreadFacts, existing_thread, facade
 from .respond import cancel_requests, rejection
-from .text import elapsed, moment, short, size
+from .text import elapsed, moment, short, size, usage_facts
 
 
 async def status(session: Session, thread: Thread) -> None:
@@ -60,8 +62,17 @@ async def status(session: Session, thread: Thread) -> None:
         if facts.is_open and found["failure"] is not None:
             found["state"] = "paused"
     found |= lasted(_since(facts, found, requests), datetime.now(UTC))
-    session.output.json(found)
-    _show(session, facts, found, requests)
+    usage = await _usage(client, facts, answers=bool(found["worker"]) and not facts.paused)
+    session.output.json({**found, **usage_json(usage)})
+    _show(session, facts, found, requests, usage)
+
+
+async def _usage(client: Client, facts: ThreadFacts, *, answers: bool) -> RunUsage | None:
+    queries = ThreadQueries(client, facts.task_queue, WORKER_TIMEOUT) if answers else None
+    try:
+        return await read_usage(client, facts.thread_id, facts.workflow_name, queries=queries)
+    except DurableWorkflowError:  # It says where the thread stands all the same.
+        return None
 
 
 def _since(facts: ThreadFacts, found: dict[str, Any], requests: list[PendingRequest]) -> datetime | None:
@@ -101,7 +112,13 @@ def _attempt(attempt: SuperstepAttempt | None) -> dict[str, Any] | None:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}
 
 
-def _show(session: Session, facts: ThreadFacts, found: dict[str, Any], requests: list[PendingRequest]) -> None:
+def _show(
+    session: Session,
+    facts: ThreadFacts,
+    found: dict[str, Any],
+    requests: list[PendingRequest],
+    usage: RunUsage | None,
+) -> None:
     output, now = session.output, datetime.now(UTC)
     until = facts.closed_at or now
     state = found["state"]
@@ -122,6 +139,7 @@ def _show(session: Session, facts: ThreadFacts, found: dict[str, Any], requests:
             ("task queue", facts.task_queue),
             ("history", f"{facts.history_events} events, {size(facts.history_bytes)}"),
             ("checkpoint", found.get("checkpoint_id") or ""),
+            *usage_facts(usage),
         ]
     )
     if facts.paused:

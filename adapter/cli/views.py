@@ -78,6 +78,8 @@ class RunView:
 
     def _render(self) -> RenderableType:
         parts: list[RenderableType] = [self._header(), self._executors()]
+        if self.model.taken:
+            parts.append(Text(f"  {self.model.taken}", style="dim"))
         spoken = self._spoken()
         if spoken is not None:
             parts.append(spoken)

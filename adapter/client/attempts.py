@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from agent_framework import UsageDetails
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflow.v1 import PendingActivityInfo
@@ -16,10 +17,11 @@ from temporalio.converter import ActivitySerializationContext
 from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.exported import exported
-from ...workflows.messages import SUPERSTEP_ACTIVITY, LiveWindow
+from ...workflows.messages import SUPERSTEP_ACTIVITY, Calls, LiveWindow
 from ..checkpoints.history import UnreadableError, decode, failure_text, of_superstep
 from ..errors import NotSealedError
 from ..temporal.server import describe_run, is_of_namespace, rpc_errors
+from .usage_details import usage_details
 
 _TOO_LARGE = "Failure exceeds size limit."
 _STATES: dict[int, Literal["running", "waiting", "cancelling"]] = {
@@ -49,6 +51,12 @@ class SuperstepAttempt:
     """Of a running one."""
     next_at: datetime | None
     """When a waiting one is due."""
+    calls_made: Mapping[str, int] = field(default_factory=dict)
+    """By kind (`chat`, `tool`, `once`, `step`): what a running one has called itself so far."""
+    calls_taken: Mapping[str, int] = field(default_factory=dict)
+    """By kind, and `executor`: what it did not do again, as the journal had it from an attempt before."""
+    usage: UsageDetails = field(default_factory=UsageDetails)
+    """Tokens that it has spent so far, where chat clients report them."""
 
 
 async def superstep_attempt(client: Client, thread_id: str) -> SuperstepAttempt | None:
@@ -69,13 +77,11 @@ async def attempt_of(client: Client, thread_id: str, pending: Iterable[PendingAc
     for activity in pending:
         if activity.activity_type.name != SUPERSTEP_ACTIVITY:
             continue
-        window: LiveWindow | None = None
-        if activity.heartbeat_details.payloads:
-            with contextlib.suppress(NotSealedError, UnreadableError):  # Somebody else's; nothing is known then.
-                window = await decode(client, activity.heartbeat_details.payloads[0], LiveWindow, place)
+        window = await live_window(client, thread_id, [activity])
         # A failed attempt says so with its last heartbeat, for the one after it.
         failures = (window.failures or 0) if window is not None else 0
         failed = activity.HasField("last_failure")
+        calls = (window.calls if window is not None and window.attempt == activity.attempt else None) or Calls()
         state = _STATES.get(activity.state, "waiting")
         return SuperstepAttempt(
             attempt=activity.attempt,
@@ -86,7 +92,21 @@ async def attempt_of(client: Client, thread_id: str, pending: Iterable[PendingAc
             worker=activity.last_worker_identity or None,
             started_at=activity.last_started_time.ToDatetime(tzinfo=UTC) if state == "running" else None,
             next_at=activity.scheduled_time.ToDatetime(tzinfo=UTC) if activity.HasField("scheduled_time") else None,
+            calls_made=calls.made,
+            calls_taken=calls.taken,
+            usage=usage_details(calls.spent) if calls.spent is not None else UsageDetails(),
         )
+    return None
+
+
+async def live_window(client: Client, thread_id: str, pending: Iterable[PendingActivityInfo]) -> LiveWindow | None:
+    """Return what the superstep among a run's pending activities has told with its last heartbeat."""
+    for activity in pending:
+        if activity.activity_type.name == SUPERSTEP_ACTIVITY and activity.heartbeat_details.payloads:
+            with contextlib.suppress(NotSealedError, UnreadableError):  # Somebody else's; nothing is known then.
+                payload = activity.heartbeat_details.payloads[0]
+                window: LiveWindow = await decode(client, payload, LiveWindow, of_superstep(client, thread_id))
+                return window
     return None
 
 

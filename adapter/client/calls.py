@@ -282,7 +282,7 @@ class _ThreadCall:
         responses = self._call.responses or {}
         nothing = self._standing.state == "new" or (self._standing.state == "idle" and self._call.cancelled is None)
         if nothing or (self._standing.state != "open" and self._standing.checkpoint is None):
-            raise RuntimeError(NO_PENDING)
+            raise self._nothing_pending(responses)
         if self._call.cancelled is None:
             _refuse_no_responses(responses)
         call_id = uuid.uuid4().hex
@@ -298,7 +298,12 @@ class _ThreadCall:
             return await self._start(run_input, call_id=call_id)
         status = await self._caller.queries.status(self._thread_id, self._standing.run_id)
         self._caller.queries.refuse_paused(self._thread_id, status)
-        if status.state == "waiting":
+        if status.state == "waiting" and self._hosted is not None and self._hosted.is_functional and responses:
+            responses = {name: value for name, value in responses.items() if name in status.pending_requests}
+            if not responses:
+                raise self._nothing_pending(self._call.responses or {}, status.pending_requests)
+            batch = [answer for answer in batch if answer.request_id in responses]
+        elif status.state == "waiting":
             for request_id in responses:
                 if request_id not in status.pending_requests:
                     raise ValueError(f"Response provided for unknown request ID: {request_id}")
@@ -320,6 +325,25 @@ class _ThreadCall:
             await retried(lambda: run.signal(name, argument), only=REFUSED)
         await self._caller.queries.raise_rejected(self._thread_id, status, call_id)
         return reader
+
+    def _nothing_pending(self, responses: Mapping[str, Any], pending: Sequence[str] = ()) -> Exception:
+        """Return the framework's error for answers to nothing.
+
+        In process a functional workflow is given all answers since its message, each time; here what was answered is
+        remembered, and those are passed over.
+        """
+        if self._hosted is None or not self._hosted.is_functional:
+            return RuntimeError(NO_PENDING)
+        if pending:
+            return ValueError(
+                f"responses={list(responses)!r} do not answer any of the currently-pending requests on workflow "
+                f"{self._name!r} ({sorted(pending)!r}).  Provide a response keyed by one of the pending request_ids."
+            )
+        return ValueError(
+            f"responses={list(responses)!r} do not correspond to any pending request on workflow {self._name!r}.  The "
+            "workflow has no pending request_info events, so there is nothing to resume.  Start a fresh run with "
+            "'message', or supply 'checkpoint_id' to restore a specific checkpoint."
+        )
 
     async def _resume(self) -> CallReader:
         if self._standing.state == "new":

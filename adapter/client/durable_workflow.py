@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, Unpack, overload
 
 from agent_framework import (
     CheckpointStorage,
+    FunctionalWorkflowAgent,
     ResponseStream,
     ToolTypes,
     WorkflowAgent,
@@ -32,6 +33,7 @@ from ..checkpoints.storage import HistoryCheckpointStorage, is_history_of
 from ..checkpoints.thread import latest_run_id
 from ..errors import AlreadyRunningError, PayloadError, ThreadNotFoundError
 from ..framework.definition import WorkflowDefinition, WorkflowSource, build_now, define, is_workflow
+from ..framework.functional import FunctionalInstance
 from ..framework.internals import finalize_events, validate_run_params
 from ..framework.tracing import RunSpan
 from ..temporal.client import framed_client
@@ -56,6 +58,7 @@ from .schedule import (
 )
 from .thread_cursor import ThreadCursor, ThreadCursors
 from .threads import ThreadFilter, ThreadInfo, threads
+from .usage import RunUsage, read_usage
 from .workflow_interface import WorkflowInterface
 
 InvocationKwargs: TypeAlias = WorkflowInvocationKwargs | Mapping[str, Any]
@@ -402,6 +405,25 @@ class DurableWorkflow(WorkflowInterface):
         """
         return await superstep_attempt(self._client, self._handle(checkpoint).thread_id)
 
+    async def usage(self, checkpoint: Checkpoint | str | None = None) -> RunUsage:
+        """Return what the thread's latest run has called so far, and what that cost in tokens.
+
+        A message to a thread that is idle begins a run; what the runs before have cost is theirs. Of a run that was
+        cancelled or terminated, the superstep that this has met is not in it.
+
+        Costs two round trips; while the run is open three, one of them a query, which a worker answers. Without one, as
+        for a run that was cancelled or terminated, its history is read: a round trip for each 200 events.
+
+        Args:
+            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+
+        Raises:
+            ThreadNotFoundError: When there is no such thread, or it belongs to another workflow.
+        """
+        await self._definition()  # An async factory's name is known only now.
+        thread_id = self._handle(checkpoint).thread_id
+        return await read_usage(self._client, thread_id, self.name, queries=self._caller.queries)
+
     async def cancel(self, checkpoint: Checkpoint | str | None = None) -> None:
         """Cancel what runs in the thread; the cancellation reaches the running executor. One round trip.
 
@@ -568,7 +590,7 @@ class DurableWorkflow(WorkflowInterface):
 
     def as_agent(
         self, name: str | None = None, *, checkpoint: Checkpoint | str | None = None, **kwargs: Any
-    ) -> WorkflowAgent:
+    ) -> WorkflowAgent | FunctionalWorkflowAgent:
         """Return a thread as a framework agent, with the behaviour of `Workflow.as_agent`; no round trip.
 
         Its pending requests are function calls of the agent's response, answered by function results. An agent of a
@@ -577,7 +599,7 @@ class DurableWorkflow(WorkflowInterface):
         Args:
             name: Name of the agent; the workflow's by default.
             checkpoint: The thread; a new one when left out.
-            **kwargs: As for `agent_framework.WorkflowAgent`.
+            **kwargs: As for `agent_framework.WorkflowAgent`, or `FunctionalWorkflowAgent` for a functional workflow.
 
         Raises:
             ValueError: When the start executor takes no list of messages, or the facade has only the workflow's name or
@@ -589,6 +611,8 @@ class DurableWorkflow(WorkflowInterface):
             )
         handle = self._handle(checkpoint) if checkpoint is not None else self.checkpoint()
         thread: Any = AgentThread(self.run, self._source, handle, self._cursors.of(handle))
+        if isinstance(self._source, FunctionalInstance):
+            return FunctionalWorkflowAgent(thread, name=name, **kwargs)
         return WorkflowAgent(
             thread,
             name=name if name is not None else self._source.name,
@@ -601,6 +625,8 @@ class DurableWorkflow(WorkflowInterface):
         Raises:
             ValueError: When the facade has only the workflow's name or an async factory: DevUI shows the graph.
         """
+        if isinstance(self._source, FunctionalInstance):
+            raise ValueError("DevUI shows a workflow's graph, and a functional workflow has none.")
         if not is_workflow(self._source):
             raise ValueError(
                 "`as_devui_entity` needs the workflow's definition: make the facade from an instance or a synchronous "

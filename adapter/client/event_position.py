@@ -9,10 +9,11 @@ from typing import Any
 from agent_framework import WorkflowEvent, WorkflowEventSource
 
 from ...workflows.exported import exported
-from ...workflows.messages import LoggedEvent
+from ...workflows.messages import Calls, LoggedEvent
 from ..framework.internals import new_event
 
 _ATTRIBUTE = "_agent_framework_temporal_position"
+_CALLS = "_agent_framework_temporal_calls"
 
 
 @exported
@@ -59,10 +60,17 @@ def position_of(event: WorkflowEvent[Any]) -> EventPosition | None:
     return getattr(event, _ATTRIBUTE, None)
 
 
-def set_position(event: WorkflowEvent[Any], record: LoggedEvent, *, live: bool) -> None:
-    """Note where an event stands."""
+def calls_of(event: WorkflowEvent[Any]) -> Calls | None:
+    """Return what the attempt had called that an event is of: a live one, by then; else the last of its superstep."""
+    return getattr(event, _CALLS, None)
+
+
+def set_position(event: WorkflowEvent[Any], record: LoggedEvent, *, live: bool, calls: Calls | None = None) -> None:
+    """Note where an event stands, and what its attempt has called."""
     position = EventPosition(offset=record.offset, superstep=record.superstep, attempt=record.attempt, live=live)
     setattr(event, _ATTRIBUTE, position)
+    if calls is not None:
+        setattr(event, _CALLS, calls)
 
 
 def without_void(events: Sequence[WorkflowEvent[Any]]) -> list[WorkflowEvent[Any]]:

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from ...workflows.messages import CheckpointFacts, CheckpointRef, RunInput
 from ..checkpoints.frames import Frame, digest, packed
 from ..checkpoints.history import load_checkpoint
-from ..checkpoints.label import GRAPH_CHANGED, check_label, graph_changes, label_of
+from ..checkpoints.label import GRAPH_CHANGED, changed_error, check_label, graph_changes, label_of
 from ..checkpoints.lineage import OUR_ID, Locator, load_held
 from ..encoding.decoding import loads
 from ..encoding.differences import difference
@@ -97,6 +97,8 @@ async def seed_from_storage(
             f"The given storage gives something else for checkpoint {checkpoint_id!r}: a {type(loaded).__name__}"
             f"{' of another id' if type(loaded) is WorkflowCheckpoint else ''}. Choose another of its checkpoints."
         )
+    if loaded.graph_signature_hash != hosted.graph_hash and hosted.is_functional:
+        raise changed_error(checkpoint_id, loaded.metadata, hosted)
     if loaded.graph_signature_hash != hosted.graph_hash:
         raise GraphChangedError(
             f"Checkpoint {checkpoint_id!r} was made by another graph than that of workflow {hosted.name!r}: "

@@ -126,7 +126,7 @@ class LiveReader:
         for record in window.events:
             if record.offset > self._read and record.origin is not None:
                 event = readable_event(record, payloads, self._catalog)
-                set_position(event, record, live=True)
+                set_position(event, record, live=True, calls=window.calls)
                 found.append((record.offset, event))
         self._read = window.events[-1].offset
         self.pause = max(_FAST, self._least)

@@ -74,7 +74,8 @@ class SuperstepDecoder:
             if payloads is None and record.data is None and record.type in ALWAYS_READABLE:
                 record.data = self._shown(record.readable, record.data_bytes)
             event = readable_event(record, payloads, self._catalog)
-            set_position(event, record, live=False)
+            is_last = record.type in ("superstep_completed", "failed")
+            set_position(event, record, live=False, calls=outcome.calls if is_last else None)
             yield record.offset, event
 
     @property

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from ..framework.definition import WorkflowSource, is_workflow
+from ..framework.definition import WorkflowSource, is_source
 from .exit_codes import BadReferenceError
 
 
@@ -41,8 +41,7 @@ def load_workflow(reference: str) -> WorkflowSource:
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise BadReferenceError(f"--workflow {reference!r}: {name!r} has no {part!r}{hint}")
         found = getattr(found, part)
-    if is_workflow(found) or callable(found):
-        entry: WorkflowSource = found
-        return entry
+    if is_source(found):
+        return found
     why = f"a {type(found).__name__}, not a Workflow or a function that builds one"
     raise BadReferenceError(f"--workflow {reference!r} is {why}")

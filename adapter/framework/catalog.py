@@ -18,6 +18,8 @@ from pydantic import BaseModel
 
 from ...adapter import errors as _errors
 from ..errors import HostingError
+from .functional import FunctionalInstance
+from .in_doubt import InDoubt
 from .internals import current_key, is_framework_data, is_framework_module, registered_type_keys, request_types
 from .standard import STANDARD_CLASSES
 from .static import ABSENT, MAIN, class_attribute, has_base, is_class, loaded_class, main_module, type_key
@@ -107,7 +109,8 @@ class TypeCatalog:
     """
 
     def __init__(self, workflow: Workflow) -> None:
-        self._classes: dict[str, type[Any]] = {}
+        # Any executor may ask whether it is to run again.
+        self._classes: dict[str, type[Any]] = {type_key(InDoubt): InDoubt}
         self._generics: dict[int, type[Any]] = {}
         self._errors: dict[str, type[Exception]] = {}
         self._events: dict[str, type[WorkflowEvent[Any]]] = {}
@@ -128,6 +131,10 @@ class TypeCatalog:
             for hint in _hints(type(executor)).values():
                 self._add(hint, executor.id, strict=False)
             self._modules.add(type(executor).__module__)
+        if isinstance(workflow, FunctionalInstance):
+            for owner, annotation in workflow.declared():
+                self._add(annotation, owner, strict="<locals>" in getattr(annotation, "__qualname__", ""))
+            self._modules |= workflow.modules
         for module in [module for module in self._modules if not is_framework_module(module)]:
             self._add_data_classes(vars(sys.modules.get(module, object)), module)
 

@@ -8,21 +8,23 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard, cast
 
-from agent_framework import Workflow
+from agent_framework import FunctionalWorkflow, FunctionalWorkflowDefinition, Workflow
 
 from ...workflows.value_limits import MAX_ID, clean_text
 from ..errors import HostingError
 from .catalog import TypeCatalog, executors_of
 from .error_data import class_names, is_from_signal, text_of, told_of
+from .functional import FunctionalFactory, FunctionalInstance, is_functional
 from .internals import built_storage, session_groups
 from .resources import SharedResources
 
-WorkflowFactory: TypeAlias = Callable[[], Workflow | Awaitable[Workflow]]
+Buildable: TypeAlias = Workflow | FunctionalWorkflow | FunctionalWorkflowDefinition
+WorkflowFactory: TypeAlias = Callable[[], Buildable | Awaitable[Buildable]]
 """What builds a workflow anew each time it is called; it may be async."""
-WorkflowSource: TypeAlias = Workflow | WorkflowFactory
-"""What is hosted: a factory, or one instance."""
+WorkflowSource: TypeAlias = Buildable | WorkflowFactory
+"""What is hosted: a factory, one instance, or a functional workflow's definition."""
 
 _AUTO_NAME = re.compile(
     r"^(WorkflowBuilder|Workflow)?[-_ ]?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$",
@@ -33,6 +35,16 @@ _AUTO_NAME = re.compile(
 def is_workflow(source: object) -> TypeGuard[Workflow]:
     """Tell whether `entry` is a framework workflow and not a factory of one."""
     return isinstance(source, Workflow)
+
+
+def is_source(source: object) -> TypeGuard[WorkflowSource]:
+    """Tell whether something can be hosted: a workflow, a functional one or its definition, or a factory."""
+    return is_workflow(source) or is_functional(source) or callable(source)
+
+
+def as_source(source: WorkflowSource) -> Workflow | WorkflowFactory:
+    """Return a functional workflow, or its definition, as a factory; anything else as it is."""
+    return FunctionalFactory(source) if is_functional(source) else cast("Workflow | WorkflowFactory", source)
 
 
 class WorkflowDefinition:
@@ -53,13 +65,18 @@ class WorkflowDefinition:
         self.graph_signature: dict[str, Any] = first.graph_signature
         self.max_iterations = first.max_iterations
         self.catalog = TypeCatalog(first)
-        self.checkpoint_storage = built_storage(first)
+        self.is_functional = isinstance(first, FunctionalInstance)
+        """Whether it is a function, run from pause to pause, and no graph."""
+        self.checkpoint_storage = (
+            first.checkpoint_storage if isinstance(first, FunctionalInstance) else built_storage(first)
+        )
         """What the workflow was built with. Supersteps save to history; a worker copies from there."""
         self.shared = SharedResources(first, second)
         """What its instances share."""
         self.session_groups = session_groups(executors_of(first))
         """Executors whose agents share a session."""
         self._pristine_state: dict[str, dict[str, Any]] = {}
+        source = as_source(source)
         self._source = source
         self._instance = first if is_workflow(source) else None
         self._turn = asyncio.Lock()
@@ -107,6 +124,7 @@ async def build(source: WorkflowSource) -> Workflow:
     Raises:
         HostingError: When the factory raises or returns something else.
     """
+    source = as_source(source)
     if is_workflow(source):
         return source
     built = call_factory(source)
@@ -148,6 +166,8 @@ def checked_workflow(built: Any, source: WorkflowSource) -> Workflow:
     Raises:
         HostingError: When that is no workflow.
     """
+    if is_functional(built):
+        built = FunctionalFactory(built)()
     if is_workflow(built):
         return built
     hint = " Return `builder.build()`." if hasattr(built, "build") else ""
@@ -168,6 +188,7 @@ def build_now(source: WorkflowSource) -> tuple[WorkflowSource, str | None]:
     Raises:
         HostingError: When it cannot be built, or its name is auto-generated.
     """
+    source = as_source(source)
     if inspect.iscoroutinefunction(source):
         return source, None
     first: Any = source if is_workflow(source) else call_factory(source)

@@ -5,6 +5,7 @@ Everything else in this package uses the framework's public API.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import enum
 import functools
@@ -15,9 +16,11 @@ import typing
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeAlias, cast
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, cast
 
 from agent_framework import (
+    AgentExecutor,
     AgentResponse,
     AgentResponseUpdate,
     AgentSession,
@@ -30,16 +33,24 @@ from agent_framework import (
     CheckpointStorage,
     Content,
     Executor,
+    FunctionalWorkflow,
+    FunctionExecutor,
     FunctionInvocationContext,
     FunctionInvocationLayer,
     FunctionMiddleware,
     Message,
     RawAgent,
     ResponseStream,
+    RunContext,
+    RunnerContext,
+    StepWrapper,
     Workflow,
+    WorkflowCheckpoint,
     WorkflowContext,
     WorkflowEvent,
+    WorkflowEventSource,
     WorkflowExecutor,
+    WorkflowMessage,
     WorkflowRunResult,
     _tools,
 )
@@ -47,7 +58,8 @@ from agent_framework import observability as _observability
 from agent_framework._middleware import ChatMiddlewarePipeline, FunctionMiddlewarePipeline
 from agent_framework._serialization import SerializationMixin
 from agent_framework._workflows import _checkpoint_encoding as _encoding
-from agent_framework._workflows import _workflow
+from agent_framework._workflows import _functional, _workflow
+from agent_framework._workflows._state import State
 from agent_framework._workflows._typing_utils import is_instance_of, try_coerce_to_type
 from agent_framework._workflows._workflow import _coerce_request_info_response
 from agent_framework.observability import OtelAttr, start_workflow_span
@@ -288,9 +300,14 @@ async def drop_restored_events(workflow: Workflow) -> None:
     (core 1.23, `_workflow_executor.py`: the filter of `_handle_response` is missing there).
     """
     for executor in workflow.executors.values():
-        if isinstance(executor, WorkflowExecutor):
-            await executor.workflow._runner_context.drain_events()
-            await drop_restored_events(executor.workflow)
+        await drop_restored_events_of(executor)
+
+
+async def drop_restored_events_of(executor: Executor) -> None:
+    """Do so for one executor, if it has a sub-workflow."""
+    if isinstance(executor, WorkflowExecutor):
+        await executor.workflow._runner_context.drain_events()
+        await drop_restored_events(executor.workflow)
 
 
 def invocation_path(workflow: Workflow, ctx: WorkflowContext[Any, Any]) -> tuple[str | int, ...]:
@@ -300,7 +317,7 @@ def invocation_path(workflow: Workflow, ctx: WorkflowContext[Any, Any]) -> tuple
         Its id; in a sub-workflow after the id of the executor around it and the superstep there, as several run within
         one of the parent. Empty where it is in neither.
     """
-    if ctx._runner_context is workflow._runner_context:
+    if recorded_context(ctx._runner_context) is workflow._runner_context:
         return (ctx._executor_id,)
     for executor in workflow.executors.values():
         if isinstance(executor, WorkflowExecutor):
@@ -323,6 +340,193 @@ def wrap_handlers(executor: Executor, wrap: Callable[[Executor, Handler], Handle
         return wrap(executor, find(message))
 
     executor._find_handler = find_wrapped  # type: ignore[method-assign]
+
+
+def plain_handler(executor: Executor, message: Any) -> Handler:
+    """Return the handler that an executor has for a message, as it was before `wrap_handlers`."""
+    found: Handler = type(executor)._find_handler(executor, message)
+    return found
+
+
+Execute: TypeAlias = Callable[[Any, list[str], State, RunnerContext], Awaitable[None]]
+
+
+def wrap_execute(executor: Executor, wrap: Callable[[Execute, Any, list[str], State, Any], Awaitable[None]]) -> None:
+    """Let `wrap` run each invocation of an executor; done once for an executor.
+
+    It is outside the events, and outside the lock that lets an executor have one invocation at a time.
+    """
+    if "execute" in vars(executor):
+        return
+    execute = executor.execute
+
+    async def execute_wrapped(
+        message: Any,
+        source_executor_ids: list[str],
+        state: State,
+        runner_context: RunnerContext,
+        trace_contexts: list[dict[str, str]] | None = None,
+        source_span_ids: list[str] | None = None,
+    ) -> None:
+        async def run(message: Any, sources: list[str], state: State, context: RunnerContext) -> None:
+            await execute(message, sources, state, context, trace_contexts, source_span_ids)
+
+        await wrap(run, message, source_executor_ids, state, runner_context)
+
+    executor.execute = execute_wrapped  # type: ignore[method-assign]
+
+
+Record: TypeAlias = Callable[..., None]
+"""Takes what an invocation does: a name and the arguments that repeat it."""
+
+
+class RecordingContext:
+    """A runner's context that notes what one invocation tells it.
+
+    Args:
+        recorded: The context.
+        record: Takes the notes.
+    """
+
+    def __init__(self, recorded: RunnerContext, record: Record) -> None:
+        self.recorded = recorded
+        self.record = record
+
+    def __getattr__(self, name: str) -> Any:
+        """Give what is not noted."""
+        return getattr(self.recorded, name)
+
+    async def send_message(self, message: WorkflowMessage) -> None:
+        """Send a message."""
+        self.record("message", message)
+        await self.recorded.send_message(message)
+
+    async def add_event(self, event: WorkflowEvent[Any]) -> None:
+        """Add an event; one that repeats the message is noted without it."""
+        if event.type == "executor_invoked" and event.origin is WorkflowEventSource.FRAMEWORK:
+            self.record("invoked")
+        else:
+            self.record("event", event)
+        await self.recorded.add_event(event)
+
+    async def add_request_info_event(self, event: WorkflowEvent[Any]) -> None:
+        """Add a request."""
+        self.record("request", event)
+        await self.recorded.add_request_info_event(event)
+
+
+class RecordingState(State):
+    """A workflow's state that notes what one invocation writes.
+
+    It is the state: both hold the same values. What is noted is a copy, as what the state keeps is.
+
+    Args:
+        recorded: The state.
+        record: Takes the notes.
+    """
+
+    def __init__(self, recorded: State, record: Record) -> None:
+        vars(self).update(vars(recorded))
+        self.record = record
+
+    def set(self, key: str, value: Any) -> None:
+        """Set a value."""
+        super().set(key, value)
+        self.record("set", key, copy.deepcopy(value))
+
+    def delete(self, key: str) -> None:
+        """Delete a value."""
+        super().delete(key)
+        self.record("delete", key)
+
+    def clear(self) -> None:
+        """Delete all values."""
+        super().clear()
+        self.record("clear")
+
+
+def recorded_context(context: Any) -> Any:
+    """Return the context behind a `RecordingContext`; any other as it is."""
+    return context.recorded if isinstance(context, RecordingContext) else context
+
+
+async def apply_recorded(
+    executor: Executor, message: Any, state: State, context: RunnerContext, name: str, arguments: Sequence[Any]
+) -> None:
+    """Do what a recording context or state has noted.
+
+    Args:
+        executor: Whose invocation it was.
+        message: What it was given.
+        state: The state to write.
+        context: The context to tell.
+        name: What was noted.
+        arguments: And with what.
+    """
+    if name == "invoked":
+        data = copy.deepcopy(message.data if isinstance(message, WorkflowMessage) else message)
+        origin = WorkflowEventSource.FRAMEWORK
+        await context.add_event(new_event("executor_invoked", executor_id=executor.id, data=data, origin=origin))
+    elif name == "message":
+        await context.send_message(*arguments)
+    elif name == "event":
+        await context.add_event(*arguments)
+    elif name == "request":
+        await context.add_request_info_event(*arguments)
+    elif name == "set":
+        state.set(*arguments)
+    elif name == "delete":
+        if state.has(*arguments):  # A sibling's write, which it had seen, may be gone.
+            state.delete(*arguments)
+    elif name == "clear":
+        state.clear()
+
+
+def message_parts(message: Any) -> tuple[Any, str | None]:
+    """Return what an executor is given, and the id of the request that it answers, if it does."""
+    if not isinstance(message, WorkflowMessage):
+        return message, None
+    request = message.original_request_info_event
+    return message.data, request.request_id if request is not None else None
+
+
+def is_made_of_calls(executor: Executor) -> bool:
+    """Tell whether an executor is the framework's: what it does lies in the calls and executors within."""
+    if isinstance(executor, AgentExecutor | WorkflowExecutor):
+        return True
+    return is_framework_module(type(executor).__module__) and not isinstance(executor, FunctionExecutor)
+
+
+def add_response_handler(executor: Executor, request: type[Any], response: type[Any], handle: Any) -> None:
+    """Let an executor take answers to requests of a type, before any of its own handlers; done once."""
+    handlers = vars(executor).get("_response_handlers", {})
+    if (request, response) not in handlers:
+        cast(Any, executor)._response_handlers = {(request, response): handle, **handlers}
+
+
+def stand_for(ctx: WorkflowContext[Any, Any], sources: list[str], request_id: str | None) -> None:
+    """Let the context of an answer be the one of another invocation of its executor."""
+    ctx._source_executor_ids = sources
+    ctx._request_id = request_id
+
+
+def sessions_of(executors: Iterable[Executor]) -> list[tuple[Any, AgentSession]]:
+    """Return which executors have an agent session, each with it."""
+    found = ((executor, getattr(executor, "_session", None)) for executor in executors)
+    return [(executor, session) for executor, session in found if isinstance(session, AgentSession)]
+
+
+def share_restored(before: list[tuple[Any, AgentSession]]) -> None:
+    """Give executors that had one session, of which some have restored it, the restored one.
+
+    Args:
+        before: What `sessions_of` returned before.
+    """
+    for holder, session in before:
+        if holder._session is not session and holder._session.session_id == session.session_id:
+            for other, shared in before:
+                if shared is session:
+                    other._session = holder._session
 
 
 def session_groups(executors: Iterable[Executor]) -> list[list[int]]:
@@ -380,24 +584,32 @@ class _PendingWarning(logging.Filter):
 _WORKFLOW_LOGGER.addFilter(_PendingWarning())
 
 activate_span = _observability._activate_span
-_spanned: ContextVar[str | None] = ContextVar("agent_framework_temporal_spanned", default=None)
-"""Id of the workflow whose run has its span at the caller."""
+_spanned: ContextVar[tuple[str, str] | None] = ContextVar("agent_framework_temporal_spanned", default=None)
+"""Id and name of the workflow whose run has its span at the caller."""
 
 
 def _start_span(name: str, attributes: Any = None, *args: Any, **kwargs: Any) -> trace.Span:
     """Start a span of the framework's; of the run that has one at its caller, none: the current one stands for it."""
-    if name == OtelAttr.WORKFLOW_RUN_SPAN and attributes and attributes.get(OtelAttr.WORKFLOW_ID) == _spanned.get():
+    spanned = _spanned.get()
+    if spanned is not None and name == OtelAttr.WORKFLOW_RUN_SPAN and attributes and _names(attributes, *spanned):
         return trace.NonRecordingSpan(trace.get_current_span().get_span_context())
     return start_workflow_span(name, attributes, *args, **kwargs)
 
 
+def _names(attributes: Mapping[str, Any], workflow_id: str, name: str) -> bool:
+    """Tell whether a span is of a workflow; that of a functional one has no id."""
+    found = attributes.get(OtelAttr.WORKFLOW_ID)
+    return bool(found == workflow_id if found is not None else attributes.get(OtelAttr.WORKFLOW_NAME) == name)
+
+
 cast(Any, _workflow).start_workflow_span = _start_span
+cast(Any, _functional).start_workflow_span = _start_span
 
 
 @contextmanager
 def without_run_span(workflow: Workflow) -> Iterator[None]:
     """Have the framework write no span of a workflow's run in this context; those of sub-workflows it does."""
-    token = _spanned.set(workflow.id)
+    token = _spanned.set((workflow.id, workflow.name))
     try:
         yield
     finally:
@@ -412,6 +624,344 @@ def without_pending_warning() -> Iterator[None]:
         yield
     finally:
         _quiet.reset(token)
+
+
+STEP_CACHE = "_step_cache"
+"""Key of a checkpoint's state under which the framework keeps what the steps of a functional workflow returned."""
+
+
+def first_checkpoint(workflow: FunctionalWorkflow, message: Any) -> WorkflowCheckpoint:
+    """Return what the framework would save of a functional workflow that has taken a message and finished no step."""
+    return WorkflowCheckpoint(
+        workflow_name=workflow.name,
+        graph_signature_hash=workflow.graph_signature_hash,
+        state={STEP_CACHE: {}, f"{STEP_CACHE}_auto_request_info_counts": {}, "_original_message": message},
+    )
+
+
+def step_name(key: str) -> str:
+    """Return the name of the step of a key."""
+    decoded = _functional._decode_versioned_step_cache_key(key)
+    return decoded[1] if decoded is not None else key.rpartition("::")[0]
+
+
+def functional_storage(workflow: FunctionalWorkflow) -> CheckpointStorage | None:
+    """Return the checkpoint storage a functional workflow was built with."""
+    return workflow._checkpoint_storage
+
+
+def functional_steps(workflow: FunctionalWorkflow) -> tuple[list[StepWrapper[Any]], list[Callable[..., Any]]]:
+    """Return the steps that a functional workflow's code reaches, by name, and the functions of all that code."""
+    function: Callable[..., Any] = cast(Any, workflow).__wrapped__
+    steps, _ = FunctionalWorkflow._discover_workflow_dependencies(function)
+    found = sorted(steps, key=lambda wrapper: wrapper.name)
+    return found, [function, *(cast(Any, wrapper).__wrapped__ for wrapper in found)]
+
+
+@dataclass
+class FinishedStep:
+    """What a step of a functional workflow has come to."""
+
+    value: Any
+    requests: int
+    """Requests without an id of their own that it has asked: the framework numbers them over the whole run."""
+    events: list[WorkflowEvent[Any]]
+    """All that were told while it ran, by steps within it as well, from its `executor_invoked` to its end."""
+    state: dict[str, Any]
+    """What it has written into the run's state."""
+    nested: list[str]
+    """Keys of the steps that have finished within it."""
+    order: int
+    """Events of the run that were told before it finished."""
+    overlaps: bool
+    """Whether some of them, since it began, were another step's beside it."""
+
+
+class RunObserver(Protocol):
+    """Is told of what goes on in one run of a functional workflow, and knows what has finished in it before."""
+
+    streaming: bool
+    """Whether the caller streams."""
+    context: RunContext | None
+    """The run's, once it has begun."""
+
+    def fitting(self, event: WorkflowEvent[Any]) -> WorkflowEvent[Any]:
+        """Return an event as it can be stored."""
+
+    def told(self, event: WorkflowEvent[Any]) -> None:
+        """Take an event as it is made; in process it is told when the run pauses or ends."""
+
+    def known(self, key: str) -> FinishedStep | None:
+        """Return what an earlier attempt has left of a step, once."""
+
+    def begins(self, key: str, name: str) -> None:
+        """Note, in the step's own task, that it begins."""
+
+    def leaves(self) -> None:
+        """Note, in the step's own task, that the last that began there has ended, failed or been cancelled."""
+
+    async def finished(self, key: str, name: str, step: FinishedStep) -> None:
+        """Keep what a step has come to; it is told of, and saved in a checkpoint, after this."""
+
+
+@dataclass
+class _RunningStep:
+    key: str
+    name: str
+    around: _RunningStep | None
+    task: asyncio.Task[Any] | None
+    depth: int
+    """How many steps that task runs within each other, with this one."""
+    before: int
+    """Events of the run that were told before it began."""
+    events: list[WorkflowEvent[Any]] = field(default_factory=list)
+    nested: list[str] = field(default_factory=list)
+    written: set[str] = field(default_factory=set)
+    read: dict[str, Any] = field(default_factory=dict)
+
+    def chain(self) -> Iterator[_RunningStep]:
+        step: _RunningStep | None = self
+        while step is not None:
+            yield step
+            step = step.around
+
+
+_observer: ContextVar[RunObserver | None] = ContextVar("agent_framework_temporal_observer", default=None)
+_step: ContextVar[_RunningStep | None] = ContextVar("agent_framework_temporal_step", default=None)
+_PLAIN = (str, bytes, int, float, complex, bool, type(None))
+_ABSENT = object()
+
+
+class _ObservedContext(RunContext):
+    """The context of a run that is observed.
+
+    The framework collects the events of a run and gives them at its end, and it saves what its steps returned, but not
+    what they told or wrote: a run that begins again would tell of `executor_bypassed`. Here a step that an earlier
+    attempt has finished is told of as it was then.
+    """
+
+    observer: RunObserver
+    called: str | None = None
+    """Of the step that is being called, until it begins."""
+    replayed: FinishedStep | None = None
+    told: int = 0
+    """How many events of the run were told."""
+    replaying: Sequence[FinishedStep] = ()
+    """The steps that are being told of."""
+
+    def is_streaming(self) -> bool:
+        return self.observer.streaming  # The run itself is always a stream.
+
+    def set_state(self, key: str, value: Any) -> None:
+        super().set_state(key, value)
+        running = self.running()
+        for step in running.chain() if running is not None else ():
+            step.written.add(key)
+
+    def get_state(self, key: str, default: Any = None) -> Any:
+        value = super().get_state(key, default)
+        running = self.running()
+        if running is not None and self.has_state(key) and not isinstance(value, _PLAIN):
+            for step in running.chain():
+                if key not in step.read:
+                    step.read[key] = _copied(value)
+        return value
+
+    def has_state(self, key: str) -> bool:
+        return super().get_state(key, _ABSENT) is not _ABSENT
+
+    async def add_event(self, event: WorkflowEvent[Any]) -> None:
+        if self.replayed is not None and event.type == "executor_bypassed":
+            replayed, self.replayed = self.replayed, None
+            await self.replay(replayed)
+            return
+        running = self.running()
+        if self.called is not None and event.type == "executor_invoked":
+            task, depth = self.depth()
+            running = self.running(depth - 1)
+            running = _RunningStep(self.called, event.executor_id or "", running, task, depth, self.told)
+            _step.set(running)
+            self.called = None
+            self.observer.begins(running.key, running.name)
+            event = self.observer.fitting(event)
+        await self.tell(event)
+        if running is None or event.executor_id != running.name:
+            return
+        if event.type == "executor_failed":
+            _step.set(running.around)
+            self.observer.leaves()
+        elif event.type == "executor_completed":
+            _step.set(running.around)
+            self.observer.leaves()
+            await self.finish(running)
+
+    async def tell(self, event: WorkflowEvent[Any]) -> None:
+        await super().add_event(event)
+        self.told += 1
+        running = self.running()
+        for step in running.chain() if running is not None else ():
+            step.events.append(event)
+        self.observer.told(event)
+
+    async def replay(self, step: FinishedStep) -> None:
+        """Tell of a step as it was told of then, and in the order of then where others are replayed beside it."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+        self._active_step_tasks[task] = self._active_step_tasks.get(task, 0) + 1
+        self.replaying = [*self.replaying, step]
+        try:
+            first, *others = step.events
+            await self.tell(first)
+            if step.overlaps:
+                await asyncio.sleep(0)
+                while any(found.order < step.order for found in self.replaying):  # noqa: ASYNC110 - never for long
+                    await asyncio.sleep(0)
+            for event in others:
+                await self.tell(event)
+            for key, value in step.state.items():
+                self.set_state(key, value)
+            if self._on_step_completed is not None:
+                await self._on_step_completed()  # The checkpoint that was saved then.
+        finally:
+            self.replaying = [found for found in self.replaying if found is not step]
+            self._active_step_tasks[task] -= 1
+            if not self._active_step_tasks[task]:
+                del self._active_step_tasks[task]
+
+    def depth(self) -> tuple[asyncio.Task[Any] | None, int]:
+        task = asyncio.current_task()
+        return task, self._active_step_tasks.get(task, 0) if task is not None else 0
+
+    def running(self, depth: int | None = None) -> _RunningStep | None:
+        """Return the step that runs; one that was cancelled has ended without a word."""
+        task, active = self.depth()
+        found = _step.get()
+        while found is not None and found.task is task and found.depth > (active if depth is None else depth):
+            found = found.around
+            _step.set(found)
+            self.observer.leaves()
+        return found
+
+    async def finish(self, step: _RunningStep) -> None:
+        if step.around is not None:
+            for outer in step.around.chain():
+                outer.nested.append(step.key)
+        if step.key in self._non_replayable_step_cache_keys:
+            return
+        read = {key: before for key, before in step.read.items() if self.has_state(key)}
+        changed = {key for key, before in read.items() if before != super(_ObservedContext, self).get_state(key)}
+        written = sorted({*changed, *filter(self.has_state, step.written)})
+        finished = FinishedStep(
+            value=self._step_cache[step.key],
+            requests=self._step_cache_auto_request_info_counts.get(step.key, 0),
+            events=step.events,
+            state={key: _copied(super(_ObservedContext, self).get_state(key)) for key in written},
+            nested=step.nested,
+            order=self.told,
+            overlaps=self.told - step.before != len(step.events),
+        )
+        await self.observer.finished(step.key, step.name, finished)
+
+    def _get_legacy_step_cache_key(self, step_name: str) -> str:
+        self.called = super()._get_legacy_step_cache_key(step_name)
+        return self.called
+
+    def _get_automatic_step_cache_key(self, step_name: str, wrapper_identity: str, identity: str) -> str:
+        self.called = super()._get_automatic_step_cache_key(step_name, wrapper_identity, identity)
+        return self.called
+
+    def _get_explicit_step_cache_key(self, step_name: str, wrapper_identity: str, identity: str) -> str:
+        self.called = super()._get_explicit_step_cache_key(step_name, wrapper_identity, identity)
+        return self.called
+
+    def _get_cached_result(self, key: str) -> tuple[bool, Any]:
+        found, value = super()._get_cached_result(key)
+        if found or key != self.called:
+            return found, value
+        step = self.observer.known(key)
+        if step is None:
+            return False, None
+        self.replayed = step
+        self.keep(key, step)
+        running = self.running()
+        for outer in running.chain() if running is not None else ():
+            outer.nested += [key, *step.nested]
+        for nested in step.nested:
+            inner = self.observer.known(nested)
+            if inner is not None:
+                self.count(nested)
+                self.keep(nested, inner)
+        self.called = None
+        return True, step.value
+
+    def _export_step_cache(self) -> dict[str, Any]:
+        if self._workflow_interruption is not None:
+            return super()._export_step_cache()
+        # What cannot be replayed is refused in process only where it would have to be: at a pause, and by a storage.
+        left_out = self._non_replayable_step_cache_keys
+        return {key: value for key, value in self._step_cache.items() if key not in left_out}
+
+    def keep(self, key: str, step: FinishedStep) -> None:
+        self._set_cached_result(key, step.value)
+        self._set_cached_step_auto_request_info_count(key, step.requests)
+
+    def count(self, key: str) -> None:
+        """Count a step that is not called as its outer one is not run, so that others get the keys they had."""
+        decoded = _functional._decode_versioned_step_cache_key(key)
+        if decoded is None:
+            super()._get_legacy_step_cache_key(step_name(key))
+            return
+        kind, name, wrapper, identity, _ = decoded
+        super()._get_legacy_step_cache_key(name)
+        if kind == "explicit":
+            super()._get_explicit_step_cache_key(name, wrapper, identity)
+        else:
+            super()._get_automatic_step_cache_key(name, wrapper, identity)
+
+
+def _copied(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # Copying is the value's own code.
+        return value
+
+
+_init_context = RunContext.__init__
+
+
+def _init_observed(self: RunContext, *args: Any, **kwargs: Any) -> None:
+    _init_context(self, *args, **kwargs)
+    observer = _observer.get()
+    if observer is not None and type(self) is RunContext:
+        _observer.set(None)  # Workflows that this one runs by itself are none of ours.
+        self.__class__ = _ObservedContext
+        cast(_ObservedContext, self).observer = observer
+        observer.context = self
+
+
+cast(Any, RunContext).__init__ = _init_observed
+
+
+@contextmanager
+def observed_run(observer: RunObserver) -> Iterator[None]:
+    """Let an observer be told of the functional workflow's run that the body begins."""
+    token, step = _observer.set(observer), _step.set(None)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+        _step.reset(step)
+
+
+def function_began(context: RunContext | None) -> bool:
+    """Tell whether the function of a run was called: what is raised before that is the framework's refusal."""
+    return context is not None and context._root_task is not None
+
+
+def running_step() -> str | None:
+    """Return the key of the step of a functional workflow that runs; None outside of one."""
+    found = _step.get()
+    return found.key if found is not None else None
 
 
 _chat_innermost: Callable[[], ChatMiddleware | None] | None = None
@@ -447,6 +997,7 @@ def _hook_calls() -> None:
 def _hook_chat_middleware() -> None:
     original = ChatMiddlewareLayer._get_chat_middleware_pipeline
 
+    @functools.wraps(original)
     def pipeline(self: Any, middleware: Any) -> ChatMiddlewarePipeline:
         found = original(self, middleware)
         innermost = _chat_innermost() if _chat_innermost is not None else None
@@ -458,6 +1009,7 @@ def _hook_chat_middleware() -> None:
 def _hook_function_middleware() -> None:
     original = FunctionInvocationLayer._get_function_middleware_pipeline
 
+    @functools.wraps(original)
     def pipeline(self: Any, middleware: Any) -> FunctionMiddlewarePipeline:
         found = original(self, middleware)
         innermost = _function_innermost(not found.has_middlewares) if _function_innermost is not None else None
@@ -471,6 +1023,7 @@ def _hook_bare_clients() -> None:
     get_response: Any = BaseChatClient.get_response
     call_client: Any = RawAgent._call_chat_client
 
+    @functools.wraps(get_response)
     def bare_response(self: Any, messages: Any, **kwargs: Any) -> Any:
         innermost = None
         if _chat_innermost is not None and not isinstance(self, ChatMiddlewareLayer):
@@ -479,6 +1032,7 @@ def _hook_bare_clients() -> None:
             return get_response(self, messages, **kwargs)
         return _around(innermost, self, messages, kwargs, lambda: get_response(self, messages, **kwargs))
 
+    @functools.wraps(call_client)
     def call_foreign(self: Any, context: Any, *, stream: bool) -> Any:
         innermost = None
         if _chat_innermost is not None and not isinstance(self.client, BaseChatClient | ChatMiddlewareLayer):

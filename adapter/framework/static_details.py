@@ -24,7 +24,8 @@ def static_details(hosted: WorkflowDefinition | None) -> str | None:
             if not str(edge["source"]).startswith("internal:"):
                 targets.setdefault(edge["source"], []).append(edge["target"])
     names = sorted(signature.get("executors", {}), key=lambda name: (name != start, name))
-    lines = [f"Framework workflow {_code(hosted.name)}, superstep by superstep. Its executors:", ""]
+    how = "from pause to pause. Its steps" if hosted.is_functional else "superstep by superstep. Its executors"
+    lines = [f"Framework workflow {_code(hosted.name)}, {how}:", ""]
     for name in names:
         to = ", ".join(map(_code, dict.fromkeys(targets.get(name, ()))))
         lines.append(f"- {_code(name)}{' (start)' if name == start else ''}{f' → {to}' if to else ''}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -12,6 +12,8 @@ from opentelemetry import context, trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from .internals import activate_span
+
+_PREFIX = "agent_framework_temporal."
 
 
 class RunSpan:
@@ -73,3 +75,22 @@ def below(traceparent: str | None) -> Iterator[None]:
         yield
     finally:
         context.detach(token)
+
+
+def note_taken(kind: str) -> None:
+    """Note in the current span why no span of a call follows: it was taken from the journal."""
+    trace.get_current_span().add_event(f"{_PREFIX}taken", {f"{_PREFIX}kind": kind})
+
+
+def note_calls(made: Mapping[str, int], taken: Mapping[str, int], input_tokens: int, output_tokens: int) -> None:
+    """Note in the current span what an attempt of a superstep has called and spent.
+
+    Under names of ours: what adds up the framework's `gen_ai.usage` of the spans below must not find it twice.
+    """
+    span = trace.get_current_span()
+    for source, counts in (("made", made), ("taken", taken)):
+        for kind, number in counts.items():
+            span.set_attribute(f"{_PREFIX}calls.{source}.{kind}", number)
+    for direction, tokens in (("input", input_tokens), ("output", output_tokens)):
+        if tokens:
+            span.set_attribute(f"{_PREFIX}tokens.{direction}", tokens)

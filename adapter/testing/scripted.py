@@ -25,6 +25,8 @@ from agent_framework.observability import ChatTelemetryLayer
 
 _CREATED_AT = "2025-01-01T00:00:00Z"
 _MODEL = "scripted-1"
+_WAITS = 20
+"""Turns of the event loop that a model takes: counted, so that what runs beside it comes in the same order always."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,12 @@ def scripted_agent(name: str, script: Script, **kwargs: Any) -> Agent:
 
 
 async def _wait() -> None:
-    """Let others run, as every client does that waits for a model: on Temporal a call that is journalled does so too."""
-    await asyncio.sleep(0)
+    """Let what goes on beside it go on, as each client does that waits for a model.
+
+    On Temporal a call that is journalled waits for the server, so that what needs no model is done before it there too.
+    """
+    for _ in range(_WAITS):
+        await asyncio.sleep(0)
 
 
 def _update(digest: str, content: Content, **kwargs: Any) -> ChatResponseUpdate:

@@ -1,9 +1,9 @@
-"""The crash of the demo: kill a worker in the middle of a superstep, and prove that nothing committed ran again."""
+"""The crash of the demo: kill a worker in the middle of an agent's tool loop, and prove that nothing is repeated."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from .supersteps import Committed, InHand, in_hand
 
 VICTIM = "writer"
 """The executor in whose superstep the worker is killed."""
+TOOL_CALLS = 2
+"""So many calls of its tool it has finished by then, and the next one is under way."""
 _START_SECONDS = 60
-_INTO_THE_WORK_SECONDS = 0.7
 _LOOK_SECONDS = 0.05
 
 
 async def kill_in_the_middle(client: Client, checkpoint: Checkpoint, worker: WorkerProcess, path: Path) -> InHand:
-    """Wait until the victim's superstep runs, and SIGKILL the worker that runs it.
+    """Wait until the victim is in the middle of its tool loop, and SIGKILL the worker that runs it.
 
     Returns:
         The attempt that was killed.
@@ -33,16 +34,22 @@ async def kill_in_the_middle(client: Client, checkpoint: Checkpoint, worker: Wor
     try:
         async with asyncio.timeout(_START_SECONDS):
             while True:
-                attempt = await in_hand(client, checkpoint)
-                if attempt is not None and attempt.started and _has_begun(path):
+                entries = [entry for entry in ledger.read(path) if entry.executor == VICTIM]
+                tools = Counter(entry.phase for entry in entries if entry.kind == "tool")
+                if tools["ended"] >= TOOL_CALLS and tools["begun"] > tools["ended"]:
                     break
+                if any(entry.kind == "executor" and entry.phase == "ended" for entry in entries):
+                    raise DemoError(
+                        f"The {VICTIM} called its tool {tools['ended']} times only, so it was not in the middle of "
+                        "anything. Let it write less, so that it has to count more often: --words 55"
+                    )
                 await asyncio.sleep(_LOOK_SECONDS)
     except TimeoutError:
-        raise DemoError(f"The {VICTIM}'s superstep did not start within {_START_SECONDS} s.") from None
-    await asyncio.sleep(_INTO_THE_WORK_SECONDS)
-    if await in_hand(client, checkpoint) != attempt:
-        raise DemoError(f"The {VICTIM} had finished before its worker could be killed. Give it more time: --delay 0.3")
+        raise DemoError(f"The {VICTIM} did not get to its tool within {_START_SECONDS} s.") from None
+    attempt = await in_hand(client, checkpoint)
     await worker.kill()
+    if attempt is None:
+        raise DemoError(f"The {VICTIM} had finished before its worker could be killed; run the demo again.")
     return attempt
 
 
@@ -111,8 +118,42 @@ def prove(rows: list[Row], *, killed_in: int, first: WorkerProcess, second: Work
             )
 
 
-def _has_begun(path: Path) -> bool:
-    return any(entry.executor == VICTIM for entry in ledger.read(path))
+@dataclass(frozen=True)
+class JournalProof:
+    """What the killed superstep took from its journal, and what was repeated all the same."""
+
+    model_calls: int
+    tool_calls: int
+    repeated: int
+    """Calls that had ended before the kill, by the ledger, and were made once more after it."""
+    made: int
+    """Calls that the second attempt made itself."""
+
+
+def prove_journal(step: Committed, entries: list[ledger.Entry], *, first: int, second: int) -> JournalProof:
+    """Compare what the superstep says it took from its journal with what the ledger says really ran.
+
+    Args:
+        step: The superstep that was killed.
+        entries: The ledger.
+        first: Process id of the worker that was killed.
+        second: Of the one that took over.
+
+    Raises:
+        DemoError: When a call that had ended ran again, or the journal lacks one, or has one too many.
+    """
+    calls = [entry for entry in entries if entry.executor == VICTIM and entry.kind != "executor"]
+    ended = Counter((entry.kind, entry.call) for entry in calls if (entry.pid, entry.phase) == (first, "ended"))
+    again = Counter((entry.kind, entry.call) for entry in calls if (entry.pid, entry.phase) == (second, "begun"))
+    finished = Counter(kind for kind, _ in ended.elements())
+    proof = JournalProof(step.taken["chat"], step.taken["tool"], (ended & again).total(), again.total())
+    if proof.repeated or (proof.model_calls, proof.tool_calls) != (finished["chat"], finished["tool"]):
+        raise DemoError(
+            f"NOT proven: worker {first} had finished {finished['chat']} model calls and {finished['tool']} tool calls "
+            f"by the ledger; {proof.model_calls} and {proof.tool_calls} were taken from the journal, and "
+            f"{proof.repeated} were repeated."
+        )
+    return proof
 
 
 def _invocations(entries: list[ledger.Entry]) -> dict[str, list[bool]]:
@@ -120,6 +161,8 @@ def _invocations(entries: list[ledger.Entry]) -> dict[str, list[bool]]:
     invocations: dict[str, list[bool]] = defaultdict(list)
     under_way: dict[tuple[str, int], int] = {}
     for entry in entries:
+        if entry.kind != "executor":
+            continue
         calls = invocations[entry.executor]
         if entry.phase == "begun":
             under_way[entry.executor, entry.pid] = len(calls)

@@ -29,6 +29,7 @@ from agent_framework_temporal import (
     DurableWorkflow,
     DurableWorkflowError,
     Response,
+    RunUsage,
     ServerUnreachableError,
     start_dev_server,
     terminal_text,
@@ -113,7 +114,7 @@ class _Demo:
             message = [Response(request_id, await self._decide(request))]
         if self._options.crash:
             await self._prove(checkpoint)
-        self._conclude(result, checkpoint)
+        self._conclude(result, checkpoint, await durable.usage(checkpoint))
 
     async def _decide(self, request: ApprovalRequest) -> ApprovalDecision:
         self._view.request(request)
@@ -136,8 +137,8 @@ class _Demo:
         self._killed_in = len(done) + 1
         self._view.heading("crash", style="bold red")
         self._view.alarm(
-            f"SIGKILL to worker {first.pid} in the middle of superstep {self._killed_in}: the {crash.VICTIM} was at "
-            f"work, and {len(done)} supersteps were committed."
+            f"SIGKILL to worker {first.pid} in the middle of superstep {self._killed_in}: the {crash.VICTIM} had "
+            f"called its tool {crash.TOOL_CALLS} times and was at it again, and {len(done)} supersteps were committed."
         )
         second = await self._start_worker()
         self._view.note(f"Worker {second.pid} started. It knows nothing of the run.")
@@ -149,7 +150,8 @@ class _Demo:
 
     async def _prove(self, checkpoint: Checkpoint) -> None:
         done = await supersteps.committed(self._client, checkpoint)
-        rows = crash.reconcile(done, ledger.read(self._folder / "ledger"))
+        entries = ledger.read(self._folder / "ledger")
+        rows = crash.reconcile(done, entries)
         self._view.heading("what the crash cost: Temporal's history, and the ledger of the executors")
         self._view.table(
             ("superstep", "executor", "invoked", "attempts", "committed by"),
@@ -167,6 +169,13 @@ class _Demo:
         )
         first, second = self._workers
         crash.prove(rows, killed_in=self._killed_in, first=first, second=second)
+        (killed,) = [step for step in done if step.number == self._killed_in]
+        proof = crash.prove_journal(killed, entries, first=first.pid, second=second.pid)
+        self._view.success(
+            f"{proof.model_calls} model calls and {proof.tool_calls} tool calls taken from the journal, "
+            f"{proof.repeated} repeated. Worker {second.pid} made the other {proof.made} itself, the one that was "
+            "killed in the middle among them."
+        )
         self._view.success(
             f"Each of the {len(done)} supersteps was committed exactly once. Only the one that was killed ran again: "
             f"the {self._killed_in - 1} before it, done by worker {first.pid}, were not repeated."
@@ -190,7 +199,7 @@ class _Demo:
             ]
         )
 
-    def _conclude(self, result: WorkflowRunResult, checkpoint: Checkpoint) -> None:
+    def _conclude(self, result: WorkflowRunResult, checkpoint: Checkpoint, usage: RunUsage) -> None:
         outputs = result.get_outputs()
         if not outputs:
             raise DemoError(
@@ -202,6 +211,7 @@ class _Demo:
             [
                 ("revision", str(outputs[-1].revision)),
                 ("supersteps", str(self._supersteps)),
+                ("cost", f"{usage.usage.get('total_token_count') or 0:,} tokens"),
                 ("thread", checkpoint.thread_id),
                 ("checkpoint", checkpoint.checkpoint_id or "none"),
                 ("Web UI", f"{page}/{checkpoint.thread_id}/{checkpoint.run_id}/history"),

@@ -17,6 +17,7 @@ from agent_framework import (
     FunctionInvocationLayer,
     Message,
     ResponseStream,
+    UsageDetails,
 )
 from agent_framework.observability import ChatTelemetryLayer
 
@@ -74,14 +75,16 @@ class OfflineChatClient(
         for index, content in enumerate(contents, start=1):
             if self.delay:
                 await asyncio.sleep(self.delay)
+            is_last = index == len(contents)
             yield ChatResponseUpdate(
-                contents=[content],
+                contents=[content, Content.from_usage(_usage(messages, answer))] if is_last else [content],
                 role="assistant",
                 message_id=turn,
                 response_id=turn,
                 model=self.model,
-                finish_reason=_finish_reason(answer) if index == len(contents) else None,
+                finish_reason=_finish_reason(answer) if is_last else None,
             )
+        await asyncio.sleep(0)  # A model is waited for: others go on meanwhile, here as on Temporal.
 
 
 def _contents(answer: Reply, *, call_id: str) -> list[Content]:
@@ -90,6 +93,13 @@ def _contents(answer: Reply, *, call_id: str) -> list[Content]:
     words = re.findall(r"\S+\s*", answer.text)
     pieces = ("".join(words[i : i + _WORDS_PER_PIECE]) for i in range(0, len(words), _WORDS_PER_PIECE))
     return [Content.from_text(piece) for piece in pieces]
+
+
+def _usage(messages: Sequence[Message], answer: Reply) -> UsageDetails:
+    """Take a word for a token."""
+    read = sum(len(message.text.split()) for message in messages)
+    written = len((answer.text or answer.count or "").split())
+    return UsageDetails(input_token_count=read, output_token_count=written, total_token_count=read + written)
 
 
 def _finish_reason(answer: Reply) -> Literal["stop", "tool_calls"]:

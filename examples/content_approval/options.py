@@ -19,6 +19,8 @@ _MODEL_VARIABLE = "CONTENT_APPROVAL_MODEL"
 _DELAY_VARIABLE = "CONTENT_APPROVAL_DELAY"
 # Long enough to watch; with a crash, long enough that a superstep has a middle.
 _DELAY, _CRASH_DELAY = 0.05, 0.15
+_CRASH_WORDS = 55
+"""So few that the writer has to count and cut more than once: its tool loop gets a middle."""
 
 _EPILOG = f"""\
 environment:
@@ -49,11 +51,11 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, B
     brief = parser.add_argument_group("the brief (without any of these, the one that is shipped)")
     brief.add_argument("--topic", metavar="TEXT", help="what to write about")
     brief.add_argument("--audience", metavar="TEXT", help="for whom (default: general readers)")
-    brief.add_argument("--words", metavar="N", type=int, help="how long it may be (default: 150)")
+    brief.add_argument("--words", metavar="N", type=int, help="how long it may be (default: 150; with --crash 55)")
     brief.add_argument("--brief", metavar="FILE", type=Path, help="a JSON file with topic, audience and words")
     add = parser.add_argument
     add("--auto-approve", action="store_true", help="approve without asking, as when no terminal is there to ask")
-    add("--crash", action="store_true", help="kill the worker while the writer works, and prove what that cost")
+    add("--crash", action="store_true", help="kill the worker in the writer's tool loop, and prove what that cost")
     add("--resume", metavar="THREAD", help="go on with a thread of an earlier demo, or look at it again")
     add("--model", metavar="openai:NAME", default=os.environ.get(_MODEL_VARIABLE), help="use a real model")
     text = f"seconds before each piece an offline agent streams (default: {_DELAY}; with --crash {_CRASH_DELAY})"
@@ -73,6 +75,8 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, B
     given = {name: value for name, value in given.items() if value is not None}
     if options.resume and (given or options.brief or options.crash):
         parser.error("--resume goes on with the thread's own brief: give no other, and no --crash")
+    if options.crash and not options.brief:
+        given.setdefault("words", _CRASH_WORDS)
     if problem := _model_problem(options.model):
         parser.error(problem)
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent_framework_temporal import Checkpoint
@@ -35,6 +36,8 @@ class Committed:
     worker: str
     failure: str
     """What ended the attempt before the one that committed it."""
+    taken: Counter[str] = field(default_factory=Counter)
+    """By kind: calls that it did not make, as its journal had them from the attempt before."""
 
 
 async def in_hand(client: Client, checkpoint: Checkpoint) -> InHand | None:
@@ -77,6 +80,7 @@ async def committed(client: Client, checkpoint: Checkpoint) -> list[Committed]:
                     attempts=attempts,
                     worker=pid_of(completed.identity),
                     failure=failure,
+                    taken=Counter(report.get("calls", {}).get("taken", {})),
                 )
             )
     return found

@@ -72,6 +72,9 @@ def tree(spans: Sequence[ReadableSpan], root: ReadableSpan, indent: str = "") ->
     return lines
 
 
+_SHOWN = ("state", "kind", "source", "direction")
+
+
 def metrics(reader: InMemoryMetricReader) -> list[str]:
     """Return the metrics of ours, each a line."""
     data = reader.get_metrics_data()
@@ -83,13 +86,13 @@ def metrics(reader: InMemoryMetricReader) -> list[str]:
         if str(metric.name).startswith("agent_framework_")
     ]
     lines: list[str] = []
-    for metric in sorted(found, key=lambda metric: metric.name):
+    for metric in found:
         for point in metric.data.data_points:
             attributes = point.attributes or {}
-            kept = ", ".join(f"{name}={attributes[name]!s}" for name in ("state", "source") if name in attributes)
+            kept = ", ".join(f"{name}={attributes[name]!s}" for name in _SHOWN if name in attributes)
             value = getattr(point, "value", None) or getattr(point, "sum", None)
             lines.append(f"{metric.name} {kept} {value}".replace("  ", " "))
-    return lines
+    return sorted(lines)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agent_framework import Workflow
+from agent_framework import InMemoryCheckpointStorage, Workflow
 from agent_framework_temporal import DurableWorkflow, HistoryCheckpointStorage
+from agent_framework_temporal.adapter.encoding.decoding import loads
+from agent_framework_temporal.adapter.framework.catalog import TypeCatalog
+from agent_framework_temporal.adapter.framework.functional import FunctionalInstance
 from temporalio.client import Client
 
 from tests.parity._canonical import Canonical
@@ -27,6 +30,19 @@ async def seen(runner: Workflow | DurableWorkflow, **arguments: Any) -> Any:
     return Canonical().events(events), error
 
 
+async def _copied(storage: HistoryCheckpointStorage, checkpoint_id: str, row: Row) -> dict[str, Any]:
+    """Return what restores a functional workflow in process: it has to save, and is given all answers again."""
+    checkpoint = await storage.load(checkpoint_id)
+    copied = InMemoryCheckpointStorage()
+    await copied.save(checkpoint)
+    catalog = TypeCatalog(row.build())
+    answers = checkpoint.metadata.get("answers")
+    return {
+        "checkpoint_storage": copied,
+        "responses": None if answers is None else loads(answers.encode(), catalog),
+    }
+
+
 @pytest.mark.parametrize("row", GALLERY, ids=lambda row: row.name)
 async def test_row(row: Row, client: Client) -> None:
     async with worker(client, row.build) as task_queue:
@@ -39,6 +55,11 @@ async def test_row(row: Row, client: Client) -> None:
         places = {0, len(infos) // 2, len(infos) - 1}
         chosen = [info for place, info in enumerate(infos) if place in places or info.state == "waiting"]
         for info in chosen[:5]:
-            expected = await seen(row.build(), checkpoint_id=info.checkpoint_id, checkpoint_storage=storage)
+            in_process = row.build()
+            if not isinstance(in_process, FunctionalInstance):
+                expected = await seen(in_process, checkpoint_id=info.checkpoint_id, checkpoint_storage=storage)
+            else:
+                given = await _copied(storage, info.checkpoint_id, row)
+                expected = await seen(in_process, checkpoint_id=info.checkpoint_id, **given)
             actual = await seen(durable, checkpoint_id=info.checkpoint_id, checkpoint=durable.checkpoint())
             assert actual == expected, f"{info.kind} of superstep {info.superstep}, {info.state}"

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+from collections import Counter
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -30,8 +31,9 @@ TITLE = "Moving checkout payments to the new ledger service"
 PROMPT = "[a]pprove, [r]eject: "
 
 
+@pytest.mark.parametrize("journal", [False, True], ids=["no-journal", "journal"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streaming"])
-async def test_durable_is_as_in_process(client: Client, stream: bool) -> None:
+async def test_durable_is_as_in_process(client: Client, stream: bool, journal: bool) -> None:
     feedback = ApprovalDecision(approved=False, feedback="Mention the rollback. Make it shorter")
     row = Row(
         name="content-approval",
@@ -46,7 +48,9 @@ async def test_durable_is_as_in_process(client: Client, stream: bool) -> None:
     )
     expected = await record(row, content_approval())
     async with worker(client, content_approval) as task_queue:
-        durable = DurableWorkflow(content_approval, client=client, task_queue=task_queue, max_attempts=1)
+        durable = DurableWorkflow(
+            content_approval, client=client, task_queue=task_queue, max_attempts=1, journal=journal
+        )
         actual = await record(row, durable, durable.checkpoint())
     assert actual == expected
     assert [turn.state for turn in actual.turns] == ["IDLE_WITH_PENDING_REQUESTS"] * 2 + ["IDLE"]
@@ -147,7 +151,7 @@ async def test_ctrl_c_keeps_the_thread_for_a_later_demo(tmp_path: Path) -> None:
     assert found["supersteps"] == "7"
 
 
-async def test_a_killed_worker_costs_only_its_superstep(tmp_path: Path) -> None:
+async def test_a_killed_worker_costs_only_the_call_it_was_killed_in(tmp_path: Path) -> None:
     ended = await unattended(tmp_path, "--crash")
     found = assert_published(ended, title=TITLE)
     assert found["supersteps"] == "7"
@@ -165,7 +169,33 @@ async def test_a_killed_worker_costs_only_its_superstep(tmp_path: Path) -> None:
         ("7", "publish", "1", "1", other),
     ]
     assert "Each of the 7 supersteps was committed exactly once." in ended.output
+    assert "3 model calls and 2 tool calls taken from the journal, 0 repeated." in ended.output
     assert left_behind(tmp_path) == []
+
+
+async def test_without_a_middle_there_is_nothing_to_prove(tmp_path: Path) -> None:
+    ended = await unattended(tmp_path, "--crash", "--words", "150")
+    assert ended.code == 1
+    assert "The writer called its tool 1 times only" in ended.errors
+    assert left_behind(tmp_path) == []
+
+
+def _calls(*calls: tuple[int, str, str, str]) -> list[ledger.Entry]:
+    return [ledger.Entry(crash.VICTIM, phase, pid, kind, call) for pid, phase, kind, call in calls]  # type: ignore[arg-type]
+
+
+def test_a_repeated_call_would_be_seen() -> None:
+    before = [(10, phase, kind, "a") for kind in ("chat", "tool") for phase in ("begun", "ended")]
+    before += [(10, "begun", "chat", "b")]
+    after = [(11, "begun", "chat", "b"), (11, "ended", "chat", "b")]
+    step = Committed(4, ("writer",), 2, "11", "heartbeat", Counter(chat=1, tool=1))
+    proof = crash.prove_journal(step, _calls(*before, *after), first=10, second=11)
+    assert (proof.model_calls, proof.tool_calls, proof.repeated, proof.made) == (1, 1, 0, 1)
+    with pytest.raises(DemoError, match="1 and 1 were taken from the journal, and 1 were repeated"):
+        crash.prove_journal(step, _calls(*before, (11, "begun", "tool", "a")), first=10, second=11)
+    fewer = Committed(4, ("writer",), 2, "11", "heartbeat", Counter(chat=1))
+    with pytest.raises(DemoError, match="1 model calls and 1 tool calls by the ledger; 1 and 0 were taken"):
+        crash.prove_journal(fewer, _calls(*before, *after), first=10, second=11)
 
 
 def test_a_repeated_superstep_would_be_seen() -> None:

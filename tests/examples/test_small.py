@@ -54,6 +54,10 @@ async def test_research_loop(server: WorkflowEnvironment) -> None:
     assert (await _run(server, "examples.research_loop.demo")).splitlines() == _shown("research_loop")
 
 
+async def test_functional_review(server: WorkflowEnvironment) -> None:
+    assert (await _run(server, "examples.functional_review.demo")).splitlines() == _shown("functional_review")
+
+
 async def test_group_chat(server: WorkflowEnvironment) -> None:
     lines = (await _run(server, "examples.group_chat.demo")).splitlines()
     assert lines[1] == "you say: Please, a shorter one."
@@ -98,3 +102,7 @@ async def test_web_service(client: Client) -> None:
         assert '"type": "output"' in whole
         missing = await browser.get("/threads/nothing/events")
         assert "event: error" in missing.text
+
+
+async def test_payments(server: WorkflowEnvironment) -> None:
+    assert (await _run(server, "examples.payments.demo")).splitlines() == _shown("payments")

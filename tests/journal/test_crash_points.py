@@ -30,6 +30,7 @@ async def _run(name: str, attempts: Attempts, crash_at: int | None) -> Any:
         return None
     last = await storage.get_latest(workflow_name=workflow.name)
     assert last is not None
+    events.sort(key=lambda event: event.executor_id or "")  # Siblings tell of themselves as they finish.
     return canonical.events(events), canonical.checkpoints([last]), journal.tally
 
 

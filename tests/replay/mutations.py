@@ -171,6 +171,26 @@ def _uncompiled(apply: Apply) -> Apply:
     return changed
 
 
+def _value(value: int) -> Callable[[Any], int]:
+    return lambda _: value
+
+
+def _without_calls(original: Callable[..., Any]) -> Callable[..., Any]:
+    def take_over(self: Any, continued: Any) -> None:
+        continued.calls = None
+        original(self, continued)
+
+    return take_over
+
+
+def _uncounted(original: Callable[..., Any]) -> Callable[..., Any]:
+    def enter(self: Any, failure: Any) -> None:
+        failure.calls = None
+        original(self, failure)
+
+    return enter
+
+
 def _forgetting(original: Callable[..., Any]) -> Callable[..., Any]:
     def refuse(self: Any, supersteps: int) -> None:
         original(self, supersteps)
@@ -408,6 +428,7 @@ NOTICED: tuple[Mutation, ...] = (
 )
 
 _CONTENTS = "Temporal compares that the command is there, not what is in it."
+_CALLS = "calls-and-what-they-cost"
 _RESULT = f"{_CONTENTS} What the superstep does with its input is in its result, which replay takes from history."
 _NEXT_RUN = f"{_CONTENTS} The next run replays with the input that it was given."
 
@@ -478,6 +499,17 @@ COMPARED: tuple[Mutation, ...] = (
         ("several-supersteps", "continued-after-supersteps"),
         _CONTENTS,
     ),
+    *(
+        Mutation(f"{name} is {value}", constant(name, _value(value)), (_CALLS,), _CONTENTS, (name,))
+        for name, value in (("MAX_COUNTED", 1), ("MAX_COUNTED_NAME", 2), ("MAX_COUNT", 3))
+    ),
+    Mutation(
+        "does not hand on what was called",
+        method("Progress", "take_over", _without_calls),
+        (_CALLS,),
+        _CONTENTS,
+    ),
+    Mutation("does not count a failed superstep", method("Progress", "enter", _uncounted), (_CALLS,), _CONTENTS),
     _scaled("MAX_OUTPUTS_BYTES", 0, "several-supersteps", reason=_CONTENTS),
     _scaled("MAX_TAIL_BYTES", 0, "continued-after-supersteps", reason=_NEXT_RUN),
     _scaled("MAX_HANDED_ON_BYTES", 0.5, "more-answered-requests-than-are-handed-on", reason=_NEXT_RUN),

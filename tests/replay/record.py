@@ -17,6 +17,8 @@ from agent_framework_temporal import start_dev_server
 from temporalio.client import Client
 
 from tests.flows import chain, countdown, echo, shop
+from tests.functional._flows import review
+from tests.journal._spending import spending
 from tests.replay.flows import asking, frail, looping
 from tests.replay.scenarios import SCENARIOS
 from tests.replay.stage import Stage, counted
@@ -33,7 +35,8 @@ async def record(version: str, names: Sequence[str], *, anew: bool = False) -> i
     slots = asyncio.Semaphore(_AT_ONCE)
     async with await start_dev_server(log_level="never") as server:
         client = await server.connect(identity="recorder")
-        async with worker(client, chain, shop, echo, countdown, asking, frail, looping) as task_queue:
+        hosted = (chain, shop, echo, countdown, asking, frail, looping, spending, review)
+        async with worker(client, *hosted) as task_queue:
 
             async def one(name: str) -> bool:
                 async with slots:

@@ -43,6 +43,8 @@ from temporalio.common import RawValue
 from temporalio.worker import Worker
 
 from tests.flows import Decision, Order, chain, countdown, echo, shop
+from tests.functional._flows import review
+from tests.journal._spending import Spending, spending
 from tests.replay.flows import FAILING, GATES, Ask, Gate, asking, frail, looping, looping_otherwise
 from tests.replay.stage import Stage
 from tests.support import deployed_worker, unique, worker, worker_process
@@ -636,6 +638,17 @@ async def cancelled_while_paused(stage: Stage) -> None:
     await stage.keep(thread)
 
 
+@scenario(runs=2, ACTIVITY_TASK_FAILED=1, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1, WORKFLOW_EXECUTION_COMPLETED=1)
+async def calls_and_what_they_cost(stage: Stage) -> None:
+    durable = stage.durable(spending, max_attempts=1, pause_on_failure=True, supersteps_per_run=2)
+    thread = durable.checkpoint()
+    with contextlib.suppress(OSError):
+        await durable.run(Spending(name=thread.thread_id, rounds=2, stops=((1, 3),)), checkpoint=thread)
+    await durable.retry(thread)
+    await durable.run(checkpoint=thread)
+    await stage.keep(thread)
+
+
 @scenario(ACTIVITY_TASK_CANCELED=1, WORKFLOW_EXECUTION_CANCELED=1)
 async def cancelled_in_a_superstep(stage: Stage) -> None:
     thread, _, following = await _held(stage, heartbeat_timeout=timedelta(seconds=1))
@@ -817,6 +830,18 @@ async def early_answer_that_is_handed_on(stage: Stage) -> None:
 
 
 # Search attributes.
+
+
+@scenario(ACTIVITY_TASK_COMPLETED=3, WORKFLOW_EXECUTION_SIGNALED=2, WORKFLOW_EXECUTION_COMPLETED=1)
+async def functional_workflow(stage: Stage) -> None:
+    durable = stage.durable(review)
+    thread = durable.checkpoint()
+    await durable.run("tides", checkpoint=thread)
+    await stage.run_of(thread).signal("respond", {"request_id": "auto::0", "response": {"accepted": True}})
+    while [request.request_id for request in await durable.pending_requests(thread)] != ["auto::1"]:
+        await asyncio.sleep(0.05)
+    await durable.run(responses={"auto::1": "Ann"}, checkpoint=thread)
+    await stage.keep(thread)
 
 
 @scenario(runs=3, UPSERT_WORKFLOW_SEARCH_ATTRIBUTES=6, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1)

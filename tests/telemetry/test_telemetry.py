@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from asyncio.subprocess import PIPE
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from temporalio.client import Client
 from temporalio.runtime import BufferedMetricUpdate, MetricBuffer, Runtime, TelemetryConfig
 from temporalio.testing import WorkflowEnvironment
 
+from tests.journal._agents import FAIL, research
 from tests.requests._flows import Question, asker
-from tests.support import worker
+from tests.support import unique, worker
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,6 +94,50 @@ async def test_metrics(server: WorkflowEnvironment) -> None:
     assert _values(updates, "restores", source="live") == [1]
     assert len(_values(updates, "checkpoint_bytes")) == len(_values(updates, "checkpoint_history_bytes")) == 2
     assert min(_values(updates, "checkpoint_bytes")) > 100
+
+
+async def test_metrics_of_calls(server: WorkflowEnvironment) -> None:
+    buffer = MetricBuffer(10_000)
+    runtime = Runtime(telemetry=TelemetryConfig(metrics=buffer))
+    client = await Client.connect(server.client.service_client.config.target_host, runtime=runtime)
+    async with worker(client, research) as queue:
+        durable = DurableWorkflow(
+            research, client=client, task_queue=queue, retry_initial_interval=timedelta(milliseconds=20)
+        )
+        await durable.run(unique(FAIL))
+    usage = (await durable.usage()).usage
+    updates = [update for update in buffer.retrieve_updates() if update.metric.name.startswith("agent_framework_")]
+    # Of the attempt that failed and of the one after it, and of the editor's.
+    assert _values(updates, "calls", source="made", kind="chat", framework_workflow="research") == [2, 1, 1]
+    assert _values(updates, "calls", source="made", kind="tool") == [2]
+    assert _values(updates, "calls", source="taken", kind="chat") == [2]
+    assert _values(updates, "calls", source="taken", kind="tool") == [2]
+    assert sum(_values(updates, "tokens", direction="input")) == usage.get("input_token_count")
+    assert sum(_values(updates, "tokens", direction="output")) == usage.get("output_token_count")
+    assert len(_values(updates, "journal_bytes")) == 3
+    assert _values(updates, "journal_dropped") == []
+
+
+async def test_spans_say_what_was_taken_and_what_an_attempt_cost(server: WorkflowEnvironment) -> None:
+    out = await _python("-m", "tests.telemetry._journal", server.client.service_client.config.target_host)
+    spans: list[dict[str, Any]] = json.loads(out)
+    prefix = "agent_framework_temporal."
+    activities = [
+        {name.removeprefix(prefix): value for name, value in span["attributes"].items()}
+        for span in spans
+        if span["name"] == "RunActivity:superstep"
+    ]
+    calls = [{name: value for name, value in found.items() if "calls" in name} for found in activities]
+    assert calls[:3] == [
+        {"calls.made.chat": 2, "calls.made.tool": 2},
+        {"calls.made.chat": 1, "calls.taken.chat": 2, "calls.taken.tool": 2},
+        {"calls.made.chat": 1},
+    ]
+    assert all(found["tokens.input"] > 0 and found["tokens.output"] > 0 for found in activities[:3])
+    taken = [event[f"{prefix}kind"] for span in spans for event in span["taken"]]
+    assert sorted(taken) == ["chat", "chat", "tool", "tool"]
+    # No call that was answered has a second span.
+    assert [span["name"] for span in spans].count("chat scripted-1") == 4
 
 
 def _values(updates: list[BufferedMetricUpdate], name: str, **attributes: str) -> list[float]:

@@ -294,7 +294,7 @@ def test_what_is_held_twice_is_the_same_text_as_what_is_held_once() -> None:
 @pytest.mark.parametrize("gallery_row", GALLERY, ids=lambda row: row.name)
 async def test_every_checkpoint_and_event_of_a_gallery_row_comes_back(gallery_row: Row) -> None:
     recording = await record(gallery_row)
-    catalog = TypeCatalog(gallery_row.build())
+    catalog = TypeCatalog(recording.workflow)
     assert recording.checkpoints
     for checkpoint in recording.checkpoints:
         restored = loads(dumps(checkpoint, catalog), catalog)

@@ -7,6 +7,7 @@ When one of these fails after an upgrade of agent-framework-core, nothing else i
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from agent_framework import (
     InMemoryCheckpointStorage,
     Message,
     RawAgent,
+    RunContext,
     SlidingWindowStrategy,
     Workflow,
     WorkflowBuilder,
@@ -40,16 +42,22 @@ from agent_framework import (
     WorkflowRunState,
     handler,
     register_checkpoint_type,
+    step,
     tool,
 )
 from agent_framework import _tools as framework_tools
+from agent_framework import (
+    workflow as functional_workflow,
+)
 from agent_framework._middleware import ChatMiddlewarePipeline, FunctionMiddlewarePipeline
 from agent_framework._serialization import SerializationMixin
-from agent_framework._workflows import _checkpoint_encoding, _typing_utils, _workflow
+from agent_framework._workflows import _checkpoint_encoding, _functional, _typing_utils, _workflow
 from agent_framework._workflows._runner import RunnerImpl
 from agent_framework._workflows._runner_context import InProcRunnerContext
+from agent_framework._workflows._state import State
 from agent_framework_temporal.adapter.framework import internals as _framework
 from agent_framework_temporal.adapter.framework.internals import (
+    FinishedStep,
     ask_for_approval,
     built_storage,
     cancellation,
@@ -59,20 +67,26 @@ from agent_framework_temporal.adapter.framework.internals import (
     drops_raw_only,
     event_types,
     finalize_events,
+    first_checkpoint,
     forget_updates,
+    functional_steps,
+    functional_storage,
     give_carrier,
     give_format,
     has_not_run,
     is_generated_call_id,
     matches,
     new_event,
+    observed_run,
     pending_events,
     registered_type_keys,
     request_types,
     result_carrier,
     run_innermost,
+    running_step,
     session_groups,
     share_sessions,
+    step_name,
     validate_run_params,
     without_value,
     wrap_handlers,
@@ -165,6 +179,7 @@ def test_private_attributes_are_where_we_look() -> None:
     assert workflow._runner._iteration == 0, _changed("RunnerImpl._iteration")
     ctx: WorkflowContext[str] = WorkflowContext(Append(id="a"), ["b"], workflow._runner.state, workflow._runner_context)
     assert (ctx._executor_id, ctx._runner_context) == ("a", workflow._runner_context), _changed("WorkflowContext")
+    assert {"_source_executor_ids", "_request_id"} <= set(vars(ctx)), _changed("WorkflowContext")
 
 
 def test_the_prefixes_of_the_frameworks_modules_are_known() -> None:
@@ -197,6 +212,96 @@ def test_the_frameworks_data_leaves_out_the_providers_object_and_nothing_else() 
 def test_response_handlers_declare_their_types() -> None:
     assert request_types(Buyer(id="buyer")) == [(Purchase, Approval)], _changed("Executor._response_handlers")
     assert request_types(Append(id="a")) == []
+
+
+@step
+async def _doubled(number: int) -> int:
+    return number * 2
+
+
+@functional_workflow
+async def _doubling(number: int, ctx: RunContext) -> int:
+    """Call a step."""
+    _seen.append(ctx)
+    return await _doubled(number)
+
+
+_seen: list[RunContext] = []
+
+
+class _Observer:
+    streaming = False
+    context: RunContext | None = None
+
+    def __init__(self, known: FinishedStep | None = None) -> None:
+        self.given = known
+        self.kept: list[FinishedStep] = []
+
+    def fitting(self, event: WorkflowEvent[Any]) -> WorkflowEvent[Any]:
+        return event
+
+    def told(self, event: WorkflowEvent[Any]) -> None: ...
+
+    def known(self, key: str) -> FinishedStep | None:
+        return self.given if step_name(key) == "_doubled" else None
+
+    def begins(self, key: str, name: str) -> None:
+        assert self.context is not None
+        task = asyncio.current_task()
+        assert task is not None
+        assert self.context._active_step_tasks[task] == 1, _changed("RunContext._active_step_tasks")
+        assert running_step() == key
+
+    def leaves(self) -> None: ...
+
+    async def finished(self, key: str, name: str, step: FinishedStep) -> None:
+        assert self.context is not None
+        assert self.context._step_cache == {key: 4}, _changed("RunContext._step_cache")
+        assert self.context._step_cache_auto_request_info_counts == {key: 0}, _changed("the counts of requests")
+        assert self.context._non_replayable_step_cache_keys == set(), _changed("_non_replayable_step_cache_keys")
+        self.kept.append(step)
+
+
+async def test_a_functional_run_is_observed_and_a_step_is_replayed() -> None:
+    """The context asks for a step's key, then for its result, then tells of it.
+
+    `_get_legacy_step_cache_key`, `_get_automatic_step_cache_key` or `_get_explicit_step_cache_key`;
+    `_get_cached_result`; `add_event`. A result is set by `_set_cached_result` and
+    `_set_cached_step_auto_request_info_count`.
+    """
+    flow = _doubling.build(checkpoint_storage=InMemoryCheckpointStorage())
+    assert functional_storage(flow) is flow._checkpoint_storage, _changed("FunctionalWorkflow._checkpoint_storage")
+    steps, functions = functional_steps(flow)
+    assert steps == [_doubled], _changed("FunctionalWorkflow._discover_workflow_dependencies")
+    assert functions == [vars(found)["__wrapped__"] for found in (flow, _doubled)], _changed(
+        "the functions' __wrapped__"
+    )
+    observer = _Observer()
+    with observed_run(observer):
+        undisturbed = [event async for event in flow.run(2, stream=True)]
+    assert _seen[-1] is observer.context
+    assert observer.context is not None
+    assert not observer.context.is_streaming(), _changed("RunContext.__init__")
+    assert observer.context._on_step_completed is not None, _changed("RunContext._on_step_completed")
+    assert observer.context._workflow_interruption is None, _changed("RunContext._workflow_interruption")
+    assert observer.context._export_step_cache() == observer.context._step_cache, _changed("_export_step_cache")
+    assert observer.context._root_task is not None, _changed("RunContext._root_task")
+    storage = InMemoryCheckpointStorage()
+    await storage.save(first_checkpoint(flow, 2))
+    [entry] = await storage.list_checkpoints(workflow_name="_doubling")
+    restored = await flow.run(checkpoint_id=entry.checkpoint_id, checkpoint_storage=storage)
+    assert restored.get_outputs() == [4], _changed("what a functional workflow's checkpoint holds")
+    again = _Observer(observer.kept[0])
+    with observed_run(again):
+        replayed = [event async for event in _doubling.build().run(2, stream=True)]
+    assert [(event.type, event.data) for event in replayed] == [(event.type, event.data) for event in undisturbed]
+    assert not again.kept
+    assert type(_seen[-1]) is not RunContext
+    await _doubling.build().run(2)
+    assert type(_seen[-1]) is RunContext, "In process nothing acts."
+    [key] = observer.context._step_cache
+    kind, name, _wrapper, _identity, occurrence = _functional._decode_versioned_step_cache_key(key) or [None] * 5
+    assert (kind, name, occurrence) == ("auto", "_doubled", 0), _changed("_decode_versioned_step_cache_key")
 
 
 def _private_names() -> set[str]:
@@ -513,3 +618,50 @@ def test_a_request_for_approval_is_the_frameworks_own() -> None:
     assert set(made.additional_properties) == set(again.additional_properties), _changed(
         "_replacement_approval_request"
     )
+
+
+# An invocation as a value.
+
+
+def test_executors_are_run_by_execute_with_the_arguments_we_pass_on() -> None:
+    names = ["self", "message", "source_executor_ids", "state", "runner_context", "trace_contexts", "source_span_ids"]
+    assert _parameters(Executor.execute) == names, _changed("Executor.execute")
+
+
+async def test_an_invocation_writes_what_a_recording_context_and_state_note() -> None:
+    """A context or state with another way to be written would make a taken invocation lack something."""
+    public = {name for name in vars(State) if not name.startswith("_")}
+    written = {"set", "delete", "clear"}
+    others = {"get", "has", "commit", "discard", "export_state", "import_state"}
+    assert public == written | others, _changed("State: see RecordingState")
+    noted: list[tuple[Any, ...]] = []
+    state = State()
+    recording = _framework.RecordingState(state, lambda *step: noted.append(step))
+    recording.set("a", [1])
+    assert state.get("a") == [1], _changed("State: a recording one has to be the same")
+    recording.delete("a")
+    assert noted == [("set", "a", [1]), ("delete", "a")]
+    told = {"send_message", "add_event", "add_request_info_event"}
+    assert all(hasattr(InProcRunnerContext, name) for name in told), _changed("RunnerContext: see RecordingContext")
+
+
+async def test_the_path_of_an_invocation_is_found_behind_a_recording_context() -> None:
+    workflow = _append()
+    context = _framework.RecordingContext(workflow._runner_context, lambda *step: None)
+    (append,) = workflow.executors.values()
+    given: Any = context
+    ctx: WorkflowContext[Any, Any] = WorkflowContext(append, ["x"], State(), given)
+    assert _framework.invocation_path(workflow, ctx) == ("append",)
+    _framework.stand_for(ctx, ["y"], "r")
+    assert (ctx.source_executor_ids, ctx.request_id) == (["y"], "r"), _changed("WorkflowContext")
+
+
+def test_answers_are_looked_up_where_a_handler_is_added() -> None:
+    def handle(request: Any, answer: Any, ctx: Any) -> None:
+        """Take the answer."""
+
+    append = Append(id="append")
+    _framework.add_response_handler(append, int, bool, handle)
+    found: Any = append._find_response_handler(1, True)
+    assert found is not None, _changed("Executor._response_handlers")
+    assert found.func is handle

@@ -133,7 +133,7 @@ def test_bytes(data: bytes) -> None:
 async def test_mutated_checkpoints_of_a_gallery_row(gallery_row: Row) -> None:
     """Real ones, in which a part is something else: a hostile one, or another of its own."""
     recording = await record(gallery_row)
-    catalog = TypeCatalog(gallery_row.build())
+    catalog = TypeCatalog(recording.workflow)
     randomness = random.Random(gallery_row.name)
     raw = dumps(max(recording.checkpoints, key=lambda checkpoint: len(dumps(checkpoint, catalog))), catalog)
     loads(raw, catalog)  # What is looked up once.

@@ -11,7 +11,7 @@ from agent_framework_temporal import DurableWorkflow
 from agent_framework_temporal.adapter.framework.definition import WorkflowDefinition
 from agent_framework_temporal.adapter.framework.static_details import static_details
 from agent_framework_temporal.workflows.details import COMMAND, current_details
-from agent_framework_temporal.workflows.messages import ErrorDetails, PendingRequest
+from agent_framework_temporal.workflows.messages import Calls, ErrorDetails, PendingRequest, TokenCounts
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from temporalio.api.sdk.v1 import WorkflowMetadata
@@ -133,3 +133,15 @@ def test_it_is_bounded() -> None:
     assert "And 990 more: query `pending_requests`" in text
     assert "agent-framework-temporal retry t" in text
     assert len(text) < 8_000
+
+
+def test_the_details_say_what_was_called_and_spent() -> None:
+    calls = Calls(
+        made={"chat": 2}, taken={"chat": 3, "<b>": 1}, tokens={"a": TokenCounts(input=1000, output=5, total=1005)}
+    )
+    details = current_details(thread_id="t", state="idle", superstep=2, executors=[], pending=[], calls=calls)
+    assert details.split("\n\n") == [
+        "**idle**, 2 supersteps committed",
+        "3 model calls and 1 \\<b\\> taken from the journal, 2 model calls made.",
+        "1,005 tokens: 1,000 input, 5 output.",
+    ]

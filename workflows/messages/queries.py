@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from .base import WireModel
-from .records import CheckpointRef, ErrorDetails, LoggedEvent
+from .records import Calls, CheckpointRef, ErrorDetails, LoggedEvent
 
 RunState: TypeAlias = Literal["running", "waiting", "paused", "idle", "failed"]
 
@@ -38,3 +38,5 @@ class RunStatus(WireModel):
     """Attempts that the last committed superstep took. Those of a running one the server knows, not the workflow."""
     failure: ErrorDetails | None = None
     """Of a paused run: what its last superstep failed with."""
+    calls: Calls | None = None
+    """What the run has called so far, with the runs it was continued from; left out where nothing was."""

@@ -44,9 +44,9 @@ class Calls(WireModel):
 
     _left_out: ClassVar[tuple[Any, ...]] = (None, {})
     made: dict[str, int] = Field(default_factory=dict)
-    """By kind (`chat`, `tool`, `once`, `executor`, `step`): done in this attempt."""
+    """By kind (`chat`, `tool`, `once`, `step`): done in this attempt."""
     taken: dict[str, int] = Field(default_factory=dict)
-    """By kind: taken from the journal in this attempt, as it had finished in one before."""
+    """By kind, and `executor`: taken from the journal in this attempt, as it had finished in one before."""
     spent: TokenCounts | None = None
     """Tokens of this attempt."""
     tokens: dict[str, TokenCounts] = Field(default_factory=dict)

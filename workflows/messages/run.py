@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from .base import Attempts, Count, Factor, Framed, HeartbeatSeconds, Name, Seconds, Trace, Versioned, WireModel
-from .records import CheckpointFacts, CheckpointRef, DeadlineAction, JournalRef, LoggedEvent, PendingRequest, Value
+from .records import (
+    Calls,
+    CheckpointFacts,
+    CheckpointRef,
+    DeadlineAction,
+    JournalRef,
+    LoggedEvent,
+    PendingRequest,
+    Value,
+)
 from .signals import RespondSignal
 
 InDoubt: TypeAlias = Literal["again", "error", "ask"]
@@ -108,6 +117,8 @@ class ContinuedRun(WireModel):
     outputs: list[Any] = Field(default_factory=list)
     events: list[LoggedEvent] = Field(default_factory=list)
     """The newest of the event log, for readers that are a little behind; the older are in the history before."""
+    calls: Calls | None = None
+    """What was called up to here; left out where nothing was."""
 
 
 class RunInput(Framed, Versioned):
@@ -152,6 +163,8 @@ class RunResult(WireModel):
     graph_hash: str
     next_offset: int
     outputs: list[Any] = Field(default_factory=list)
+    calls: Calls | None = None
+    """What the run has called, with the runs it was continued from; left out where nothing was."""
 
 
 class RunFailure(WireModel):
@@ -168,3 +181,5 @@ class RunFailure(WireModel):
     error_data: dict[str, Any] | None = None
     """What rebuilds the error beside its arguments: attributes, members of a group, errors of a validation."""
     message: str = ""
+    calls: Calls | None = None
+    """As of `RunResult`: what was spent is spent."""

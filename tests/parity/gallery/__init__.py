@@ -1,6 +1,6 @@
 """Real framework workflows, each with the turns that are run in process and durably and then compared."""
 
-from tests.parity.gallery import agents, declarative, errors, graph, human, orchestrations, state
+from tests.parity.gallery import agents, declarative, errors, functional, graph, human, orchestrations, state
 from tests.parity.gallery._row import Row, Turn
 
 GALLERY: tuple[Row, ...] = (
@@ -10,6 +10,7 @@ GALLERY: tuple[Row, ...] = (
     *agents.ROWS,
     *orchestrations.ROWS,
     *declarative.ROWS,
+    *functional.ROWS,
     *errors.ROWS,
 )
 

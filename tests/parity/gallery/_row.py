@@ -34,7 +34,8 @@ class Row:
     turns: tuple[Turn, ...]
     checkpoints: bool = True
     """Whether checkpoints are compared too: not where in process a failed superstep leaves its traces in live objects,
-    which the next checkpoint then shows, while durably the next superstep begins from the last good checkpoint."""
+    which the next checkpoint then shows, while durably the next superstep begins from the last good checkpoint; nor of
+    functional workflows, of whose checkpoints within a superstep only the last is kept."""
 
 
 def answer_all(answer: Callable[[Any], Any]) -> Respond:

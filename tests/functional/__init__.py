@@ -1,0 +1,1 @@
+"""Functional workflows, `@workflow` and `@step`, run durably."""
