@@ -243,7 +243,7 @@ class _ReplayedJournal(Journal):
         """
         if self._live or (kind == "tool" and name in self._tools):
             return
-        what = {"chat": f"Model {name!r}", "tool": f"Tool {name!r}"}.get(kind, f"{kind} {name!r}")
+        what = {"chat": f"Model {name!r}", "tool": f"Tool {name!r}"}.get(kind, f"What `once` keeps as {name!r}")
         error = NotJournalledError(
             f"{what} would be called, as the superstep's journal does not have this call. A superstep that was "
             "committed keeps its journal where the run was started with `keep_journal=True`; one that has failed, or "

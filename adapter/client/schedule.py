@@ -82,15 +82,19 @@ class ScheduledStart:
             self.run_input.workflow_name, schedule_id, self.labels, shows=self.run_input.options.search_attributes
         )
         start, *values = [(await converter.encode([value]))[0] for value in (self.run_input, *memo.values())]
-        shown: Any = markdown_summary(self.run_input.workflow_name), self.details
+        shown = (markdown_summary(self.run_input.workflow_name), self.details)
         summary, details = [None if text is None else (await converter.encode([text]))[0] for text in shown]
-        encoded: Any = {"memo": dict(zip(memo, values, strict=True)), "static_summary": summary}
+        # The SDK takes what is encoded already, which its signature does not say.
+        encoded: dict[str, Any] = {
+            "memo": dict(zip(memo, values, strict=True)),
+            "static_summary": summary,
+            "static_details": details,
+        }
         action = ScheduleActionStartWorkflow(
             WORKFLOW_TYPE,
-            start,
+            args=[start],
             id=schedule_id,  # Temporal adds the time of the action, so that each is a thread of its own.
             task_queue=self.task_queue,
-            static_details=details,
             typed_search_attributes=attributes,
             **encoded,
         )

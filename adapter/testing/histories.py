@@ -84,14 +84,14 @@ class _Histories:
     async def get_workflow_execution_history(
         self, request: GetWorkflowExecutionHistoryRequest, **_: Any
     ) -> GetWorkflowExecutionHistoryResponse:
-        _, events = self._found(request.execution)
+        events = self._found(request.execution)[1]
         closing = request.history_event_filter_type == HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
         return GetWorkflowExecutionHistoryResponse(history=History(events=events[-1:] if closing else events))
 
     async def get_workflow_execution_history_reverse(
         self, request: GetWorkflowExecutionHistoryReverseRequest, **_: Any
     ) -> GetWorkflowExecutionHistoryReverseResponse:
-        _, events = self._found(request.execution)
+        events = self._found(request.execution)[1]
         return GetWorkflowExecutionHistoryReverseResponse(history=History(events=events[::-1]))
 
     async def describe_workflow_execution(

@@ -6,7 +6,19 @@ import asyncio
 import os
 from typing import Never
 
-from agent_framework import Agent, Executor, Workflow, WorkflowBuilder, WorkflowContext, handler, tool
+from agent_framework import (
+    Agent,
+    Executor,
+    Workflow,
+    WorkflowBuilder,
+    WorkflowContext,
+    WorkflowExecutor,
+    handler,
+    step,
+    tool,
+    workflow,
+)
+from agent_framework_temporal import once
 from agent_framework_temporal.testing import Prompt, Reply, ToolCall, scripted_agent
 
 CALLS: list[str] = []
@@ -57,6 +69,33 @@ class Asker(Executor):
         await ctx.send_message(f"{answer}!" if os.environ.get(CHANGED) else answer)
 
 
+class Payer(Executor):
+    """Pays once, beside others that take the same message."""
+
+    @handler
+    async def pay(self, word: str, ctx: WorkflowContext[Never, str]) -> None:
+        """Pay, and say so; raise where it has its fault."""
+        CALLS.append(self.id)
+        paid = await once(ctx, "pay", _pay, self.id)
+        if self.id == "second" and os.environ.get(BROKEN):
+            raise RuntimeError(f"{self.id} has paid {paid} and stumbled")
+        await ctx.yield_output(f"{self.id} paid {paid} for {word}")
+
+
+async def _pay(who: str) -> int:
+    CALLS.append(f"pay {who}")
+    return len(who)
+
+
+class Start(Executor):
+    """Gives a word to all."""
+
+    @handler
+    async def give(self, word: str, ctx: WorkflowContext[str]) -> None:
+        """Give it."""
+        await ctx.send_message(word)
+
+
 class Closer(Executor):
     """Yields what was found; raises where it has its fault."""
 
@@ -73,3 +112,38 @@ def desk() -> Workflow:
     """Build the desk."""
     asker, closer = Asker(), Closer(id="closer")
     return WorkflowBuilder(name="desk", start_executor=asker).add_edge(asker, closer).build()
+
+
+def payers() -> Workflow:
+    """Build two that pay in one superstep, the second a little later."""
+    start, first, second = Start(id="start"), Payer(id="first"), Payer(id="second")
+    return WorkflowBuilder(name="payers", start_executor=start).add_fan_out_edges(start, [first, second]).build()
+
+
+def office() -> Workflow:
+    """Build the desk as a sub-workflow of another."""
+    inner = WorkflowExecutor(desk(), id="inner")
+    start = Start(id="start")
+    return WorkflowBuilder(name="office", start_executor=start).add_edge(start, inner).build()
+
+
+@step
+async def ask_step(word: str) -> str:
+    """Ask the librarian."""
+    CALLS.append("step ask")
+    return (await scripted_agent("librarian", _script, tools=[look_up]).run(word)).text
+
+
+@step
+async def close_step(text: str) -> str:
+    """Close; raise where it has its fault."""
+    CALLS.append("step close")
+    if os.environ.get(BROKEN):
+        raise ValueError(f"cannot close {text!r}")
+    return text.upper()
+
+
+@workflow(name="desk-function")
+async def desk_function(word: str) -> str:
+    """Be the desk as a function."""
+    return await close_step(await ask_step(word))

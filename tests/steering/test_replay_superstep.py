@@ -14,7 +14,7 @@ from agent_framework_temporal.testing import history_client, replay_superstep
 from temporalio.client import Client
 
 from tests.flows import STEPS, Decision, Order, chain, shop
-from tests.steering._flows import BROKEN, CALLS, CHANGED, HANGING, desk
+from tests.steering._flows import BROKEN, CALLS, CHANGED, HANGING, desk, desk_function, office, payers
 from tests.support import unique, worker, worker_process
 
 
@@ -127,6 +127,71 @@ async def test_a_failed_superstep_becomes_a_test(client: Client, monkeypatch: py
         assert (await replay_superstep(client, checkpoint, 1, desk, failed=True)).state == "failed"
         with pytest.raises(CheckpointNotFoundError, match="no superstep 2 that failed"):
             await replay_superstep(client, checkpoint, 2, desk, failed=True)
+
+
+async def test_executors_run_again_and_what_they_do_once_does_not(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal has that the first had finished, from which a retry takes it: whoever debugs wants to see it run."""
+    monkeypatch.setenv(BROKEN, "1")
+    async with worker(client, payers) as queue:
+        durable = DurableWorkflow(payers, client=client, task_queue=queue, max_attempts=1)
+        checkpoint = durable.checkpoint()
+        with pytest.raises(RuntimeError, match="second has paid 6"):
+            await durable.run("cake", checkpoint=checkpoint)
+    assert sorted(CALLS) == ["first", "pay first", "pay second", "second"]
+    CALLS.clear()
+    replayed = await replay_superstep(client, checkpoint, 2, payers)
+    replayed.assert_same()
+    assert (sorted(CALLS), replayed.taken, replayed.made) == (["first", "second"], {"once": 2}, {})
+    monkeypatch.delenv(BROKEN)
+    mended = await replay_superstep(client, checkpoint, 2, payers)
+    assert sorted(event.data for event in mended.outcome.events if event.type == "output") == [
+        "first paid 5 for cake",
+        "second paid 6 for cake",
+    ]
+
+
+async def test_what_is_done_once_is_not_done_by_a_replay(client: Client) -> None:
+    async with worker(client, payers) as queue:
+        durable = DurableWorkflow(payers, client=client, task_queue=queue)
+        checkpoint = durable.checkpoint()
+        await durable.run("cake", checkpoint=checkpoint)
+    CALLS.clear()
+    with pytest.raises(NotJournalledError, match="What `once` keeps as 'pay' would be called"):
+        await replay_superstep(client, checkpoint, 2, payers)
+    assert "pay first" not in CALLS and "pay second" not in CALLS
+
+
+async def test_a_sub_workflow(client: Client) -> None:
+    async with worker(client, office) as queue:
+        durable = DurableWorkflow(office, client=client, task_queue=queue, keep_journal=True)
+        checkpoint = durable.checkpoint()
+        await durable.run("boat", checkpoint=checkpoint)
+    assert CALLS == ["asker", "model", "tool boat", "model", "closer"]
+    CALLS.clear()
+    replayed = await replay_superstep(client, checkpoint, 2, office)
+    replayed.assert_same()
+    assert (CALLS, replayed.taken) == (["asker", "closer"], {"chat": 2, "tool": 1})
+
+
+async def test_a_functional_workflow(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BROKEN, "1")
+    async with worker(client, desk_function) as queue:
+        durable = DurableWorkflow(desk_function, client=client, task_queue=queue, max_attempts=1, keep_journal=True)
+        checkpoint = durable.checkpoint()
+        with pytest.raises(ValueError, match="cannot close"):
+            await durable.run("boat", checkpoint=checkpoint)
+        CALLS.clear()
+        replayed = await replay_superstep(client, checkpoint, None, desk_function)
+        replayed.assert_same()
+        assert (replayed.state, CALLS) == ("failed", ["step ask", "step close"])
+        monkeypatch.delenv(BROKEN)
+        await durable.run(checkpoint=checkpoint)
+    CALLS.clear()
+    replayed = await replay_superstep(client, checkpoint, None, desk_function)
+    replayed.assert_same()
+    assert (replayed.state, CALLS) == ("committed", ["step close"]), "the checkpoint has the other step"
 
 
 async def test_what_is_different_is_said_by_whose_it_is(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

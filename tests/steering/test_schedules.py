@@ -199,7 +199,7 @@ async def test_what_cannot_be_is_refused(client: Client) -> None:
     durable = DurableWorkflow(echo, client=client, task_queue="nobody")
     for arguments in ({}, {"spec": _NEVER, "cron": "0 3 * * *"}, {"time_zone": "Europe/Berlin"}):
         with pytest.raises(ValueError, match="cron"):
-            await durable.schedule(unique("wrong"), "hello", **arguments)  # type: ignore[arg-type]
+            await durable.schedule(unique("wrong"), "hello", **arguments)
     with pytest.raises(ValueError, match="ALLOW_ALL"):
         await durable.schedule(unique("wrong"), "hello", _NEVER, pause_on_failure=True)
     with pytest.raises(ValueError, match="tags"):
