@@ -142,7 +142,7 @@ def _checkpoint_line(info: CheckpointInfo, raw: bytes) -> str:
     facts = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(info).items()}
     # Three lines of JSON in the form that `encoding/document.py` describes: types are named, and none is called.
     parts = [json.loads(part) for part in raw.split(b"\n") if part]
-    return _line({"kind": "checkpoint", **facts, "checkpoint": parts})
+    return _line({"kind": "checkpoint", "checkpoint_id": info.checkpoint_id, "info": facts, "checkpoint": parts})
 
 
 def _line(value: dict[str, Any]) -> str:
