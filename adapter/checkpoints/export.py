@@ -31,6 +31,7 @@ from ..temporal.sdk import RecordedService
 from ..temporal.sealed_converter import ENCODING, KIND_METADATA, NOTES
 from ..temporal.server import each, rpc_errors, workflow_name_of
 from .archive import FORMAT, ArchiveHeader
+from .handle import Checkpoint, thread_id_of
 from .history import FrameReader, StoredFrame, of_superstep, of_thread, run_frames, run_outcomes
 from .lineage import CheckpointInfo, checkpoint_infos
 from .runs import runs_of
@@ -40,7 +41,7 @@ _ACTIVITY = "EVENT_TYPE_ACTIVITY_"
 
 
 @exported
-async def export_thread(client: Client, thread_id: str, *, opened: bool = False) -> AsyncIterator[str]:
+async def export_thread(client: Client, checkpoint: Checkpoint | str, *, opened: bool = False) -> AsyncIterator[str]:
     """Yield a thread as lines of JSON for a file: the history of each of its runs, its checkpoints and its events.
 
     `ThreadArchive` reads the file, and so do Temporal's own tools: the field `events` of a line of kind `run` is a
@@ -48,7 +49,7 @@ async def export_thread(client: Client, thread_id: str, *, opened: bool = False)
 
     Args:
         client: A connected client.
-        thread_id: Temporal workflow id.
+        checkpoint: The thread's handle, or its id.
         opened: Whether payloads that a codec has sealed, or that lie in external storage, are opened, so that the file
             can be read without keys and storage by whoever gets it. Else they stay as they are, and the file has
             histories only, without checkpoints and events as JSON.
@@ -59,7 +60,7 @@ async def export_thread(client: Client, thread_id: str, *, opened: bool = False)
 
     Cost: a round trip for each page of history, a visibility query, and two round trips more.
     """
-    client = framed_client(client)
+    client, thread_id = framed_client(client), thread_id_of(checkpoint)
     closed = client.data_converter.payload_codec is not None and not opened
     with rpc_errors(client, f"export thread {thread_id!r}", thread_id):
         latest = (await latest_run(client, thread_id, end=False)).description

@@ -91,7 +91,8 @@ async def test_is_read_without_a_server(client: Client, tmp_path: Path) -> None:
     state = json.dumps(_lines(path, "checkpoint")[-1]["checkpoint"])
     assert "tests.flows:Order" in state and '"pan"' in state
     events = _lines(path, "event")
-    assert [event["offset"] for event in events] == list(range(len(events)))
+    offsets = [event["offset"] for event in events]
+    assert offsets == sorted(set(offsets))  # What the workflow itself has noted of requests is between them.
     assert any(event["type"] == "output" and event["data"] == "cup approved by ann, order 2" for event in events)
 
     # Nothing can be sent to it.
