@@ -4,6 +4,8 @@ from .activities.invocation import Superstep as Superstep
 from .activities.invocation import current_superstep as current_superstep
 from .activities.invocation import idempotency_key as idempotency_key
 from .activities.journal.once import once as once
+from .adapter.checkpoints.archive import ThreadArchive as ThreadArchive
+from .adapter.checkpoints.export import export_thread as export_thread
 from .adapter.checkpoints.handle import Checkpoint as Checkpoint
 from .adapter.checkpoints.handle import Response as Response
 from .adapter.checkpoints.lineage import CheckpointInfo as CheckpointInfo

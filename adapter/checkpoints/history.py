@@ -436,12 +436,25 @@ async def last_failure(client: Client, thread_id: str, run_id: str) -> Superstep
     Raises:
         CheckpointNotFoundError: When the history is not there (any more).
     """
+    async for outcome in run_outcomes(client, thread_id, run_id):
+        return outcome if isinstance(outcome, SuperstepFailure) else None
+    return None
+
+
+async def run_outcomes(
+    client: Client, thread_id: str, run_id: str
+) -> AsyncIterator[SuperstepResult | SuperstepFailure]:
+    """Yield what the supersteps of a run have reported, newest first, as far as the workflow has taken it.
+
+    Raises:
+        CheckpointNotFoundError: When the history is not there (any more).
+        CheckpointCorruptedError: When a payload cannot be decoded.
+    """
     async for event, answered in _reverse(client, thread_id, run_id):
         if answered is not None:
             outcome = await _outcome(client, thread_id, run_id, event, answered, _model(event))
             if outcome is not None:
-                return outcome if isinstance(outcome, SuperstepFailure) else None
-    return None
+                yield outcome
 
 
 async def run_calls(client: Client, thread_id: str, run_id: str) -> Calls | None:

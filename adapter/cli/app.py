@@ -13,6 +13,7 @@ from ...workflows.display import terminal_text
 from ..commands.exit_codes import FAILED
 from . import dev as _dev
 from . import doctor as _doctor
+from . import exported as _exported
 from . import graph as _graph
 from . import life as _life
 from . import namespace as _namespace
@@ -69,6 +70,9 @@ def worker(context: typer.Context) -> None:
     raise typer.Exit(run_worker(context.args))
 
 
+_READS = frozenset({"stream", "status", "checkpoints", "replay"})
+"""What needs histories only, so that an exported thread can stand for the server."""
+
 for _function in (
     _run.run,
     _run.stream,
@@ -84,9 +88,10 @@ for _function in (
     _graph.graph,
     _doctor.doctor,
 ):
-    register(app, _function)
+    register(app, _function, reads=_function.__name__ in _READS)
 
-
+register(app, _exported.export)
+register(app, _exported.import_, name="import")
 _group = register_group(app, _life.threads_, name="threads")
 register(_group, _life.delete)
 

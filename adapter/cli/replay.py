@@ -5,7 +5,6 @@ from __future__ import annotations
 import bdb
 import pdb
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,27 +40,16 @@ async def replay(
     tool: Annotated[
         list[str] | None, typer.Option("--tool", metavar="NAME", help="Run this tool again; can be repeated.")
     ] = None,
-    history: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="Read this history, as `temporal workflow show --output json` writes it, and no server; "
-            "can be repeated, oldest run first.",
-        ),
-    ] = None,
     debug: Annotated[bool, typer.Option("--pdb", help="Open the debugger where an executor raises.")] = False,
 ) -> int:
     """Run one superstep of a thread here, for a debugger, and compare it with what was recorded. Touches nothing."""
     from agent_framework_temporal.testing import replay_superstep
-    from agent_framework_temporal.testing.histories import client_of, read_history
 
     if ":" not in workflow:
         raise UsageError("it runs your code: say where it is, --workflow package.module:attr")
     if debug and session.output.as_json:
         raise UsageError("the debugger talks to a person: leave out --pdb or --json")
-    client = client_of([read_history(path, thread) for path in history]) if history else await session.client()
+    client = await session.client()
     facts = await existing_thread(client, thread)
     replayed = await replay_superstep(
         client,

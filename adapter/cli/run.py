@@ -115,7 +115,7 @@ async def resume(
     else:
         standing = await read_standing(await session.client(), thread, facts.workflow_name, seen_run_id=None)
         if standing.state == "idle":
-            again = session.again("run", "--thread", thread, "MESSAGE")
+            again = session.again("run", "MESSAGE", options=["--thread", thread])
             raise RefusedError(
                 f"thread {thread!r} is idle: it has ended well, and there is nothing to resume. Give it a message: "
                 f"{again}"

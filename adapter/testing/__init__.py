@@ -5,7 +5,6 @@ from __future__ import annotations
 from agent_framework_temporal.workflows.exported import exported
 
 from .environment import DurableTestEnvironment
-from .histories import history_client
 from .replay import replay_history
 from .same import Call, assert_same_as_in_process
 from .scripted import Prompt, Reply, ScriptedChatClient, ToolCall, scripted_agent
@@ -21,7 +20,6 @@ __all__ = [
     "SuperstepOutcome",
     "ToolCall",
     "assert_same_as_in_process",
-    "history_client",
     "replay_history",
     "replay_superstep",
     "scripted_agent",

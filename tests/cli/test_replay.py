@@ -82,10 +82,8 @@ async def test_a_breakpoint_in_an_executor_is_hit(
 
 async def test_from_a_file_and_without_a_server(cli: Commands, client: Client, tmp_path: Path) -> None:
     thread = (await _thread(client, "boat", keep_journal=True)).thread_id
-    file = tmp_path / "history.json"
-    file.write_text((await client.get_workflow_handle(thread).fetch_history()).to_json())
+    file = tmp_path / "exported.jsonl"
+    file.write_text((await cli("export", thread)).out)
     nowhere = Commands("localhost:1")
-    done = await nowhere("replay", thread, "--history", str(file), "--superstep", "1", *_DESK)
+    done = await nowhere("replay", thread, "--from-file", str(file), "--superstep", "1", *_DESK)
     assert "result         the same as recorded" in done.out
-    missing = await nowhere("replay", thread, "--history", str(tmp_path / "none.json"), *_DESK, code=2)
-    assert "none.json" in missing.err

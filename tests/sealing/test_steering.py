@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from agent_framework_temporal import DurableWorkflow
+from agent_framework_temporal import DurableWorkflow, ThreadArchive, export_thread
 from agent_framework_temporal.adapter.client.schedule import schedules
-from agent_framework_temporal.testing import history_client, replay_superstep
+from agent_framework_temporal.testing import replay_superstep
 from temporalio.client import Client
 
 from tests.flows import chain
@@ -26,8 +26,10 @@ async def test_a_sealed_superstep_is_replayed_with_the_keys(client: Client, seal
     assert CALLS == ["asker"]
     history = await client.get_workflow_handle(checkpoint.thread_id).fetch_history()
     assert "secret" not in history.to_json()
-    offline = history_client(history, data_converter=sealing.data_converter)
-    (await replay_superstep(offline, checkpoint, 1, desk)).assert_same()
+    file = tmp_path / "sealed.jsonl"
+    file.write_text("".join([line async for line in export_thread(sealing, checkpoint)]))
+    archive = ThreadArchive(file, data_converter=sealing.data_converter)
+    (await replay_superstep(archive.client, checkpoint, 1, desk)).assert_same()
     with pytest.raises(KeyError, match="encrypted"):
         await replay_superstep(client, checkpoint, 1, desk)
 

@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_framework_temporal import CheckpointNotFoundError, DurableWorkflow, NotJournalledError, StartRefusedError
-from agent_framework_temporal.testing import history_client, replay_superstep
+from agent_framework_temporal import (
+    CheckpointNotFoundError,
+    DurableWorkflow,
+    NotJournalledError,
+    ThreadArchive,
+    export_thread,
+)
+from agent_framework_temporal.testing import replay_superstep
 from temporalio.client import Client
 
 from tests.flows import STEPS, Decision, Order, chain, shop
@@ -287,9 +293,7 @@ async def test_a_journal_in_history_costs_what_its_calls_compress_to(client: Cli
     assert 200 < sizes[True] - sizes[False] < 3_000
 
 
-async def test_a_history_from_production_is_enough(
-    client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_an_exported_thread_is_enough(client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(BROKEN, "1")
     async with worker(client, desk) as queue:
         durable = DurableWorkflow(desk, client=client, task_queue=queue, max_attempts=1)
@@ -298,18 +302,13 @@ async def test_a_history_from_production_is_enough(
         first_run = checkpoint.run_id
         with pytest.raises(RuntimeError):
             await durable.run("stumble", checkpoint=checkpoint)
-    files = []
-    for run_id in (first_run, checkpoint.run_id):
-        history = await client.get_workflow_handle(checkpoint.thread_id, run_id=run_id).fetch_history()
-        files.append(tmp_path / str(run_id) / f"{checkpoint.thread_id}.json")
-        files[-1].parent.mkdir()
-        files[-1].write_text(history.to_json())
+    file = tmp_path / "production.jsonl"
+    file.write_text("".join([line async for line in export_thread(client, checkpoint)]))
+    archive = ThreadArchive(file)
     CALLS.clear()
-    replayed = await replay_superstep(history_client(*files), checkpoint.thread_id, None, desk)
+    replayed = await replay_superstep(archive.client, archive.thread_id, None, desk)
     replayed.assert_same()
     assert (replayed.state, str(replayed.error), CALLS) == ("failed", "stumbled over 'stumble'", ["asker"])
+    (await replay_superstep(archive.client, archive.thread_id, 2, desk, run_id=first_run)).assert_same()
     with pytest.raises(NotJournalledError):
-        await replay_superstep(history_client(files[0]), checkpoint.thread_id, 1, desk)
-    (await replay_superstep(history_client(files[0]), checkpoint.thread_id, 2, desk)).assert_same()
-    with pytest.raises(StartRefusedError, match="there is no run"):
-        await replay_superstep(history_client(files[1]), checkpoint.thread_id, 1, desk)
+        await replay_superstep(archive.client, archive.thread_id, 1, desk, run_id=first_run)
