@@ -97,17 +97,17 @@ register(_group, _life.delete)
 
 _schedules = typer.Typer(help="Threads that Temporal begins at fixed times.", no_args_is_help=True)
 app.add_typer(_schedules, name="schedule")
-for _function, _name in (
-    (_schedule.create, "create"),
-    (_schedule.list_, "list"),
-    (_schedule.show, "show"),
-    (_schedule.pause, "pause"),
-    (_schedule.unpause, "unpause"),
-    (_schedule.trigger, "trigger"),
-    (_schedule.update, "update"),
-    (_schedule.delete, "delete"),
-):
-    register(_schedules, _function, name=_name)
+for _name, _command in {
+    "create": _schedule.create,
+    "list": _schedule.list_,
+    "show": _schedule.show,
+    "pause": _schedule.pause,
+    "unpause": _schedule.unpause,
+    "trigger": _schedule.trigger,
+    "update": _schedule.update,
+    "delete": _schedule.delete,
+}.items():
+    register(_schedules, _command, name=_name)
 _attributes = typer.Typer(help="Search attributes, by which threads are found.", no_args_is_help=True)
 app.add_typer(_attributes, name="attributes")
 register(_attributes, _namespace.register)

@@ -17,9 +17,9 @@ from tests.support import worker
 _DESK = ("--workflow", "tests.steering._flows:desk")
 
 
-async def _thread(client: Client, word: str, **options: bool) -> Checkpoint:
+async def _thread(client: Client, word: str, *, keep_journal: bool = False) -> Checkpoint:
     async with worker(client, desk) as queue:
-        durable = DurableWorkflow(desk, client=client, task_queue=queue, max_attempts=1, **options)
+        durable = DurableWorkflow(desk, client=client, task_queue=queue, max_attempts=1, keep_journal=keep_journal)
         checkpoint = durable.checkpoint()
         with contextlib.suppress(RuntimeError, ValueError):
             await durable.run(word, checkpoint=checkpoint)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -23,6 +25,7 @@ from temporalio.client import (
     WorkflowExecutionStatus,
 )
 
+from tests.conftest import temporal_binary
 from tests.flows import Decision, Order, echo, shop
 from tests.support import unique, worker
 
@@ -209,3 +212,47 @@ async def test_what_cannot_be_is_refused(client: Client) -> None:
             await durable.schedule(schedule.id, "hello", _NEVER)
         with pytest.raises(ValueError, match="ALLOW_ALL"):
             await durable.update_schedule(schedule.id, pause_on_failure=True)
+
+
+async def test_temporals_own_command_does_the_same(client: Client) -> None:
+    """A schedule, and a start with a signal, by what knows nothing of this package."""
+    address = client.service_client.config.target_host
+
+    async def temporal(*words: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *(temporal_binary(), *words, "--address", address), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        out, _ = await process.communicate()
+        assert process.returncode == 0, out.decode()
+        return out.decode()
+
+    async with worker(client, echo, shop) as queue:
+        name = unique("by-hand")
+        start = json.dumps({"workflow_name": "echo", "mode": "message", "message": {"value": "hello"}})
+        starts = ("--type", "AgentFrameworkWorkflow", "--task-queue", queue)
+        await temporal(
+            *("schedule", "create", "--schedule-id", name, "--workflow-id", name, *starts, "--input", start),
+            *("--memo", 'agent_framework_workflow="echo"', "--cron", "0 3 29 2 *"),
+            *("--overlap-policy", "Skip", "--notes", "by hand"),
+        )
+        durable = DurableWorkflow(echo, client=client, task_queue=queue)
+        async with _deleted(client.get_schedule_handle(name)) as schedule:
+            await temporal("schedule", "trigger", "--schedule-id", name)
+            [thread] = await _threads(schedule, 1)
+            assert (await durable.run(checkpoint=durable.checkpoint(thread))).get_outputs() == ["hello 1"]
+            await temporal("schedule", "toggle", "--schedule-id", name, "--pause", "--reason", "a holiday")
+            assert (await schedule.describe()).schedule.state.note == "a holiday"
+            await durable.update_schedule(name, "changed", overlap=ScheduleOverlapPolicy.ALLOW_ALL)
+
+        ordered = unique("order")
+        message = {"value": {"item": "kettle"}}
+        await temporal(
+            *("workflow", "signal-with-start", "--workflow-id", ordered, *starts),
+            *("--memo", 'agent_framework_workflow="shop"'),
+            *("--input", json.dumps({"workflow_name": "shop", "mode": "message", "message": message})),
+            *("--signal-name", "respond"),
+            *("--signal-input", json.dumps({"request_id": "approve-kettle", "response": {"approved": True}})),
+        )
+        bought = DurableWorkflow(shop, client=client, task_queue=queue)
+        result = await bought.run_stream(checkpoint=bought.checkpoint(ordered), after=-1).get_final_response()
+        assert result.get_outputs() == ["kettle approved by nobody, order 1"]
