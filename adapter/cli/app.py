@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TextIO, cast
 
 import typer
@@ -97,7 +98,7 @@ register(_group, _life.delete)
 
 _schedules = typer.Typer(help="Threads that Temporal begins at fixed times.", no_args_is_help=True)
 app.add_typer(_schedules, name="schedule")
-for _name, _command in {
+_of_schedules: dict[str, Callable[..., Awaitable[int | None]]] = {
     "create": _schedule.create,
     "list": _schedule.list_,
     "show": _schedule.show,
@@ -106,7 +107,8 @@ for _name, _command in {
     "trigger": _schedule.trigger,
     "update": _schedule.update,
     "delete": _schedule.delete,
-}.items():
+}
+for _name, _command in _of_schedules.items():
     register(_schedules, _command, name=_name)
 _attributes = typer.Typer(help="Search attributes, by which threads are found.", no_args_is_help=True)
 app.add_typer(_attributes, name="attributes")
