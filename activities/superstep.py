@@ -252,6 +252,8 @@ class SuperstepActivity:
             result.calls = beat.calls
             if journal is not None and step.keep_journal:
                 keep_journal(result, journal)
+                if not await fits(result, client):  # What a codec makes of it may be larger.
+                    result.with_journal(b"")
             await self._guard(result, hosted, capture, client)
             self._keep(hosted, step, warm, result)
             self._copy(mirrors, client, hosted, capture)

@@ -47,7 +47,8 @@ class ReplayedSuperstep:
     superstep: int
     """Its number."""
     state: RecordedState
-    """What history says of it: `committed`, `failed`, `lost` with its worker, `cancelled`, or `running`."""
+    """What history says of it: `committed`, `failed`, `lost` with its worker, `cancelled` or ended with its run,
+    or `running`."""
     recorded: SuperstepOutcome | None
     """None where it has come to no end yet."""
     outcome: SuperstepOutcome
@@ -123,20 +124,32 @@ async def replay_superstep(
     thread_id = thread_id_of(checkpoint)
     found = run_id or await latest_run_id(client, thread_id, hosted.name)
     recorded = await recorded_superstep(client, thread_id, found, superstep, earlier=run_id is None, failed=failed)
+    return await replay_recorded(client, hosted, recorded, live=live, tools=tools)
+
+
+async def replay_recorded(
+    client: Client,
+    hosted: WorkflowDefinition,
+    recorded: RecordedSuperstep,
+    *,
+    live: bool = False,
+    tools: Collection[str] = (),
+) -> ReplayedSuperstep:
+    """Do as `replay_superstep` for a superstep that was found."""
     before = None if recorded.outcome is None else await _read(client, hosted, recorded, recorded.outcome)
     rerun = await rerun_superstep(client, hosted, recorded, live=live, tools=tools)
     now = await _read(client, hosted, recorded, rerun.outcome)
     calls = rerun.calls or Calls()
     return ReplayedSuperstep(
-        thread_id=thread_id,
+        thread_id=recorded.thread_id,
         run_id=recorded.run_id,
         superstep=recorded.number,
         state=recorded.state,
         recorded=before,
         outcome=now,
         error=rerun.error,
-        taken=calls.taken,
-        made=calls.made,
+        taken=_counted(calls.taken),
+        made=_counted(calls.made),
         differences={} if before is None else _differences(before, now),
     )
 
@@ -160,6 +173,11 @@ async def _read(
         checkpoint=await decoded(frame.checkpoint, hosted.catalog) if frame.checkpoint and not is_failure else None,
         error=f"{outcome.error_type}: {outcome.message}" if isinstance(outcome, SuperstepFailure) else None,
     )
+
+
+def _counted(calls: Mapping[str, int]) -> dict[str, int]:
+    """Return how many calls there were; executors and steps always run."""
+    return {kind: count for kind, count in calls.items() if kind in ("chat", "tool", "once")}
 
 
 def _differences(before: SuperstepOutcome, now: SuperstepOutcome) -> dict[str, str]:

@@ -237,6 +237,7 @@ async def test_a_superstep_that_runs_takes_what_its_attempt_has_left(
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await client.get_workflow_handle(checkpoint.thread_id).terminate()
+    assert (await replay_superstep(client, checkpoint.thread_id, None, desk, live=True)).state == "cancelled"
 
 
 async def _journalled(client: Client, thread: str) -> bool:
