@@ -231,7 +231,8 @@ class Beat:
             size = self._journal.packed_size if self._journal is not None else 0
             await asyncio.sleep(_PAUSE + size / _BYTES_PER_SECOND)
             if live.changed:
-                await self.write()
+                async with self._writing:
+                    await self._send(certain=False)
 
     async def _write_after_pause(self) -> None:
         await asyncio.sleep(_PAUSE)
@@ -246,9 +247,19 @@ class Beat:
     def _has_to_say(self) -> bool:
         return self._live is not None or self._journal is not None or self.failures > 0 or self._begun != 1
 
-    async def _send(self) -> bool:
-        """Write what there is to say; returns whether the server has it."""
-        self._pulse.details = details = await self._details()
+    async def _send(self, *, certain: bool = True) -> bool:
+        """Write what there is to say.
+
+        Args:
+            certain: Whether to see to it that nothing of before replaces it.
+
+        Returns:
+            Whether the server has it.
+        """
+        details = await self._details()
+        if self._pacemaker is not None:
+            self._pacemaker.refresh(self._pulse, details)
+        self._pulse.details = details
         request = RecordActivityTaskHeartbeatRequest(
             namespace=self._info.namespace,
             task_token=self._info.task_token,
@@ -257,6 +268,7 @@ class Beat:
         )
         give_up = time.monotonic() + _WRITE_SECONDS
         while True:
+            begun = time.monotonic()
             try:
                 response = await self._client.workflow_service.record_activity_task_heartbeat(
                     request, timeout=_WRITE_TIMEOUT
@@ -280,9 +292,14 @@ class Beat:
             self._patient = True
             if response.cancel_requested or response.activity_paused or response.activity_reset:
                 self._repeat(details)  # The SDK hears it too, and tells the activity.
-            elif self._pacemaker is None or self._pacemaker.may_be_sending(self._pulse):
-                self._repeat(details)
-            return True
+                return True
+            if self._pacemaker is None:
+                return True
+            self._pacemaker.written(self._pulse)
+            on_its_way = self._pacemaker.sending_for(self._pulse, time.monotonic() - begun)
+            if not certain or on_its_way <= 0:
+                return True
+            await asyncio.sleep(on_its_way)  # Then what came through the SDK is undone by writing once more.
 
     def _repeat(self, details: Sequence[Payload]) -> None:
         if self._pacemaker is not None:

@@ -32,8 +32,13 @@ _TICK = 0.25
 """Seconds between two looks at the loop, while supersteps run; each wakes it once."""
 _BLOCKED = 1.0
 """Seconds without an answer after which a loop counts as blocked, at the least."""
-_ON_ITS_WAY = 0.1
-"""Seconds that a heartbeat takes to the server, at most as a rule."""
+_ON_ITS_WAY = 0.2
+"""Seconds that a heartbeat may take to the server where others take none to speak of."""
+_SHORT_THROTTLE = 0.1
+"""Seconds that the SDK may hold a heartbeat back and a write can wait for."""
+_FED = 3
+"""After so many intervals the SDK is given a heartbeat even where others are written past it: its core gives up an
+activity that it hears nothing of for as long as the timeout, which is four of them."""
 _OVERDUE = 2.0
 """Seconds after its end that a superstep in a blocked loop is given, as the loop could end it yet."""
 
@@ -67,6 +72,7 @@ class Pulse:
     ends_at: Callable[[], float | None] = field(default=lambda: None)
     last_words: Callable[[Place | None], Sequence[Payload] | None] = field(default=lambda _: None)
     beaten: float = field(default_factory=time.monotonic)
+    begun: float = field(default_factory=time.monotonic)
     sent: float = -math.inf
     """When the SDK was last given a heartbeat to send; an attempt begins with none."""
     given_up: bool = False
@@ -83,7 +89,7 @@ class Pacemaker:
 
     def __init__(self, record: HeartbeatRecorder, loop: asyncio.AbstractEventLoop, throttle: float = 0.0) -> None:
         self._record = record
-        self._overlap = throttle + _ON_ITS_WAY
+        self._throttle = throttle
         self._loop = loop
         self._loop_thread = threading.get_ident()
         self._condition = threading.Condition()
@@ -134,9 +140,29 @@ class Pacemaker:
             if not pulse.given_up:
                 self._send(pulse, time.monotonic())
 
-    def may_be_sending(self, pulse: Pulse) -> bool:
-        """Tell whether the SDK may yet send a heartbeat of before, which would replace one written past it since."""
-        return time.monotonic() - pulse.sent < self._overlap
+    def written(self, pulse: Pulse) -> None:
+        """Note that a heartbeat was written past the SDK."""
+        with self._condition:
+            pulse.beaten = time.monotonic()
+
+    def sending_for(self, pulse: Pulse, round_trip: float) -> float:
+        """Return for how many seconds more a heartbeat through the SDK may be on its way.
+
+        It is of before, perhaps, and would replace one that was written past it since.
+
+        Args:
+            pulse: Whose.
+            round_trip: Seconds that another one has just taken.
+        """
+        longest = max(_ON_ITS_WAY, 5 * round_trip) + min(self._throttle, _SHORT_THROTTLE)
+        return pulse.sent + longest - time.monotonic()
+
+    def refresh(self, pulse: Pulse, details: Sequence[Payload]) -> None:
+        """Give the SDK what is about to be written past it, where it may hold back for long what it has."""
+        with self._condition:
+            pulse.details = details
+            if self._throttle > _SHORT_THROTTLE and pulse.sent > -math.inf:
+                self._give(pulse)
 
     def close(self) -> None:
         """End the thread."""
@@ -148,6 +174,9 @@ class Pacemaker:
 
     def _send(self, pulse: Pulse, now: float) -> None:
         pulse.beaten = pulse.sent = now
+        self._give(pulse)
+
+    def _give(self, pulse: Pulse) -> None:
         try:
             self._record(pulse.task_token, pulse.details)
         except Exception:
@@ -188,7 +217,7 @@ class Pacemaker:
                 f"{_who(place)} blocks the event loop: it is given up, and tried again by another worker."
             )
             self._said.append((logging.ERROR, text))
-        elif now - pulse.beaten >= pulse.interval:
+        elif now - pulse.beaten >= pulse.interval or now - max(pulse.sent, pulse.begun) >= _FED * pulse.interval:
             self._send(pulse, now)
 
     def _look(self, now: float) -> float:

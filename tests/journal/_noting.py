@@ -16,6 +16,7 @@ from tests.flows import note
 ENTRIES = 20
 ENDING = "TESTS_ENDING"
 SIZE = "TESTS_ENTRY_SIZE"
+PAUSE = "TESTS_ENTRY_PAUSE"
 
 
 class Noting(Executor):
@@ -35,6 +36,7 @@ class Noting(Executor):
                 taken += 1
                 continue
             note(f"made {number}")
+            await asyncio.sleep(float(os.environ.get(PAUSE, "0")))
             await journal.end("once", key, "work", [number, os.urandom(size // 2).hex()])
             made += 1
         note(f"taken {taken} made {made}")

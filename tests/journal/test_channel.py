@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.converter import DataConverter, ExternalStorage
 
 from tests.flows import LEDGER
-from tests.journal._noting import ENDING, ENTRIES, SIZE, noting
+from tests.journal._noting import ENDING, ENTRIES, PAUSE, SIZE, noting
 from tests.support import unique, worker, worker_process
 
 _FAST = timedelta(milliseconds=20)
@@ -37,11 +37,14 @@ def _made(ledger: Path) -> list[str]:
     return [line for line in ledger.read_text().splitlines() if "made" in line and "taken" not in line]
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.03, 0.1], ids=["at once", "fast", "slow"])
 @pytest.mark.parametrize("streaming", [False, True], ids=["run", "stream"])
 async def test_killed_after_its_last_entry(
-    streaming: bool, client: Client, ledger: Path, monkeypatch: pytest.MonkeyPatch
+    streaming: bool, pause: float, client: Client, ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whether or not the SDK beats on its own between two entries, or with the last."""
     monkeypatch.setenv(ENDING, "kill")
+    monkeypatch.setenv(PAUSE, str(pause))
     task_queue = unique("queue")
     durable = DurableWorkflow(
         noting,
