@@ -43,7 +43,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE
-from ..errors import CheckpointCorruptedError, HistoryReadOnlyError, NotSealedError
+from ..errors import CheckpointCorruptedError, DurableWorkflowError, HistoryReadOnlyError, NotSealedError
 from ..lru import BoundedCache
 from ..temporal.client import framed_client
 from ..temporal.sdk import RecordedService
@@ -205,14 +205,21 @@ class ThreadArchive:
 
         Raises:
             HistoryReadOnlyError: For a call that would change something, or needs a worker.
+            DurableWorkflowError: For one that waits for what comes after the end of the file.
             RPCError: With status NOT_FOUND for what is not in the file.
         """
         if rpc == "get_workflow_execution_history":
             asked = cast(GetWorkflowExecutionHistoryRequest, request)
             history = self._history(self._found(asked.execution.workflow_id, asked.execution.run_id))
+            goes_on = asked.wait_new_event and not is_close(history.events[-1])
+            if goes_on and asked.next_page_token:
+                raise DurableWorkflowError(
+                    f"File {self._path.name!r} ends here: thread {self.thread_id!r} was running when it was exported, "
+                    f"at {self.exported_at}."
+                )
             if asked.history_event_filter_type == int(WorkflowHistoryEventFilterType.CLOSE_EVENT):
                 history = History(events=[event for event in history.events[-1:] if is_close(event)])
-            return GetWorkflowExecutionHistoryResponse(history=history)
+            return GetWorkflowExecutionHistoryResponse(history=history, next_page_token=b"end" if goes_on else b"")
         if rpc == "get_workflow_execution_history_reverse":
             backward = cast(GetWorkflowExecutionHistoryReverseRequest, request)
             history = self._history(self._found(backward.execution.workflow_id, backward.execution.run_id))

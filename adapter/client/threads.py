@@ -49,7 +49,10 @@ _NAMES: dict[ListedState, str] = {
     "timed_out": "TimedOut",
 }
 """What visibility calls them."""
-_OPEN = "ExecutionStatus IN ('Running', 'Paused')"
+_OVER = f"'ContinuedAsNew', {', '.join(repr(name) for name in _NAMES.values())}"
+_OPEN = f"ExecutionStatus NOT IN ({_OVER})"
+_PAUSED = f"ExecutionStatus NOT IN ('Running', {_OVER})"
+"""By an operator; older servers do not know the word."""
 
 
 @exported
@@ -246,7 +249,7 @@ class _Wanted:
                 names = ", ".join(f"'{state}'" for state in live)
                 kinds.append(f"({_OPEN} AND {STATE.name} IN ({names}))")
                 if "paused" in live:
-                    kinds.append("ExecutionStatus = 'Paused'")
+                    kinds.append(_PAUSED)
             found.append(f"({' OR '.join(kinds)})")
         for sign, time in ((">=", self.after), ("<", self.before)):
             if time is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from agent_framework_temporal import (
     HistoryCheckpointStorage,
     HistoryReadOnlyError,
     NotSealedError,
+    RunCancelledError,
     ThreadArchive,
     ThreadNotFoundError,
     export_thread,
@@ -27,7 +29,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.cli._commands import Commands
 from tests.conftest import local_server
-from tests.flows import Decision, Order, shop
+from tests.flows import Decision, Order, chain, shop
 from tests.support import unique, worker
 
 _KEYS = {"k1": bytes(range(32))}
@@ -174,6 +176,24 @@ async def test_is_begun_on_another_server(client: Client, elsewhere: WorkflowEnv
         assert again.lines[-1]["outputs"] == ["kettle refused by nobody, order 1"]
 
 
+async def test_one_that_runs_ends_where_it_was(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESTS_DELAY", "60")
+    nowhere = Commands("127.0.0.1:1")
+    async with worker(client, chain) as queue:
+        durable = DurableWorkflow(chain, client=client, task_queue=queue)
+        thread_id = unique("running")
+        running = asyncio.ensure_future(durable.run("a", checkpoint=thread_id))
+        while await durable.attempt(thread_id) is None:
+            await asyncio.sleep(0.1)
+        path = await _saved(client, thread_id, tmp_path)
+        assert (await nowhere("status", thread_id, "--from-file", str(path), "--json")).json["state"] == "open"
+        ends = await nowhere("stream", thread_id, "--from-file", str(path), code=1)
+        assert f"ends here: thread '{thread_id}' was running when it was exported" in ends.err
+        await durable.cancel(thread_id)
+        with pytest.raises(RunCancelledError):
+            await running
+
+
 async def test_the_commands(client: Client, tmp_path: Path) -> None:
     commands = Commands(client.service_client.config.target_host)
     async with worker(client, shop) as queue:
@@ -188,6 +208,8 @@ async def test_the_commands(client: Client, tmp_path: Path) -> None:
     text = (await nowhere("import", str(path))).out
     assert f"agent-framework-temporal stream {thread_id} --from-file {path}" in text
     assert (await nowhere("checkpoints", thread_id, "--from-file", str(path), "--json")).json == listed
+    stream = await nowhere("stream", thread_id, "--from-file", str(path), "--json")
+    assert stream.lines[-1]["state"] == "IDLE_WITH_PENDING_REQUESTS"
     status = (await nowhere("status", thread_id, "--from-file", str(path), "--json")).json
     assert (status["workflow"], status["worker"]) == ("shop", False)
     assert (await nowhere("import", str(path), "--replay", "--json")).json == {
