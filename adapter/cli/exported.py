@@ -15,10 +15,11 @@ from ..checkpoints.lineage import CheckpointInfo, thread_infos
 from ..checkpoints.storage import HistoryCheckpointStorage
 from ..checkpoints.thread import read_standing
 from ..commands.exit_codes import FAILED, NotFoundError, UsageError
+from ..errors import ThreadExistsError
 from ..plugin import AgentFrameworkPlugin
 from .command import Session, TaskQueue, Thread, Workflow, open_archive
 from .follow import follow
-from .lookup import facade, read_responses
+from .lookup import facade, find_thread, read_responses
 from .options import Options, read_options
 from .run import Interactive, Responses
 from .text import size
@@ -93,7 +94,8 @@ def _show(session: Session, file: Path, archive: ThreadArchive, found: list[Chec
             "exported_at": archive.exported_at,
             "runs": archive.run_ids,
             "checkpoints": [info.checkpoint_id for info in found],
-        }
+        },
+        line=True,
     )
     output.facts(
         [
@@ -148,6 +150,8 @@ async def _begin(
         )
     given = read_responses(responses) if responses is not None else None
     options = read_options(option)
+    if await find_thread(await session.client(), into) is not None:
+        raise ThreadExistsError(f"Thread {into!r} has begun already. Say another id with --into: it begins anew.")
     target = await facade(session, workflow=workflow, task_queue=task_queue, thread=None, options=options)
     if target.workflow is None or target.workflow.name != archive.workflow_name:
         raise UsageError(f"{workflow} is another workflow than {archive.workflow_name!r}, of which the thread is")
