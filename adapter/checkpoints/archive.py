@@ -15,6 +15,7 @@ name no class, as with any history. It is data that nobody has to trust, and nob
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -84,7 +85,8 @@ class ThreadArchive:
 
     Args:
         path: The file.
-        data_converter: Of the place it is from, if its payloads are sealed or encoded: `sealing_data_converter(keys=)`.
+        data_converter: Of the place it is from, if its payloads are sealed or encoded, `sealing_data_converter(keys=)`,
+            or lie in external storage.
 
     Raises:
         OSError: When the file cannot be read.
@@ -104,14 +106,10 @@ class ThreadArchive:
                 f"The payloads in {self._path.name!r} are sealed. Read it with the keys of the place it is from, "
                 "`data_converter=sealing_data_converter(keys=...)`, or have it exported with `--open` there."
             )
+        if not self._header.sealed:  # What is not sealed would be refused by what opens only that.
+            converter = dataclasses.replace(DataConverter.default, external_storage=converter.external_storage)
         service = RecordedService(f"file {self._path.name}", self._answer)
-        self.client: Client = framed_client(
-            Client(
-                service,
-                namespace=self._header.namespace,
-                data_converter=converter if self._header.sealed else DataConverter.default,
-            )
-        )
+        self.client: Client = framed_client(Client(service, namespace=self._header.namespace, data_converter=converter))
         """Reads the file in the place of a server."""
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from agent_framework_temporal import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
     DurableWorkflow,
+    FileStorageDriver,
     HistoryCheckpointStorage,
     HistoryReadOnlyError,
     NotSealedError,
@@ -25,6 +27,7 @@ from agent_framework_temporal import (
 )
 from agent_framework_temporal.testing import replay_history
 from temporalio.client import Client, WorkflowHistory
+from temporalio.converter import ExternalStorage
 from temporalio.testing import WorkflowEnvironment
 
 from tests.cli._commands import Commands
@@ -256,6 +259,27 @@ async def test_sealed_threads_stay_sealed(client: Client, tmp_path: Path) -> Non
         await replay_history(opened.history(run_id))
     # A process with keys reads it as what it is, too: unsealed data.
     assert len(ThreadArchive(path, data_converter=converter).run_ids) == 3
+
+
+async def test_what_lies_in_external_storage_is_fetched_when_it_is_opened(client: Client, tmp_path: Path) -> None:
+    storage = ExternalStorage(drivers=[FileStorageDriver(tmp_path / "stored")], payload_size_threshold=500)
+    config = client.config()
+    config["data_converter"] = dataclasses.replace(client.data_converter, external_storage=storage)
+    stored = Client(**config)
+    async with worker(stored, shop) as queue:
+        durable, thread_id = await _lived(stored, queue)
+        infos = await durable.checkpoints(thread_id)
+        path = await _saved(stored, thread_id, tmp_path)
+        with_storage = ThreadArchive(path, data_converter=stored.data_converter)
+        read = DurableWorkflow(shop, client=with_storage.client, task_queue="none")
+        assert await read.checkpoints(thread_id) == infos
+        with pytest.raises(CheckpointCorruptedError, match="external storage"):
+            await DurableWorkflow(shop, client=ThreadArchive(path).client, task_queue="none").checkpoints(thread_id)
+        path = await _saved(stored, thread_id, tmp_path, opened=True)
+    alone = ThreadArchive(path)
+    assert await DurableWorkflow(shop, client=alone.client, task_queue="none").checkpoints(thread_id) == infos
+    for run_id in alone.run_ids:
+        await replay_history(alone.history(run_id))
 
 
 async def test_what_is_no_exported_thread(client: Client, tmp_path: Path) -> None:
