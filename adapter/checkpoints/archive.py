@@ -68,7 +68,7 @@ class ArchiveHeader(BaseModel):
     format: int = Field(ge=1)
     thread_id: str = Field(min_length=1, max_length=1000)
     namespace: str = Field(min_length=1, max_length=1000)
-    workflow_name: str = Field(min_length=1, max_length=1000)
+    workflow_name: str = Field(max_length=1000)
     sealed: bool
     """Whether its payloads are as a codec of that place has left them."""
     exported_at: str = Field(max_length=100)
@@ -124,7 +124,7 @@ class ThreadArchive:
 
     @property
     def workflow_name(self) -> str:
-        """Name of its framework workflow."""
+        """Name of its framework workflow; empty where who has exported it had no key."""
         return self._header.workflow_name
 
     @property

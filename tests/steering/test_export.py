@@ -25,8 +25,10 @@ from agent_framework_temporal import (
     export_thread,
     sealing_data_converter,
 )
+from agent_framework_temporal.adapter.temporal.server import MEMO_WORKFLOW_NAME
 from agent_framework_temporal.testing import replay_history
-from temporalio.client import Client, WorkflowHistory
+from agent_framework_temporal.workflows.messages import WORKFLOW_TYPE
+from temporalio.client import Client, WorkflowFailureError, WorkflowHistory
 from temporalio.converter import ExternalStorage
 from temporalio.testing import WorkflowEnvironment
 
@@ -179,6 +181,24 @@ async def test_is_begun_on_another_server(client: Client, elsewhere: WorkflowEnv
         assert again.lines[-1]["outputs"] == ["kettle refused by nobody, order 1"]
 
 
+async def test_a_start_that_was_refused_stays_behind(client: Client, tmp_path: Path) -> None:
+    commands = Commands("127.0.0.1:1")
+    async with worker(client, shop) as queue:
+        durable, thread_id = await _lived(client, queue)
+        await durable.cancel(thread_id)
+        with pytest.raises(RunCancelledError):
+            await durable.run_stream(checkpoint=thread_id, after=-1).get_final_response()
+        forged = await client.start_workflow(
+            WORKFLOW_TYPE, {"mode": 7}, id=thread_id, task_queue=queue, memo={MEMO_WORKFLOW_NAME: "shop"}
+        )
+        with pytest.raises(WorkflowFailureError):
+            await forged.result()
+        path = await _saved(client, thread_id, tmp_path)
+        ids = [info.checkpoint_id for info in await durable.checkpoints(thread_id)]
+    assert len(ThreadArchive(path).run_ids) == 3
+    assert (await commands("import", str(path), "--json")).json["checkpoints"] == ids
+
+
 async def test_one_that_runs_ends_where_it_was(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TESTS_DELAY", "60")
     nowhere = Commands("127.0.0.1:1")
@@ -241,6 +261,13 @@ async def test_sealed_threads_stay_sealed(client: Client, tmp_path: Path) -> Non
         offline = DurableWorkflow(shop, client=archive.client, task_queue="none")
         assert await offline.checkpoints(thread_id) == infos
         await replay_history(archive.history(archive.run_ids[0]), data_converter=converter)
+        # Nor does it take a key to export them so.
+        keyless = await _saved(client, thread_id, tmp_path)
+        archive = ThreadArchive(keyless, data_converter=converter)
+        offline = DurableWorkflow(shop, client=archive.client, task_queue="none")
+        assert (archive.workflow_name, await offline.checkpoints(thread_id)) == ("", infos)
+        with pytest.raises(NotSealedError, match="connect with the keys"):
+            await anext(export_thread(client, thread_id, opened=True))
         with pytest.raises(NotSealedError):
             wrong = ThreadArchive(path, data_converter=sealing_data_converter(keys={"k1": os.urandom(32)}))
             await DurableWorkflow(shop, client=wrong.client, task_queue="none").checkpoints(thread_id)
