@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias, TypedDict, Unpack, get_args
 
@@ -225,9 +225,7 @@ class _Wanted:
         raw = filters.get("query")
         if raw is not None and raw.strip():
             query.append(f"({raw})")
-        return cls(
-            " AND ".join(query), wanted.narrow, wanted.workflow_name, states, wanted.after, wanted.before, wanted.tags
-        )
+        return replace(wanted, query=" AND ".join(query))
 
     def _conditions(self, shows: bool) -> list[str]:
         """Return what the server can tell; runs without search attributes are looked at when they are listed."""
