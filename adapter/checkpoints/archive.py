@@ -15,6 +15,7 @@ name no class, as with any history. It is data that nobody has to trust, and nob
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE
-from ..errors import CheckpointCorruptedError, HistoryReadOnlyError, NotSealedError
+from ..errors import CheckpointCorruptedError, DurableWorkflowError, HistoryReadOnlyError, NotSealedError
 from ..lru import BoundedCache
 from ..temporal.client import framed_client
 from ..temporal.sdk import RecordedService
@@ -67,7 +68,7 @@ class ArchiveHeader(BaseModel):
     format: int = Field(ge=1)
     thread_id: str = Field(min_length=1, max_length=1000)
     namespace: str = Field(min_length=1, max_length=1000)
-    workflow_name: str = Field(min_length=1, max_length=1000)
+    workflow_name: str = Field(max_length=1000)
     sealed: bool
     """Whether its payloads are as a codec of that place has left them."""
     exported_at: str = Field(max_length=100)
@@ -84,7 +85,8 @@ class ThreadArchive:
 
     Args:
         path: The file.
-        data_converter: Of the place it is from, if its payloads are sealed or encoded: `sealing_data_converter(keys=)`.
+        data_converter: Of the place it is from, if its payloads are sealed or encoded, `sealing_data_converter(keys=)`,
+            or lie in external storage.
 
     Raises:
         OSError: When the file cannot be read.
@@ -104,14 +106,10 @@ class ThreadArchive:
                 f"The payloads in {self._path.name!r} are sealed. Read it with the keys of the place it is from, "
                 "`data_converter=sealing_data_converter(keys=...)`, or have it exported with `--open` there."
             )
+        if not self._header.sealed:  # What is not sealed would be refused by what opens only that.
+            converter = dataclasses.replace(DataConverter.default, external_storage=converter.external_storage)
         service = RecordedService(f"file {self._path.name}", self._answer)
-        self.client: Client = framed_client(
-            Client(
-                service,
-                namespace=self._header.namespace,
-                data_converter=converter if self._header.sealed else DataConverter.default,
-            )
-        )
+        self.client: Client = framed_client(Client(service, namespace=self._header.namespace, data_converter=converter))
         """Reads the file in the place of a server."""
 
     @property
@@ -126,7 +124,7 @@ class ThreadArchive:
 
     @property
     def workflow_name(self) -> str:
-        """Name of its framework workflow."""
+        """Name of its framework workflow; empty where who has exported it had no key."""
         return self._header.workflow_name
 
     @property
@@ -205,14 +203,21 @@ class ThreadArchive:
 
         Raises:
             HistoryReadOnlyError: For a call that would change something, or needs a worker.
+            DurableWorkflowError: For one that waits for what comes after the end of the file.
             RPCError: With status NOT_FOUND for what is not in the file.
         """
         if rpc == "get_workflow_execution_history":
             asked = cast(GetWorkflowExecutionHistoryRequest, request)
             history = self._history(self._found(asked.execution.workflow_id, asked.execution.run_id))
+            goes_on = asked.wait_new_event and not is_close(history.events[-1])
+            if goes_on and asked.next_page_token:
+                raise DurableWorkflowError(
+                    f"File {self._path.name!r} ends here: thread {self.thread_id!r} was running when it was exported, "
+                    f"at {self.exported_at}."
+                )
             if asked.history_event_filter_type == int(WorkflowHistoryEventFilterType.CLOSE_EVENT):
                 history = History(events=[event for event in history.events[-1:] if is_close(event)])
-            return GetWorkflowExecutionHistoryResponse(history=history)
+            return GetWorkflowExecutionHistoryResponse(history=history, next_page_token=b"end" if goes_on else b"")
         if rpc == "get_workflow_execution_history_reverse":
             backward = cast(GetWorkflowExecutionHistoryReverseRequest, request)
             history = self._history(self._found(backward.execution.workflow_id, backward.execution.run_id))

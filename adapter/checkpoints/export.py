@@ -32,10 +32,10 @@ from ..temporal.sealed_converter import ENCODING, KIND_METADATA, NOTES
 from ..temporal.server import each, rpc_errors, workflow_name_of
 from .archive import FORMAT, ArchiveHeader
 from .handle import Checkpoint, thread_id_of
-from .history import FrameReader, StoredFrame, of_superstep, of_thread, run_frames, run_outcomes
+from .history import FrameReader, StoredFrame, of_superstep, of_thread, run_frames, run_outcomes, start_input
 from .lineage import CheckpointInfo, checkpoint_infos
 from .runs import runs_of
-from .thread import UNREADABLE, latest_run
+from .thread import UNREADABLE
 
 _ACTIVITY = "EVENT_TYPE_ACTIVITY_"
 
@@ -51,8 +51,8 @@ async def export_thread(client: Client, checkpoint: Checkpoint | str, *, opened:
         client: A connected client.
         checkpoint: The thread's handle, or its id.
         opened: Whether payloads that a codec has sealed, or that lie in external storage, are opened, so that the file
-            can be read without keys and storage by whoever gets it. Else they stay as they are, and the file has
-            histories only, without checkpoints and events as JSON.
+            can be read without keys and storage by whoever gets it. Else they stay as they are, no key is needed, and
+            the file has histories only, without checkpoints and events as JSON.
 
     Raises:
         ThreadNotFoundError: When there is no such thread.
@@ -61,11 +61,14 @@ async def export_thread(client: Client, checkpoint: Checkpoint | str, *, opened:
     Cost: a round trip for each page of history, a visibility query, and two round trips more.
     """
     client, thread_id = framed_client(client), thread_id_of(checkpoint)
-    closed = client.data_converter.payload_codec is not None and not opened
     with rpc_errors(client, f"export thread {thread_id!r}", thread_id):
-        latest = (await latest_run(client, thread_id, end=False)).description
-        name = await latest.workflow_name() if latest is not None else None
-        if latest is None or name is None:
+        runs = await runs_of(client, thread_id)
+        keyless = client.data_converter.payload_codec is None and any(map(_is_sealed, runs))
+        if keyless and opened:
+            raise NotSealedError(f"Thread {thread_id!r} is sealed. To open it, connect with the keys that seal it.")
+        closed = keyless or (client.data_converter.payload_codec is not None and not opened)
+        name = "" if keyless else await _name(client, runs)
+        if not runs or name is None:
             raise ThreadNotFoundError(f"There is no thread {thread_id!r} in namespace {client.namespace!r} to export.")
         header = ArchiveHeader(
             format=FORMAT,
@@ -77,11 +80,9 @@ async def export_thread(client: Client, checkpoint: Checkpoint | str, *, opened:
             release=importlib.metadata.version("agent-framework-temporal"),
         )
         yield _line(header.model_dump())
-        frames = FrameReader(client, thread_id, latest.run_id)
-        for info in await runs_of(client, thread_id):
+        frames = FrameReader(client, thread_id, runs[-1].execution.run_id)
+        for info in runs:
             run_id = info.execution.run_id
-            if not await _is_ours(client, info):
-                continue
             try:
                 handle = client.get_workflow_handle(thread_id, run_id=run_id)
                 events = [event async for event in each(handle.fetch_history_events())]
@@ -89,6 +90,9 @@ async def export_thread(client: Client, checkpoint: Checkpoint | str, *, opened:
                 if error.status != RPCStatusCode.NOT_FOUND:
                     raise
                 continue  # Deleted since it was listed.
+            recorded = _recorded(client, events)
+            if not keyless and not await _is_ours(recorded, thread_id, run_id):
+                continue
             shown, plain = info, events
             if opened:
                 shown = await _opened(client, info, thread_id)
@@ -96,17 +100,39 @@ async def export_thread(client: Client, checkpoint: Checkpoint | str, *, opened:
             yield _run_line(shown, plain)
             if closed:
                 continue
-            async for line in _readable_lines(client, frames, thread_id, run_id, events):
+            async for line in _readable_lines(recorded, frames, thread_id, run_id):
                 yield line
 
 
-async def _is_ours(client: Client, info: WorkflowExecutionInfo) -> bool:
+def _is_sealed(info: WorkflowExecutionInfo) -> bool:
+    return any(payload.metadata.get("encoding") == ENCODING for payload in info.memo.fields.values())
+
+
+async def _name(client: Client, runs: Sequence[WorkflowExecutionInfo]) -> str | None:
+    """Return the name of the framework workflow, of the latest run that tells it; None where none does."""
+    refusal: Exception | None = None
+    for info in reversed(runs):
+        try:
+            name = await workflow_name_of(client, info)
+        except UNREADABLE as error:
+            refusal = refusal or error
+            continue
+        if name is not None:
+            return name
+    if refusal is not None:
+        raise refusal
+    return None
+
+
+async def _is_ours(recorded: Client, thread_id: str, run_id: str) -> bool:
+    """Tell whether a run is one of the thread, and not a start that was refused."""
     try:
-        return await workflow_name_of(client, info) is not None
+        await start_input(recorded, thread_id, run_id)
     except UNREADABLE as error:
         if getattr(error, "waits_for_key", False):
             raise
-        return False  # Somebody without a key has started it.
+        return False
+    return True
 
 
 def _run_line(info: WorkflowExecutionInfo, events: Sequence[HistoryEvent]) -> str:
@@ -120,11 +146,8 @@ def _run_line(info: WorkflowExecutionInfo, events: Sequence[HistoryEvent]) -> st
     )
 
 
-async def _readable_lines(
-    client: Client, frames: FrameReader, thread_id: str, run_id: str, events: Sequence[HistoryEvent]
-) -> AsyncIterator[str]:
+async def _readable_lines(recorded: Client, frames: FrameReader, thread_id: str, run_id: str) -> AsyncIterator[str]:
     """Yield the checkpoints and the logged events of a run, oldest first."""
-    recorded = _recorded(client, events)
     stored: list[StoredFrame] = []
     async for found in run_frames(recorded, thread_id, run_id):
         if isinstance(found, StoredFrame):

@@ -13,12 +13,13 @@ from ..checkpoints.archive import ThreadArchive
 from ..checkpoints.export import export_thread
 from ..checkpoints.lineage import CheckpointInfo, thread_infos
 from ..checkpoints.storage import HistoryCheckpointStorage
-from ..checkpoints.thread import read_standing
+from ..checkpoints.thread import latest_run, read_standing
 from ..commands.exit_codes import FAILED, NotFoundError, UsageError
+from ..errors import ThreadExistsError
 from ..plugin import AgentFrameworkPlugin
 from .command import Session, TaskQueue, Thread, Workflow, open_archive
 from .follow import follow
-from .lookup import facade, read_responses
+from .lookup import existing_thread, facade, find_thread, read_responses
 from .options import Options, read_options
 from .run import Interactive, Responses
 from .text import size
@@ -78,9 +79,15 @@ async def import_(
             option=option,
             interactive=interactive,
         )
-    found = await thread_infos(archive.client, archive.thread_id, archive.run_ids[-1])
-    _show(session, file, archive, found)
+    _show(session, file, archive, await _checkpoints(archive))
     return 0
+
+
+async def _checkpoints(archive: ThreadArchive) -> list[CheckpointInfo]:
+    latest = (await latest_run(archive.client, archive.thread_id, end=False)).description
+    if latest is None:
+        return []
+    return await thread_infos(archive.client, archive.thread_id, latest.run_id)
 
 
 def _show(session: Session, file: Path, archive: ThreadArchive, found: list[CheckpointInfo]) -> None:
@@ -93,7 +100,8 @@ def _show(session: Session, file: Path, archive: ThreadArchive, found: list[Chec
             "exported_at": archive.exported_at,
             "runs": archive.run_ids,
             "checkpoints": [info.checkpoint_id for info in found],
-        }
+        },
+        line=True,
     )
     output.facts(
         [
@@ -148,12 +156,15 @@ async def _begin(
         )
     given = read_responses(responses) if responses is not None else None
     options = read_options(option)
+    if await find_thread(await session.client(), into) is not None:
+        raise ThreadExistsError(f"Thread {into!r} has begun already. Say another id with --into: it begins anew.")
     target = await facade(session, workflow=workflow, task_queue=task_queue, thread=None, options=options)
-    if target.workflow is None or target.workflow.name != archive.workflow_name:
-        raise UsageError(f"{workflow} is another workflow than {archive.workflow_name!r}, of which the thread is")
+    name = (await existing_thread(archive.client, archive.thread_id)).workflow_name
+    if target.workflow is None or target.workflow.name != name:
+        raise UsageError(f"{workflow} is another workflow than {name!r}, of which the thread is")
     if checkpoint_id is None:
-        standing = await read_standing(archive.client, archive.thread_id, archive.workflow_name, seen_run_id=None)
-        infos = await thread_infos(archive.client, archive.thread_id, archive.run_ids[-1])
+        standing = await read_standing(archive.client, archive.thread_id, name, seen_run_id=None)
+        infos = await _checkpoints(archive)
         last = standing.checkpoint.checkpoint_id if standing.checkpoint is not None else None
         checkpoint_id = last or (infos[-1].checkpoint_id if infos else None)
         if checkpoint_id is None:

@@ -13,7 +13,7 @@ from agent_framework import Workflow
 from temporalio.client import Client
 
 from ...workflows.messages import WORKFLOW_TYPE
-from ...workflows.search_attributes import SINCE
+from ...workflows.search_attributes import SINCE, STATE
 from ..checkpoints.thread import latest_run
 from ..client.attempts import SuperstepAttempt, attempt_of
 from ..client.durable_workflow import DurableWorkflow
@@ -48,6 +48,8 @@ class ThreadFacts:
     closed_at: datetime | None
     history_events: int
     history_bytes: int
+    shown_state: str | None = None
+    """What an open one shows as its state in the search attributes."""
     in_state_since: datetime | None = None
     """Since when it is in its state; where it shows search attributes."""
     attempt: SuperstepAttempt | None = None
@@ -81,6 +83,7 @@ async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
         closed_at=info.close_time.ToDatetime(UTC) if info.HasField("close_time") else None,
         history_events=info.history_length,
         history_bytes=info.history_size_bytes,
+        shown_state=attributes_of(info).get(STATE) if found.is_open else None,
         in_state_since=attributes_of(info).get(SINCE),
         attempt=await attempt_of(client, thread_id, found.raw.pending_activities),
     )

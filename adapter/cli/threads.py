@@ -33,7 +33,7 @@ async def status(session: Session, thread: Thread) -> None:
     found: dict[str, Any] = {
         "thread_id": thread,
         "workflow": facts.workflow_name,
-        "state": "open",
+        "state": facts.shown_state or "open",
         "run_id": facts.run_id,
         "task_queue": facts.task_queue,
         "started_at": facts.started_at.isoformat(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias, TypedDict, Unpack, get_args
 
@@ -49,7 +49,10 @@ _NAMES: dict[ListedState, str] = {
     "timed_out": "TimedOut",
 }
 """What visibility calls them."""
-_OPEN = "ExecutionStatus IN ('Running', 'Paused')"
+_OVER = f"'ContinuedAsNew', {', '.join(repr(name) for name in _NAMES.values())}"
+_OPEN = f"ExecutionStatus NOT IN ({_OVER})"
+_PAUSED = f"ExecutionStatus NOT IN ('Running', {_OVER})"
+"""By an operator; older servers do not know the word."""
 
 
 @exported
@@ -222,9 +225,7 @@ class _Wanted:
         raw = filters.get("query")
         if raw is not None and raw.strip():
             query.append(f"({raw})")
-        return cls(
-            " AND ".join(query), wanted.narrow, wanted.workflow_name, states, wanted.after, wanted.before, wanted.tags
-        )
+        return replace(wanted, query=" AND ".join(query))
 
     def _conditions(self, shows: bool) -> list[str]:
         """Return what the server can tell; runs without search attributes are looked at when they are listed."""
@@ -246,7 +247,7 @@ class _Wanted:
                 names = ", ".join(f"'{state}'" for state in live)
                 kinds.append(f"({_OPEN} AND {STATE.name} IN ({names}))")
                 if "paused" in live:
-                    kinds.append("ExecutionStatus = 'Paused'")
+                    kinds.append(_PAUSED)
             found.append(f"({' OR '.join(kinds)})")
         for sign, time in ((">=", self.after), ("<", self.before)):
             if time is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from typing import Never
 
 from agent_framework import (
@@ -42,6 +43,8 @@ def look_up(word: str) -> str:
 
 def _script(prompt: Prompt) -> Reply:
     CALLS.append("model")
+    if prompt.user_texts[-1] == "everything":
+        return Reply(text=random.Random(1).randbytes(1_200_000).hex())
     if not prompt.tool_results:
         return Reply(calls=(ToolCall("look_up", {"word": prompt.user_texts[-1]}),))
     return Reply(text=f"I found: {prompt.tool_results[-1]}")

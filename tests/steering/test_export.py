@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import json
 import os
 from collections.abc import AsyncIterator
@@ -13,21 +15,26 @@ from agent_framework_temporal import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
     DurableWorkflow,
+    FileStorageDriver,
     HistoryCheckpointStorage,
     HistoryReadOnlyError,
     NotSealedError,
+    RunCancelledError,
     ThreadArchive,
     ThreadNotFoundError,
     export_thread,
     sealing_data_converter,
 )
+from agent_framework_temporal.adapter.temporal.server import MEMO_WORKFLOW_NAME
 from agent_framework_temporal.testing import replay_history
-from temporalio.client import Client, WorkflowHistory
+from agent_framework_temporal.workflows.messages import WORKFLOW_TYPE
+from temporalio.client import Client, WorkflowFailureError, WorkflowHistory
+from temporalio.converter import ExternalStorage
 from temporalio.testing import WorkflowEnvironment
 
 from tests.cli._commands import Commands
 from tests.conftest import local_server
-from tests.flows import Decision, Order, shop
+from tests.flows import Decision, Order, chain, shop
 from tests.support import unique, worker
 
 _KEYS = {"k1": bytes(range(32))}
@@ -174,6 +181,42 @@ async def test_is_begun_on_another_server(client: Client, elsewhere: WorkflowEnv
         assert again.lines[-1]["outputs"] == ["kettle refused by nobody, order 1"]
 
 
+async def test_a_start_that_was_refused_stays_behind(client: Client, tmp_path: Path) -> None:
+    commands = Commands("127.0.0.1:1")
+    async with worker(client, shop) as queue:
+        durable, thread_id = await _lived(client, queue)
+        await durable.cancel(thread_id)
+        with pytest.raises(RunCancelledError):
+            await durable.run_stream(checkpoint=thread_id, after=-1).get_final_response()
+        forged = await client.start_workflow(
+            WORKFLOW_TYPE, {"mode": 7}, id=thread_id, task_queue=queue, memo={MEMO_WORKFLOW_NAME: "shop"}
+        )
+        with pytest.raises(WorkflowFailureError):
+            await forged.result()
+        path = await _saved(client, thread_id, tmp_path)
+        ids = [info.checkpoint_id for info in await durable.checkpoints(thread_id)]
+    assert len(ThreadArchive(path).run_ids) == 3
+    assert (await commands("import", str(path), "--json")).json["checkpoints"] == ids
+
+
+async def test_one_that_runs_ends_where_it_was(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESTS_DELAY", "60")
+    nowhere = Commands("127.0.0.1:1")
+    async with worker(client, chain) as queue:
+        durable = DurableWorkflow(chain, client=client, task_queue=queue)
+        thread_id = unique("running")
+        running = asyncio.ensure_future(durable.run("a", checkpoint=thread_id))
+        while await durable.attempt(thread_id) is None:
+            await asyncio.sleep(0.1)
+        path = await _saved(client, thread_id, tmp_path)
+        assert (await nowhere("status", thread_id, "--from-file", str(path), "--json")).json["state"] == "open"
+        ends = await nowhere("stream", thread_id, "--from-file", str(path), code=1)
+        assert f"ends here: thread '{thread_id}' was running when it was exported" in ends.err
+        await durable.cancel(thread_id)
+        with pytest.raises(RunCancelledError):
+            await running
+
+
 async def test_the_commands(client: Client, tmp_path: Path) -> None:
     commands = Commands(client.service_client.config.target_host)
     async with worker(client, shop) as queue:
@@ -188,6 +231,8 @@ async def test_the_commands(client: Client, tmp_path: Path) -> None:
     text = (await nowhere("import", str(path))).out
     assert f"agent-framework-temporal stream {thread_id} --from-file {path}" in text
     assert (await nowhere("checkpoints", thread_id, "--from-file", str(path), "--json")).json == listed
+    stream = await nowhere("stream", thread_id, "--from-file", str(path), "--json")
+    assert stream.lines[-1]["state"] == "IDLE_WITH_PENDING_REQUESTS"
     status = (await nowhere("status", thread_id, "--from-file", str(path), "--json")).json
     assert (status["workflow"], status["worker"]) == ("shop", False)
     assert (await nowhere("import", str(path), "--replay", "--json")).json == {
@@ -216,6 +261,13 @@ async def test_sealed_threads_stay_sealed(client: Client, tmp_path: Path) -> Non
         offline = DurableWorkflow(shop, client=archive.client, task_queue="none")
         assert await offline.checkpoints(thread_id) == infos
         await replay_history(archive.history(archive.run_ids[0]), data_converter=converter)
+        # Nor does it take a key to export them so.
+        keyless = await _saved(client, thread_id, tmp_path)
+        archive = ThreadArchive(keyless, data_converter=converter)
+        offline = DurableWorkflow(shop, client=archive.client, task_queue="none")
+        assert (archive.workflow_name, await offline.checkpoints(thread_id)) == ("", infos)
+        with pytest.raises(NotSealedError, match="connect with the keys"):
+            await anext(export_thread(client, thread_id, opened=True))
         with pytest.raises(NotSealedError):
             wrong = ThreadArchive(path, data_converter=sealing_data_converter(keys={"k1": os.urandom(32)}))
             await DurableWorkflow(shop, client=wrong.client, task_queue="none").checkpoints(thread_id)
@@ -234,6 +286,27 @@ async def test_sealed_threads_stay_sealed(client: Client, tmp_path: Path) -> Non
         await replay_history(opened.history(run_id))
     # A process with keys reads it as what it is, too: unsealed data.
     assert len(ThreadArchive(path, data_converter=converter).run_ids) == 3
+
+
+async def test_what_lies_in_external_storage_is_fetched_when_it_is_opened(client: Client, tmp_path: Path) -> None:
+    storage = ExternalStorage(drivers=[FileStorageDriver(tmp_path / "stored")], payload_size_threshold=500)
+    config = client.config()
+    config["data_converter"] = dataclasses.replace(client.data_converter, external_storage=storage)
+    stored = Client(**config)
+    async with worker(stored, shop) as queue:
+        durable, thread_id = await _lived(stored, queue)
+        infos = await durable.checkpoints(thread_id)
+        path = await _saved(stored, thread_id, tmp_path)
+        with_storage = ThreadArchive(path, data_converter=stored.data_converter)
+        read = DurableWorkflow(shop, client=with_storage.client, task_queue="none")
+        assert await read.checkpoints(thread_id) == infos
+        with pytest.raises(CheckpointCorruptedError, match="external storage"):
+            await DurableWorkflow(shop, client=ThreadArchive(path).client, task_queue="none").checkpoints(thread_id)
+        path = await _saved(stored, thread_id, tmp_path, opened=True)
+    alone = ThreadArchive(path)
+    assert await DurableWorkflow(shop, client=alone.client, task_queue="none").checkpoints(thread_id) == infos
+    for run_id in alone.run_ids:
+        await replay_history(alone.history(run_id))
 
 
 async def test_what_is_no_exported_thread(client: Client, tmp_path: Path) -> None:

@@ -281,6 +281,17 @@ async def test_supersteps_across_continue_as_new(client: Client) -> None:
         replayed.assert_same()
 
 
+async def test_a_journal_that_has_no_room_is_left_out(client: Client) -> None:
+    async with worker(client, desk) as queue:
+        durable = DurableWorkflow(desk, client=client, task_queue=queue, keep_journal=True)
+        checkpoint = durable.checkpoint()
+        [output] = (await durable.run("everything", checkpoint=checkpoint)).get_outputs()
+        assert len(output) == 2_400_000
+    with pytest.raises(NotJournalledError):
+        await replay_superstep(client, checkpoint, 1, desk)
+    (await replay_superstep(client, checkpoint, 1, desk, live=True)).assert_same()
+
+
 async def test_a_journal_in_history_costs_what_its_calls_compress_to(client: Client) -> None:
     sizes = {}
     async with worker(client, desk) as queue:

@@ -14,9 +14,11 @@ from agent_framework_temporal import (
     ThreadInfo,
     threads,
 )
+from agent_framework_temporal.adapter.temporal.server import MEMO_WORKFLOW_NAME
+from agent_framework_temporal.workflows.messages import WORKFLOW_TYPE
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from tests.cli._commands import Commands
@@ -166,6 +168,28 @@ async def test_own_search_attributes_stay_with_the_thread(attributes_client: Cli
         info = found[thread.thread_id]
         assert (info.search_attributes[CUSTOMER], info.state) == (customer, "idle")
         assert info.run_id != thread.run_id
+
+
+async def test_a_start_that_was_refused_is_no_part_of_a_thread(client: Client) -> None:
+    tag = unique("tag")
+    async with worker(client, echo) as queue:
+        durable = DurableWorkflow(echo, client=client, task_queue=queue)
+        thread = durable.checkpoint(tags=[tag])
+        await durable.run("one", checkpoint=thread)
+        forged = await client.start_workflow(
+            WORKFLOW_TYPE, {"mode": 7}, id=thread.thread_id, task_queue=queue, memo={MEMO_WORKFLOW_NAME: "echo"}
+        )
+        with pytest.raises(WorkflowFailureError):
+            await forged.result()
+        query = f"WorkflowId = '{thread.thread_id}'"
+        async with asyncio.timeout(30):
+            while len([run async for run in client.list_workflows(f"{query} AND ExecutionStatus = 'Failed'")]) != 1:
+                await asyncio.sleep(0.1)
+        for filters in (ThreadFilter(tags=[tag]), ThreadFilter(state="idle", query=query), ThreadFilter(query=query)):
+            found = await listed(client, 1, **filters)
+            assert (found[thread.thread_id].run_id, found[thread.thread_id].state) == (thread.run_id, "idle")
+        assert await listed(client, 0, state="failed", query=query) == {}
+        assert thread.thread_id in {info.thread_id async for info in durable.threads()}
 
 
 async def test_what_is_wrong_with_a_filter(client: Client) -> None:
