@@ -4,12 +4,15 @@ from .activities.invocation import Superstep as Superstep
 from .activities.invocation import current_superstep as current_superstep
 from .activities.invocation import idempotency_key as idempotency_key
 from .activities.journal.once import once as once
+from .adapter.checkpoints.archive import ThreadArchive as ThreadArchive
+from .adapter.checkpoints.export import export_thread as export_thread
 from .adapter.checkpoints.handle import Checkpoint as Checkpoint
 from .adapter.checkpoints.handle import Response as Response
 from .adapter.checkpoints.lineage import CheckpointInfo as CheckpointInfo
 from .adapter.checkpoints.mirror import MirrorSource as MirrorSource
 from .adapter.checkpoints.storage import HistoryCheckpointStorage as HistoryCheckpointStorage
 from .adapter.client.attempts import SuperstepAttempt as SuperstepAttempt
+from .adapter.client.deletion import delete_threads as delete_threads
 from .adapter.client.devui import DevUIEntity as DevUIEntity
 from .adapter.client.durable_workflow import DurableWorkflow as DurableWorkflow
 from .adapter.client.durable_workflow import InvocationKwargs as InvocationKwargs
@@ -21,6 +24,10 @@ from .adapter.client.executor_policy import ExecutorPolicy as ExecutorPolicy
 from .adapter.client.options import DurableOptions as DurableOptions
 from .adapter.client.options import OptionArguments as OptionArguments
 from .adapter.client.request_policy import RequestPolicy as RequestPolicy
+from .adapter.client.schedule import ScheduleInfo as ScheduleInfo
+from .adapter.client.threads import ThreadFilter as ThreadFilter
+from .adapter.client.threads import ThreadInfo as ThreadInfo
+from .adapter.client.threads import threads as threads
 from .adapter.client.tool_policy import ToolPolicy as ToolPolicy
 from .adapter.client.usage import RunUsage as RunUsage
 from .adapter.client.waiting_requests import waiting_requests as waiting_requests
@@ -37,6 +44,7 @@ from .adapter.errors import HistoryReadOnlyError as HistoryReadOnlyError
 from .adapter.errors import HostingError as HostingError
 from .adapter.errors import InDoubtError as InDoubtError
 from .adapter.errors import NewerReleaseError as NewerReleaseError
+from .adapter.errors import NotJournalledError as NotJournalledError
 from .adapter.errors import NotSealedError as NotSealedError
 from .adapter.errors import NoWorkerError as NoWorkerError
 from .adapter.errors import PayloadError as PayloadError

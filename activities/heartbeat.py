@@ -35,6 +35,7 @@ from .executor_rules import ExecutorTimeouts
 from .journal.journal import Journal, newest
 from .journal.rules import JournalRules
 from .journal.tally import Tally, calls_of
+from .limits import MAX_JOURNAL_BYTES
 from .live_events import LiveEvents
 from .pacemaker import Pacemaker, Pulse, beat_interval
 
@@ -48,8 +49,6 @@ _WRITE_SECONDS = 20.0
 """For so long a write is tried again where the server does not answer; then the superstep goes on without it."""
 _RETRY_PAUSE = 0.2
 _GONE = (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT)
-MAX_JOURNAL_BYTES = 1_000_000
-"""Packed, in a heartbeat: of one over 2 MB the server fails the superstep for good."""
 _LEAST_ROOM = 128 * 1024
 """Of the journal in a heartbeat, however little external storage leaves to Temporal."""
 _SOON = 3600.0

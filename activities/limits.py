@@ -25,6 +25,8 @@ MAX_FAILURE_BYTES = 1_000_000
 """Of a failed attempt: the run's own failure repeats it, and the server terminates a run whose failure is too large."""
 MAX_STORED_FAILURE_BYTES = 16_000_000
 """Where external storage takes it."""
+MAX_JOURNAL_BYTES = 1_000_000
+"""Packed, in a heartbeat: of one over 2 MB the server fails the superstep for good."""
 _MAX_FAILED_EVENTS = 300_000
 _READABLE = 1024
 

@@ -13,6 +13,7 @@ from ..adapter.checkpoints.frames import Frame, digest, packed, wants_keyframe
 from ..adapter.checkpoints.logged_events import EventWriter, fitting_text, pending_of
 from ..adapter.errors import PayloadError
 from ..adapter.framework.definition import WorkflowDefinition
+from ..adapter.temporal.converter import MAX_PAYLOAD_BYTES
 from ..workflows.messages import (
     CheckpointFacts,
     RunStartFacts,
@@ -29,7 +30,7 @@ from .framework_run import FrameworkRun
 from .heartbeat import Beat
 from .journal.journal import Journal
 from .journal.tally import calls_of
-from .limits import MAX_FAILURE_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failures
+from .limits import MAX_FAILURE_BYTES, MAX_JOURNAL_BYTES, MAX_STORED_FAILURE_BYTES, smaller_failures
 from .passed import MOST
 
 _Outcome = TypeVar("_Outcome", bound=SuperstepOutcome)
@@ -111,6 +112,12 @@ def _leave_journal(failure: SuperstepFailure, journal: bytes) -> None:
     """Let a failure carry a journal, with which the superstep begins when it is retried."""
     failure.with_journal(journal)
     failure.journalled = bool(journal) or None
+
+
+def keep_journal(result: SuperstepResult, journal: Journal) -> None:
+    """Let a result carry the journal of its superstep, as far as there is room beside what has to be there."""
+    room = MAX_PAYLOAD_BYTES * 9 // 10 - len(result.frame) - json_bytes(result)
+    result.with_journal(journal.newest(min(room, MAX_JOURNAL_BYTES)))
 
 
 async def result_of(

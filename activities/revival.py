@@ -28,9 +28,9 @@ from ..adapter.checkpoints.thread import MEMO_REVIVED, closed_run
 from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.framework.static_details import static_details
 from ..adapter.lru import BoundedCache
-from ..adapter.temporal.server import MEMO_WORKFLOW_NAME, RunDescription, describe_run
+from ..adapter.temporal.labels import labels_of, start_labels
+from ..adapter.temporal.server import RunDescription, describe_run
 from ..workflows.messages import WORKFLOW_TYPE, RunInput
-from ..workflows.search_attributes import first_attributes
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 LIMITS = ("Workflow history size exceeds limit", "Workflow history count exceeds limit")
@@ -124,7 +124,8 @@ class Revival:
             return
         name = run_input.workflow_name
         before = [*(await ended.memo(MEMO_REVIVED) or ()), ended.info.first_run_id][-MAX_REVIVED:]
-        attributes = first_attributes(name, thread_id) if run_input.options.search_attributes else None
+        labels, shows = await labels_of(client, ended.info), run_input.options.search_attributes
+        memo, attributes = start_labels(name, thread_id, labels, shows=shows)
         try:
             run = await client.start_workflow(
                 WORKFLOW_TYPE,
@@ -132,7 +133,7 @@ class Revival:
                 id=thread_id,
                 task_queue=ended.info.task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                memo={MEMO_WORKFLOW_NAME: name, MEMO_REVIVED: before},
+                memo={**memo, MEMO_REVIVED: before},
                 static_summary=name,
                 static_details=static_details(self._hosted.get(name)),
                 search_attributes=attributes,

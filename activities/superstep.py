@@ -71,7 +71,7 @@ from .live_events import LiveEvents
 from .metrics import calls_counted, count_restore, count_superstep
 from .mirrors import Mirror, Mirrors, add_status_changes
 from .pacemaker import current_pacemaker
-from .report import bare_failure, payloads_of, reported_failure, result_of, stored_of, targets_of
+from .report import bare_failure, keep_journal, payloads_of, reported_failure, result_of, stored_of, targets_of
 from .resources import Resources
 from .start_check import check_graph, check_start, refuse_start
 from .unsaved_state import UnsavedState
@@ -123,7 +123,7 @@ class SuperstepActivity:
             raise ApplicationError(f"This worker cannot host its workflows: {self.refused}", type="HostingError")
         step = _step(given)
         timeouts = ExecutorTimeouts(step)
-        beat = Beat(self._client(), step, timeouts, current_pacemaker())
+        beat = self._beat(step, timeouts)
         async with beat.beating():
             try:
                 check_attempts(step, beat)
@@ -142,6 +142,14 @@ class SuperstepActivity:
                 readable = error if isinstance(error, Exception) and is_readable(error) else escaped(error)
                 failed = await self._failed(step, readable, beat)
                 raise failed from cause_of(readable)
+
+    def _beat(self, step: SuperstepInput, timeouts: ExecutorTimeouts) -> Beat:
+        return Beat(self._client(), step, timeouts, current_pacemaker())
+
+    async def _guard(
+        self, result: SuperstepResult, hosted: WorkflowDefinition, capture: CapturingStorage, client: Client
+    ) -> None:
+        await guard_result(result, hosted, capture, client, _target(activity.info()))
 
     @staticmethod
     async def _failed(step: SuperstepInput, error: Exception, beat: Beat) -> ApplicationError:
@@ -245,7 +253,11 @@ class SuperstepActivity:
                 result = await report(readable=False)
             add_status_changes(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
             result.calls = beat.calls
-            await guard_result(result, hosted, capture, client, _target(info))
+            if journal is not None and step.keep_journal:
+                keep_journal(result, journal)
+                if not await fits(result, client):  # What a codec makes of it may be larger.
+                    result.with_journal(b"")
+            await self._guard(result, hosted, capture, client)
             self._keep(hosted, step, warm, result)
             self._copy(mirrors, client, hosted, capture)
         count_superstep(hosted.name, result)

@@ -166,6 +166,11 @@ class NewerReleaseError(DurableWorkflowError, NewerVersionError):
 
 
 @exported
+class NotJournalledError(DurableWorkflowError):
+    """A superstep that is run again to debug it would call a model or a tool, and its journal has no such call."""
+
+
+@exported
 class RunFailedError(DurableWorkflowError):
     """The run failed with an error that is not rebuilt in this process, for instance as its type is not known here."""
 

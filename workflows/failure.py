@@ -53,6 +53,7 @@ def retry_rules(options: RunOptions) -> dict[str, Any]:
         "executors": options.executors or None,
         "tools": options.tools or None,
         "journal": options.journal,
+        "keep_journal": options.keep_journal,
     }
 
 

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    SearchAttributeUpdate,
+    TypedSearchAttributes,
+)
 
 from .messages import RunState
 
@@ -11,23 +20,37 @@ WORKFLOW_NAME = SearchAttributeKey.for_keyword("AgentFrameworkWorkflow")
 STATE = SearchAttributeKey.for_keyword("AgentFrameworkState")
 PENDING_REQUESTS = SearchAttributeKey.for_int("AgentFrameworkPendingRequests")
 THREAD_ID = SearchAttributeKey.for_keyword("AgentFrameworkThread")
-ALL_KEYS = (WORKFLOW_NAME, STATE, PENDING_REQUESTS, THREAD_ID)
+SINCE = SearchAttributeKey.for_datetime("AgentFrameworkSince")
+TAGS = SearchAttributeKey.for_keyword_list("AgentFrameworkTags")
+ALL_KEYS = (WORKFLOW_NAME, STATE, PENDING_REQUESTS, THREAD_ID, SINCE, TAGS)
 
 
-def first_attributes(workflow_name: str, thread_id: str) -> TypedSearchAttributes:
-    """Return those a run starts with; they cost no event."""
-    return TypedSearchAttributes(
-        [
-            SearchAttributePair(WORKFLOW_NAME, workflow_name),
-            SearchAttributePair(STATE, "running"),
-            SearchAttributePair(PENDING_REQUESTS, 0),
-            SearchAttributePair(THREAD_ID, thread_id),
-        ]
-    )
+def first_attributes(
+    workflow_name: str, thread_id: str, since: datetime, tags: Iterable[str] = ()
+) -> TypedSearchAttributes:
+    """Return those a run starts with; they cost no event.
+
+    Args:
+        workflow_name: Name of the framework workflow.
+        thread_id: The thread.
+        since: When it starts, by the clock of who starts it.
+        tags: Of the thread.
+    """
+    pairs: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(WORKFLOW_NAME, workflow_name),
+        SearchAttributePair(STATE, "running"),
+        SearchAttributePair(PENDING_REQUESTS, 0),
+        SearchAttributePair(THREAD_ID, thread_id),
+        SearchAttributePair(SINCE, since),
+    ]
+    chosen = list(tags)
+    if chosen:
+        pairs.append(SearchAttributePair(TAGS, chosen))
+    return TypedSearchAttributes(pairs)
 
 
 class Attributes:
-    """Upserts state and number of pending requests when they change: one history event each time.
+    """Upserts state, since when, and number of pending requests when they change: one history event each time.
 
     Only a run that was started with them does: so the server knows them. It would refuse to set one that is not
     registered, and the run would be stuck.
@@ -40,6 +63,8 @@ class Attributes:
     def __init__(self, *, enabled: bool, fresh: bool) -> None:
         known = workflow.info().typed_search_attributes if enabled else ()
         self._enabled = enabled and all(key in known for key in (STATE, PENDING_REQUESTS))
+        self._timed = SINCE in known
+        self._state = known.get(STATE) if self._enabled and isinstance(known, TypedSearchAttributes) else None
         self._last: tuple[RunState, int] | None = ("running", 0) if fresh else None
 
     def show(self, state: RunState, pending: int) -> None:
@@ -47,4 +72,8 @@ class Attributes:
         if not self._enabled or (state, pending) == self._last:
             return
         self._last = (state, pending)
-        workflow.upsert_search_attributes([STATE.value_set(state), PENDING_REQUESTS.value_set(pending)])
+        updates: list[SearchAttributeUpdate[Any]] = [STATE.value_set(state), PENDING_REQUESTS.value_set(pending)]
+        if self._timed and state != self._state:  # One that continues as new while it waits goes on waiting.
+            updates.append(SINCE.value_set(workflow.now()))
+        self._state = state
+        workflow.upsert_search_attributes(updates)

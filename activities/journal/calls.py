@@ -83,15 +83,19 @@ def _tool_journal(alone: bool) -> FunctionMiddleware | None:
 class _ChatJournal(ChatMiddleware):
     async def process(self, context: ChatContext, call_next: Callable[[], Awaitable[None]]) -> None:
         scope = current_scope()
+        name = _client_name(context.client)
         if scope is None or not scope.journal.rules.keeps(scope.executor_id):
+            if scope is not None:
+                scope.journal.will_do("chat", name)
             await call_next()
             return
-        place = _Place(scope, "chat", chat_key(context), _client_name(context.client))
+        place = _Place(scope, "chat", chat_key(context), name)
         taken = scope.journal.take("chat", place.key, counted=False)
         if taken is not None and _answer(context, taken.value):
             scope.journal.tally.took("chat")
             await compact_again(context)
             return
+        scope.journal.will_do("chat", name)
         with place.freed_on_error():
             await call_next()
         if isinstance(context.result, ResponseStream):
@@ -157,6 +161,8 @@ class _ToolJournal(FunctionMiddleware):
     async def process(self, context: FunctionInvocationContext, call_next: Callable[[], Awaitable[None]]) -> None:
         scope, name = current_scope(), context.function.name
         if scope is None or not scope.journal.rules.keeps(scope.executor_id, name):
+            if scope is not None:
+                scope.journal.will_do("tool", name)
             await call_next()
             return
         journal = scope.journal
@@ -171,6 +177,7 @@ class _ToolJournal(FunctionMiddleware):
         if in_doubt != "again" and journal.is_in_doubt("tool", place.key):
             context.result = _doubted(context, in_doubt)
             return
+        journal.will_do("tool", name)
         # What becomes of a child's requests the executor around it decides, perhaps nothing: there that one asks.
         note = beginning(scope, name, in_doubt) if in_doubt == "ask" and scope.is_inner else None
         await journal.begin("tool", place.key, name, durable=in_doubt != "again", note=note)

@@ -310,6 +310,22 @@ class Journal:
             self._drop(dropped)
         return stream.packed
 
+    def newest(self, most: int) -> bytes:
+        """Return the newest entries that pack to so many bytes, with those that were handed over, for people."""
+        stream = EntryStream()
+        for text in (*self._spilled, *self._stream):
+            stream.append(text)
+        stream.keep_newest(most)
+        return stream.packed
+
+    def will_do(self, kind: Kind, name: str) -> None:
+        """Be told that something is done now which no attempt before has left; a journal of another kind refuses it.
+
+        Args:
+            kind: What it is.
+            name: For people.
+        """
+
     def _drop(self, count: int) -> None:
         if not self.tally.dropped:
             _LOGGER.warning(

@@ -86,6 +86,8 @@ async def once(
         raise ValueError(f"`in_doubt` must be one of {get_args(InDoubt)}, got {in_doubt!r}.")
     scope = current_scope()
     if scope is None or not scope.journal.rules.keeps(scope.executor_id):
+        if scope is not None:
+            scope.journal.will_do("once", name)
         return await _result(fn, args, kwargs)
     journal = scope.journal
     like = f"{scope.key}:once:{name}"
@@ -97,6 +99,7 @@ async def once(
         raise refused_error(scope, name)
     rule = in_doubt or journal.rules.in_doubt(scope.executor_id)
     if rule == "again":
+        journal.will_do("once", name)
         result = await _result(fn, args, kwargs)
     else:
         result = await _begun(scope, key, beginning(scope, name, rule), lambda: _result(fn, args, kwargs))
@@ -110,6 +113,7 @@ async def _begun(scope: Scope, key: str, note: Beginning, call: Callable[[], Awa
     if journal.is_in_doubt("once", key) and not journal.was_told("once", key, this_activity()):
         await journal.withdraw("once", key, note.call, told_within=this_activity())
         raise in_doubt_error(journal.beginning("once", key) or note)
+    journal.will_do("once", note.call)
     await journal.begin("once", key, note.call, durable=True, note=note)
     try:
         return await call()

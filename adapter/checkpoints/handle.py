@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,6 +30,9 @@ class Checkpoint(BaseModel):
     """The framework's id of the last checkpoint seen."""
     offset: int = -1
     """Offset of the last event the caller was given; -1 before the first."""
+    tags: list[Annotated[str, Field(min_length=1, max_length=100)]] | None = Field(default=None, max_length=20)
+    """Tags that runs started with this handle give the thread; None leaves those it has. Threads are found by them
+    (`DurableWorkflow.threads`). They are not sealed where the namespace has our search attributes."""
 
     def to_json(self) -> str:
         """Return the handle as JSON."""

@@ -474,6 +474,35 @@ async def last_commit(client: Client, thread_id: str, run_id: str) -> Commit:
     return Commit(None, None, 0)
 
 
+async def last_failure(client: Client, thread_id: str, run_id: str) -> SuperstepFailure | None:
+    """Return what the last superstep of a run has failed with for good; None where it did not, or nobody has told.
+
+    Costs a round trip for each 200 events back to the last superstep.
+
+    Raises:
+        CheckpointNotFoundError: When the history is not there (any more).
+    """
+    async for outcome in run_outcomes(client, thread_id, run_id):
+        return outcome if isinstance(outcome, SuperstepFailure) else None
+    return None
+
+
+async def run_outcomes(
+    client: Client, thread_id: str, run_id: str
+) -> AsyncIterator[SuperstepResult | SuperstepFailure]:
+    """Yield what the supersteps of a run have reported, newest first, as far as the workflow has taken it.
+
+    Raises:
+        CheckpointNotFoundError: When the history is not there (any more).
+        CheckpointCorruptedError: When a payload cannot be decoded.
+    """
+    async for event, answered in _reverse(client, thread_id, run_id):
+        if answered is not None:
+            outcome = await _outcome(client, thread_id, run_id, event, answered, _model(event))
+            if outcome is not None:
+                yield outcome
+
+
 async def run_calls(client: Client, thread_id: str, run_id: str) -> Calls | None:
     """Return what a run has called by its history alone: for one that did not come to its end, or that nobody works on.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
@@ -37,7 +39,7 @@ async def left_journal(client: Client, thread_id: str, ref: JournalRef) -> list[
     try:
         async for event in reverse_events(client, thread_id, ref.run_id):
             if event.event_type in _ENDED:
-                return await _journal(client, thread_id, ref, event)
+                return await journal_of(client, thread_id, ref, event)
     except (NotSealedError, CheckpointCorruptedError, HistoryGoneError) as error:
         _LOGGER.warning(
             "The journal of a superstep of thread %r that had failed cannot be read, so all of it runs again: %s",
@@ -47,21 +49,34 @@ async def left_journal(client: Client, thread_id: str, ref: JournalRef) -> list[
     return []
 
 
-async def _journal(client: Client, thread_id: str, ref: JournalRef, event: HistoryEvent) -> list[bytes]:
+async def journal_of(client: Client, thread_id: str, ref: JournalRef, event: HistoryEvent) -> list[bytes]:
+    """Return the journal in the event that an attempt has failed with, in parts, oldest first.
+
+    Raises:
+        NotSealedError: When nobody with a key has written it there.
+    """
     place = of_superstep(client, thread_id)
     failed = event.activity_task_failed_event_attributes.failure.application_failure_info.details.payloads
     timed_out = event.activity_task_timed_out_event_attributes.failure
-    beaten = timed_out.timeout_failure_info.last_heartbeat_details.payloads
     if failed:
-        found: list[SuperstepFailure | LiveWindow | JournalPart] = [
-            await decode(client, failed[0], SuperstepFailure, place)
-        ]
-    else:
-        found = [
-            await decode(client, payload, JournalPart if number else LiveWindow, place)
-            for number, payload in enumerate(beaten)
-        ]
-    # Older parts come after the newest in a heartbeat.
-    return [
-        part.journal for part in [*found[1:], *found[:1]] if part.journal and ref.superstep_id in (None, part.answers)
+        return _parts([await decode(client, failed[0], SuperstepFailure, place)], ref)
+    return await journal_in_beat(client, thread_id, ref, timed_out.timeout_failure_info.last_heartbeat_details.payloads)
+
+
+async def journal_in_beat(client: Client, thread_id: str, ref: JournalRef, payloads: Sequence[Payload]) -> list[bytes]:
+    """Return the journal in the details of a heartbeat, in parts, oldest first.
+
+    Raises:
+        NotSealedError: When nobody with a key has written it there.
+    """
+    place = of_superstep(client, thread_id)
+    found: list[LiveWindow | JournalPart] = [
+        await decode(client, payload, JournalPart if number else LiveWindow, place)
+        for number, payload in enumerate(payloads)
     ]
+    # Older parts come after the newest in a heartbeat.
+    return _parts([*found[1:], *found[:1]], ref)
+
+
+def _parts(found: Sequence[SuperstepFailure | LiveWindow | JournalPart], ref: JournalRef) -> list[bytes]:
+    return [part.journal for part in found if part.journal and ref.superstep_id in (None, part.answers)]

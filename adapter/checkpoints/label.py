@@ -102,6 +102,20 @@ def read_label(raw: bytes) -> CheckpointLabel:
     return label
 
 
+def read_superstep(raw: bytes) -> int:
+    """Read after how many supersteps a raw checkpoint was made; no type is resolved.
+
+    Raises:
+        CheckpointCorruptedError: When the bytes are no checkpoint.
+    """
+    try:
+        document = parse(raw)
+        _, fields = document.fields(document.body)
+        return int(document.plain(fields["iteration_count"]))
+    except Exception as error:  # Damaged text may lack anything.
+        raise CheckpointCorruptedError(f"The checkpoint's bytes are no checkpoint ({error}).") from error
+
+
 def _text(field: Any) -> str:
     if type(field) is not str:
         raise ValueError(f"{field!r:.60} is no text")

@@ -18,7 +18,17 @@ from ..errors import (
     StaleCheckpointError,
     ThreadNotFoundError,
 )
-from ..temporal.server import RunDescription, describe_run, each, gone, is_of_namespace, list_runs, rpc_errors
+from ..temporal.labels import NO_LABELS, Labels, labels_of
+from ..temporal.server import (
+    RunDescription,
+    describe_run,
+    each,
+    gone,
+    is_of_namespace,
+    list_runs,
+    rpc_errors,
+    visibility_text,
+)
 from .history import Closed, CloseState, has_begun, last_commit, read_close, reset_point, start_input, warn_refused
 
 MEMO_REVIVED = "agent_framework_revived"
@@ -56,6 +66,8 @@ class ThreadStanding:
     """Whether the framework still holds messages there, so that it would refuse a new one."""
     reset_to: int | None = None
     """Set when an operator has reset the thread since the caller has seen it: the last offset before that point."""
+    labels: Labels = NO_LABELS
+    """Tags and search attributes of a thread that is over, for its next run."""
     met_limit: bool = False
     """Whether it ended as it met `max_iterations`: what is in flight waits for a higher limit, an answer among it."""
 
@@ -242,8 +254,7 @@ async def _is_foreign(client: Client, thread_id: str, run_id: str, closed: Close
 
 async def _earlier(client: Client, thread_id: str, passed: set[str]) -> str | None:
     """Return the last run of a thread before those that are passed over; a visibility query."""
-    escaped = thread_id.replace("\\", "\\\\").replace("'", "\\'")
-    query = f"WorkflowId = '{escaped}' AND WorkflowType = '{WORKFLOW_TYPE}'"
+    query = f"WorkflowId = {visibility_text(thread_id)} AND WorkflowType = '{WORKFLOW_TYPE}'"
     runs = [
         (info.start_time.ToDatetime(), info.execution.run_id)
         async for info in list_runs(client, query)
@@ -279,6 +290,7 @@ async def _closed_tip(
     client: Client, thread_id: str, description: RunDescription, closed: Closed, reset_to: int | None
 ) -> ThreadStanding:
     run_id, history_length = description.run_id, description.info.history_length
+    labels = await labels_of(client, description.info)
     known = closed.result or closed.failure
     if known is not None:
         return ThreadStanding(
@@ -290,6 +302,7 @@ async def _closed_tip(
             next_offset=known.next_offset,
             in_flight=closed.failure is not None and closed.failure.in_flight,
             reset_to=reset_to,
+            labels=labels,
             met_limit=closed.failure is not None and closed.failure.error_type == WorkflowConvergenceException.__name__,
         )
     commit = await last_commit(client, thread_id, run_id)
@@ -301,4 +314,5 @@ async def _closed_tip(
         graph_hash=commit.graph_hash,
         next_offset=commit.next_offset,
         reset_to=reset_to,
+        labels=labels,
     )

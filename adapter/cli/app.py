@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TextIO, cast
 
 import typer
@@ -13,12 +14,16 @@ from ...workflows.display import terminal_text
 from ..commands.exit_codes import FAILED
 from . import dev as _dev
 from . import doctor as _doctor
+from . import exported as _exported
 from . import graph as _graph
+from . import life as _life
 from . import namespace as _namespace
+from . import replay as _replay
 from . import respond as _respond
 from . import run as _run
+from . import schedule as _schedule
 from . import threads as _threads
-from .command import PROGRAM, register
+from .command import PROGRAM, register, register_group
 
 EXIT_CODES = """\
 Exit codes: 0 done, 1 the run or the command failed, 2 a flag or the profile is wrong, 3 --workflow names nothing that
@@ -66,6 +71,9 @@ def worker(context: typer.Context) -> None:
     raise typer.Exit(run_worker(context.args))
 
 
+_READS = frozenset({"stream", "status", "checkpoints", "replay"})
+"""What needs histories only, so that an exported thread can stand for the server."""
+
 for _function in (
     _run.run,
     _run.stream,
@@ -73,15 +81,35 @@ for _function in (
     _respond.respond,
     _threads.status,
     _threads.checkpoints,
+    _run.resume,
     _run.fork,
     _threads.retry,
     _threads.cancel,
+    _replay.replay,
     _graph.graph,
     _doctor.doctor,
 ):
-    register(app, _function)
+    register(app, _function, reads=_function.__name__ in _READS)
 
+register(app, _exported.export)
+register(app, _exported.import_, name="import")
+_group = register_group(app, _life.threads_, name="threads")
+register(_group, _life.delete)
 
+_schedules = typer.Typer(help="Threads that Temporal begins at fixed times.", no_args_is_help=True)
+app.add_typer(_schedules, name="schedule")
+_of_schedules: dict[str, Callable[..., Awaitable[int | None]]] = {
+    "create": _schedule.create,
+    "list": _schedule.list_,
+    "show": _schedule.show,
+    "pause": _schedule.pause,
+    "unpause": _schedule.unpause,
+    "trigger": _schedule.trigger,
+    "update": _schedule.update,
+    "delete": _schedule.delete,
+}
+for _name, _command in _of_schedules.items():
+    register(_schedules, _command, name=_name)
 _attributes = typer.Typer(help="Search attributes, by which threads are found.", no_args_is_help=True)
 app.add_typer(_attributes, name="attributes")
 register(_attributes, _namespace.register)

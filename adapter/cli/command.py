@@ -9,14 +9,16 @@ import os
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from temporalio.client import Client
 
 from ...workflows.display import json_text, shell_command, terminal_text
-from ..commands.connection import ConnectionSettings, connect
-from ..commands.exit_codes import EXPECTED, INTERRUPTED, exit_code_of
+from ..checkpoints.archive import ThreadArchive
+from ..commands.connection import ConnectionSettings, connect, converter_of_environment
+from ..commands.exit_codes import EXPECTED, INTERRUPTED, UsageError, exit_code_of
 from ..logging import log_to_terminal
 from ..temporal.client import framed_client
 from .output import Output, silence
@@ -57,6 +59,15 @@ ConfigFile = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+FromFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-file",
+        metavar="FILE",
+        help="An exported thread, read in the place of a server.",
+        rich_help_panel=_PANEL,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 Workflow = Annotated[
@@ -88,11 +99,13 @@ class Session:
     Args:
         settings: What the command line says of the connection.
         output: Where it writes.
+        from_file: An exported thread that stands for the server.
     """
 
-    def __init__(self, settings: ConnectionSettings, output: Output) -> None:
+    def __init__(self, settings: ConnectionSettings, output: Output, from_file: Path | None = None) -> None:
         self.settings = settings
         self.output = output
+        self._from_file = from_file
         self._client: Client | None = None
 
     def again(self, command: str, *arguments: str, options: Sequence[str] = ()) -> str:
@@ -106,7 +119,7 @@ class Session:
         ):
             if value is not None:
                 flags += [flag, value]
-        return shell_command([PROGRAM, command], arguments, [*options, *flags])
+        return shell_command([PROGRAM, *command.split()], arguments, [*options, *flags])
 
     async def client(self) -> Client:
         """Return a connected client, always the same.
@@ -115,15 +128,70 @@ class Session:
             UsageError: When the profile cannot be used.
             ServerUnreachableError: When no server answers.
         """
+        if self._client is None and self._from_file is not None:
+            self._client = open_archive(self._from_file).client
         if self._client is None:
             self._client = framed_client(await connect(self.settings))
         return self._client
 
 
-def register(app: typer.Typer, function: Callable[..., Awaitable[int | None]], *, name: str | None = None) -> None:
+def open_archive(path: Path) -> ThreadArchive:
+    """Open an exported thread, with the keys of the environment.
+
+    Raises:
+        UsageError: When the file cannot be read, or the keys are none.
+        CheckpointCorruptedError: When it is no exported thread.
+        NotSealedError: When it is sealed, and there are no keys.
+    """
+    try:
+        return ThreadArchive(path, data_converter=converter_of_environment())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+
+
+def register(
+    app: typer.Typer,
+    function: Callable[..., Awaitable[int | None]],
+    *,
+    name: str | None = None,
+    reads: bool = False,
+) -> None:
     """Make a command of a coroutine function whose first parameter is a `Session`.
 
     It returns its exit code, or None for 0; `typer` sees its other parameters, and those that every command has.
+
+    Args:
+        app: Of which.
+        function: The command.
+        name: Its name; the function's by default.
+        reads: Whether it only reads history, so that it can read an exported thread, too.
+    """
+    app.command(name, help=_help(function))(_entry(function, reads=reads))
+
+
+def register_group(app: typer.Typer, function: Callable[..., Awaitable[int | None]], *, name: str) -> typer.Typer:
+    """Make a command of a function that has commands of its own below it; returns where they are registered."""
+    group = typer.Typer(help=_help(function))
+    entry = _entry(function, group=True)
+    group.callback(invoke_without_command=True, help=_help(function))(entry)
+    app.add_typer(group, name=name)
+    return group
+
+
+def _help(function: Callable[..., Any]) -> str:
+    # The first line, and no more: the rest is for those who read the code.
+    return (function.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _entry(
+    function: Callable[..., Awaitable[int | None]], *, group: bool = False, reads: bool = False
+) -> Callable[..., None]:
+    """Return what `typer` calls.
+
+    Args:
+        function: The command.
+        reads: See `register`.
+        group: Whether there are commands below it, which it leaves what it was called for to.
     """
     signature = inspect.signature(function, eval_str=True)
     ours = [
@@ -142,19 +210,26 @@ def register(app: typer.Typer, function: Callable[..., Awaitable[int | None]], *
         namespace: str | None,
         profile: str | None,
         config_file: str | None,
+        context: typer.Context | None = None,
+        from_file: Path | None = None,
         **arguments: Any,
     ) -> None:
+        if context is not None and context.invoked_subcommand is not None:
+            return
         settings = ConnectionSettings(address=address, namespace=namespace, profile=profile, config_file=config_file)
-        session = Session(settings, Output(as_json=as_json))
+        session = Session(settings, Output(as_json=as_json), from_file)
         raise typer.Exit(_carry_out(session, lambda: function(session, **arguments)))
 
+    if reads:
+        ours.append(inspect.Parameter("from_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=FromFile))
+    if group:
+        ours.append(inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context))
     parameters = [*list(signature.parameters.values())[1:], *ours]
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
     run.__signature__ = signature.replace(parameters=keyword_only, return_annotation=None)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in keyword_only}
     del run.__wrapped__  # Else its annotations count, and not these.
-    # The first line, and no more: the rest is for those who read the code.
-    app.command(name, help=(function.__doc__ or "").partition("\n\n")[0].replace("\n", " "))(run)
+    return run
 
 
 def _carry_out(session: Session, begin: Callable[[], Any]) -> int:

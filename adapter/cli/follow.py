@@ -12,7 +12,7 @@ from agent_framework import ResponseStream, WorkflowEvent, WorkflowRunResult, Wo
 from ...workflows.messages import PendingRequest
 from ..checkpoints.handle import Checkpoint
 from ..client.usage import RunUsage
-from ..errors import DurableWorkflowError, ThreadPausedError
+from ..errors import DurableWorkflowError, HistoryReadOnlyError, ThreadPausedError
 from .command import PROGRAM, Session
 from .event_json import result_json
 from .form import ask_all
@@ -78,6 +78,8 @@ async def _pending(session: Session, target: Target, checkpoint: Checkpoint) -> 
         return await target.durable.pending_requests(checkpoint)
     except ThreadPausedError as error:  # It was followed all the same, and shows what is asked.
         session.output.wrapped(str(error))
+        return []
+    except HistoryReadOnlyError:  # So it was in the file it is read from.
         return []
 
 

@@ -13,13 +13,16 @@ from agent_framework import Workflow
 from temporalio.client import Client
 
 from ...workflows.messages import WORKFLOW_TYPE
+from ...workflows.search_attributes import SINCE, STATE
 from ..checkpoints.thread import latest_run
 from ..client.attempts import SuperstepAttempt, attempt_of
 from ..client.durable_workflow import DurableWorkflow
+from ..client.options import OptionArguments
 from ..commands.exit_codes import UsageError
 from ..commands.references import load_workflow
 from ..errors import ThreadNotFoundError
 from ..framework.definition import build
+from ..temporal.labels import attributes_of
 from ..temporal.server import rpc_errors
 from .command import Session
 from .graph_text import graph_order
@@ -45,6 +48,10 @@ class ThreadFacts:
     closed_at: datetime | None
     history_events: int
     history_bytes: int
+    shown_state: str | None = None
+    """What an open one shows as its state in the search attributes."""
+    in_state_since: datetime | None = None
+    """Since when it is in its state; where it shows search attributes."""
     attempt: SuperstepAttempt | None = None
     """Of the superstep that runs, if one does."""
 
@@ -76,6 +83,8 @@ async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
         closed_at=info.close_time.ToDatetime(UTC) if info.HasField("close_time") else None,
         history_events=info.history_length,
         history_bytes=info.history_size_bytes,
+        shown_state=attributes_of(info).get(STATE) if found.is_open else None,
+        in_state_since=attributes_of(info).get(SINCE),
         attempt=await attempt_of(client, thread_id, found.raw.pending_activities),
     )
 
@@ -110,7 +119,12 @@ class Target:
 
 
 async def facade(
-    session: Session, *, workflow: str | None, task_queue: str | None, thread: ThreadFacts | None
+    session: Session,
+    *,
+    workflow: str | None,
+    task_queue: str | None,
+    thread: ThreadFacts | None,
+    options: OptionArguments | None = None,
 ) -> Target:
     """Return the facade of a thread's workflow.
 
@@ -119,6 +133,7 @@ async def facade(
         workflow: A name or `module:attr`; by default the thread's name.
         task_queue: By default the thread's.
         thread: The thread, if there is one.
+        options: Of the runs it starts.
 
     Raises:
         UsageError: When nothing says which workflow it is.
@@ -132,9 +147,9 @@ async def facade(
     client = await session.client()
     # A module is imported for the person who names it, never for a thread: who started that chose its name.
     if workflow is None or ":" not in workflow:
-        return Target(DurableWorkflow(name, client=client, task_queue=queue))
+        return Target(DurableWorkflow(name, client=client, task_queue=queue, **(options or {})))
     built = await build(load_workflow(name))
-    return Target(DurableWorkflow(built, client=client, task_queue=queue), built)
+    return Target(DurableWorkflow(built, client=client, task_queue=queue, **(options or {})), built)
 
 
 def read_responses(text: str) -> dict[str, Any]:

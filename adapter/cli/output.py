@@ -113,9 +113,16 @@ class Output:
             keep: Whether the last column is for copying, so that nothing is cut or wrapped.
         """
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-        for column in columns:
-            # A cell for copying may reach over the edge; the terminal wraps it, and rich would cut it.
-            table.add_column(Text(column, style="dim"), no_wrap=bool(keep), overflow="ignore" if keep else "fold")
-        for row in rows:
-            table.add_row(*(Text(terminal_line(cell)) for cell in row))
+        cells = [[Text(terminal_line(cell)) for cell in row] for row in rows]
+        for index, column in enumerate(columns):
+            # A cell for copying may reach over the edge; the terminal wraps it, and rich would cut it, and others too.
+            least = max([len(column), *(row[index].cell_len for row in cells)]) if keep else None
+            table.add_column(
+                Text(column, style="dim"),
+                no_wrap=bool(keep),
+                overflow="ignore" if keep else "fold",
+                min_width=least,
+            )
+        for row in cells:
+            table.add_row(*row)
         self.console.print(table, width=_WIDE if keep else None, soft_wrap=bool(keep), crop=False)

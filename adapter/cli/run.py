@@ -1,4 +1,4 @@
-"""Commands that go on with a thread and show what happens: `run`, `stream` and `fork`."""
+"""Commands that go on with a thread and show what happens: `run`, `stream`, `resume` and `fork`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ from typing import Annotated
 
 import typer
 
-from ..commands.exit_codes import UsageError
+from ..checkpoints.thread import read_standing
+from ..client.queries import ThreadQueries
+from ..commands.exit_codes import RefusedError, UsageError
 from .command import Session, TaskQueue, Thread, Workflow
 from .follow import follow
-from .lookup import existing_thread, facade, find_thread, read_json, read_responses
+from .lookup import (
+    WORKER_TIMEOUT,
+    Target,
+    ThreadFacts,
+    existing_thread,
+    facade,
+    find_thread,
+    read_json,
+    read_responses,
+)
+from .options import Options, read_options
 
 Data = Annotated[
     str | None,
@@ -33,16 +45,24 @@ async def run(
     task_queue: TaskQueue = None,
     thread: NewThread = None,
     data: Data = None,
+    option: Options = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="A tag of the thread; can be repeated. See `threads`.")
+    ] = None,
     interactive: Interactive = False,
 ) -> int:
     """Give a thread a message, and show the run until it is idle or waits for answers. Ctrl-C leaves it running."""
     if (message is None) is (data is None):
         raise UsageError("give the message once: as text, or as JSON with --data")
     given = message if data is None else read_json(data)
+    options = read_options(option)
     client = await session.client()
     facts = await find_thread(client, thread) if thread is not None else None
-    target = await facade(session, workflow=workflow, task_queue=task_queue, thread=facts)
-    checkpoint = target.durable.checkpoint(thread)
+    target = await facade(session, workflow=workflow, task_queue=task_queue, thread=facts, options=options)
+    try:
+        checkpoint = target.durable.checkpoint(thread, tags=tag)
+    except ValueError as error:
+        raise UsageError("a thread takes 20 tags, each of 1 to 100 characters") from error
     return await follow(
         session,
         target,
@@ -73,6 +93,57 @@ async def stream(
     )
 
 
+async def resume(
+    session: Session,
+    thread: Thread,
+    *,
+    workflow: Workflow = None,
+    task_queue: TaskQueue = None,
+    option: Options = None,
+    interactive: Interactive = False,
+) -> int:
+    """Go on with a thread that failed, was ended or is paused, from its last checkpoint, and show the run."""
+    facts = await existing_thread(await session.client(), thread)
+    options = read_options(option)
+    target = await facade(session, workflow=workflow, task_queue=task_queue, thread=facts, options=options)
+    checkpoint = target.durable.checkpoint(thread)
+    after: int | None = None
+    if facts.paused:
+        raise RefusedError(facts.paused)
+    if facts.is_open:
+        after = await _retry(session, target, facts)
+    else:
+        standing = await read_standing(await session.client(), thread, facts.workflow_name, seen_run_id=None)
+        if standing.state == "idle":
+            again = session.again("run", "MESSAGE", options=["--thread", thread])
+            raise RefusedError(
+                f"thread {thread!r} is idle: it has ended well, and there is nothing to resume. Give it a message: "
+                f"{again}"
+            )
+        checkpoint.offset = standing.next_offset - 1
+    return await follow(
+        session,
+        target,
+        checkpoint,
+        lambda: target.durable.run_stream(checkpoint=checkpoint, after=after),
+        interactive=interactive,
+    )
+
+
+async def _retry(session: Session, target: Target, facts: ThreadFacts) -> int:
+    """Let a paused run go on; returns the offset of its last event."""
+    client = await session.client()
+    status = await ThreadQueries(client, facts.task_queue, WORKER_TIMEOUT).status(facts.thread_id, facts.run_id)
+    if status.state == "waiting":
+        again = session.again("respond", facts.thread_id)
+        raise RefusedError(f"thread {facts.thread_id!r} waits for responses and goes on with them: {again}")
+    if status.state != "paused":
+        again = session.again("stream", facts.thread_id)
+        raise RefusedError(f"thread {facts.thread_id!r} is running, so there is nothing to resume. Follow it: {again}")
+    await target.durable.retry(facts.thread_id)
+    return status.next_offset - 1
+
+
 async def fork(
     session: Session,
     thread: Thread,
@@ -86,12 +157,14 @@ async def fork(
     responses: Responses = None,
     workflow: Workflow = None,
     task_queue: TaskQueue = None,
+    option: Options = None,
     interactive: Interactive = False,
 ) -> int:
     """Begin a new thread from a checkpoint of another one, which stays as it is, and show the run."""
     facts = await existing_thread(await session.client(), thread)
     given = read_responses(responses) if responses is not None else None
-    target = await facade(session, workflow=workflow, task_queue=task_queue, thread=facts)
+    options = read_options(option)
+    target = await facade(session, workflow=workflow, task_queue=task_queue, thread=facts, options=options)
     checkpoint = target.durable.checkpoint(new_thread)
     # The list is read anyway, to find the run that holds it: visibility, where it would be looked up, lags behind.
     await target.durable.checkpoints(thread)

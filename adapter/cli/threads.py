@@ -20,6 +20,7 @@ from ..temporal.client import has_worker
 from ..temporal.server import rpc_errors
 from .command import Session, Thread
 from .event_json import usage_json
+from .failures import attempt_lines, failure_lines, failure_of, failure_text, lasted, lasted_text
 from .lookup import WORKER_TIMEOUT, ThreadFacts, existing_thread, facade
 from .respond import cancel_requests, rejection
 from .text import elapsed, moment, short, size, usage_facts
@@ -32,7 +33,7 @@ async def status(session: Session, thread: Thread) -> None:
     found: dict[str, Any] = {
         "thread_id": thread,
         "workflow": facts.workflow_name,
-        "state": "open",
+        "state": facts.shown_state or "open",
         "run_id": facts.run_id,
         "task_queue": facts.task_queue,
         "started_at": facts.started_at.isoformat(),
@@ -41,6 +42,7 @@ async def status(session: Session, thread: Thread) -> None:
         "history_bytes": facts.history_bytes,
         "worker": await _has_worker(client, facts),
         "attempt": _attempt(facts.attempt),
+        "failure": None,
         "pending_requests": [],
     }
     requests: list[PendingRequest] = []
@@ -55,6 +57,11 @@ async def status(session: Session, thread: Thread) -> None:
             requests = await _ask(client, facts, found)
         except NoWorkerError:  # The poll of one that has gone is remembered for a while.
             found["worker"] = False
+    if not facts.is_open or found["state"] == "paused" or (facts.attempt is None and not found["worker"]):
+        found["failure"] = await failure_of(client, facts)
+        if facts.is_open and found["failure"] is not None:
+            found["state"] = "paused"
+    found |= lasted(_since(facts, found, requests), datetime.now(UTC))
     usage = await _usage(client, facts, answers=bool(found["worker"]) and not facts.paused)
     session.output.json({**found, **usage_json(usage)})
     _show(session, facts, found, requests, usage)
@@ -66,6 +73,17 @@ async def _usage(client: Client, facts: ThreadFacts, *, answers: bool) -> RunUsa
         return await read_usage(client, facts.thread_id, facts.workflow_name, queries=queries)
     except DurableWorkflowError:  # It says where the thread stands all the same.
         return None
+
+
+def _since(facts: ThreadFacts, found: dict[str, Any], requests: list[PendingRequest]) -> datetime | None:
+    """Return since when a thread is in its state, as far as that is known."""
+    if not facts.is_open:
+        return facts.closed_at
+    if facts.attempt is not None:
+        return facts.in_state_since or facts.attempt.started_at
+    asked = [time for request in requests if (time := moment(request.asked_at)) is not None]
+    failed = moment(found["failure"]["at"]) if found["failure"] is not None else None
+    return facts.in_state_since or failed or max(asked, default=None)
 
 
 async def _has_worker(client: Client, facts: ThreadFacts) -> bool:
@@ -94,18 +112,6 @@ def _attempt(attempt: SuperstepAttempt | None) -> dict[str, Any] | None:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}
 
 
-def _attempt_lines(attempt: SuperstepAttempt | None, now: datetime) -> list[tuple[str, str]]:
-    """Say which attempt runs, where it is not the first."""
-    if attempt is None or attempt.attempt == 1:
-        return []
-    counted = f"{attempt.failures} failed, {attempt.worker_losses} lost their worker"
-    due = f", due in {elapsed(now, attempt.next_at)}" if attempt.next_at is not None and attempt.next_at > now else ""
-    return [
-        ("attempt", f"{attempt.attempt} {attempt.state}{due}; before it {counted}"),
-        ("last failure", attempt.last_failure or ""),
-    ]
-
-
 def _show(
     session: Session,
     facts: ThreadFacts,
@@ -117,7 +123,7 @@ def _show(
     until = facts.closed_at or now
     state = found["state"]
     if facts.is_open and not facts.paused and not found["worker"]:
-        state = f"open; no worker answers on task queue {facts.task_queue!r}"
+        state = f"{state}; no worker answers on task queue {facts.task_queue!r}"
     output.facts(
         [
             ("thread", facts.thread_id),
@@ -125,7 +131,9 @@ def _show(
             ("state", state),
             ("superstep", str(found.get("superstep", ""))),
             ("executors", ", ".join(found.get("executors", ())) if state == "running" else ""),
-            *_attempt_lines(facts.attempt, now),
+            ("since", lasted_text(found)),
+            *attempt_lines(facts.attempt, now),
+            *failure_lines(found["failure"]),
             ("run", facts.run_id),
             ("began", f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC, {elapsed(facts.started_at, until)}"),
             ("task queue", facts.task_queue),
@@ -136,6 +144,9 @@ def _show(
     )
     if facts.paused:
         output.wrapped(facts.paused)
+    if found["failure"] is not None:
+        output.quoted(failure_text(found["failure"]))
+        output.facts([("go on with", session.again("resume", facts.thread_id))])
     for request in requests:
         output.heading(f"{request.executor_id} asks, request {request.request_id}")
         output.quoted(short(request.request))

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_framework import CheckpointStorage, WorkflowEvent
-from temporalio.client import Client, ScheduleHandle
+from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
 
 from ...workflows.display import markdown_summary
 from ...workflows.messages import (
@@ -26,7 +27,6 @@ from ...workflows.messages import (
     RunInput,
     Value,
 )
-from ...workflows.search_attributes import first_attributes
 from ..checkpoints.frames import unpacked
 from ..checkpoints.handle import Checkpoint
 from ..checkpoints.history import load_checkpoint, runs_after
@@ -45,9 +45,9 @@ from ..framework.catalog import TypeCatalog
 from ..framework.definition import WorkflowDefinition, check_executors
 from ..framework.static_details import static_details
 from ..logging import data_logger
-from ..temporal.search_attributes import use_search_attributes
+from ..temporal.labels import Labels, start_labels
+from ..temporal.search_attributes import refuse_attributes, use_search_attributes
 from ..temporal.server import (
-    MEMO_WORKFLOW_NAME,
     REFUSED,
     RunOverError,
     SignalLimitError,
@@ -69,7 +69,7 @@ from .live_reader import LiveReader
 from .options import DurableOptions, wire_options
 from .queries import ALREADY_RUNNING, ThreadQueries
 from .run_follower import RunFollower
-from .schedule import create_schedule
+from .schedule import ScheduledStart
 from .superstep_decoder import SuperstepDecoder
 from .thread_cursor import ThreadCursor
 from .waiting import send_message, warn_still_pending
@@ -154,17 +154,10 @@ class Caller:
             self.locator.saw(thread_id, info.run_id)
         return found
 
-    async def schedule(
-        self,
-        schedule_id: str,
-        message: Any,
-        name: str,
-        hosted: WorkflowDefinition | None,
-        *,
-        cron: str | Sequence[str],
-        time_zone: str | None,
-    ) -> ScheduleHandle:
-        """Let Temporal start threads with a message; see `DurableWorkflow.schedule`."""
+    async def scheduled_start(
+        self, message: Any, name: str, hosted: WorkflowDefinition | None, tags: Sequence[str]
+    ) -> ScheduledStart:
+        """Return what a schedule starts each thread with; see `DurableWorkflow.schedule`."""
         if hosted is not None:
             message = unwrap_message(message, hosted.catalog.input_types)
         check_executors(self.options.executors, hosted)
@@ -174,17 +167,11 @@ class Caller:
             message=encode_message(message, _catalog(hosted)),
             options=wire_options(self.options, _catalog(hosted)),
         )
-        run_input.options.search_attributes = await use_search_attributes(self.client, self.options.search_attributes)
+        shows = await use_search_attributes(self.client, self.options.shows_attributes)
+        run_input.options.search_attributes = shows
         await check_input(self.client, run_input)
-        return await create_schedule(
-            self.client,
-            schedule_id,
-            run_input,
-            task_queue=self.task_queue,
-            cron=[cron] if isinstance(cron, str) else cron,
-            time_zone=time_zone,
-            details=static_details(hosted),
-        )
+        labels = Labels(tuple(tags), self.options.own_attributes)
+        return ScheduledStart(run_input, self.task_queue, static_details(hosted), labels)
 
 
 class _ThreadCall:
@@ -458,8 +445,9 @@ class _ThreadCall:
 
     async def _start(self, run_input: RunInput, *, call_id: str | None = None) -> CallReader:
         check_executors(self._caller.options.executors, self._hosted)
-        attributes = await use_search_attributes(self._caller.client, self._caller.options.search_attributes)
-        run_input.options.search_attributes = attributes
+        shows = await use_search_attributes(self._caller.client, self._caller.options.shows_attributes)
+        run_input.options.search_attributes = shows
+        memo, attributes = start_labels(run_input.workflow_name, self._thread_id, self._labels(), shows=shows)
         await check_input(self._caller.client, run_input)
         with rpc_errors(self._caller.client, f"start a run of thread {self._thread_id!r}"):
             try:
@@ -471,12 +459,10 @@ class _ThreadCall:
                         task_queue=self._caller.task_queue,
                         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                         id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                        memo={MEMO_WORKFLOW_NAME: run_input.workflow_name},
+                        memo=memo,
                         static_summary=markdown_summary(run_input.workflow_name),
                         static_details=static_details(self._hosted),
-                        search_attributes=first_attributes(run_input.workflow_name, self._thread_id)
-                        if attributes
-                        else None,
+                        search_attributes=attributes,
                     ),
                     only=REFUSED,
                 )
@@ -485,8 +471,18 @@ class _ThreadCall:
                     f"Another caller has just started a run of thread {self._thread_id!r}; nothing was sent. "
                     f"{ALREADY_RUNNING} Follow it with `run_stream(checkpoint=...)`, or use a thread of your own."
                 ) from error
+            except RPCError as error:
+                refuse_attributes(error, self._caller.client, attributes)
+                raise
         self._handle.run_id = run.first_execution_run_id
         return self._reader(CallScope(after=run_input.next_offset - 1, call_id=call_id, mirror=self._call.mirror))
+
+    def _labels(self) -> Labels:
+        """Return the thread's labels with what the caller has said of them."""
+        labels, tags = self._standing.labels, self._handle.tags
+        if tags is not None:
+            labels = Labels(tuple(tags), labels.attributes)
+        return labels.with_attributes(self._caller.options.own_attributes)
 
     def _reader(self, scope: CallScope) -> CallReader:
         run_id = self._handle.run_id or ""

@@ -8,6 +8,7 @@ import uuid
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any, Literal, TypeAlias, Unpack, overload
 
 from agent_framework import (
@@ -21,7 +22,7 @@ from agent_framework import (
     WorkflowRunResult,
     WorkflowRunState,
 )
-from temporalio.client import Client, ScheduleHandle
+from temporalio.client import Client, ScheduleHandle, ScheduleOverlapPolicy, ScheduleSpec, ScheduleState
 
 from ...workflows.exported import exported
 from ...workflows.messages import PendingRequest
@@ -41,11 +42,22 @@ from .agent import AgentThread
 from .arguments import given_kwargs, refuse_tools, split_message
 from .attempts import SuperstepAttempt, superstep_attempt
 from .calls import Call, Caller
+from .deletion import delete_thread
 from .devui import DevUIEntity
 from .event_position import without_void
 from .options import DurableOptions, OptionArguments
 from .queries import ALREADY_RUNNING
+from .schedule import (
+    ScheduledStart,
+    ScheduleInfo,
+    SchedulePolicies,
+    create_schedule,
+    schedules,
+    spec_of,
+    update_schedule,
+)
 from .thread_cursor import ThreadCursor, ThreadCursors
+from .threads import ThreadFilter, ThreadInfo, threads
 from .usage import RunUsage, read_usage
 from .workflow_interface import WorkflowInterface
 
@@ -315,13 +327,21 @@ class DurableWorkflow(WorkflowInterface):
         )
         return await response_stream.get_final_response()
 
-    def checkpoint(self, thread_id: str | None = None) -> Checkpoint:
+    def checkpoint(self, thread_id: str | None = None, *, tags: Sequence[str] | None = None) -> Checkpoint:
         """Return a handle to a thread: no round trip.
 
         Args:
             thread_id: Temporal workflow id of the thread, new or existing; a new unique one when left out.
+            tags: Tags that runs started with this handle give the thread; left out, it keeps those it has.
+
+        Raises:
+            ValueError: When there are more than 20 tags, or one is empty or longer than 100 characters.
         """
-        return Checkpoint(workflow_name=self.name, thread_id=thread_id or f"{self.name or 'thread'}-{uuid.uuid4()}")
+        return Checkpoint(
+            workflow_name=self.name,
+            thread_id=thread_id or f"{self.name or 'thread'}-{uuid.uuid4()}",
+            tags=None if tags is None else list(tags),
+        )
 
     async def checkpoints(self, checkpoint: Checkpoint | str | None = None) -> list[CheckpointInfo]:
         """List the checkpoints of a thread over all its runs, oldest first; no worker is needed, none is decoded.
@@ -426,31 +446,147 @@ class DurableWorkflow(WorkflowInterface):
         """
         await self._caller.queries.retry(self._handle(checkpoint).thread_id)
 
+    async def threads(self, **filters: Unpack[ThreadFilter]) -> AsyncIterator[ThreadInfo]:
+        """Yield the threads of this workflow, open ones first; costs and errors as of the function `threads`.
+
+        Args:
+            **filters: Arguments of `ThreadFilter`, as `state="failed"` or `older_than=timedelta(days=30)`.
+        """
+        await self._definition()
+        filters["workflow_name"] = self.name
+        async for info in threads(self._client, **filters):
+            yield info
+
+    async def delete(self, checkpoint: Checkpoint | str | None = None, *, terminate: bool = False) -> int:
+        """Delete a thread: all its runs, with their histories and so their checkpoints and events, for good.
+
+        The server deletes a moment later. Copies in mirrors and what lies in external storage stay. A fork of the
+        thread has its own checkpoints, but the first of them may need this thread's history to be restored.
+
+        Args:
+            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+            terminate: End an open run; else a thread that has one is refused.
+
+        Returns:
+            How many runs were deleted.
+
+        Raises:
+            ThreadNotFoundError: When there is no such thread, or it belongs to another workflow.
+            AlreadyRunningError: When a run of it is open.
+
+        Cost: a round trip for each run, a visibility query, and three round trips more.
+        """
+        await self._definition()
+        return await delete_thread(self._client, self._handle(checkpoint).thread_id, self.name, terminate=terminate)
+
     async def schedule(
-        self, schedule_id: str, message: Any, *, cron: str | Sequence[str], time_zone: str | None = None
+        self,
+        schedule_id: str,
+        message: Any,
+        spec: ScheduleSpec | None = None,
+        *,
+        cron: str | Sequence[str] | None = None,
+        time_zone: str | None = None,
+        overlap: ScheduleOverlapPolicy = ScheduleOverlapPolicy.ALLOW_ALL,
+        catchup_window: timedelta | None = None,
+        pause_on_failure: bool = False,
+        state: ScheduleState | None = None,
+        tags: Sequence[str] = (),
     ) -> ScheduleHandle:
         """Let Temporal begin a thread with a message at fixed times, whether or not any process of ours runs then.
 
-        Each action begins a thread of its own, whose id is the schedule's and the time: the threads of a schedule are
-        listed by `await handle.describe()`. Threads of one schedule may overlap.
+        Each action begins a thread of its own, whose id is the schedule's and the time: Temporal adds that to the id of
+        whatever a schedule starts, and by it a thread's overlap with the one before is judged. Its run has the options
+        of this facade.
 
         Args:
             schedule_id: Name of the schedule.
             message: For the start executor; the same each time.
+            spec: When; or `cron`.
             cron: When, as five fields (`0 3 * * *`), or several of these.
             time_zone: Of the cron fields, as `Europe/Berlin`; UTC when left out.
+            overlap: What becomes of an action while a thread of the schedule runs or waits for a person: `ALLOW_ALL`
+                begins another, `SKIP` none, `BUFFER_ONE` and `BUFFER_ALL` begin it when the one before is idle, and
+                `CANCEL_OTHER` and `TERMINATE_OTHER` end that.
+            catchup_window: How late an action may be made up for that the server could not take; a year.
+            pause_on_failure: Pause the schedule when a thread's run has failed; not with `ALLOW_ALL`.
+            state: Whether it begins paused, with which note, and for how many actions it is.
+            tags: Tags of each thread.
 
         Returns:
-            The SDK's handle, to trigger, pause, change or delete it.
+            The SDK's handle, to describe, trigger, pause, continue or delete it.
 
         Raises:
             PayloadError: When the message cannot travel.
             ThreadExistsError: When there is a schedule of that name.
+            SearchAttributesError: When the namespace does not take the search attributes of the options.
+            ValueError: When it is not said when, or twice, or for `pause_on_failure` with `ALLOW_ALL`.
 
         Cost: one round trip; two more for a facade that has not run anything. The schedule itself is no run.
         """
+        when = spec_of(spec, cron, time_zone)
+        if when is None:
+            raise ValueError("Say when: by `spec`, a ScheduleSpec, or by `cron`.")
+        start = await self._scheduled_start(schedule_id, message, tags)
+        policies = SchedulePolicies(overlap, catchup_window, pause_on_failure)
+        return await create_schedule(self._client, schedule_id, start, when, policies, state)
+
+    async def update_schedule(
+        self,
+        schedule_id: str,
+        message: Any = None,
+        spec: ScheduleSpec | None = None,
+        *,
+        cron: str | Sequence[str] | None = None,
+        time_zone: str | None = None,
+        overlap: ScheduleOverlapPolicy | None = None,
+        catchup_window: timedelta | None = None,
+        pause_on_failure: bool | None = None,
+        tags: Sequence[str] = (),
+    ) -> ScheduleHandle:
+        """Change a schedule; what is left out stays as it is, and so do threads that have begun.
+
+        Args:
+            schedule_id: Name of the schedule.
+            message: What threads are started with from now on, with the options and the task queue of this facade and
+                with `tags`; when left out, all that stays.
+            spec: See `schedule`.
+            cron: See `schedule`.
+            time_zone: See `schedule`.
+            overlap: See `schedule`.
+            catchup_window: See `schedule`.
+            pause_on_failure: See `schedule`.
+            tags: See `message`.
+
+        Returns:
+            The SDK's handle.
+
+        Raises:
+            ThreadNotFoundError: When there is no such schedule.
+            PayloadError: When the message cannot travel.
+            ValueError: When it is said twice when.
+
+        Cost: two round trips.
+        """
+        when = spec_of(spec, cron, time_zone)
+        start = None if message is None else await self._scheduled_start(schedule_id, message, tags)
+        policies = SchedulePolicies(overlap, catchup_window, pause_on_failure)
+        await update_schedule(self._client, schedule_id, start, when, policies)
+        return self._client.get_schedule_handle(schedule_id)
+
+    async def _scheduled_start(self, schedule_id: str, message: Any, tags: Sequence[str]) -> ScheduledStart:
         hosted = await self._definition()
-        return await self._caller.schedule(schedule_id, message, self.name, hosted, cron=cron, time_zone=time_zone)
+        handle = Checkpoint(workflow_name=self.name, thread_id=schedule_id, tags=list(tags))
+        return await self._caller.scheduled_start(message, self.name, hosted, handle.tags or ())
+
+    async def schedules(self) -> AsyncIterator[ScheduleInfo]:
+        """Yield the schedules of this workflow, as the server lists them: about a second after they were made.
+
+        Costs a round trip for each page.
+        """
+        await self._definition()
+        async for info in schedules(self._client, self.name):
+            yield info
 
     def as_agent(
         self, name: str | None = None, *, checkpoint: Checkpoint | str | None = None, **kwargs: Any

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, TypeAlias, TypedDict, get_args
 
+from temporalio.common import TypedSearchAttributes
+
 from ...workflows.exported import exported
 from ...workflows.messages import IterationsPer, RunOptions
 from ..framework.catalog import TypeCatalog
@@ -32,6 +34,7 @@ class OptionArguments(TypedDict, total=False):
     executors: Mapping[str, ExecutorPolicy] | None
     tools: Mapping[str, ToolPolicy] | None
     journal: bool
+    keep_journal: bool
     retry_initial_interval: timedelta
     retry_backoff: float
     retry_maximum_interval: timedelta
@@ -42,7 +45,7 @@ class OptionArguments(TypedDict, total=False):
     mirror: str | None
     pause_on_failure: bool
     requests: RequestPolicy | Mapping[str, RequestPolicy] | None
-    search_attributes: bool | None
+    search_attributes: bool | TypedSearchAttributes | None
     when_waiting: WhenWaiting
     iterations_per: IterationsPer
 
@@ -79,6 +82,11 @@ class DurableOptions:
     so that another attempt takes it instead of doing it again; on. Each write is a heartbeat: a round trip of a few
     milliseconds, no history event, and an action on Temporal Cloud; calls that end together share one. A superstep that
     calls no model and no tool costs nothing."""
+    keep_journal: bool = False
+    """Keep a superstep's journal in history when it is committed, so that it can be run again under a debugger without
+    a model or a tool being called: `agent-framework-temporal replay`; off: the journal of one that has failed, or still
+    runs, is there in any case. Costs each superstep that calls a model or a tool the compressed calls in its result, up
+    to the megabyte that fits there."""
     retry_initial_interval: timedelta = timedelta(seconds=_DEFAULTS.retry_initial_interval)
     """Wait before the second attempt; 1 second."""
     retry_backoff: float = _DEFAULTS.retry_backoff
@@ -107,10 +115,11 @@ class DurableOptions:
     """Reminders and deadlines of pending requests, a `RequestPolicy` for all of them, or a mapping whose keys are
     request ids, executor ids or request types (`module:Class` or `Class`), looked for in that order, with `*` for all
     others; none."""
-    search_attributes: bool | None = None
-    """Show workflow, state, number of pending requests and thread as search attributes, which
+    search_attributes: bool | TypedSearchAttributes | None = None
+    """Show workflow, state and since when, number of pending requests, thread and its tags as search attributes, which
     `register_search_attributes` registers; costs one history event each time a run begins or ends to wait, and one at
-    its end. Left out, they are shown where they are registered: one round trip for a facade's first run."""
+    its end. Left out, they are shown where they are registered: one round trip for a facade's first run. Or search
+    attributes of yours, which each run starts with beside ours and the next runs of the thread keep."""
     when_waiting: WhenWaiting = "take"
     """What becomes of a message to a thread that waits for responses. "take", as in process: it is run, with a warning,
     and the requests wait on; costs one query and, beside its supersteps, 5 history events. "reject":
@@ -119,6 +128,17 @@ class DurableOptions:
     """From where the framework counts supersteps up to the workflow's `max_iterations`. "message", as in process: over
     all answers to a message, so a thread that people are asked in for months meets its limit one day. "answer": each
     answer begins the count anew, as each message does, and so does resuming."""
+
+    @property
+    def shows_attributes(self) -> bool | None:
+        """Whether our search attributes are wanted; None for where they are registered."""
+        return self.search_attributes if isinstance(self.search_attributes, bool) else None
+
+    @property
+    def own_attributes(self) -> TypedSearchAttributes:
+        """Search attributes of the caller."""
+        given = self.search_attributes
+        return given if isinstance(given, TypedSearchAttributes) else TypedSearchAttributes.empty
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -158,11 +178,12 @@ def wire_options(options: DurableOptions, catalog: TypeCatalog | None = None) ->
     Raises:
         PayloadError: When a default response would not arrive as it is.
     """
-    apart = ("requests", "executors", "tools", "journal", "search_attributes")
+    apart = ("requests", "executors", "tools", "journal", "keep_journal", "search_attributes")
     return RunOptions(
         **wire_values(options, RunOptions.model_fields.keys() - apart),
         requests=request_rules(options.requests, catalog),
         executors=policy_rules(options.executors, options.superstep_timeout),
         tools=tool_rules(options.tools) or None,
         journal=None if options.journal else False,
+        keep_journal=options.keep_journal or None,
     )

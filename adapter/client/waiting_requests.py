@@ -18,7 +18,7 @@ from ..errors import ThreadPausedError
 from ..logging import data_logger
 from ..temporal.client import framed_client
 from ..temporal.search_attributes import use_search_attributes
-from ..temporal.server import list_runs, query_run, rpc_errors
+from ..temporal.server import list_runs, query_run, rpc_errors, visibility_text
 
 _LOGGER = data_logger("agent_framework_temporal")
 _QUERY_TIMEOUT = timedelta(seconds=10)
@@ -46,8 +46,7 @@ async def waiting_requests(client: Client, workflow_name: str | None = None) -> 
         # Runs that began before the attributes were registered show none.
         query += f" AND ({STATE.name} IS NULL OR ({STATE.name} = 'waiting' AND {PENDING_REQUESTS.name} > 0))"
         if workflow_name is not None:
-            escaped = workflow_name.replace("\\", "\\\\").replace("'", "\\'")
-            query += f" AND ({WORKFLOW_NAME.name} IS NULL OR {WORKFLOW_NAME.name} = '{escaped}')"
+            query += f" AND ({WORKFLOW_NAME.name} IS NULL OR {WORKFLOW_NAME.name} = {visibility_text(workflow_name)})"
     batch: list[WorkflowExecutionInfo] = []
     with rpc_errors(client, "list waiting threads"):
         async for info in list_runs(client, query):

@@ -11,6 +11,7 @@ from typing import Any
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, Plugin
+from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import RPCError
 
@@ -59,6 +60,20 @@ def configuration(settings: ConnectionSettings, *, of_file: bool = True) -> Clie
         raise UsageError(f"the connection profile cannot be used: {error}") from error
 
 
+def converter_of_environment() -> DataConverter | None:
+    """Return the data converter that seals with the environment's keys; None where it has none.
+
+    Raises:
+        UsageError: When they are no keys.
+    """
+    if not os.environ.get(KEYS_VARIABLE):
+        return None
+    try:
+        return sealing_data_converter(keys=parse_keys(os.environ[KEYS_VARIABLE]))
+    except (ValueError, ImportError) as error:
+        raise UsageError(f"payloads cannot be sealed as {KEYS_VARIABLE} says: {error}") from error
+
+
 async def connect(settings: ConnectionSettings, plugins: Sequence[Plugin] = ()) -> Client:
     """Connect, and make sure that the namespace is there; seal payloads if the environment has keys.
 
@@ -71,12 +86,8 @@ async def connect(settings: ConnectionSettings, plugins: Sequence[Plugin] = ()) 
         ServerUnreachableError: When no server answers, it refuses the credentials, or it has no such namespace.
     """
     config = configuration(settings)
-    sealing = {}
-    if os.environ.get(KEYS_VARIABLE):
-        try:
-            sealing = {"data_converter": sealing_data_converter(keys=parse_keys(os.environ[KEYS_VARIABLE]))}
-        except (ValueError, ImportError) as error:
-            raise UsageError(f"payloads cannot be sealed as {KEYS_VARIABLE} says: {error}") from error
+    converter = converter_of_environment()
+    sealing = {} if converter is None else {"data_converter": converter}
     address = settings.address or config.get("target_host", "localhost:7233")
     namespace = settings.namespace or config.get("namespace", "default")
     options: dict[str, Any] = {

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NoReturn, TypeAlias
 
+from google.protobuf.message import Message
 from temporalio import activity
 from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto import ActivityHeartbeat, ActivityTaskCompletion
@@ -18,6 +20,7 @@ from temporalio.converter import (
     StorageDriverActivityInfo,
     StorageDriverStoreContext,
 )
+from temporalio.service import ConnectConfig, ServiceClient
 from temporalio.worker import Worker
 
 ActivityStart: TypeAlias = Start
@@ -83,3 +86,45 @@ def heartbeat_converter(converter: DataConverter, info: activity.Info) -> DataCo
         id=info.activity_id, type=info.activity_type, run_id=info.activity_run_id, namespace=info.namespace
     )
     return converter._with_contexts(context, StorageDriverStoreContext(target=target))
+
+
+class RecordedService(ServiceClient):
+    """What a client calls in the place of a server: each call is answered here.
+
+    Args:
+        where: Named as the server in errors.
+        answer: Returns the response to a call, by its name and request.
+    """
+
+    def __init__(self, where: str, answer: Callable[[str, Message], Message]) -> None:
+        super().__init__(ConnectConfig(target_host=where, lazy=True))
+        self._answer = answer
+
+    async def _rpc_call(
+        self,
+        rpc: str,
+        req: Message,
+        resp_type: type[Any],
+        *,
+        service: str,
+        retry: bool,
+        metadata: Mapping[str, str | bytes],
+        timeout: timedelta | None,  # noqa: ASYNC109 - the SDK's
+    ) -> Any:
+        """See base class."""
+        return self._answer(rpc, req)
+
+    @property
+    def worker_service_client(self) -> NoReturn:
+        """See base class; a worker has nothing to poll here.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError("No worker can run on a recording.")
+
+    def update_rpc_metadata(self, metadata: Mapping[str, str | bytes]) -> None:
+        """See base class; there is nobody to tell."""
+
+    def update_api_key(self, api_key: str | None) -> None:
+        """See base class; there is nobody to tell."""

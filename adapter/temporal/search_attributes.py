@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from typing import Any
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
+from temporalio.common import TypedSearchAttributes
+from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.exported import exported
 from ...workflows.search_attributes import ALL_KEYS
@@ -20,7 +23,11 @@ _LOGGER = data_logger("agent_framework_temporal")
 _TYPES = {
     IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD: "Keyword",
     IndexedValueType.INDEXED_VALUE_TYPE_INT: "Int",
+    IndexedValueType.INDEXED_VALUE_TYPE_DATETIME: "Datetime",
+    IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST: "KeywordList",
 }
+_UNKNOWN = re.compile("search attribute", re.IGNORECASE)
+"""How the server speaks of one that it does not take."""
 _registered: weakref.WeakKeyDictionary[Any, dict[str, bool]] = weakref.WeakKeyDictionary()
 """By connection and namespace: whether the attributes were found there, so that it is asked once and not each run."""
 
@@ -131,3 +138,17 @@ async def use_search_attributes(client: Client, wanted: bool | None) -> bool:
                 client.namespace,
             )
     return known[client.namespace]
+
+
+def refuse_attributes(error: RPCError, client: Client, attributes: TypedSearchAttributes) -> None:
+    """Say which search attributes a start was refused for, if it was.
+
+    Raises:
+        SearchAttributesError: When the namespace does not know one, or has it with another type.
+    """
+    if error.status == RPCStatusCode.INVALID_ARGUMENT and _UNKNOWN.search(error.message):
+        kinds = ", ".join(f"{pair.key.name} ({pair.key.indexed_value_type.name})" for pair in attributes)
+        raise SearchAttributesError(
+            f"Namespace {client.namespace!r} does not take the search attributes {kinds}: {error.message}. Register "
+            "yours with `temporal operator search-attribute create --name ... --type ...`, or leave them out."
+        ) from error

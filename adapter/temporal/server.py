@@ -255,6 +255,14 @@ async def each(iterator: AsyncIterator[_T]) -> AsyncIterator[_T]:
         yield item
 
 
+def is_open_status(status: int) -> bool:
+    """Tell whether a run of that status runs or waits, or is paused."""
+    return status in (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING,
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class RunDescription:
     """What the server knows of a run. The SDK's own fails at a run that is paused, whose status it does not know."""
@@ -280,7 +288,7 @@ class RunDescription:
     @property
     def is_open(self) -> bool:
         """Whether it runs or waits, or is paused."""
-        return self.is_paused or self.info.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
+        return is_open_status(self.info.status)
 
     @property
     def reset_run_id(self) -> str:
@@ -293,7 +301,7 @@ class RunDescription:
 
     async def memo(self, name: str) -> Any:
         """Return what its memo has under a name; None if it has nothing."""
-        return await _memo(self.client, self.info, name)
+        return await memo_value(self.client, self.info, name)
 
     def paused(self) -> ThreadPausedError:
         """Return the error of a call that a paused run does not take."""
@@ -308,11 +316,12 @@ class RunDescription:
 
 async def workflow_name_of(client: Client, info: WorkflowExecutionInfo) -> str | None:
     """Return the name of the framework workflow that a run is of; None for a run of something else."""
-    name = await _memo(client, info, MEMO_WORKFLOW_NAME)
+    name = await memo_value(client, info, MEMO_WORKFLOW_NAME)
     return name if isinstance(name, str) else None
 
 
-async def _memo(client: Client, info: WorkflowExecutionInfo, name: str) -> Any:
+async def memo_value(client: Client, info: WorkflowExecutionInfo, name: str) -> Any:
+    """Return what the memo of a run has under a name; None if it has nothing."""
     payload = info.memo.fields.get(name)
     if payload is None:
         return None
@@ -332,6 +341,12 @@ async def describe_run(client: Client, thread_id: str, run_id: str | None = None
     )
     raw = await retried(lambda: client.workflow_service.describe_workflow_execution(request, retry=True))
     return RunDescription(client, raw)
+
+
+def visibility_text(text: str) -> str:
+    """Return a text as a visibility query has it."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 async def list_runs(client: Client, query: str) -> AsyncIterator[WorkflowExecutionInfo]:

@@ -25,7 +25,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("adapter.client", "activities"),
     ("adapter.plugin",),
     ("adapter.commands",),
-    ("adapter.cli", "testing"),
+    ("testing",),
+    ("adapter.cli",),
     ("worker",),
 )
 """Lowest first. A module imports its own room or a lower floor; rooms on one floor do not import each other."""

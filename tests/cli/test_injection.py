@@ -21,7 +21,7 @@ from unittest import mock
 
 import pytest
 import typer
-from agent_framework_temporal import DurableWorkflow
+from agent_framework_temporal import DurableWorkflow, export_thread
 from agent_framework_temporal.adapter.cli import app as _app
 from agent_framework_temporal.adapter.cli.output import Output
 from agent_framework_temporal.adapter.temporal.server import MEMO_WORKFLOW_NAME
@@ -40,6 +40,8 @@ from tests.support import unique, worker
 pytestmark = [pytest.mark.hostile("E"), pytest.mark.timeout(180)]
 _EVIL_JSON = json.dumps({EVIL: [EVIL], "choice": EVIL})
 _SECONDS = 60
+_STREAMS = ("run", "stream", "resume", "fork", "dev", "export", "import")
+"""Commands that write a line for each of many things."""
 
 
 @dataclass
@@ -56,6 +58,8 @@ class Scene:
     failed: str
     paused: str
     checkpoint: str
+    file: str
+    """The waiting thread, exported."""
     _made: int = field(default=0, init=False)
 
     def fresh(self) -> str:
@@ -65,13 +69,13 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-async def scene(client: Client) -> AsyncIterator[Scene]:
+async def scene(client: Client, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     queue = f"{EVIL}{unique('queue')}"
     async with worker(client, build, task_queue=queue):
         durable = DurableWorkflow(build, client=client, task_queue=queue, max_attempts=1)
         pausing = DurableWorkflow(build, client=client, task_queue=queue, max_attempts=1, pause_on_failure=True)
         threads = {
-            name: durable.checkpoint(f"{EVIL}{unique(name)}")
+            name: durable.checkpoint(f"{EVIL}{unique(name)}", tags=[EVIL[:100]])
             for name in ("ask", "take", "early", "say", "turn", "fail")
         }
         await durable.run(Ask(kind="ask"), checkpoint=threads["ask"])
@@ -92,6 +96,10 @@ async def scene(client: Client) -> AsyncIterator[Scene]:
         async with asyncio.timeout(20):
             while not (await durable.pending_requests(threads["ask"]))[0].errors:
                 await asyncio.sleep(0.05)
+        file = tmp_path_factory.mktemp("exported") / "thread.jsonl"
+        with file.open("w") as lines:
+            async for line in export_thread(client, threads["ask"]):
+                lines.write(line)
         yield Scene(
             client.service_client.config.target_host,
             queue,
@@ -103,6 +111,7 @@ async def scene(client: Client) -> AsyncIterator[Scene]:
             failed=threads["fail"].thread_id,
             paused=paused.thread_id,
             checkpoint=threads["ask"].checkpoint_id or "",
+            file=str(file),
         )
 
 
@@ -137,6 +146,29 @@ def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
             ([scene.waiting, EVIL, "--into", scene.fresh()], 7),
             ([scene.waiting, scene.checkpoint, "--into", scene.idle], 8),
         ],
+        "resume": [([scene.failed], 1), ([scene.idle], 8), ([scene.waiting], 8), ([scene.idle, "-o", EVIL], 2)],
+        "export": [([scene.waiting], 0), ([scene.failed], 0), ([EVIL], 7)],
+        "import": [
+            ([scene.file], 0),
+            ([scene.file, "--replay"], 0),
+            ([scene.file, "--into", scene.fresh(), *where], 0),
+            ([scene.file, "--into", scene.fresh(), *where, "--checkpoint", EVIL], 7),
+            ([scene.file, "--into", scene.idle, *where], 8),
+            ([f"{EVIL[:40]}.jsonl"], 2),
+        ],
+        "threads": [
+            ([], 0),
+            (["-w", NAME, "--state", "failed", "--tag", EVIL[:100]], 0),
+            (["--state", EVIL], 2),
+            (["--older-than", EVIL], 2),
+            (["--query", EVIL], 1),
+        ],
+        "threads delete": [
+            (["-w", NAME, "--state", "idle"], 0),
+            ([scene.idle], 0),
+            ([scene.waiting], 8),
+            ([EVIL], 7),
+        ],
         "retry": [([scene.paused], 0), ([EVIL], 7)],
         "cancel": [([scene.waiting, "-r", EVIL[:300]], 8), ([scene.idle, "-r", EVIL[:300]], 7), ([EVIL], 7)],
         "graph": [([flows], 0), ([flows, "-f", "mermaid"], 0), ([flows, "-f", "dot"], 0), ([f"{EVIL}:build"], 3)],
@@ -150,6 +182,10 @@ def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
 def _commands() -> dict[str, inspect.Signature]:
     found: dict[str, inspect.Signature] = {}
     groups = [("", _app.app), *((f"{group.name} ", group.typer_instance) for group in _app.app.registered_groups)]
+    for group in _app.app.registered_groups:
+        entry = group.typer_instance.registered_callback if group.typer_instance is not None else None
+        if entry is not None and entry.callback is not None:
+            found[str(group.name)] = inspect.signature(entry.callback)
     for prefix, app in groups:
         for command in app.registered_commands if app is not None else ():
             assert command.callback is not None
@@ -200,7 +236,7 @@ async def _said(scene: Scene, words: list[str]) -> Said:
 
 
 def test_every_command_is_here(record_property: Callable[[str, object], None]) -> None:
-    calls = _calls(Scene(*[""] * 10))
+    calls = _calls(Scene(*[""] * 11))
     assert _commands().keys() == calls.keys()
     count = sum(map(len, calls.values()))
     record_property("figure", f"{len(ALL)} sequences in every field of {count} calls of {len(calls)} commands")
@@ -220,7 +256,7 @@ async def test_programs_read_the_same_values(scene: Scene, command: str) -> None
             continue  # It has been tried again.
         said = await _said(scene, [*command.split(), *words, "--json"])
         assert said.code == code, (words, said)
-        lines = [said.out] if command not in ("run", "stream", "fork", "dev") else said.out.splitlines()
+        lines = [said.out] if command not in _STREAMS else said.out.splitlines()
         values = [json.loads(line) for line in lines if line]
         if code == 0 and command in ("run", "stream", "status", "graph", "inbox"):
             assert any(EVIL in text for text in _texts(values)), said.out

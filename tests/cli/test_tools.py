@@ -83,7 +83,7 @@ async def test_registers_search_attributes() -> None:
         cli = Commands(server.address)
         before = {item["what"]: item for item in (await cli("doctor", "--json", code=1)).json}["search attributes"]
         assert before["to_do"] == "agent-framework-temporal attributes register"
-        assert len((await cli("attributes", "register", "--json")).json["added"]) == 4
+        assert len((await cli("attributes", "register", "--json")).json["added"]) == 6
         assert "All are registered already" in (await cli("attributes", "register")).out
         after = {item["what"]: item for item in (await cli("doctor", "--json", code=1)).json}["search attributes"]
         assert after["verdict"] == "ok"

@@ -15,7 +15,9 @@ from agent_framework_temporal import (
     Checkpoint,
     DurableWorkflow,
     HistoryCheckpointStorage,
+    ThreadInfo,
     ThreadPausedError,
+    threads,
     waiting_requests,
 )
 from temporalio.client import Client
@@ -134,3 +136,18 @@ async def test_commands_say_so(client: Client, temporal: Temporal) -> None:
         assert (code, "is paused by" in said) == (8, True)
         code, said = await command("stream", checkpoint.thread_id)
         assert (code, "asks, request approve-pen" in said) == (0, True)
+
+
+async def test_a_paused_thread_is_listed_as_such(client: Client, temporal: Temporal) -> None:
+    async with worker(client, shop) as task_queue:
+        durable = DurableWorkflow(shop, client=client, task_queue=task_queue)
+        checkpoint = durable.checkpoint(tags=["listed-as-paused"])
+        await durable.run(Order(item="pen"), checkpoint=checkpoint)
+        await _pause(temporal, checkpoint.thread_id)
+        found: list[ThreadInfo] = []
+        async with asyncio.timeout(30):
+            while not found or found[0].state != "paused":
+                found = [info async for info in threads(client, state="open", tags=["listed-as-paused"])]
+        assert (found[0].thread_id, found[0].is_open, len(found)) == (checkpoint.thread_id, True, 1)
+        assert [info async for info in threads(client, state="failed", tags=["listed-as-paused"])] == []
+        await _unpause(temporal, checkpoint.thread_id)

@@ -11,6 +11,7 @@ from temporalio import activity
 from temporalio.bridge.worker import Worker as BridgeWorker
 from temporalio.client import Client
 from temporalio.converter import DataConverter
+from temporalio.service import ServiceClient
 from temporalio.worker import Worker
 
 from tests.support import unique
@@ -57,3 +58,14 @@ def test_what_a_worker_overrides_of_its_data_converter(name: str, parameters: li
     """The order in which the SDK calls them is in `tests/unit/test_reading.py`."""
     assert _parameters(getattr(DataConverter, name)) == parameters
     assert any(name in vars(cls) for cls in (reading.ReadingDataConverter, reading._TaskDataConverter))
+
+
+def test_what_stands_for_a_server() -> None:
+    assert ServiceClient.__abstractmethods__ == {
+        "_rpc_call",
+        "update_api_key",
+        "update_rpc_metadata",
+        "worker_service_client",
+    }
+    theirs, ours = (inspect.signature(kind._rpc_call).parameters for kind in (ServiceClient, sdk.RecordedService))
+    assert list(theirs) == list(ours)

@@ -82,6 +82,8 @@ class RunOptions(WireModel):
     """By name."""
     journal: bool | None = None
     """Whether supersteps keep what has finished in them for their next attempts; so where it is left out."""
+    keep_journal: bool | None = None
+    """Whether a committed superstep's journal goes into history with its result; not where it is left out."""
     pause_on_failure: bool = False
     """Stay open after a failure and wait for signal `retry`."""
     iterations_per: IterationsPer | str = "message"

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
-from .base import Framed, Journalled, Versioned, WireModel
+from .base import Journalled, Versioned, WireModel
 from .records import (
     BetweenFacts,
     Calls,
@@ -84,6 +84,8 @@ class SuperstepInput(Versioned):
     tools: dict[str, ToolRule] | None = None
     journal: bool | None = None
     """False where nothing is kept of what finishes; left out where it is."""
+    keep_journal: bool | None = None
+    """Whether the journal is kept in history when the superstep is committed; left out where it is not."""
     begun_in: JournalRef | None = None
     """Where a superstep that failed for good has left its journal, which this one begins with."""
     timeout: float | None = None
@@ -109,7 +111,7 @@ class SuperstepInput(Versioned):
     """See `RunInput.flaw`."""
 
 
-class SuperstepOutcome(Framed, Versioned):
+class SuperstepOutcome(Journalled, Versioned):
     """What both a committed and a failed superstep tell: its logged events, typed payloads in the frame."""
 
     _left_out: ClassVar[tuple[Any, ...]] = (None, [], {})
@@ -157,7 +159,10 @@ class LiveWindow(Journalled):
 
 
 class SuperstepResult(SuperstepOutcome):
-    """Result of the superstep activity. The frame holds the checkpoint (a patch or a keyframe) and event payloads."""
+    """Result of the superstep activity. The frame holds the checkpoint (a patch or a keyframe) and event payloads.
+
+    Its journal is there where the run's options ask for it: for people who run the superstep again to debug it.
+    """
 
     kind: Literal["superstep"] | str = "superstep"
     state: SuperstepState | str
@@ -172,7 +177,7 @@ class SuperstepResult(SuperstepOutcome):
     """Only of mode `upgrade`: whether the run may move."""
 
 
-class SuperstepFailure(SuperstepOutcome, Journalled):
+class SuperstepFailure(SuperstepOutcome):
     """Detail of the error a failed attempt raises; its journal is what the superstep begins with when it is retried."""
 
     kind: Literal["failure"] | str = "failure"
