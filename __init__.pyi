@@ -3,6 +3,7 @@
 from .activities.invocation import Superstep as Superstep
 from .activities.invocation import current_superstep as current_superstep
 from .activities.invocation import idempotency_key as idempotency_key
+from .adapter.checkpoints.editing import CheckpointEdit as CheckpointEdit
 from .adapter.checkpoints.handle import Checkpoint as Checkpoint
 from .adapter.checkpoints.handle import Response as Response
 from .adapter.checkpoints.lineage import CheckpointInfo as CheckpointInfo
@@ -13,6 +14,7 @@ from .adapter.client.devui import DevUIEntity as DevUIEntity
 from .adapter.client.durable_workflow import DurableWorkflow as DurableWorkflow
 from .adapter.client.durable_workflow import InvocationKwargs as InvocationKwargs
 from .adapter.client.durable_workflow import Tools as Tools
+from .adapter.client.edit import Edit as Edit
 from .adapter.client.event_position import EventPosition as EventPosition
 from .adapter.client.event_position import LiveEventsDiscarded as LiveEventsDiscarded
 from .adapter.client.event_position import position_of as position_of
@@ -29,6 +31,7 @@ from .adapter.errors import AlreadyRunningError as AlreadyRunningError
 from .adapter.errors import CheckpointCorruptedError as CheckpointCorruptedError
 from .adapter.errors import CheckpointNotFoundError as CheckpointNotFoundError
 from .adapter.errors import DurableWorkflowError as DurableWorkflowError
+from .adapter.errors import EditRefusedError as EditRefusedError
 from .adapter.errors import GraphChangedError as GraphChangedError
 from .adapter.errors import HistoryReadOnlyError as HistoryReadOnlyError
 from .adapter.errors import HostingError as HostingError

@@ -13,6 +13,7 @@ names the thread and the field.
 | `base`, `graph_hash` | anybody: a checkpoint that history holds, of the same workflow and graph, with its digest * |
 | `base_facts`, frame | anybody, with `resume`, `responses`, `cancel`: a checkpoint of one's own; under an id of ours
                         what history, or the run's mirror, holds under it * |
+| `edited` | anybody, with `base_facts` |
 | `discard_in_flight` | anybody, with a `base` in the thread itself, and `message`, `responses` or `cancel` |
 | `journal` | anybody, with `resume`: a run of this thread, whose entries count where they name what runs again |
 | `next_offset` | anybody: not below where the run of `base` has ended *, nor beyond `MAX_OFFSET` |
@@ -119,6 +120,8 @@ def _base_mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
     own = base is not None and base.thread_id == workflow.info().workflow_id
     if start.discard_in_flight and not (own and start.mode in _DISCARDING):
         yield "discard_in_flight", f"it needs a `base` in this thread, and a mode of {', '.join(_DISCARDING)}."
+    if start.edited is not None and facts is None:
+        yield "edited", "it needs the `base_facts` of the checkpoint that was edited."
     if facts is None:
         if start.frame:
             yield "base_facts", "there is a frame, and they do not say what is in it."

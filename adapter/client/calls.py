@@ -20,6 +20,7 @@ from ...workflows.messages import (
     CANCEL_SIGNAL,
     RESPOND_SIGNAL,
     WORKFLOW_TYPE,
+    CheckpointRef,
     JournalRef,
     MessageUpdate,
     RespondSignal,
@@ -63,6 +64,7 @@ from .arguments import (
     unwrap_message,
 )
 from .call_reader import NO_PENDING, CallReader, CallScope
+from .edit import EditOrder, begin_from_edit
 from .fork import begin_from_history, seed_from_storage
 from .input_size import check_input
 from .live_reader import LiveReader
@@ -82,6 +84,9 @@ _IN_FLIGHT = (
     "mid-run failure must use checkpointing; there is no in-process recovery path."
 )
 """The framework's words. Here `run_stream(checkpoint=...)` is what resumes."""
+_NEEDS_TYPES = (
+    "An edit is checked against the workflow's types: make the facade from the workflow's factory, not from its name."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,8 @@ class Call:
     client_kwargs: Any
     trace: str | None = None
     """Of the span that the call is in."""
+    order: EditOrder | None = None
+    """What a person has made of the checkpoint that is gone on from."""
 
     @property
     def only_follows(self) -> bool:
@@ -145,6 +152,13 @@ class Caller:
         async for event in reader.events():
             yield event
 
+    async def start(
+        self, call: Call, handle: Checkpoint, cursor: ThreadCursor, name: str, hosted: WorkflowDefinition | None
+    ) -> None:
+        """Start the run that a call wants; the handle names it then."""
+        standing = await read_standing(self.client, handle.thread_id, name, seen_run_id=handle.run_id)
+        await _ThreadCall(self, call, handle, cursor, name, hosted, standing).reader()
+
     async def checkpoints(self, thread_id: str, name: str) -> list[CheckpointInfo]:
         """List the checkpoints of a thread."""
         run_id = await latest_run_id(self.client, thread_id, name)
@@ -152,6 +166,8 @@ class Caller:
             found = await thread_infos(self.client, thread_id, run_id)
         for info in found:
             self.locator.saw(thread_id, info.run_id)
+            if info.kind == "edit":
+                self.locator.saw_edit(thread_id, info.run_id, info.checkpoint_id)
         return found
 
     async def schedule(
@@ -221,6 +237,8 @@ class _ThreadCall:
 
     async def reader(self) -> CallReader:
         """Start, signal or only follow, as the call wants; returns the reader of its events."""
+        if self._call.order is not None and self._call.order.in_place:
+            return await self._go_on_edited(self._call.order)
         if self._call.checkpoint_id is not None:
             return await self._begin(self._call.checkpoint_id)
         if self._call.message is not None:
@@ -373,6 +391,8 @@ class _ThreadCall:
     async def _begin(self, checkpoint_id: str) -> CallReader:
         mode = "responses" if self._call.responses else "cancel" if self._call.cancelled is not None else "resume"
         run_input = self._input(mode=mode)
+        if self._call.order is not None and self._hosted is None:
+            raise PayloadError(_NEEDS_TYPES)
         if self._call.storage is None or self._hosted is None:
             if self._standing.state != "new":
                 raise ThreadExistsError(
@@ -399,6 +419,11 @@ class _ThreadCall:
             )
         if self._call.responses is not None and mode == "resume":
             await self._check_pending(run_input)
+        if self._call.order is not None and self._hosted is not None:
+            raw = await self._base(run_input)
+            await begin_from_edit(
+                run_input, self._caller.client, self._thread_id, self._hosted, self._call.order, raw
+            )
         call_id = None
         if mode != "resume":
             call_id = uuid.uuid4().hex
@@ -409,12 +434,54 @@ class _ThreadCall:
         """Refuse an answer of nothing to a checkpoint in which nothing is pending, as the framework does."""
         if self._hosted is None or run_input.base is None:
             return
-        if run_input.base_facts is None:
-            raw = await load_checkpoint(self._caller.client, run_input.base)
-        else:
-            raw = (await unpacked(run_input.frame, None)).checkpoint or b""
-        if not loads(raw, self._hosted.catalog).pending_request_info_events:
+        if not loads(await self._base(run_input), self._hosted.catalog).pending_request_info_events:
             raise RuntimeError(NO_PENDING)
+
+    async def _base(self, run_input: RunInput) -> bytes:
+        if run_input.base_facts is None and run_input.base is not None:
+            return await load_checkpoint(self._caller.client, run_input.base)
+        return (await unpacked(run_input.frame, None)).checkpoint
+
+    async def _go_on_edited(self, order: EditOrder) -> CallReader:
+        """Start a run of the thread itself from an edited copy of a checkpoint of its own."""
+        if self._hosted is None:
+            raise PayloadError(_NEEDS_TYPES)
+        if self._standing.state == "new":
+            raise ThreadNotFoundError(f"Thread {self._thread_id!r} has no run, so it has no checkpoint to edit.")
+        if self._standing.state == "open":
+            raise AlreadyRunningError("open")
+        run_input = self._input(mode="resume")
+        ref = self._standing.checkpoint
+        if self._call.checkpoint_id is not None:
+            ref = await self._of_thread(self._call.checkpoint_id)
+        if ref is None:
+            raise CheckpointNotFoundError(
+                f"Thread {self._thread_id!r} ended ({self._standing.state}) before its first checkpoint. Send its "
+                "message again."
+            )
+        with rpc_errors(self._caller.client, f"read checkpoint {ref.checkpoint_id!r}"):
+            raw = await load_checkpoint(self._caller.client, ref)
+        await begin_from_edit(
+            run_input,
+            self._caller.client,
+            self._thread_id,
+            self._hosted,
+            order,
+            raw,
+            previous_run_id=self._standing.run_id,
+        )
+        self._handle.offset = max(self._handle.offset, run_input.next_offset - 1)
+        return await self._start(run_input)
+
+    async def _of_thread(self, checkpoint_id: str) -> CheckpointRef:
+        infos = await self._caller.checkpoints(self._thread_id, self._name)
+        for info in infos:
+            if info.checkpoint_id == checkpoint_id:
+                return CheckpointRef(thread_id=info.thread_id, run_id=info.run_id, checkpoint_id=checkpoint_id)
+        raise CheckpointNotFoundError(
+            f"Thread {self._thread_id!r} has no checkpoint {checkpoint_id!r} (any more). To go on from one of another "
+            "thread use `fork`."
+        )
 
     def _input(self, *, mode: Any) -> RunInput:
         catalog = _catalog(self._hosted)
@@ -462,6 +529,10 @@ class _ThreadCall:
                     f"{ALREADY_RUNNING} Follow it with `run_stream(checkpoint=...)`, or use a thread of your own."
                 ) from error
         self._handle.run_id = run.first_execution_run_id
+        if run_input.edited is not None and run_input.base is not None:
+            checkpoint_id = run_input.base.checkpoint_id
+            self._caller.locator.saw_edit(self._thread_id, run.first_execution_run_id or "", checkpoint_id)
+            self._handle.checkpoint_id = checkpoint_id
         return self._reader(CallScope(after=run_input.next_offset - 1, call_id=call_id, mirror=self._call.mirror))
 
     def _reader(self, scope: CallScope) -> CallReader:

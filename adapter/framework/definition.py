@@ -15,6 +15,7 @@ from agent_framework import Workflow
 from ...workflows.value_limits import MAX_ID, clean_text
 from ..errors import HostingError
 from .catalog import TypeCatalog, executors_of
+from .declared import declared_types
 from .error_data import class_names, is_from_signal, text_of, told_of
 from .internals import built_storage, session_groups
 from .resources import SharedResources
@@ -53,6 +54,7 @@ class WorkflowDefinition:
         self.graph_signature: dict[str, Any] = first.graph_signature
         self.max_iterations = first.max_iterations
         self.catalog = TypeCatalog(first)
+        self.declared = declared_types(first)
         self.checkpoint_storage = built_storage(first)
         """What the workflow was built with. Supersteps save to history; a worker copies from there."""
         self.shared = SharedResources(first, second)

@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from .base import Attempts, Count, Factor, Framed, HeartbeatSeconds, Name, Seconds, Trace, Versioned, WireModel
-from .records import CheckpointFacts, CheckpointRef, DeadlineAction, JournalRef, LoggedEvent, PendingRequest, Value
+from .records import (
+    CheckpointFacts,
+    CheckpointRef,
+    DeadlineAction,
+    EditFacts,
+    JournalRef,
+    LoggedEvent,
+    PendingRequest,
+    Value,
+)
 from .signals import RespondSignal
 
 InDoubt: TypeAlias = Literal["again", "error", "ask"]
@@ -125,6 +134,8 @@ class RunInput(Framed, Versioned):
     """With `resume`: where the superstep that failed has left its journal."""
     base_facts: CheckpointFacts | None = None
     """Set when the base checkpoint itself is the frame of this input (it came from another storage)."""
+    edited: EditFacts | None = None
+    """With `base_facts`: that they are of a checkpoint which a person has edited."""
     graph_hash: Name | None = None
     discard_in_flight: bool = False
     """Drop the messages in flight in `base`: the failed superstep has used them up, as it does in process."""

@@ -1,0 +1,97 @@
+"""What the executors of a workflow declare: the types of their messages, requests, responses and kept state."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent_framework import (
+    AgentExecutor,
+    AgentExecutorCheckpointState,
+    Executor,
+    SubWorkflowResponseMessage,
+    Workflow,
+    WorkflowExecutor,
+)
+
+from .catalog import members, runtime_class
+from .internals import internal_source, matches, request_types
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredExecutor:
+    """What one executor declares."""
+
+    inputs: tuple[Any, ...]
+    """Types of the messages that it handles."""
+    requests: tuple[tuple[Any, Any], ...]
+    """Types of its requests and of their responses."""
+    state: Mapping[str, Any]
+    """Types of what it keeps, by key, where it says so."""
+    keeps_requests: bool
+    """Whether it is an agent's, which notes in its state which of its requests wait."""
+    inner: DeclaredWorkflow | None
+    """The sub-workflow that it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredWorkflow:
+    """What the executors of a workflow declare, and where their messages go."""
+
+    executors: Mapping[str, DeclaredExecutor]
+    targets: Mapping[str, tuple[str, ...]]
+    """Ids of the executors that an edge leads to, by the source of the message."""
+
+    def receivers(self, source: str, target: str | None) -> list[str]:
+        """Return the executors that a message may reach: all that an edge leads to, or the one that it names."""
+        reached = self.targets.get(source, ())
+        return [name for name in reached if target in (None, name)]
+
+    def takes(self, executor_id: str, data: Any) -> bool:
+        """Tell whether an executor handles a message, alone or, behind a fan-in, in a list with others."""
+        return any(matches(data, annotation) for annotation in self.expected(executor_id))
+
+    def expected(self, executor_id: str) -> tuple[Any, ...]:
+        """Return the types of the messages that may be sent to an executor."""
+        inputs = [member for found in self.executors[executor_id].inputs for member in members(found)]
+        listed = [found for found in inputs if runtime_class(found) is list and typing.get_args(found)]
+        return (*inputs, *(member for found in listed for member in members(typing.get_args(found)[0])))
+
+
+def declared_types(workflow: Workflow) -> DeclaredWorkflow:
+    """Return what the executors of a workflow declare, those of its sub-workflows included."""
+    targets: dict[str, dict[str, None]] = {internal_source(name): {name: None} for name in workflow.executors}
+    for group in workflow.edge_groups:
+        for edge in group.edges:
+            targets.setdefault(edge.source_id, {})[edge.target_id] = None
+    return DeclaredWorkflow(
+        {executor.id: _declared(executor) for executor in workflow.executors.values()},
+        {source: tuple(found) for source, found in targets.items()},
+    )
+
+
+def _declared(executor: Executor) -> DeclaredExecutor:
+    inner = executor.workflow if isinstance(executor, WorkflowExecutor) else None
+    agents = isinstance(executor, AgentExecutor)
+    return DeclaredExecutor(
+        inputs=tuple(executor.input_types) if inner is None else (*inner.input_types, SubWorkflowResponseMessage),
+        requests=tuple(request_types(executor)),
+        state=_hints(AgentExecutorCheckpointState) if agents else _kept(executor),
+        keeps_requests=agents,
+        inner=None if inner is None else declared_types(inner),
+    )
+
+
+def _kept(executor: Executor) -> dict[str, Any]:
+    """Return the types of an executor's state, where its `on_checkpoint_save` says that it returns a typed dictionary."""
+    returned = _hints(type(executor).on_checkpoint_save).get("return")
+    return _hints(returned) if typing.is_typeddict(returned) else {}
+
+
+def _hints(annotated: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(annotated)
+    except (NameError, TypeError, AttributeError):
+        return {}  # Annotations that cannot be evaluated here say nothing.
