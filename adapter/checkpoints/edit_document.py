@@ -110,7 +110,11 @@ class EditDocument:
         data = self._values.write(message.data, f"{place}.data")
         if is_response(message):
             asked = message.original_request_info_event
-            return {"response_to": asked.request_id if asked is not None else None, "to": message.target_id, "data": data}
+            return {
+                "response_to": asked.request_id if asked is not None else None,
+                "to": message.target_id,
+                "data": data,
+            }
         if message.source_id == internal_source(message.target_id or ""):
             return {"to": message.target_id, "data": data}
         found: dict[str, Any] = {"from": message.source_id}
@@ -162,7 +166,13 @@ class EditDocument:
                 self._read(found, before.sub_workflows[name], edit.sub_workflows[name], f"{where}.", whole=whole)
 
     def _keys(
-        self, given: Mapping[str, Any], before: Mapping[str, Any], declared: Mapping[str, Any], place: str, *, whole: bool
+        self,
+        given: Mapping[str, Any],
+        before: Mapping[str, Any],
+        declared: Mapping[str, Any],
+        place: str,
+        *,
+        whole: bool,
     ) -> dict[str, Any]:
         found = {} if whole else dict(before)
         for key, node in given.items():
@@ -253,7 +263,10 @@ class EditDocument:
             old_data = _ABSENT if old is None else old.data
             data = self._values.read(fields.get("request"), old_data, f"{where}.request", expected)
             asked = edit.pending.get(request_id)
-            if asked is not None and (asked.source_executor_id, event_types(asked)[1]) == (executor_id, named[response]):
+            if asked is not None and (asked.source_executor_id, event_types(asked)[1]) == (
+                executor_id,
+                named[response],
+            ):
                 asked.data = data
             else:
                 edit.pending[request_id] = new_request(request_id, str(executor_id), data, named[response])
@@ -358,7 +371,9 @@ class _Values:
             olds = old if isinstance(old, dict) else {}
             part = _part(annotation, dict, 1)
             value = {
-                key: self.read(item, olds.get(key, _ABSENT), f"{place}[{key!r:.60}]", _of_old(olds.get(key, _ABSENT), part))
+                key: self.read(
+                    item, olds.get(key, _ABSENT), f"{place}[{key!r:.60}]", _of_old(olds.get(key, _ABSENT), part)
+                )
                 for key, item in node.items()
             }
         else:
@@ -523,7 +538,14 @@ def _expected(annotation: Any) -> str:
 
 
 def _kind(node: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
     if isinstance(node, dict) and _TYPE in node:
         return str(node[_TYPE])
     return names.get(type(node), "null" if node is None else type(node).__name__)
@@ -531,4 +553,3 @@ def _kind(node: Any) -> str:
 
 def _text(node: Any) -> str:
     return json.dumps(node, sort_keys=True)
-

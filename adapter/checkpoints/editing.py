@@ -166,7 +166,9 @@ class CheckpointEdit:
             EditRefusedError: Naming each place that does not fit, and what is expected there.
         """
         self._bring_in_step(original)
-        problems = [problem for _, problem in zip(range(_MAX_PROBLEMS), self._problems(original, catalog), strict=False)]
+        problems = [
+            problem for _, problem in zip(range(_MAX_PROBLEMS), self._problems(original, catalog), strict=False)
+        ]
         if problems:
             raise EditRefusedError(problems)
 
@@ -247,7 +249,9 @@ class CheckpointEdit:
                 )
             if declared.keeps_requests:
                 kept = original.executor_state.get(name, {}).get(AGENT_REQUESTS) or {}
-                lost = [found for found in kept if found in self.pending and found not in (state.get(AGENT_REQUESTS) or ())]
+                lost = [
+                    found for found in kept if found in self.pending and found not in (state.get(AGENT_REQUESTS) or ())
+                ]
                 if lost:
                     yield f"`{where}[{AGENT_REQUESTS!r}]`: {lost} wait for responses. Remove them from `pending`."
 

@@ -265,9 +265,9 @@ async def runs_after(client: Client, thread_id: str, run_id: str, after: int) ->
                 f"The events of thread {thread_id!r} after offset {after} are not all there (any more): the history of "
                 f"run {runs[-1]!r} is past the namespace's retention. Read on from a greater offset."
             ) from error
-        previous = RunBase(run_input.base, edited=run_input.edited).previous_run_id(thread_id)
-        if run_input.continued is not None:
-            previous = run_input.continued.previous_run_id
+        previous = run_input.previous_run_id
+        if previous is None:
+            previous = RunBase(run_input.base, edited=run_input.edited).previous_run_id(thread_id)
         if run_input.next_offset <= after + 1 or not previous:
             return runs[::-1]
         runs.append(previous)
@@ -495,7 +495,7 @@ async def reset_point(client: Client, thread_id: str, run_id: str, seen_run_id: 
                     return found  # Somebody else's: nothing is before it that it goes on from.
                 if left:
                     return run_input.next_offset - 1
-                reader = run_input.continued.previous_run_id if run_input.continued is not None else None
+                reader = run_input.previous_run_id
             elif answered is not None:
                 # An outcome comes where its superstep was scheduled: it may have ended after the reset.
                 before = [run for event_id, run in left if event_id > event.event_id]

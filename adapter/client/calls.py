@@ -74,7 +74,7 @@ from .run_follower import RunFollower
 from .schedule import create_schedule
 from .superstep_decoder import SuperstepDecoder
 from .thread_cursor import ThreadCursor
-from .waiting import send_message, warn_still_pending
+from .waiting import send_edit, send_message, warn_still_pending
 
 _LOGGER = data_logger("agent_framework_temporal")
 _LOOK_AGAIN = 0.5
@@ -157,7 +157,11 @@ class Caller:
     ) -> None:
         """Start the run that a call wants; the handle names it then."""
         standing = await read_standing(self.client, handle.thread_id, name, seen_run_id=handle.run_id)
-        await _ThreadCall(self, call, handle, cursor, name, hosted, standing).reader()
+        thread = _ThreadCall(self, call, handle, cursor, name, hosted, standing)
+        if call.order is not None and call.order.in_place:
+            await thread.go_on_edited(call.order)
+        else:
+            await thread.reader()
 
     async def checkpoints(self, thread_id: str, name: str) -> list[CheckpointInfo]:
         """List the checkpoints of a thread."""
@@ -237,8 +241,6 @@ class _ThreadCall:
 
     async def reader(self) -> CallReader:
         """Start, signal or only follow, as the call wants; returns the reader of its events."""
-        if self._call.order is not None and self._call.order.in_place:
-            return await self._go_on_edited(self._call.order)
         if self._call.checkpoint_id is not None:
             return await self._begin(self._call.checkpoint_id)
         if self._call.message is not None:
@@ -421,9 +423,7 @@ class _ThreadCall:
             await self._check_pending(run_input)
         if self._call.order is not None and self._hosted is not None:
             raw = await self._base(run_input)
-            await begin_from_edit(
-                run_input, self._caller.client, self._thread_id, self._hosted, self._call.order, raw
-            )
+            await begin_from_edit(run_input, self._caller.client, self._thread_id, self._hosted, self._call.order, raw)
         call_id = None
         if mode != "resume":
             call_id = uuid.uuid4().hex
@@ -442,16 +442,17 @@ class _ThreadCall:
             return await load_checkpoint(self._caller.client, run_input.base)
         return (await unpacked(run_input.frame, None)).checkpoint
 
-    async def _go_on_edited(self, order: EditOrder) -> CallReader:
-        """Start a run of the thread itself from an edited copy of a checkpoint of its own."""
+    async def go_on_edited(self, order: EditOrder) -> None:
+        """Let the thread itself go on from an edited copy of a checkpoint of its own."""
+        client = self._caller.client
         if self._hosted is None:
             raise PayloadError(_NEEDS_TYPES)
         if self._standing.state == "new":
             raise ThreadNotFoundError(f"Thread {self._thread_id!r} has no run, so it has no checkpoint to edit.")
+        status = None
         if self._standing.state == "open":
-            raise AlreadyRunningError("open")
-        run_input = self._input(mode="resume")
-        ref = self._standing.checkpoint
+            status = await self._caller.queries.takes_edit(self._thread_id, self._standing.run_id)
+        ref = self._standing.checkpoint if status is None else status.checkpoint
         if self._call.checkpoint_id is not None:
             ref = await self._of_thread(self._call.checkpoint_id)
         if ref is None:
@@ -459,19 +460,24 @@ class _ThreadCall:
                 f"Thread {self._thread_id!r} ended ({self._standing.state}) before its first checkpoint. Send its "
                 "message again."
             )
-        with rpc_errors(self._caller.client, f"read checkpoint {ref.checkpoint_id!r}"):
-            raw = await load_checkpoint(self._caller.client, ref)
-        await begin_from_edit(
-            run_input,
-            self._caller.client,
-            self._thread_id,
-            self._hosted,
-            order,
-            raw,
-            previous_run_id=self._standing.run_id,
-        )
-        self._handle.offset = max(self._handle.offset, run_input.next_offset - 1)
-        return await self._start(run_input)
+        with rpc_errors(client, f"read checkpoint {ref.checkpoint_id!r}"):
+            raw = await load_checkpoint(client, ref)
+        run_input = self._input(mode="resume")
+        previous = self._standing.run_id if status is None else status.run_id
+        await begin_from_edit(run_input, client, self._thread_id, self._hosted, order, raw, previous_run_id=previous)
+        if status is None:
+            self._handle.offset = max(self._handle.offset, run_input.next_offset - 1)
+            await self._start(run_input)
+            return
+        await send_edit(client, self._thread_id, status, run_input, self._caller.options)
+        self._handle.run_id = await latest_run_id(client, self._thread_id, self._name)
+        self._note_edit(run_input)
+
+    def _note_edit(self, run_input: RunInput) -> None:
+        if run_input.edited is not None and run_input.base is not None:
+            checkpoint_id, run_id = run_input.base.checkpoint_id, self._handle.run_id or ""
+            self._caller.locator.saw_edit(self._thread_id, run_id, checkpoint_id)
+            self._handle.checkpoint_id = checkpoint_id
 
     async def _of_thread(self, checkpoint_id: str) -> CheckpointRef:
         infos = await self._caller.checkpoints(self._thread_id, self._name)
@@ -529,10 +535,7 @@ class _ThreadCall:
                     f"{ALREADY_RUNNING} Follow it with `run_stream(checkpoint=...)`, or use a thread of your own."
                 ) from error
         self._handle.run_id = run.first_execution_run_id
-        if run_input.edited is not None and run_input.base is not None:
-            checkpoint_id = run_input.base.checkpoint_id
-            self._caller.locator.saw_edit(self._thread_id, run.first_execution_run_id or "", checkpoint_id)
-            self._handle.checkpoint_id = checkpoint_id
+        self._note_edit(run_input)
         return self._reader(CallScope(after=run_input.next_offset - 1, call_id=call_id, mirror=self._call.mirror))
 
     def _reader(self, scope: CallScope) -> CallReader:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 
-from ...workflows.messages import MESSAGE_UPDATE, MessageReceipt, MessageUpdate, RunStatus
+from ...workflows.messages import (
+    EDIT_UPDATE,
+    MESSAGE_UPDATE,
+    EditUpdate,
+    MessageReceipt,
+    MessageUpdate,
+    RunInput,
+    RunStatus,
+)
+from ...workflows.next_edit import BUSY as NOT_EDITED
+from ...workflows.next_edit import REFUSED as EDIT_REFUSED
 from ...workflows.next_message import BUSY, REFUSED
-from ..errors import DurableWorkflowError, NoWorkerError, PayloadError
+from ..errors import AlreadyRunningError, DurableWorkflowError, NoWorkerError, PayloadError
 from ..logging import data_logger
 from ..temporal.server import RunOverError, retried, rpc_errors
 from .options import DurableOptions
@@ -64,6 +75,50 @@ async def send_message(
                 "with `run_stream(checkpoint=...)`."
             ) from error
     warn_still_pending(status.workflow_name, len(receipt.pending))
+
+
+async def send_edit(
+    client: Client, thread_id: str, status: RunStatus, run_input: RunInput, options: DurableOptions
+) -> None:
+    """Let a run that waits end, and its thread go on from an edited checkpoint, in one step.
+
+    Args:
+        client: A client with our payload converter.
+        thread_id: Temporal workflow id.
+        status: Where the run stands.
+        run_input: Holds the checkpoint.
+        options: Says how long a worker may take.
+
+    Raises:
+        AlreadyRunningError: When the run does not wait (any more), or has answers in hand; nothing was done.
+        PayloadError: When the checkpoint cannot travel to a run that is open.
+        NoWorkerError: When no worker has taken it in time.
+    """
+    if run_input.base_facts is None or run_input.edited is None or status.checkpoint is None:
+        raise RuntimeError("There is no edit; this is a bug.")
+    update = EditUpdate(
+        seen_checkpoint_id=status.checkpoint.checkpoint_id,
+        facts=run_input.base_facts,
+        edited=run_input.edited,
+        streaming=run_input.streaming,
+    ).with_frame(run_input.frame)
+    handle: Any = client.get_workflow_handle(thread_id, run_id=status.run_id)
+    update_id = uuid.uuid4().hex
+    with rpc_errors(client, f"edit thread {thread_id!r}", thread_id):
+        try:
+            await retried(
+                lambda: handle.execute_update(EDIT_UPDATE, update, id=update_id, rpc_timeout=options.worker_timeout)
+            )
+        except WorkflowUpdateFailedError as error:
+            kind, text = getattr(error.cause, "type", None), str(getattr(error.cause, "message", error.cause))
+            if kind == NOT_EDITED:
+                raise AlreadyRunningError(text) from error
+            raise (PayloadError if kind == EDIT_REFUSED else DurableWorkflowError)(text) from error
+        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+            raise NoWorkerError(
+                f"No worker has taken the edit of thread {thread_id!r} in time. One may take it later: see "
+                "`DurableWorkflow.checkpoints`."
+            ) from error
 
 
 def warn_still_pending(workflow_name: str, count: int) -> None:

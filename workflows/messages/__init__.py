@@ -42,6 +42,7 @@ from .base import (
 )
 from .names import (
     CANCEL_SIGNAL,
+    EDIT_UPDATE,
     EVENTS_QUERY,
     MESSAGE_UPDATE,
     NOT_REPORTED,
@@ -83,7 +84,7 @@ from .run import (
     RunResult,
     ToolRule,
 )
-from .signals import CancelSignal, MessageReceipt, MessageUpdate, RespondReceipt, RespondSignal
+from .signals import CancelSignal, EditUpdate, MessageReceipt, MessageUpdate, RespondReceipt, RespondSignal
 from .superstep import (
     LiveWindow,
     MessageInput,
@@ -99,6 +100,7 @@ from .superstep import (
 
 __all__ = [
     "CANCEL_SIGNAL",
+    "EDIT_UPDATE",
     "EVENTS_QUERY",
     "MAX_ATTEMPTS",
     "MAX_NAME",
@@ -123,6 +125,7 @@ __all__ = [
     "Count",
     "DeadlineAction",
     "EditFacts",
+    "EditUpdate",
     "ErrorDetails",
     "EventPage",
     "ExecutorRule",

@@ -149,6 +149,14 @@ class RunInput(Framed, Versioned):
     client_kwargs: Value | None = None
     next_offset: int = Field(default=0, ge=0, le=2**53)
     options: RunOptions = Field(default_factory=RunOptions)
+
+    @property
+    def previous_run_id(self) -> str | None:
+        """The run of the same thread that it went on from without a message: as new, or edited."""
+        if self.continued is not None:
+            return self.continued.previous_run_id
+        return self.edited.previous_run_id if self.edited is not None else None
+
     flaw: str | None = None
     """Set where it is read: why it is not as it was sent, with words in place of what nobody can read."""
 
