@@ -13,7 +13,7 @@
     ├── CheckpointCorruptedError    a checkpoint does not restore to its digest
     ├── NotSealedError              a checkpoint, result or input that no known key has sealed   (also a ValueError)
     ├── StartRefusedError           a run's input says what it may not; nothing was run   (also a ValueError)
-    ├── EditRefusedError            an edited checkpoint does not fit the workflow; nothing was started (also a ValueError)
+    ├── EditRefusedError            an edited checkpoint does not fit the workflow; nothing begun (also a ValueError)
     ├── HistoryReadOnlyError        a checkpoint cannot be saved to or deleted from history  (also NotImplementedError)
     ├── StaleCheckpointError        another caller has moved this thread on
     ├── AlreadyRunningError         this thread is running

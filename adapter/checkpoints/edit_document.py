@@ -17,7 +17,7 @@ from agent_framework import WorkflowEvent, WorkflowMessage
 from ...workflows.display import one_line
 from ..encoding.differences import difference
 from ..errors import EditRefusedError
-from ..framework.catalog import TypeCatalog, members, runtime_class, type_name
+from ..framework.catalog import TypeCatalog, members, readable_name, runtime_class, type_name
 from ..framework.internals import event_types, internal_source, is_response, matches
 from ..framework.static import type_key
 from ..framework.values import from_json_value, preview, to_json_value, validation_errors
@@ -136,19 +136,7 @@ class EditDocument:
         state = values.mapping(document.get("state", _ABSENT), f"{place}state")
         if state is not None:
             edit.state = self._keys(state, before.state, edit.annotations, f"{place}state", whole=whole)
-        executors = values.mapping(document.get("executor_state", _ABSENT), f"{place}executor_state")
-        for name in list(edit.executor_state) if executors is not None and whole else ():
-            if name not in (executors or {}) and edit.executor_state[name]:
-                values.refuse(f"{place}executor_state[{name!r}]", "an executor's state stays; remove keys of it")
-        for name, given in (executors or {}).items():
-            where = f"{place}executor_state[{name!r:.60}]"
-            found = values.mapping(given, where)
-            declared = before.declared.executors.get(name)
-            if declared is None:
-                values.refuse(where, f"there is no such executor; there are {sorted(before.declared.executors)}")
-            elif found is not None:
-                kept = before.executor_state.get(name, {})
-                edit.executor_state[name] = self._keys(found, kept, declared.state, where, whole=whole)
+        self._read_executors(document, before, edit, place, whole=whole)
         if "messages" in document:
             edit.messages = self._messages(document["messages"], before, f"{place}messages")
         if "fan_in" in document or (whole and before.buffered):
@@ -164,6 +152,24 @@ class EditDocument:
                 values.refuse(where, f"there is no such sub-workflow; there are {sorted(edit.sub_workflows)}")
             elif found is not None:
                 self._read(found, before.sub_workflows[name], edit.sub_workflows[name], f"{where}.", whole=whole)
+
+    def _read_executors(
+        self, document: Mapping[str, Any], before: CheckpointEdit, edit: CheckpointEdit, place: str, *, whole: bool
+    ) -> None:
+        values = self._values
+        executors = values.mapping(document.get("executor_state", _ABSENT), f"{place}executor_state")
+        for name in list(edit.executor_state) if executors is not None and whole else ():
+            if name not in (executors or {}) and edit.executor_state[name]:
+                values.refuse(f"{place}executor_state[{name!r}]", "an executor's state stays; remove keys of it")
+        for name, given in (executors or {}).items():
+            where = f"{place}executor_state[{name!r:.60}]"
+            found = values.mapping(given, where)
+            declared = before.declared.executors.get(name)
+            if declared is None:
+                values.refuse(where, f"there is no such executor; there are {sorted(before.declared.executors)}")
+            elif found is not None:
+                kept = before.executor_state.get(name, {})
+                edit.executor_state[name] = self._keys(found, kept, declared.state, where, whole=whole)
 
     def _keys(
         self,
@@ -418,7 +424,7 @@ class _Values:
         value = from_json_value(content, str(key), (cls,), self._catalog)
         if type(value) is not cls:
             errors = "; ".join(validation_errors(content, cls)) or f"got {_kind(content)}"
-            self.refuse(place, f"expected {type_name(cls)}: {errors}")
+            self.refuse(place, f"expected {readable_name(cls)}: {errors}")
             return _ABSENT
         return value
 
@@ -534,7 +540,7 @@ def _kept_names(node: Any) -> Iterator[str]:
 
 
 def _expected(annotation: Any) -> str:
-    return " or ".join(type_name(member) for member in members(annotation))
+    return " or ".join(readable_name(member) for member in members(annotation))
 
 
 def _kind(node: Any) -> str:

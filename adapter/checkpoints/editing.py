@@ -14,7 +14,7 @@ from ...workflows.value_limits import MAX_ID
 from ..encoding.conformance import UnfitError, check
 from ..encoding.differences import difference
 from ..errors import EditRefusedError
-from ..framework.catalog import TypeCatalog, members, type_name
+from ..framework.catalog import TypeCatalog, members, readable_name
 from ..framework.declared import DeclaredWorkflow
 from ..framework.internals import (
     AGENT_REQUEST_ORDER,
@@ -190,18 +190,19 @@ class CheckpointEdit:
             inner._bring_in_step(before)
         for name, found in self._declared.executors.items():
             state = self.executor_state.get(name)
-            if not found.keeps_requests or state is None or not isinstance(state.get(AGENT_REQUESTS), dict):
+            if found.keeps_requests and state is not None and isinstance(state.get(AGENT_REQUESTS), dict):
+                asked = [key for key, event in original.pending.items() if event.source_executor_id == name]
+                self._bring_agent_in_step(asked, state)
+
+    def _bring_agent_in_step(self, asked: list[str], state: dict[str, Any]) -> None:
+        for request_id in asked:
+            if request_id in self.pending:
+                if request_id in state[AGENT_REQUESTS]:
+                    state[AGENT_REQUESTS][request_id] = self.pending[request_id].data
                 continue
-            for request_id, event in original.pending.items():
-                if event.source_executor_id != name:
-                    continue
-                if request_id in self.pending:
-                    if request_id in state[AGENT_REQUESTS]:
-                        state[AGENT_REQUESTS][request_id] = self.pending[request_id].data
-                    continue
-                state[AGENT_REQUESTS].pop(request_id, None)
-                if request_id in (state.get(AGENT_REQUEST_ORDER) or ()):
-                    state[AGENT_REQUEST_ORDER].remove(request_id)
+            state[AGENT_REQUESTS].pop(request_id, None)
+            if request_id in (state.get(AGENT_REQUEST_ORDER) or ()):
+                state[AGENT_REQUEST_ORDER].remove(request_id)
 
     def _problems(self, original: CheckpointEdit, catalog: TypeCatalog) -> Iterator[str]:
         place = self._place
@@ -272,7 +273,7 @@ class CheckpointEdit:
             expected = [item for name in receivers for item in self._declared.expected(name)]
             yield (
                 f"`{where}.data`: expected {_names(expected)}, which {' or '.join(map(repr, receivers))} handles, got "
-                f"{type_name(type(message.data))}."
+                f"{readable_name(type(message.data))}."
             )
         else:
             yield from _unfit(f"{where}.data", message.data, catalog)
@@ -281,7 +282,7 @@ class CheckpointEdit:
         asked = message.original_request_info_event
         expected = event_types(asked)[1] if asked is not None else None
         if expected is None or not matches(message.data, expected):
-            yield f"`{where}.data`: expected {_names([expected])}, got {type_name(type(message.data))}."
+            yield f"`{where}.data`: expected {_names([expected])}, got {readable_name(type(message.data))}."
         else:
             yield from _unfit(f"{where}.data", message.data, catalog)
 
@@ -305,10 +306,10 @@ class CheckpointEdit:
         pairs = list(self.pairs(source))
         response_type = event_types(event)[1]
         if not any(matches(event.data, asked) and answered == response_type for asked, answered in pairs):
-            known = [f"{type_name(asked)}, answered by {type_name(answered)}" for asked, answered in pairs]
+            known = [f"{readable_name(asked)}, answered by {readable_name(answered)}" for asked, answered in pairs]
             yield (
                 f"`{where}.data`: expected what executor {source!r} asks for ({'; '.join(known) or 'nothing'}), got "
-                f"{type_name(type(event.data))}, answered by {type_name(response_type)}."
+                f"{readable_name(type(event.data))}, answered by {readable_name(response_type)}."
             )
             return
         yield from _unfit(f"{where}.data", event.data, catalog)
@@ -361,10 +362,10 @@ def _value_problems(
         return
     if annotation is not None:
         if not matches(value, annotation):
-            yield f"`{where}`: expected {_names([annotation])}, got {type_name(type(value))}."
+            yield f"`{where}`: expected {_names([annotation])}, got {readable_name(type(value))}."
             return
     elif before is not _NOTHING and before is not None and not _is_of(value, type(before)):
-        yield f"`{where}`: expected {type_name(type(before))}, the type it had, got {type_name(type(value))}.{hint}"
+        yield f"`{where}`: expected {readable_name(type(before))}, the type it had, got {readable_name(type(value))}.{hint}"
         return
     if before is _NOTHING or not [*_unfit(where, before, catalog)]:
         yield from _unfit(where, value, catalog)
@@ -384,5 +385,5 @@ def _unfit(where: str, value: Any, catalog: TypeCatalog) -> Iterator[str]:
 
 
 def _names(annotations: list[Any]) -> str:
-    found = dict.fromkeys(type_name(member) for annotation in annotations for member in members(annotation))
+    found = dict.fromkeys(readable_name(member) for annotation in annotations for member in members(annotation))
     return " or ".join(found) or "nothing"

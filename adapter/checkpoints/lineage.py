@@ -153,6 +153,11 @@ def thread_of_edit(checkpoint_id: str) -> str | None:
     return unquote(match[1]) if match is not None else None
 
 
+def is_ours(checkpoint_id: str) -> bool:
+    """Tell whether history may hold a checkpoint under this id: its id says where."""
+    return OUR_ID.fullmatch(checkpoint_id) is not None or thread_of_edit(checkpoint_id) is not None
+
+
 class Locator:
     """Finds the history that holds a checkpoint, by the run id, or the thread's, in the checkpoint's id.
 

@@ -11,6 +11,7 @@ import typer
 
 from ...workflows.display import terminal_text
 from ..commands.exit_codes import FAILED
+from . import checkpoint as _checkpoint
 from . import dev as _dev
 from . import doctor as _doctor
 from . import graph as _graph
@@ -73,7 +74,10 @@ for _function in (
     _respond.respond,
     _threads.status,
     _threads.checkpoints,
+    _checkpoint.show,
+    _checkpoint.diff,
     _run.fork,
+    _checkpoint.edit,
     _threads.retry,
     _threads.cancel,
     _graph.graph,

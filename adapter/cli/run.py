@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import Annotated
 
 import typer
 
 from ..commands.exit_codes import UsageError
+from .checkpoint import By, Changes, edit_of, typed_facade
 from .command import Session, TaskQueue, Thread, Workflow
 from .follow import follow
 from .lookup import existing_thread, facade, find_thread, read_json, read_responses
@@ -84,13 +86,40 @@ async def fork(
         str | None, typer.Option("--into", metavar="ID", help="The new thread; made up if left out.")
     ] = None,
     responses: Responses = None,
+    edit: Annotated[bool, typer.Option("--edit", help="Edit the checkpoint in $EDITOR first.")] = False,
+    changes: Changes = None,
+    by: By = None,
     workflow: Workflow = None,
     task_queue: TaskQueue = None,
     interactive: Interactive = False,
 ) -> int:
     """Begin a new thread from a checkpoint of another one, which stays as it is, and show the run."""
-    facts = await existing_thread(await session.client(), thread)
+    client = await session.client()
+    facts = await existing_thread(client, thread)
     given = read_responses(responses) if responses is not None else None
+    if edit or changes is not None:
+        target = await typed_facade(session, workflow, task_queue, facts)
+        await target.durable.checkpoints(thread)
+        change = await edit_of(client, target, checkpoint_id, thread, changes)
+        if change is None:
+            session.output.json({"thread_id": None, "edited": False})
+            session.output.line("Nothing has changed, so nothing was done.")
+            return 0
+        forked = await target.durable.fork(
+            checkpoint_id,
+            edit=change,
+            edited_by=by or getpass.getuser(),
+            responses=given,
+            stream=True,
+            checkpoint=target.durable.checkpoint(new_thread),
+        )
+        return await follow(
+            session,
+            target,
+            forked,
+            lambda: target.durable.run_stream(checkpoint=forked, after=-1),
+            interactive=interactive,
+        )
     target = await facade(session, workflow=workflow, task_queue=task_queue, thread=facts)
     checkpoint = target.durable.checkpoint(new_thread)
     # The list is read anyway, to find the run that holds it: visibility, where it would be looked up, lags behind.

@@ -346,7 +346,7 @@ class DurableWorkflow(WorkflowInterface):
         stream: bool = False,
         checkpoint: Checkpoint | str | None = None,
     ) -> Checkpoint:
-        """Begin a new thread from a checkpoint of any thread, as it was or edited; follow it with `run(checkpoint=...)`.
+        """Begin a new thread from a checkpoint of any thread, edited or as it was.
 
         Args:
             checkpoint_id: The checkpoint, which stays as it is.
@@ -358,7 +358,7 @@ class DurableWorkflow(WorkflowInterface):
             checkpoint: The new thread; one of a new name when left out.
 
         Returns:
-            The new thread.
+            The new thread; follow it with `run(checkpoint=...)`.
 
         Raises:
             EditRefusedError: When what becomes of the checkpoint does not fit the types that its workflow declares,

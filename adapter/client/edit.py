@@ -1,4 +1,4 @@
-"""Going on from a checkpoint that a person has edited: it travels whole in the start of the run, and says who and when."""
+"""Going on from a checkpoint that a person has edited: it travels whole in the run's start, and says who and when."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from ...workflows.messages import RunInput
 from ..checkpoints.frames import digest
 from ..checkpoints.history import load_checkpoint
 from ..checkpoints.label import GRAPH_CHANGED, check_label, graph_changes, label_of
-from ..checkpoints.lineage import OUR_ID, Locator, load_held
+from ..checkpoints.lineage import Locator, is_ours, load_held
 from ..encoding.decoding import loads
 from ..encoding.differences import difference
 from ..encoding.encoding import dumps
@@ -115,7 +115,7 @@ async def _differs(
     client: Client, locator: Locator, hosted: WorkflowDefinition, checkpoint: WorkflowCheckpoint
 ) -> bool:
     """Tell whether history holds another checkpoint under this one's id; a worker would refuse it then."""
-    if OUR_ID.fullmatch(checkpoint.checkpoint_id) is None:
+    if not is_ours(checkpoint.checkpoint_id):
         return False
     try:
         with rpc_errors(client, f"look up checkpoint {checkpoint.checkpoint_id!r}"):

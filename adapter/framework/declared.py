@@ -85,7 +85,7 @@ def _declared(executor: Executor) -> DeclaredExecutor:
 
 
 def _kept(executor: Executor) -> dict[str, Any]:
-    """Return the types of an executor's state, where its `on_checkpoint_save` says that it returns a typed dictionary."""
+    """Return the types of an executor's state, where its `on_checkpoint_save` declares a typed dictionary."""
     returned = _hints(type(executor).on_checkpoint_save).get("return")
     return _hints(returned) if typing.is_typeddict(returned) else {}
 

@@ -187,6 +187,17 @@ AGENT_REQUESTS, AGENT_REQUEST_ORDER = "pending_agent_requests", "pending_request
 """Keys of an agent executor's state: which of the agent's requests wait, and the order in which they were asked."""
 
 
+REQUEST_FIELDS = {
+    "request_id": "_request_id",
+    "executor_id": "_source_executor_id",
+    "request": "data",
+    "response_type": "_response_type",
+}
+"""What is told of a request_info event, by the names of its attributes."""
+BUFFERS = (_const.EDGE_STATE_KEY, FanInEdgeRunner._BUFFER_KEY)
+"""Keys of a checkpoint's state, and of each edge group's in there, that lead to the messages in fan-ins."""
+
+
 def internal_source(executor_id: str) -> str:
     """Return the source of what the framework itself sends to an executor: a run's message, a response."""
     return _const.INTERNAL_SOURCE_ID(executor_id)

@@ -97,7 +97,7 @@ class MessageReceipt(WireModel):
 
 
 class EditUpdate(Framed, Versioned):
-    """Update `edit`, to a run that waits for answers: its frame holds an edited checkpoint that the thread goes on from."""
+    """Update `edit`, to a run that waits for answers: its frame holds an edited checkpoint to go on from."""
 
     seen_checkpoint_id: Name
     """The checkpoint at which the run was seen to wait: at another it does not take the edit."""
