@@ -365,7 +365,8 @@ def _value_problems(
             yield f"`{where}`: expected {_names([annotation])}, got {readable_name(type(value))}."
             return
     elif before is not _NOTHING and before is not None and not _is_of(value, type(before)):
-        yield f"`{where}`: expected {readable_name(type(before))}, the type it had, got {readable_name(type(value))}.{hint}"
+        had, got = readable_name(type(before)), readable_name(type(value))
+        yield f"`{where}`: expected {had}, the type it had, got {got}.{hint}"
         return
     if before is _NOTHING or not [*_unfit(where, before, catalog)]:
         yield from _unfit(where, value, catalog)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.messages import (
     EDIT_UPDATE,
@@ -24,6 +28,7 @@ from ..logging import data_logger
 from ..temporal.server import RunOverError, retried, rpc_errors
 from .options import DurableOptions
 
+_LULL = 0.1
 _LOGGER = data_logger("agent_framework_temporal")
 _STILL_PENDING = (
     "Workflow %s received a fresh message while %d request_info event(s) are still pending from an unfinished "
@@ -106,8 +111,9 @@ async def send_edit(
     update_id = uuid.uuid4().hex
     with rpc_errors(client, f"edit thread {thread_id!r}", thread_id):
         try:
-            await retried(
-                lambda: handle.execute_update(EDIT_UPDATE, update, id=update_id, rpc_timeout=options.worker_timeout)
+            await _retried_in_lull(
+                lambda: handle.execute_update(EDIT_UPDATE, update, id=update_id, rpc_timeout=options.worker_timeout),
+                options.worker_timeout.total_seconds(),
             )
         except WorkflowUpdateFailedError as error:
             kind, text = getattr(error.cause, "type", None), str(getattr(error.cause, "message", error.cause))
@@ -119,6 +125,22 @@ async def send_edit(
                 f"No worker has taken the edit of thread {thread_id!r} in time. One may take it later: see "
                 "`DurableWorkflow.checkpoints`."
             ) from error
+
+
+async def _retried_in_lull(update: Callable[[], Awaitable[object]], seconds: float) -> None:
+    """Send an update that ends a run, again where an answer has arrived in just that moment.
+
+    The server then has the run look at both once more, and tells the sender that a workflow task has failed.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            await retried(update)
+            return
+        except RPCError as error:
+            if error.status != RPCStatusCode.FAILED_PRECONDITION or time.monotonic() > until:
+                raise
+        await asyncio.sleep(_LULL)
 
 
 def warn_still_pending(workflow_name: str, count: int) -> None:

@@ -1,0 +1,1 @@
+"""Steering threads: editing their checkpoints."""
