@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Union, get_args
 
 from agent_framework import WorkflowEvent, WorkflowMessage
+from pydantic import BaseModel
 
 from ...workflows.display import one_line
 from ..encoding.differences import difference
@@ -386,6 +387,7 @@ class _Values:
             value = self._read_plain(node, place, annotation)
         if value is not _ABSENT and not _fits(value, annotation):
             self.refuse(place, f"expected {_expected(annotation)}, got {_kind(node)}")
+        _leave_unset(value, old)
         return value
 
     def _kept_within(self, node: Any, old: Any) -> Any:
@@ -486,6 +488,17 @@ def _counterparts(nodes: Sequence[Any], written: Sequence[Any]) -> list[int | No
         if match is None and index < len(written) and index not in taken:
             found[index] = index
     return found
+
+
+def _leave_unset(value: Any, old: Any) -> None:
+    """Let fields of a model that were not given, and still are as they were, count as not given: JSON says them all."""
+    if not isinstance(value, BaseModel) or type(value) is not type(old) or value is old:
+        return
+    for name in type(value).model_fields:
+        mine, theirs = getattr(value, name, None), getattr(old, name, None)
+        _leave_unset(mine, theirs)
+        if name not in old.model_fields_set and difference(mine, theirs) is None:
+            value.model_fields_set.discard(name)
 
 
 def _annotation_of(value: Any) -> Any:

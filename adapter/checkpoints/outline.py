@@ -21,6 +21,8 @@ _MAX_VALUES = 1_000_000
 _LEFT_OUT = "(left out: too much, or too deep, to be shown)"
 _SEQUENCES = {"$tuple": "builtins:tuple", "$set": "builtins:set", "$frozenset": "builtins:frozenset"}
 _TYPE = "$type"
+_SET_FIELDS = "__pydantic_fields_set__"
+"""Which fields of a model were given, not what they are."""
 _MAX_MATCHED = 2_000
 """Items of a list up to which it is found out which have been put in or taken out."""
 
@@ -94,7 +96,11 @@ class _Plain:
             key, fields = self._document.fields(node)
             found = {_TYPE: key}
             # Of an object what is None says nothing that its class does not.
-            found.update((name, self._value(item, depth + 1)) for name, item in fields.items() if item is not None)
+            found.update(
+                (name, self._value(item, depth + 1))
+                for name, item in fields.items()
+                if item is not None and name != _SET_FIELDS
+            )
             if CONTENT in node:
                 found["value"] = self._value(node[CONTENT], depth + 1)
             return found

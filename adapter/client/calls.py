@@ -38,6 +38,7 @@ from ..errors import (
     AlreadyRunningError,
     CheckpointNotFoundError,
     PayloadError,
+    StaleCheckpointError,
     StartRefusedError,
     ThreadExistsError,
     ThreadNotFoundError,
@@ -469,7 +470,13 @@ class _ThreadCall:
             self._handle.offset = max(self._handle.offset, run_input.next_offset - 1)
             await self._start(run_input)
             return
-        await send_edit(client, self._thread_id, status, run_input, self._caller.options)
+        try:
+            await send_edit(client, self._thread_id, status, run_input, self._caller.options)
+        except RunOverError as error:
+            raise StaleCheckpointError(
+                f"Thread {self._thread_id!r} has gone on while its checkpoint {ref.checkpoint_id!r} was edited: an "
+                "answer was faster. Nothing was done; edit its last checkpoint."
+            ) from error
         self._handle.run_id = await latest_run_id(client, self._thread_id, self._name)
         self._note_edit(run_input)
 

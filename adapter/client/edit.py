@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -25,8 +25,8 @@ from ..errors import EditRefusedError, PayloadError
 from ..framework.definition import WorkflowDefinition
 from ..temporal.converter import MAX_PAYLOAD_BYTES, stores_outside
 
-Edit: TypeAlias = Callable[[CheckpointEdit], Awaitable[None] | None] | Mapping[str, Any]
-"""What changes a checkpoint: a function that is given it, or JSON data as the command line writes it."""
+Edit: TypeAlias = Callable[[CheckpointEdit], object] | Mapping[str, Any]
+"""What changes a checkpoint: a function (sync or async) that is given it, or JSON as the command line writes it."""
 
 
 @dataclass(frozen=True, slots=True)
