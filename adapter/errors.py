@@ -123,10 +123,15 @@ class StartRefusedError(DurableWorkflowError, ValueError):
 class EditRefusedError(DurableWorkflowError, ValueError):
     """An edited checkpoint does not fit the types that its workflow declares: nothing was started."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("The edit is refused: " + "\n".join(problems))
-        self.problems = tuple(problems)
-        """Each names a place in the checkpoint and what is expected there."""
+    problems: Sequence[str] = ()
+    """Each names a place in the checkpoint and what is expected there."""
+
+    @classmethod
+    def of(cls, problems: Sequence[str]) -> EditRefusedError:
+        """Return the error that names some problems."""
+        error = cls("The edit is refused: " + "\n".join(problems))
+        error.problems = tuple(problems)
+        return error
 
 
 @exported

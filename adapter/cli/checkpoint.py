@@ -141,7 +141,7 @@ async def edit_of(
         return found
     hosted: WorkflowDefinition = await define(target.workflow)  # type: ignore[arg-type] # `typed_facade` has it.
     raw = await raw_checkpoint(client, checkpoint_id, thread)
-    document = EditDocument(editable(raw, hosted), hosted.catalog).content
+    document = EditDocument(editable(raw, hosted), hosted.declared, hosted.catalog).content
     return await edited(document, lambda changed: edited_checkpoint(raw, hosted, changed))
 
 

@@ -14,6 +14,7 @@ from temporalio.client import Client
 
 from ...workflows.messages import CheckpointFacts, CheckpointRef, EditFacts, RunInput
 from ...workflows.value_limits import MAX_ID, clean_text
+from ..checkpoints.edit_check import accept
 from ..checkpoints.edit_document import EditDocument
 from ..checkpoints.editing import CheckpointEdit, editable
 from ..checkpoints.frames import Frame, digest, packed
@@ -87,15 +88,15 @@ async def edited_checkpoint(raw: bytes, hosted: WorkflowDefinition, edit: Edit) 
     """
     original, draft = editable(raw, hosted), editable(raw, hosted)
     if isinstance(edit, Mapping):
-        EditDocument(original, hosted.catalog).apply(edit, draft)
+        EditDocument(original, hosted.declared, hosted.catalog).apply(edit, draft)
     else:
         done = edit(draft)
         if inspect.isawaitable(done):
             await done
-    draft.accept(original, hosted.catalog)
+    accept(draft, original, hosted.declared, hosted.catalog)
     edited = draft.finished()
     if difference(original.finished(), edited) is None:
-        raise EditRefusedError(["nothing is changed, so nothing was started."])
+        raise EditRefusedError.of(["nothing is changed, so nothing was started."])
     return edited
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,15 @@ class DeclaredWorkflow:
         """Return the executors that a message may reach: all that an edge leads to, or the one that it names."""
         reached = self.targets.get(source, ())
         return [name for name in reached if target in (None, name)]
+
+    def pairs(self, executor_id: str) -> Iterator[tuple[Any, Any]]:
+        """Yield the requests that an executor may have asked; a sub-workflow passes on those of its executors."""
+        found = self.executors[executor_id]
+        if found.inner is None:
+            yield from found.requests
+        else:
+            for name in found.inner.executors:
+                yield from found.inner.pairs(name)
 
     def takes(self, executor_id: str, data: Any) -> bool:
         """Tell whether an executor handles a message, alone or, behind a fan-in, in a list with others."""

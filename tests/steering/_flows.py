@@ -14,8 +14,9 @@ from agent_framework import (
     WorkflowExecutor,
     handler,
     response_handler,
+    tool,
 )
-from agent_framework_temporal.testing import Prompt, Reply, scripted_agent
+from agent_framework_temporal.testing import Prompt, Reply, ToolCall, scripted_agent
 from pydantic import BaseModel, Field
 
 
@@ -140,3 +141,21 @@ def talk() -> Workflow:
     return (
         WorkflowBuilder(name="talk-edited", start_executor=first, output_from=[second]).add_edge(first, second).build()
     )
+
+
+@tool(approval_mode="always_require")
+def book(train: str) -> str:
+    """Book a train, if a person agrees."""
+    return f"booked {train}"
+
+
+def _booking(prompt: Prompt) -> Reply:
+    if prompt.tool_results:
+        return Reply(text=f"done: {sorted(prompt.tool_results)}")
+    return Reply(calls=tuple(ToolCall("book", {"train": name}) for name in ("night", "day")))
+
+
+def booking() -> Workflow:
+    """Build an agent that asks for two approvals at once."""
+    agent = AgentExecutor(scripted_agent("agent", _booking, tools=[book]), id="agent")
+    return WorkflowBuilder(name="booking-edited", start_executor=agent, output_from=[agent]).build()

@@ -27,7 +27,7 @@ from temporalio.client import Client
 
 from tests.flows import LEDGER, Decision, Order, chain, echo, shop
 from tests.sealing._rogue import connect
-from tests.steering._flows import Style, Tally, essay, joined, nested, talk
+from tests.steering._flows import Style, Tally, booking, essay, joined, nested, talk
 from tests.support import unique, worker, worker_process
 
 
@@ -491,6 +491,37 @@ async def test_the_conversation_of_an_agent(client: Client) -> None:
             assert "remember trains" in str(result.get_outputs()[0].text)
         with pytest.raises(EditRefusedError, match=r"`executor_state\['ada'\]\['cache'\]\[0\]`: expected"):
             await durable.fork(idle, edit={"executor_state": {"ada": {"cache": ["trains"]}}})
+
+
+async def test_the_approvals_of_an_agent(client: Client) -> None:
+    """An agent keeps a list of its own of what it waits for: a request that is removed is none of those any more."""
+    async with worker(client, booking) as task_queue:
+        durable = durable_of(client, booking, task_queue)
+        original = await waiting(durable, "two trains, please")
+        last = (await durable.checkpoints(original))[-1].checkpoint_id
+        history = HistoryCheckpointStorage(client, booking)
+        asked = (await history.load(last)).pending_request_info_events
+        kept, removed = asked
+
+        def remove(edit: CheckpointEdit) -> None:
+            del edit.pending[removed]
+
+        for edit in (remove, {"pending_requests": {kept: {"request": {**asked[kept].data.to_dict(), "id": "other"}}}}):
+            forked = await durable.fork(last, edit=edit)
+            state = (await history.load((await edited_of(durable, forked)).checkpoint_id)).state["_executor_state"]
+            waits = state["agent"]["pending_agent_requests"]
+            assert list(waits) == ([kept] if edit is remove else [kept, removed])
+            assert waits[kept].id == (asked[kept].data.id if edit is remove else "other")
+        forked = await durable.fork(last, edit=remove)
+        approval = asked[kept].data.to_function_approval_response(approved=True)
+        outputs = await assert_as_in_process(client, booking, durable, forked, {kept: approval})
+        assert [output.text for output in outputs if output.text] == ["done: ['booked night']"]
+
+        def lose(edit: CheckpointEdit) -> None:
+            edit.executor_state["agent"]["pending_agent_requests"].clear()
+
+        with pytest.raises(EditRefusedError, match="wait for responses. Remove them from `pending`"):
+            await durable.fork(last, edit=lose)
 
 
 async def test_what_json_cannot_say_stays(client: Client) -> None:
