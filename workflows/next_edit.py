@@ -10,6 +10,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from . import limits
+from .claims import wrong_edit
 from .messages import EDIT_UPDATE, EditUpdate, NewerVersionError
 from .requests.signals import places
 from .unreadable import why_unreadable
@@ -26,13 +27,16 @@ class NextEdit:
     def __init__(self) -> None:
         self.taken: EditUpdate | None = None
 
-    def check(self, arguments: Sequence[RawValue], *, busy: str | None, checkpoint_id: str | None) -> None:
+    def check(
+        self, arguments: Sequence[RawValue], *, busy: str | None, checkpoint_id: str | None, graph_hash: str | None
+    ) -> None:
         """Refuse an edit that cannot be taken; changes nothing.
 
         Args:
             arguments: Of the update.
             busy: Why the run cannot take one now; None where it can.
             checkpoint_id: The checkpoint that the run waits at.
+            graph_hash: Of the graph that has made it.
 
         Raises:
             ApplicationError: Of type `EditNotTaken` or `EditRefused`.
@@ -42,6 +46,11 @@ class NextEdit:
         edit = self._read(arguments)
         if edit.seen_checkpoint_id != checkpoint_id:
             raise _failure(f"It has gone on to checkpoint {checkpoint_id!r} since it was read. Edit that one.", BUSY)
+        wrong = wrong_edit(edit.facts, edit.edited)
+        if wrong is None and edit.facts.graph_hash != graph_hash:
+            wrong = "another graph has made it."
+        if wrong is not None:  # The next run would be refused, and this one be over.
+            raise _failure(f"`{EDIT_UPDATE}`: {wrong}", REFUSED)
 
     def take(self, arguments: Sequence[RawValue]) -> None:
         """Keep an edit that was checked.

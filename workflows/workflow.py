@@ -302,6 +302,7 @@ class AgentFrameworkWorkflow:
                 arguments,
                 busy=self._why_not_edited(),
                 checkpoint_id=waits_at.checkpoint_id if waits_at is not None else None,
+                graph_hash=self._progress.graph_hash,
             )
             return
         if name == MESSAGE_UPDATE:

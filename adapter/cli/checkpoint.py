@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -26,6 +25,7 @@ from .editor import edited
 from .follow import follow
 from .lookup import Target, existing_thread, facade, read_json
 from .output import Output
+from .respond import login
 from .text import short
 
 Of = Annotated[
@@ -101,7 +101,7 @@ async def edit(
         return 0
     checkpoint = target.durable.checkpoint(thread)
     await target.durable.edit(
-        checkpoint, edit=change, edited_by=by or getpass.getuser(), checkpoint_id=checkpoint_id, stream=True
+        checkpoint, edit=change, edited_by=by or login(), checkpoint_id=checkpoint_id, stream=True
     )
     return await follow(
         session,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from .checkpoint import By, Changes, edit_of, typed_facade
 from .command import Session, TaskQueue, Thread, Workflow
 from .follow import follow
 from .lookup import existing_thread, facade, find_thread, read_json, read_responses
+from .respond import login
 
 Data = Annotated[
     str | None,
@@ -108,7 +108,7 @@ async def fork(
         forked = await target.durable.fork(
             checkpoint_id,
             edit=change,
-            edited_by=by or getpass.getuser(),
+            edited_by=by or login(),
             responses=given,
             stream=True,
             checkpoint=target.durable.checkpoint(new_thread),
