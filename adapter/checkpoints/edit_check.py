@@ -22,6 +22,7 @@ from ..framework.internals import (
     is_response,
     matches,
 )
+from .conversation import bring_session_in_step
 from .editing import CheckpointEdit
 
 _MAX_PROBLEMS = 20
@@ -95,6 +96,7 @@ class _Edited:
         for name, found in self._declared.executors.items():
             state = self._edit.executor_state.get(name)
             if found.keeps_requests and state is not None and isinstance(state.get(AGENT_REQUESTS), dict):
+                bring_session_in_step(self._original.executor_state.get(name, {}), state)
                 asked = [key for key, event in self._original.pending.items() if event.source_executor_id == name]
                 self._bring_agent_in_step(asked, state)
 

@@ -21,8 +21,6 @@ from ..framework.internals import (
 )
 from .label import loads_checkpoint
 
-_MAX_PROBLEMS = 20
-
 
 @exported
 class CheckpointEdit:

@@ -210,10 +210,24 @@ def _show(output: Output, found: Mapping[str, Any], place: str = "") -> None:
         _show(output, inner, f"{place}sub-workflow {terminal_line(name)}: ")
 
 
+def _is_conversation(value: Any) -> bool:
+    return bool(
+        isinstance(value, list)
+        and value
+        and all(isinstance(item, dict) and "role" in item and isinstance(item.get("contents"), list) for item in value)
+    )
+
+
 def _section(output: Output, title: str, values: Mapping[str, Any]) -> None:
     if not values:
         return
     output.heading(title)
     for key, value in values.items():
+        if _is_conversation(value):
+            output.quoted(f"{terminal_line(str(key))}:")
+            for message in value:
+                said = short(message, _SHOWN) or one_line(json_text(message.get("contents")), _SHOWN)
+                output.quoted(f"  {message.get('author_name') or message['role']}: {said}")
+            continue
         text = short(value, _SHOWN) if isinstance(value, str) else one_line(json_text(value), _SHOWN)
         output.quoted(f"{terminal_line(str(key)):{_LABEL}} {text}")

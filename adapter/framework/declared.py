@@ -18,6 +18,7 @@ from agent_framework import (
 
 from .catalog import members, runtime_class
 from .internals import internal_source, matches, request_types
+from .static import has_base
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +88,26 @@ def _declared(executor: Executor) -> DeclaredExecutor:
     return DeclaredExecutor(
         inputs=tuple(executor.input_types) if inner is None else (*inner.input_types, SubWorkflowResponseMessage),
         requests=tuple(request_types(executor)),
-        state=_hints(AgentExecutorCheckpointState) if agents else _kept(executor),
+        state=_kept(AgentExecutorCheckpointState if agents else _returned(executor)),
         keeps_requests=agents,
         inner=None if inner is None else declared_types(inner),
     )
 
 
-def _kept(executor: Executor) -> dict[str, Any]:
-    """Return the types of an executor's state, where its `on_checkpoint_save` declares a typed dictionary."""
-    returned = _hints(type(executor).on_checkpoint_save).get("return")
-    return _hints(returned) if typing.is_typeddict(returned) else {}
+def _returned(executor: Executor) -> Any:
+    return _hints(type(executor).on_checkpoint_save).get("return")
+
+
+def _kept(annotation: Any) -> dict[str, Any]:
+    """Return the types of an executor's state, where it is declared as a typed dictionary."""
+    found = _hints(annotation) if _is_typed_dict(annotation) else {}
+    # What is itself a typed dictionary is, when it is there, a plain one.
+    return {key: dict if _is_typed_dict(hint) else hint for key, hint in found.items()}
+
+
+def _is_typed_dict(annotation: Any) -> bool:
+    """Tell it of those of `typing_extensions`, too, which the framework uses."""
+    return isinstance(annotation, type) and has_base(annotation, dict) and hasattr(annotation, "__total__")
 
 
 def _hints(annotated: Any) -> dict[str, Any]:

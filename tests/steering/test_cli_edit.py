@@ -15,7 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.cli._commands import Commands, started
 from tests.flows import Order, chain, shop
-from tests.steering._flows import essay, nested
+from tests.steering._flows import essay, nested, talk
 from tests.support import unique, worker
 
 _EDITOR = """\
@@ -247,6 +247,19 @@ async def test_show_and_diff_need_no_worker_and_no_types(cli: Commands, client: 
     assert "pending_requests.publish" in {change["place"] for change in told}
     await cli("show", "no-checkpoint", code=7)
     await cli("diff", infos[0].checkpoint_id, f"{infos[0].run_id}.000000000000", code=7)
+
+
+async def test_a_conversation_is_shown_as_one(cli: Commands, client: Client) -> None:
+    async with worker(client, talk) as task_queue:
+        durable = DurableWorkflow(talk, client=client, task_queue=task_queue)
+        await durable.run("hello")
+        infos = await durable.checkpoints()
+    shown = (await cli("show", infos[-1].checkpoint_id)).out
+    assert "full_conversation:" in shown
+    assert "user: hello" in shown
+    assert "ada: said after ['hello']" in shown
+    told = (await cli("diff", infos[1].checkpoint_id, infos[-1].checkpoint_id)).out
+    assert "+ executor_state.bob.full_conversation[0]" in told
 
 
 async def test_the_terminal_is_the_editors(cli: Commands, waiting: DurableWorkflow, tmp_path: Path) -> None:

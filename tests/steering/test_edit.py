@@ -493,6 +493,28 @@ async def test_the_conversation_of_an_agent(client: Client) -> None:
             await durable.fork(idle, edit={"executor_state": {"ada": {"cache": ["trains"]}}})
 
 
+async def test_what_an_agent_has_heard_and_said(client: Client) -> None:
+    """Its session tells the model the conversation: an edit of the one is an edit of the other."""
+
+    def correct(edit: CheckpointEdit) -> None:
+        conversation = edit.executor_state["ada"]["full_conversation"]
+        conversation[0] = Message("user", ["good evening"])
+        del conversation[1:]
+
+    async with worker(client, talk) as task_queue:
+        durable = durable_of(client, talk, task_queue)
+        thread = durable.checkpoint()
+        await durable.run("hello", checkpoint=thread)
+        idle = (await durable.checkpoints(thread))[-1].checkpoint_id
+        forked = await durable.fork(idle, edit=correct)
+        await assert_as_in_process(client, talk, durable, forked)
+        await durable.run("and now?", checkpoint=forked)
+        last = (await durable.checkpoints(forked))[-1].checkpoint_id
+        state = (await HistoryCheckpointStorage(client, talk).load(last)).state["_executor_state"]["ada"]
+        said = state["full_conversation"][-1].text
+        assert said == "said after ['good evening', 'and now?']"
+
+
 async def test_the_approvals_of_an_agent(client: Client) -> None:
     """An agent keeps a list of its own of what it waits for: a request that is removed is none of those any more."""
     async with worker(client, booking) as task_queue:
