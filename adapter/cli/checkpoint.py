@@ -96,7 +96,7 @@ async def edit(
     chosen = checkpoint_id or (await target.durable.checkpoints(thread))[-1].checkpoint_id
     change = await edit_of(client, target, chosen, thread, changes)
     if change is None:
-        session.output.json({"thread_id": thread, "edited": False})
+        session.output.json({"thread_id": thread, "edited": False}, line=True)
         session.output.line("Nothing has changed, so nothing was done.")
         return 0
     checkpoint = target.durable.checkpoint(thread)

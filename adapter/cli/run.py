@@ -102,7 +102,7 @@ async def fork(
         await target.durable.checkpoints(thread)
         change = await edit_of(client, target, checkpoint_id, thread, changes)
         if change is None:
-            session.output.json({"thread_id": None, "edited": False})
+            session.output.json({"thread_id": None, "edited": False}, line=True)
             session.output.line("Nothing has changed, so nothing was done.")
             return 0
         forked = await target.durable.fork(

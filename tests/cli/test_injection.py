@@ -132,6 +132,26 @@ def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
         ],
         "status": [([scene.waiting], 0), ([scene.idle], 0), ([scene.failed], 0), ([scene.paused], 0), ([EVIL], 7)],
         "checkpoints": [([scene.waiting], 0), ([scene.failed], 0), ([EVIL], 7)],
+        "show": [([scene.checkpoint], 0), ([EVIL], 7), ([scene.checkpoint, "-t", EVIL], 7)],
+        "diff": [([scene.checkpoint, scene.checkpoint, "-t", scene.waiting], 0), ([scene.checkpoint, EVIL], 7)],
+        "edit": [
+            (
+                [
+                    scene.idle,
+                    "-w",
+                    flows,
+                    "--changes",
+                    json.dumps({"state": {EVIL: scene.fresh()}}),
+                    "--by",
+                    EVIL[:400],
+                ],
+                0,
+            ),
+            ([scene.idle, "-w", flows, "--changes", json.dumps({EVIL: EVIL})], 8),
+            ([scene.idle, "-w", flows, "--changes", json.dumps({"executor_state": {EVIL: {}}})], 8),
+            ([scene.idle, "--changes", "{}"], 2),
+            ([EVIL], 7),
+        ],
         "fork": [
             ([scene.waiting, scene.checkpoint, "--into", scene.fresh(), "-w", flows], 0),
             ([scene.waiting, EVIL, "--into", scene.fresh()], 7),
@@ -220,7 +240,7 @@ async def test_programs_read_the_same_values(scene: Scene, command: str) -> None
             continue  # It has been tried again.
         said = await _said(scene, [*command.split(), *words, "--json"])
         assert said.code == code, (words, said)
-        lines = [said.out] if command not in ("run", "stream", "fork", "dev") else said.out.splitlines()
+        lines = [said.out] if command not in ("run", "stream", "fork", "edit", "dev") else said.out.splitlines()
         values = [json.loads(line) for line in lines if line]
         if code == 0 and command in ("run", "stream", "status", "graph", "inbox"):
             assert any(EVIL in text for text in _texts(values)), said.out
