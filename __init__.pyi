@@ -5,6 +5,7 @@ from .activities.invocation import current_superstep as current_superstep
 from .activities.invocation import idempotency_key as idempotency_key
 from .activities.journal.once import once as once
 from .adapter.checkpoints.archive import ThreadArchive as ThreadArchive
+from .adapter.checkpoints.editing import CheckpointEdit as CheckpointEdit
 from .adapter.checkpoints.export import export_thread as export_thread
 from .adapter.checkpoints.handle import Checkpoint as Checkpoint
 from .adapter.checkpoints.handle import Response as Response
@@ -17,6 +18,7 @@ from .adapter.client.devui import DevUIEntity as DevUIEntity
 from .adapter.client.durable_workflow import DurableWorkflow as DurableWorkflow
 from .adapter.client.durable_workflow import InvocationKwargs as InvocationKwargs
 from .adapter.client.durable_workflow import Tools as Tools
+from .adapter.client.edit import Edit as Edit
 from .adapter.client.event_position import EventPosition as EventPosition
 from .adapter.client.event_position import LiveEventsDiscarded as LiveEventsDiscarded
 from .adapter.client.event_position import position_of as position_of
@@ -39,6 +41,7 @@ from .adapter.errors import CheckpointCorruptedError as CheckpointCorruptedError
 from .adapter.errors import CheckpointNotFoundError as CheckpointNotFoundError
 from .adapter.errors import CodeChangedError as CodeChangedError
 from .adapter.errors import DurableWorkflowError as DurableWorkflowError
+from .adapter.errors import EditRefusedError as EditRefusedError
 from .adapter.errors import GraphChangedError as GraphChangedError
 from .adapter.errors import HistoryReadOnlyError as HistoryReadOnlyError
 from .adapter.errors import HostingError as HostingError

@@ -12,8 +12,8 @@ from temporalio.client import Client, WorkflowHistoryEventFilterType
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..adapter.checkpoints.history import Closed, is_close, load_checkpoint, read_close, start_input
-from ..adapter.checkpoints.label import label_of
-from ..adapter.checkpoints.lineage import OUR_ID, Locator, load_held
+from ..adapter.checkpoints.label import EDITED_BY, label_of
+from ..adapter.checkpoints.lineage import Locator, is_ours, load_held, thread_of_edit
 from ..adapter.encoding.decoding import loads
 from ..adapter.encoding.differences import difference
 from ..adapter.encoding.encoding import dumps
@@ -141,10 +141,13 @@ async def _check_frame(
     held = await _held(client, hosted, base.checkpoint_id, mirrors)
     if held is None:
         if not caller_checkpoints:
+            whose = (
+                "a person has edited this checkpoint"
+                if EDITED_BY in label.metadata
+                else "neither history nor a mirror of the run holds this checkpoint"
+            )
             refuse_start(
-                "base_facts",
-                "neither history nor a mirror of the run holds this checkpoint, and this worker takes none of its "
-                "callers' own (`caller_checkpoints=False`).",
+                "base_facts", f"{whose}, and this worker takes none of its callers' own (`caller_checkpoints=False`)."
             )
     elif difference(held, loads(raw, hosted.catalog)) is not None:
         refuse_start("base_facts", f"history, or a mirror, holds another checkpoint as {base.checkpoint_id!r}.")
@@ -155,10 +158,12 @@ async def _held(
     client: Client, hosted: WorkflowDefinition, checkpoint_id: str, mirrors: Sequence[Mirror]
 ) -> WorkflowCheckpoint | None:
     """Return what history or a mirror holds under an id of ours; None where nothing does, or it is none of ours."""
-    if OUR_ID.fullmatch(checkpoint_id) is None:
+    if not is_ours(checkpoint_id):
         return None
     try:
-        held = await load_held(client, Locator(client), checkpoint_id)
+        # One that was edited for this very thread is found where it is brought: that proves nothing.
+        own = thread_of_edit(checkpoint_id) == activity.info().workflow_id
+        held = None if own else await load_held(client, Locator(client), checkpoint_id)
     except (CheckpointNotFoundError, CheckpointCorruptedError) as error:
         refuse_start("base_facts", error)
     if held is not None:

@@ -13,6 +13,7 @@
     ├── CheckpointCorruptedError    a checkpoint does not restore to its digest
     ├── NotSealedError              a checkpoint, result or input that no known key has sealed   (also a ValueError)
     ├── StartRefusedError           a run's input says what it may not; nothing was run   (also a ValueError)
+    ├── EditRefusedError            an edited checkpoint does not fit the workflow; nothing begun (also a ValueError)
     ├── HistoryReadOnlyError        a checkpoint cannot be saved to or deleted from history  (also NotImplementedError)
     ├── StaleCheckpointError        another caller has moved this thread on
     ├── AlreadyRunningError         this thread is running
@@ -118,6 +119,21 @@ class NotSealedError(DurableWorkflowError, ValueError):
 @exported
 class StartRefusedError(DurableWorkflowError, ValueError):
     """A run's input says what it may not, e.g. names a checkpoint that is not in history: nothing was run."""
+
+
+@exported
+class EditRefusedError(DurableWorkflowError, ValueError):
+    """An edited checkpoint does not fit the types that its workflow declares: nothing was started."""
+
+    problems: Sequence[str] = ()
+    """Each names a place in the checkpoint and what is expected there."""
+
+    @classmethod
+    def of(cls, problems: Sequence[str]) -> EditRefusedError:
+        """Return the error that names some problems."""
+        error = cls("The edit is refused: " + "\n".join(problems))
+        error.problems = tuple(problems)
+        return error
 
 
 @exported

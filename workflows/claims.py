@@ -13,6 +13,7 @@ names the thread and the field.
 | `base`, `graph_hash` | anybody: a checkpoint that history holds, of the same workflow and graph, with its digest * |
 | `base_facts`, frame | anybody, with `resume`, `responses`, `cancel`: a checkpoint of one's own; under an id of ours
                         what history, or the run's mirror, holds under it * |
+| `edited` | anybody, with `base_facts`: a name and a time of their own choice |
 | `discard_in_flight` | anybody, with a `base` in the thread itself, and `message`, `responses` or `cancel` |
 | `journal` | anybody, with `resume`: a run of this thread, whose entries count where they name what runs again |
 | `next_offset` | anybody: not below where the run of `base` has ended *, nor beyond `MAX_OFFSET` |
@@ -26,12 +27,13 @@ names the thread and the field.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import get_args
 
 from temporalio import workflow
 
 from . import limits
-from .messages import DeadlineAction, IterationsPer, RunInput, RunMode, json_bytes
+from .messages import CheckpointFacts, DeadlineAction, EditFacts, IterationsPer, RunInput, RunMode, json_bytes
 from .search_attributes import STATE
 from .value_limits import MAX_ID
 
@@ -68,6 +70,18 @@ def unknown_value(start: RunInput) -> tuple[str, str] | None:
     return None
 
 
+def wrong_edit(facts: CheckpointFacts, edited: EditFacts) -> str | None:
+    """Say what is wrong with what is said of an edited checkpoint, which readers rely on; None where all is well."""
+    for text in (facts.timestamp, edited.at):
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            return f"{text[:100]!r} is no time."
+    if facts.base_checkpoint_id is not None:
+        return "the frame must hold the checkpoint whole."
+    return None if 1 <= len(facts.checkpoint_id) <= MAX_ID else f"its id must have 1 to {MAX_ID} characters."
+
+
 def _mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
     info = workflow.info()
     given = {field for field in (*_ONLY_OF_MODE, "base") if getattr(start, field) is not None}
@@ -90,8 +104,20 @@ def _mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
             yield "responses", f"`cancel` does not go with mode {start.mode!r}."
     if not 0 <= start.next_offset <= limits.MAX_OFFSET:
         yield "next_offset", f"it must be 0 to {limits.MAX_OFFSET:,}."
+    yield from _edit_mistakes(start)
     yield from _option_mistakes(start)
     yield from _base_mistakes(start)
+
+
+def _edit_mistakes(start: RunInput) -> Iterator[tuple[str, str]]:
+    if start.edited is None:
+        return
+    if start.base_facts is None:
+        yield "edited", "it needs the `base_facts` of the checkpoint that was edited."
+        return
+    wrong = wrong_edit(start.base_facts, start.edited)
+    if wrong is not None:
+        yield "edited", wrong
 
 
 def _option_mistakes(start: RunInput) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
     from .history_budget import HistoryBudget
     from .log import EventLog
     from .messages import (
+        EDIT_UPDATE,
         EVENTS_QUERY,
         MESSAGE_UPDATE,
         PENDING_REQUESTS_QUERY,
@@ -37,7 +38,9 @@ with workflow.unsafe.imports_passed_through():
         STATUS_QUERY,
         SUPERSTEP_ACTIVITY,
         WORKFLOW_TYPE,
+        CheckpointRef,
         ContinuedRun,
+        EditUpdate,
         EventPage,
         JournalRef,
         MessageInput,
@@ -53,6 +56,7 @@ with workflow.unsafe.imports_passed_through():
         SuperstepInput,
         SuperstepResult,
     )
+    from .next_edit import NextEdit
     from .next_message import NextMessage
     from .outcomes import RefusedOutcomeError, check_failure, note_refused, read_result
     from .pause import Pause, retry_mode
@@ -90,6 +94,7 @@ class AgentFrameworkWorkflow:
         self._arrivals = Arrivals(self._requests, self._pause, self._budget, lambda: self._busy)
         self._upgrade = Upgrade()
         self._message = NextMessage()
+        self._edit = NextEdit()
         self._state: RunState = "running"
         self._progress = Progress(run_input)
         self._pending_status = False
@@ -150,6 +155,8 @@ class AgentFrameworkWorkflow:
                 ready = await self._requests.wait(self._is_over, lambda: self._budget.look_again)
         except RequestExpiredError as error:
             self._expire(error)
+        if self._edit.taken is not None:
+            self._go_on_edited(self._edit.taken)
         if self._message.taken is not None:
             self._enter("running")
             return self._message_step()
@@ -161,7 +168,7 @@ class AgentFrameworkWorkflow:
         return self._responses_step(self._answers.take())
 
     def _is_over(self) -> bool:
-        return self._message.taken is not None or self._is_over_budget()
+        return self._edit.taken is not None or self._message.taken is not None or self._is_over_budget()
 
     def _is_over_budget(self) -> bool:
         return self._budget.is_over_budget() and self._arrivals.are_read
@@ -215,6 +222,32 @@ class AgentFrameworkWorkflow:
             initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE if upgrade else None,
         )
 
+    def _go_on_edited(self, edit: EditUpdate) -> NoReturn:
+        """End, and begin the next run from an edited checkpoint. The server lets no answer get lost in between."""
+        info = workflow.info()
+        next_run = RunInput(
+            workflow_name=self._input.workflow_name,
+            mode="resume",
+            base=CheckpointRef(thread_id=info.workflow_id, run_id="", checkpoint_id=edit.facts.checkpoint_id),
+            base_facts=edit.facts,
+            edited=edit.edited.model_copy(update={"previous_run_id": info.run_id}),
+            graph_hash=edit.facts.graph_hash,
+            streaming=edit.streaming,
+            own_storage=self._own_storage,
+            trace=self._trace,
+            next_offset=self._log.next_offset,
+            options=self._input.options,
+        )
+        workflow.continue_as_new(next_run.with_frame(edit.frame))
+
+    def _why_not_edited(self) -> str | None:
+        """Say why the run cannot go on from an edited checkpoint now; None where it can."""
+        if self._state != "waiting" or self._message.taken is not None:
+            return "It does not wait for answers, so it takes no edit."
+        if self._answers.ready or self._answers.has_early or not self._arrivals.are_read:
+            return "It has been sent answers that are not delivered yet, which an edit would lose."
+        return None
+
     def _take_over(self, continued: ContinuedRun) -> None:
         for record in continued.events:
             self._log.append(record)
@@ -237,7 +270,7 @@ class AgentFrameworkWorkflow:
 
     @workflow.update(dynamic=True)
     def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt | MessageReceipt:
-        """Take update `respond` or `cancel_requests`, of the same shapes as the signals; or `message`, while it waits.
+        """Take update `respond` or `cancel_requests`, of the shapes of the signals; or `message` or `edit`, waiting.
 
         It returns when the answer is accepted, not when it is delivered. Accepted means that it fits the response's
         JSON schema; the type on the worker has the last word. Costs 2 history events, and none when it is rejected.
@@ -246,6 +279,9 @@ class AgentFrameworkWorkflow:
             ApplicationError: When it cannot be taken although it was checked; the run goes on.
         """
         self._budget.signalled(1, sum(argument.payload.ByteSize() for argument in arguments))
+        if name == EDIT_UPDATE:
+            self._edit.take(arguments)
+            return MessageReceipt()
         if name == MESSAGE_UPDATE:
             self._message.take(arguments)
             return MessageReceipt(pending=list(self._answers.pending))
@@ -261,6 +297,15 @@ class AgentFrameworkWorkflow:
         Raises:
             ApplicationError: With the errors as its detail.
         """
+        if name == EDIT_UPDATE:
+            waits_at = self._progress.checkpoint
+            self._edit.check(
+                arguments,
+                busy=self._why_not_edited(),
+                checkpoint_id=waits_at.checkpoint_id if waits_at is not None else None,
+                graph_hash=self._progress.graph_hash,
+            )
+            return
         if name == MESSAGE_UPDATE:
             self._message.check(arguments, busy=self._answers.ready)
             return

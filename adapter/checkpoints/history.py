@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
@@ -31,6 +31,7 @@ from ...workflows.messages import (
     Calls,
     CheckpointFacts,
     CheckpointRef,
+    EditFacts,
     Framed,
     RunFailure,
     RunInput,
@@ -70,12 +71,14 @@ class StoredFrame:
     facts: CheckpointFacts
     data: bytes
     entry: RunStartFacts | None = None
-    kind: Literal["entry", "superstep"] = "superstep"
+    kind: Literal["entry", "superstep", "edit"] = "superstep"
     """What the checkpoint is; an entry only where its superstep failed, and so has none."""
     state: str = "running"
     """As of `CheckpointInfo`."""
     between: Sequence[BetweenFacts] = ()
     """Checkpoints before the last, oldest first."""
+    edited: EditFacts | None = None
+    """Of an edit: who made it, and when."""
 
     @property
     def digests(self) -> dict[str, str]:
@@ -91,6 +94,14 @@ class RunBase:
     base: CheckpointRef | None
     copy: StoredFrame | None = None
     """The base itself, where the run's input holds it, as it came from another storage."""
+    edited: EditFacts | None = None
+    """Set where a person has edited it."""
+
+    def previous_run_id(self, thread_id: str) -> str | None:
+        """Return the run of the same thread that the run goes on from."""
+        if self.edited is not None:
+            return self.edited.previous_run_id
+        return (self.base.run_id or None) if self.base is not None and self.base.thread_id == thread_id else None
 
 
 class _StoredOutcome(Framed, Versioned):
@@ -118,6 +129,7 @@ class _StoredInput(Framed, Versioned):
     sealed_as: ClassVar[frozenset[str]] = frozenset({"RunInput"})
     base: CheckpointRef | None = None
     base_facts: CheckpointFacts | None = None
+    edited: EditFacts | None = None
 
 
 class _StoredSuperstep(WireModel):
@@ -253,6 +265,11 @@ async def has_begun(client: Client, thread_id: str, run_id: str) -> bool:
     return False
 
 
+def run_before(run_input: RunInput, thread_id: str) -> str | None:
+    """Return the run of the same thread that a run goes on from."""
+    return run_input.previous_run_id or RunBase(run_input.base, edited=run_input.edited).previous_run_id(thread_id)
+
+
 async def runs_after(client: Client, thread_id: str, run_id: str, after: int) -> list[str]:
     """Return the runs of a thread that hold its events after an offset, oldest first, up to `run_id`.
 
@@ -274,10 +291,7 @@ async def runs_after(client: Client, thread_id: str, run_id: str, after: int) ->
                 f"The events of thread {thread_id!r} after offset {after} are not all there (any more): the history of "
                 f"run {runs[-1]!r} is past the namespace's retention. Read on from a greater offset."
             ) from error
-        base = run_input.base
-        previous = base.run_id if base is not None and base.thread_id == thread_id else None
-        if run_input.continued is not None:
-            previous = run_input.continued.previous_run_id
+        previous = run_before(run_input, thread_id)
         if run_input.next_offset <= after + 1 or not previous:
             return runs[::-1]
         runs.append(previous)
@@ -588,7 +602,7 @@ async def reset_point(client: Client, thread_id: str, run_id: str, seen_run_id: 
                     return found  # Somebody else's: nothing is before it that it goes on from.
                 if left:
                     return run_input.next_offset - 1
-                reader = run_input.continued.previous_run_id if run_input.continued is not None else None
+                reader = run_input.previous_run_id
             elif answered is not None:
                 # An outcome comes where its superstep was scheduled: it may have ended after the reset.
                 before = [run for event_id, run in left if event_id > event.event_id]
@@ -618,8 +632,12 @@ async def run_frames(client: Client, thread_id: str, run_id: str) -> AsyncIterat
             payloads = event.workflow_execution_started_event_attributes.input.payloads
             place = of_thread(client, thread_id)
             run_input: _StoredInput = await _decode_stored(client, event, payloads[0], _StoredInput, place)
-            facts = run_input.base_facts
-            yield RunBase(run_input.base, StoredFrame(facts, run_input.frame) if facts is not None else None)
+            facts, edited = run_input.base_facts, run_input.edited
+            copy = None if facts is None else StoredFrame(facts, run_input.frame)
+            if copy is not None and edited is not None:
+                copy = replace(copy, kind="edit", state="failed" if failed else "running", edited=edited)
+                yield copy
+            yield RunBase(run_input.base, copy, edited)
         elif answered is not None:
             outcome = await _outcome(client, thread_id, run_id, event, answered, _StoredOutcome)
             if outcome is not None and outcome.checkpoint is not None:

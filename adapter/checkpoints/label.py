@@ -31,6 +31,9 @@ from ..framework.static import MAIN, main_module, type_key
 GRAPH_METADATA = "graph_signature"
 """Key of a checkpoint's metadata under which a superstep notes the graph."""
 
+EDITED_BY, EDITED_AT = "edited_by", "edited_at"
+"""Keys of a checkpoint's metadata that say which person has edited it, and when."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckpointLabel:

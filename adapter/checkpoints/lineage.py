@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
+from urllib.parse import quote, unquote
 
 from temporalio.client import Client
 
@@ -17,9 +19,13 @@ from ..errors import CheckpointNotFoundError
 from ..lru import BoundedCache
 from ..temporal.server import list_runs, rpc_errors
 from .history import HistoryGoneError, StoredFrame, load_checkpoint, run_frames
+from .thread import latest_run
 
 OUR_ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[0-9a-f]{8,}")
 """The id of a checkpoint that a superstep has made: the run, and a random part."""
+_EDITED_ID = re.compile(r"(.+)\.edit\.[0-9a-f]{12}")
+"""The id of a checkpoint that a person has edited: its thread, quoted, as the run that will hold it has no id yet."""
+_MAX_QUOTED = 400
 _MAX_SEEN = 1_000
 _LOOKUPS = 12
 _LOOKUP_PAUSE = 0.25
@@ -43,9 +49,10 @@ class CheckpointInfo:
     """The framework's iteration count."""
     timestamp: datetime
     """When the framework made it, by the worker's clock."""
-    kind: Literal["entry", "step", "superstep"] | str
+    kind: Literal["entry", "step", "superstep", "edit"] | str
     """`entry`: a run begins, its message or responses in flight; `step`: a step of a functional workflow has finished;
-    `superstep`: a superstep has ended; or another that a newer release has written."""
+    `superstep`: a superstep has ended; `edit`: a person has edited the checkpoint that it follows; or another that a
+    newer release has written."""
     state: str
     """Where it left the run: `running`, `waiting`, `idle`, `failed` where the superstep that began from it failed for
     good, or another that a newer release has written."""
@@ -54,6 +61,10 @@ class CheckpointInfo:
     history_bytes: int
     """Size of its frame in history, with the events of its superstep; 0 for one that shares the frame of a later one:
     an entry, a step."""
+    edited_by: str | None = None
+    """Of an edit: who made it, as the caller said."""
+    edited_at: datetime | None = None
+    """Of an edit: when, by the caller's clock."""
 
 
 def checkpoint_infos(thread_id: str, run_id: str, stored: StoredFrame) -> list[CheckpointInfo]:
@@ -71,6 +82,8 @@ def checkpoint_infos(thread_id: str, run_id: str, stored: StoredFrame) -> list[C
             state=stored.state,
             size_bytes=facts.size_bytes,
             history_bytes=facts.frame_bytes,
+            edited_by=None if stored.edited is None else stored.edited.by,
+            edited_at=None if stored.edited is None else _time(stored.edited.at),
         )
     ]
     earlier: list[RunStartFacts | BetweenFacts] = [] if stored.entry is None else [stored.entry]
@@ -107,8 +120,8 @@ async def thread_frames(client: Client, thread_id: str, run_id: str) -> AsyncIte
             async for found in run_frames(client, thread_id, current):
                 if isinstance(found, StoredFrame):
                     yield current, found
-                elif found.base is not None and found.base.thread_id == thread_id and found.base.run_id:
-                    next_run = found.base.run_id
+                else:
+                    next_run = found.previous_run_id(thread_id)
         except CheckpointNotFoundError:
             if current == run_id:
                 raise
@@ -128,8 +141,28 @@ async def thread_infos(client: Client, thread_id: str, run_id: str) -> list[Chec
     return list(reversed(found.values()))
 
 
+def edited_id(thread_id: str) -> str:
+    """Return an id for a checkpoint that was edited to go on from in a thread; a good file name, too.
+
+    A thread whose name is very long is not in it: its edits are found by whoever has listed its checkpoints.
+    """
+    quoted = quote(thread_id, safe="")
+    return f"{quoted}.edit.{uuid.uuid4().hex[:12]}" if len(quoted) <= _MAX_QUOTED else str(uuid.uuid4())
+
+
+def thread_of_edit(checkpoint_id: str) -> str | None:
+    """Return the thread that the id of an edited checkpoint names; None for any other id."""
+    match = _EDITED_ID.fullmatch(checkpoint_id)
+    return unquote(match[1]) if match is not None else None
+
+
+def is_ours(checkpoint_id: str) -> bool:
+    """Tell whether history may hold a checkpoint under this id: its id says where."""
+    return OUR_ID.fullmatch(checkpoint_id) is not None or thread_of_edit(checkpoint_id) is not None
+
+
 class Locator:
-    """Finds the history that holds a checkpoint, by the run id in the checkpoint's id.
+    """Finds the history that holds a checkpoint, by the run id, or the thread's, in the checkpoint's id.
 
     Args:
         client: A client with our payload converter.
@@ -138,13 +171,21 @@ class Locator:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._seen: BoundedCache[str, str] = BoundedCache(_MAX_SEEN)
+        self._edits: BoundedCache[str, CheckpointRef] = BoundedCache(_MAX_SEEN)
 
     def saw(self, thread_id: str, run_id: str) -> None:
         """Remember a run, so that its checkpoints are found without asking the server."""
         self._seen.put(run_id, thread_id)
 
+    def saw_edit(self, thread_id: str, run_id: str, checkpoint_id: str) -> None:
+        """Remember which run begins from an edited checkpoint."""
+        ref = CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=checkpoint_id)
+        self._edits.put(checkpoint_id, ref)
+
     async def locate(self, checkpoint_id: str, *, lookups: int = _LOOKUPS) -> CheckpointRef:
         """Return where a checkpoint lies: no round trip for a run that was seen, else one visibility query.
+
+        One that a person has edited is looked for in its thread's history, a round trip for each 200 events.
 
         A run that is not listed is looked for again for 3 seconds, as visibility lags behind.
 
@@ -155,6 +196,12 @@ class Locator:
         Raises:
             CheckpointNotFoundError: For an id that is not ours, or of a run that is not in the namespace.
         """
+        edit = self._edits.get(checkpoint_id)
+        if edit is not None:
+            return edit
+        thread_id = thread_of_edit(checkpoint_id)
+        if thread_id is not None:
+            return await self._locate_edit(thread_id, checkpoint_id)
         match = OUR_ID.fullmatch(checkpoint_id)
         if match is None:
             raise CheckpointNotFoundError(
@@ -168,6 +215,19 @@ class Locator:
             thread_id = await self._thread_of(checkpoint_id, run_id, lookups)
             self.saw(thread_id, run_id)
         return CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=checkpoint_id)
+
+    async def _locate_edit(self, thread_id: str, checkpoint_id: str) -> CheckpointRef:
+        with rpc_errors(self._client, f"look up checkpoint {checkpoint_id!r}"):
+            latest = (await latest_run(self._client, thread_id, end=False)).description
+            if latest is not None and latest.info.type.name == WORKFLOW_TYPE:
+                async for run_id, stored in thread_frames(self._client, thread_id, latest.run_id):
+                    if stored.facts.checkpoint_id == checkpoint_id:
+                        self.saw_edit(thread_id, run_id, checkpoint_id)
+                        return CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=checkpoint_id)
+        raise CheckpointNotFoundError(
+            f"Thread {thread_id!r} in namespace {self._client.namespace!r} has no checkpoint {checkpoint_id!r} (any "
+            "more). Choose another with `DurableWorkflow.checkpoints`."
+        )
 
     async def _thread_of(self, checkpoint_id: str, run_id: str, lookups: int) -> str:
         query = f"WorkflowType = '{WORKFLOW_TYPE}' AND RunId = '{run_id}'"

@@ -22,6 +22,7 @@ from .history import (
     of_superstep,
     refused_before,
     reverse_events,
+    run_before,
     scheduled_by,
     start_input,
     superstep_outcome,
@@ -117,13 +118,9 @@ async def recorded_supersteps(
             if current == run_id:
                 raise
             return  # Past its retention.
-        base = run_input.base
         if not earlier:
             return
-        if run_input.continued is not None:
-            next_run = run_input.continued.previous_run_id
-        elif base is not None and base.thread_id == thread_id and base.run_id != current:
-            next_run = base.run_id
+        next_run = run_before(run_input, thread_id)
 
 
 async def _of_run(client: Client, thread_id: str, run_id: str) -> AsyncIterator[RecordedSuperstep]:

@@ -9,7 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from ...workflows.messages import WORKFLOW_TYPE
 from ..errors import CheckpointNotFoundError
 from ..temporal.server import RunDescription, describe_run, is_of_namespace, list_runs, visibility_text
-from .history import start_input
+from .history import run_before, start_input
 from .thread import UNREADABLE
 
 
@@ -43,10 +43,7 @@ async def _before(client: Client, thread_id: str, run_id: str) -> str | None:
         run_input = await start_input(client, thread_id, run_id)
     except (*UNREADABLE, CheckpointNotFoundError):
         return None
-    if run_input.continued is not None:
-        return run_input.continued.previous_run_id
-    base = run_input.base
-    return base.run_id if base is not None and base.thread_id == thread_id else None
+    return run_before(run_input, thread_id)
 
 
 async def _describe(client: Client, thread_id: str, run_id: str | None) -> RunDescription | None:

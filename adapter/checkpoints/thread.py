@@ -136,8 +136,7 @@ async def _is_in_line(client: Client, thread_id: str, seen_run_id: str, latest: 
     # A run after the first is left out of the line, too, when one before it is reset.
     run_id: str | None = first_run_id if seen_run_id == first_run_id else latest.run_id
     while run_id is not None and run_id != seen_run_id:
-        continued = (await start_input(client, thread_id, run_id)).continued
-        run_id = continued.previous_run_id if continued is not None else None
+        run_id = (await start_input(client, thread_id, run_id)).previous_run_id
     return run_id is not None
 
 

@@ -12,6 +12,7 @@ import typer
 
 from ...workflows.display import terminal_text
 from ..commands.exit_codes import FAILED
+from . import checkpoint as _checkpoint
 from . import dev as _dev
 from . import doctor as _doctor
 from . import exported as _exported
@@ -71,7 +72,7 @@ def worker(context: typer.Context) -> None:
     raise typer.Exit(run_worker(context.args))
 
 
-_READS = frozenset({"stream", "status", "checkpoints", "replay"})
+_READS = frozenset({"stream", "status", "checkpoints", "show", "diff", "replay"})
 """What needs histories only, so that an exported thread can stand for the server."""
 
 for _function in (
@@ -81,8 +82,11 @@ for _function in (
     _respond.respond,
     _threads.status,
     _threads.checkpoints,
+    _checkpoint.show,
+    _checkpoint.diff,
     _run.resume,
     _run.fork,
+    _checkpoint.edit,
     _threads.retry,
     _threads.cancel,
     _replay.replay,

@@ -61,7 +61,7 @@ async def respond(
     request_id = request_id or _only(pending, thread)
     response = await _response(session, pending.get(request_id), request_id, data)
     status = await ThreadQueries(client, facts.task_queue, WORKER_TIMEOUT).status(thread, facts.run_id)
-    receipt = await _send(client, facts, request_id, response, responder or _login())
+    receipt = await _send(client, facts, request_id, response, responder or login())
     if not stream:
         session.output.json({"thread_id": thread, "queued": receipt.queued, "early": receipt.early})
         session.output.line(
@@ -137,7 +137,7 @@ async def cancel_requests(
     Raises:
         WorkflowUpdateFailedError: When it is rejected.
     """
-    argument = {"request_ids": request_ids, "responder": responder or _login()}
+    argument = {"request_ids": request_ids, "responder": responder or login()}
     return await _update(client, facts, CANCEL_SIGNAL, argument)
 
 
@@ -164,7 +164,8 @@ def rejection(error: WorkflowUpdateFailedError) -> RefusedError:
     return RefusedError(cause.message if isinstance(cause, ApplicationError) else str(cause))
 
 
-def _login() -> str | None:
+def login() -> str | None:
+    """Return the name of whoever is logged in here; None where there is none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

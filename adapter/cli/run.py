@@ -9,6 +9,7 @@ import typer
 from ..checkpoints.thread import read_standing
 from ..client.queries import ThreadQueries
 from ..commands.exit_codes import RefusedError, UsageError
+from .checkpoint import By, Changes, edit_of, typed_facade
 from .command import Session, TaskQueue, Thread, Workflow
 from .follow import follow
 from .lookup import (
@@ -22,6 +23,7 @@ from .lookup import (
     read_responses,
 )
 from .options import Options, read_options
+from .respond import login
 
 Data = Annotated[
     str | None,
@@ -155,15 +157,42 @@ async def fork(
         str | None, typer.Option("--into", metavar="ID", help="The new thread; made up if left out.")
     ] = None,
     responses: Responses = None,
+    edit: Annotated[bool, typer.Option("--edit", help="Edit the checkpoint in $EDITOR first.")] = False,
+    changes: Changes = None,
+    by: By = None,
     workflow: Workflow = None,
     task_queue: TaskQueue = None,
     option: Options = None,
     interactive: Interactive = False,
 ) -> int:
     """Begin a new thread from a checkpoint of another one, which stays as it is, and show the run."""
-    facts = await existing_thread(await session.client(), thread)
+    client = await session.client()
+    facts = await existing_thread(client, thread)
     given = read_responses(responses) if responses is not None else None
     options = read_options(option)
+    if edit or changes is not None:
+        target = await typed_facade(session, workflow, task_queue, facts, options)
+        await target.durable.checkpoints(thread)
+        change = await edit_of(client, target, checkpoint_id, thread, changes)
+        if change is None:
+            session.output.json({"thread_id": None, "edited": False}, line=True)
+            session.output.line("Nothing has changed, so nothing was done.")
+            return 0
+        forked = await target.durable.fork(
+            checkpoint_id,
+            edit=change,
+            edited_by=by or login(),
+            responses=given,
+            stream=True,
+            checkpoint=target.durable.checkpoint(new_thread),
+        )
+        return await follow(
+            session,
+            target,
+            forked,
+            lambda: target.durable.run_stream(checkpoint=forked, after=-1),
+            interactive=interactive,
+        )
     target = await facade(session, workflow=workflow, task_queue=task_queue, thread=facts, options=options)
     checkpoint = target.durable.checkpoint(new_thread)
     # The list is read anyway, to find the run that holds it: visibility, where it would be looked up, lags behind.

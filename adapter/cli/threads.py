@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 from temporalio.client import Client, WorkflowUpdateFailedError
 
+from ...workflows.display import one_line
 from ...workflows.messages import PendingRequest
+from ..checkpoints.lineage import CheckpointInfo
 from ..checkpoints.thread import read_standing
 from ..client.attempts import SuperstepAttempt
 from ..client.queries import ThreadQueries
@@ -178,12 +180,20 @@ async def checkpoints(session: Session, thread: Thread) -> None:
                 "state": info.state,
                 "size_bytes": info.size_bytes,
                 "history_bytes": info.history_bytes,
+                "edited_by": info.edited_by,
+                "edited_at": info.edited_at.isoformat() if info.edited_at is not None else None,
             }
             for info in found
         ]
     )
-    rows = [[str(info.superstep), info.kind, info.state, size(info.size_bytes), info.checkpoint_id] for info in found]
+    rows = [[str(info.superstep), _kind(info), info.state, size(info.size_bytes), info.checkpoint_id] for info in found]
     session.output.table(["step", "kind", "state", "size", "checkpoint"], rows, keep=True)
+
+
+def _kind(info: CheckpointInfo) -> str:
+    if info.edited_by is None or info.edited_at is None:
+        return info.kind
+    return f"{info.kind} by {one_line(info.edited_by, 40)} at {info.edited_at:%Y-%m-%d %H:%M}"
 
 
 async def retry(session: Session, thread: Thread) -> None:

@@ -21,6 +21,7 @@ from ...workflows.messages import (
     CANCEL_SIGNAL,
     RESPOND_SIGNAL,
     WORKFLOW_TYPE,
+    CheckpointRef,
     JournalRef,
     MessageUpdate,
     RespondSignal,
@@ -37,6 +38,7 @@ from ..errors import (
     AlreadyRunningError,
     CheckpointNotFoundError,
     PayloadError,
+    StaleCheckpointError,
     StartRefusedError,
     ThreadExistsError,
     ThreadNotFoundError,
@@ -63,6 +65,7 @@ from .arguments import (
     unwrap_message,
 )
 from .call_reader import NO_PENDING, CallReader, CallScope
+from .edit import EditOrder, begin_from_edit
 from .fork import begin_from_history, seed_from_storage
 from .input_size import check_input
 from .live_reader import LiveReader
@@ -72,7 +75,7 @@ from .run_follower import RunFollower
 from .schedule import ScheduledStart
 from .superstep_decoder import SuperstepDecoder
 from .thread_cursor import ThreadCursor
-from .waiting import send_message, warn_still_pending
+from .waiting import send_edit, send_message, warn_still_pending
 
 _LOGGER = data_logger("agent_framework_temporal")
 _LOOK_AGAIN = 0.5
@@ -82,6 +85,9 @@ _IN_FLIGHT = (
     "mid-run failure must use checkpointing; there is no in-process recovery path."
 )
 """The framework's words. Here `run_stream(checkpoint=...)` is what resumes."""
+_NEEDS_TYPES = (
+    "An edit is checked against the workflow's types: make the facade from the workflow's factory, not from its name."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,8 @@ class Call:
     client_kwargs: Any
     trace: str | None = None
     """Of the span that the call is in."""
+    order: EditOrder | None = None
+    """What a person has made of the checkpoint that is gone on from."""
 
     @property
     def only_follows(self) -> bool:
@@ -145,6 +153,17 @@ class Caller:
         async for event in reader.events():
             yield event
 
+    async def start(
+        self, call: Call, handle: Checkpoint, cursor: ThreadCursor, name: str, hosted: WorkflowDefinition | None
+    ) -> None:
+        """Start the run that a call wants; the handle names it then."""
+        standing = await read_standing(self.client, handle.thread_id, name, seen_run_id=handle.run_id)
+        thread = _ThreadCall(self, call, handle, cursor, name, hosted, standing)
+        if call.order is not None and call.order.in_place:
+            await thread.go_on_edited(call.order)
+        else:
+            await thread.reader()
+
     async def checkpoints(self, thread_id: str, name: str) -> list[CheckpointInfo]:
         """List the checkpoints of a thread."""
         run_id = await latest_run_id(self.client, thread_id, name)
@@ -152,6 +171,8 @@ class Caller:
             found = await thread_infos(self.client, thread_id, run_id)
         for info in found:
             self.locator.saw(thread_id, info.run_id)
+            if info.kind == "edit":
+                self.locator.saw_edit(thread_id, info.run_id, info.checkpoint_id)
         return found
 
     async def scheduled_start(
@@ -384,6 +405,8 @@ class _ThreadCall:
     async def _begin(self, checkpoint_id: str) -> CallReader:
         mode = "responses" if self._call.responses else "cancel" if self._call.cancelled is not None else "resume"
         run_input = self._input(mode=mode)
+        if self._call.order is not None and self._hosted is None:
+            raise PayloadError(_NEEDS_TYPES)
         if self._call.storage is None or self._hosted is None:
             if self._standing.state != "new":
                 raise ThreadExistsError(
@@ -410,6 +433,9 @@ class _ThreadCall:
             )
         if self._call.responses is not None and mode == "resume":
             await self._check_pending(run_input)
+        if self._call.order is not None and self._hosted is not None:
+            raw = await self._base(run_input)
+            await begin_from_edit(run_input, self._caller.client, self._thread_id, self._hosted, self._call.order, raw)
         call_id = None
         if mode != "resume":
             call_id = uuid.uuid4().hex
@@ -420,12 +446,66 @@ class _ThreadCall:
         """Refuse an answer of nothing to a checkpoint in which nothing is pending, as the framework does."""
         if self._hosted is None or run_input.base is None:
             return
-        if run_input.base_facts is None:
-            raw = await load_checkpoint(self._caller.client, run_input.base)
-        else:
-            raw = (await unpacked(run_input.frame, None)).checkpoint or b""
-        if not loads(raw, self._hosted.catalog).pending_request_info_events:
+        if not loads(await self._base(run_input), self._hosted.catalog).pending_request_info_events:
             raise RuntimeError(NO_PENDING)
+
+    async def _base(self, run_input: RunInput) -> bytes:
+        if run_input.base_facts is None and run_input.base is not None:
+            return await load_checkpoint(self._caller.client, run_input.base)
+        return (await unpacked(run_input.frame, None)).checkpoint
+
+    async def go_on_edited(self, order: EditOrder) -> None:
+        """Let the thread itself go on from an edited copy of a checkpoint of its own."""
+        client = self._caller.client
+        if self._hosted is None:
+            raise PayloadError(_NEEDS_TYPES)
+        if self._standing.state == "new":
+            raise ThreadNotFoundError(f"Thread {self._thread_id!r} has no run, so it has no checkpoint to edit.")
+        status = None
+        if self._standing.state == "open":
+            status = await self._caller.queries.takes_edit(self._thread_id, self._standing.run_id)
+        ref = self._standing.checkpoint if status is None else status.checkpoint
+        if self._call.checkpoint_id is not None:
+            ref = await self._of_thread(self._call.checkpoint_id)
+        if ref is None:
+            raise CheckpointNotFoundError(
+                f"Thread {self._thread_id!r} ended ({self._standing.state}) before its first checkpoint. Send its "
+                "message again."
+            )
+        with rpc_errors(client, f"read checkpoint {ref.checkpoint_id!r}"):
+            raw = await load_checkpoint(client, ref)
+        run_input = self._input(mode="resume")
+        previous = self._standing.run_id if status is None else status.run_id
+        await begin_from_edit(run_input, client, self._thread_id, self._hosted, order, raw, previous_run_id=previous)
+        if status is None:
+            self._handle.offset = max(self._handle.offset, run_input.next_offset - 1)
+            await self._start(run_input)
+            return
+        try:
+            await send_edit(client, self._thread_id, status, run_input, self._caller.options)
+        except RunOverError as error:
+            raise StaleCheckpointError(
+                f"Thread {self._thread_id!r} has gone on while its checkpoint {ref.checkpoint_id!r} was edited: an "
+                "answer was faster. Nothing was done; edit its last checkpoint."
+            ) from error
+        self._handle.run_id = await latest_run_id(client, self._thread_id, self._name)
+        self._note_edit(run_input)
+
+    def _note_edit(self, run_input: RunInput) -> None:
+        if run_input.edited is not None and run_input.base is not None:
+            checkpoint_id, run_id = run_input.base.checkpoint_id, self._handle.run_id or ""
+            self._caller.locator.saw_edit(self._thread_id, run_id, checkpoint_id)
+            self._handle.checkpoint_id = checkpoint_id
+
+    async def _of_thread(self, checkpoint_id: str) -> CheckpointRef:
+        infos = await self._caller.checkpoints(self._thread_id, self._name)
+        for info in infos:
+            if info.checkpoint_id == checkpoint_id:
+                return CheckpointRef(thread_id=info.thread_id, run_id=info.run_id, checkpoint_id=checkpoint_id)
+        raise CheckpointNotFoundError(
+            f"Thread {self._thread_id!r} has no checkpoint {checkpoint_id!r} (any more). To go on from one of another "
+            "thread use `fork`."
+        )
 
     def _input(self, *, mode: Any) -> RunInput:
         catalog = _catalog(self._hosted)
@@ -475,6 +555,7 @@ class _ThreadCall:
                 refuse_attributes(error, self._caller.client, attributes)
                 raise
         self._handle.run_id = run.first_execution_run_id
+        self._note_edit(run_input)
         return self._reader(CallScope(after=run_input.next_offset - 1, call_id=call_id, mirror=self._call.mirror))
 
     def _labels(self) -> Labels:

@@ -44,6 +44,7 @@ from .attempts import SuperstepAttempt, superstep_attempt
 from .calls import Call, Caller
 from .deletion import delete_thread
 from .devui import DevUIEntity
+from .edit import Edit, EditOrder, editor_name
 from .event_position import without_void
 from .options import DurableOptions, OptionArguments
 from .queries import ALREADY_RUNNING
@@ -357,6 +358,81 @@ class DurableWorkflow(WorkflowInterface):
         await self._definition()  # An async factory's name is known only now.
         thread_id = self._handle(checkpoint).thread_id
         return await self._caller.checkpoints(thread_id, self.name)
+
+    async def fork(
+        self,
+        checkpoint_id: str,
+        *,
+        edit: Edit | None = None,
+        edited_by: str | None = None,
+        responses: Mapping[str, Any] | None = None,
+        stream: bool = False,
+        checkpoint: Checkpoint | str | None = None,
+    ) -> Checkpoint:
+        """Begin a new thread from a checkpoint of any thread, edited or as it was.
+
+        Args:
+            checkpoint_id: The checkpoint, which stays as it is.
+            edit: A function that is given a `CheckpointEdit` and changes it; or JSON data, as `fork --edit` writes it
+                or only what of it is to be another, as in `{"state": {"style": "vivid"}}`.
+            edited_by: Who edits, for the lineage; the client's identity when left out.
+            responses: To requests that are pending in it then.
+            stream: Let agents emit updates.
+            checkpoint: The new thread; one of a new name when left out.
+
+        Returns:
+            The new thread; follow it with `run(checkpoint=...)`.
+
+        Raises:
+            EditRefusedError: When what becomes of the checkpoint does not fit the types that its workflow declares,
+                naming each place; or when nothing has changed.
+            PayloadError: When the facade was made from the workflow's name, or the checkpoint is too large to travel.
+            ThreadExistsError: When the new thread has begun already.
+
+        Where the worker takes no checkpoints of its callers' own, the new thread is refused: whoever follows it is
+        told. Costs what a fork by `run_stream(checkpoint_id=...)` costs; an edited checkpoint lies in the start's
+        event, compressed.
+        """
+        order = None if edit is None else EditOrder(edit, editor_name(edited_by, self._client))
+        handle = self.checkpoint() if checkpoint is None else self._handle(checkpoint)
+        return await self._begin(handle, stream=stream, responses=responses, checkpoint_id=checkpoint_id, order=order)
+
+    async def edit(
+        self,
+        checkpoint: Checkpoint | str | None = None,
+        *,
+        edit: Edit,
+        edited_by: str | None = None,
+        checkpoint_id: str | None = None,
+        stream: bool = False,
+    ) -> Checkpoint:
+        """Let a thread itself go on from an edited copy of its last checkpoint, or of an earlier one.
+
+        The thread is idle, has failed or was cancelled, or waits for responses. Its lineage says who has edited it and
+        when; what had happened stays in its history. Requests that are pending then are asked anew, and their
+        deadlines begin anew.
+
+        Args:
+            checkpoint: The thread; the facade's own when left out. Its handle moves forward.
+            edit: See `fork`.
+            edited_by: See `fork`.
+            checkpoint_id: The checkpoint of this thread to edit; its last one when left out.
+            stream: Let agents emit updates.
+
+        Returns:
+            The thread's handle; follow it with `run(checkpoint=...)`.
+
+        Raises:
+            EditRefusedError: See `fork`.
+            PayloadError: See `fork`.
+            ThreadNotFoundError: When the thread has not begun.
+            AlreadyRunningError: When it is running or paused.
+            StaleCheckpointError: When another caller has moved the thread on since the handle was updated.
+
+        Costs a read of the thread's history and the start of a run, which holds the checkpoint, compressed.
+        """
+        order = EditOrder(edit, editor_name(edited_by, self._client), in_place=True)
+        return await self._begin(self._handle(checkpoint), stream=stream, checkpoint_id=checkpoint_id, order=order)
 
     async def copy_checkpoints(
         self, storage: CheckpointStorage, checkpoint: Checkpoint | str | None = None
@@ -690,6 +766,37 @@ class DurableWorkflow(WorkflowInterface):
         )
         self._active[handle.thread_id] = response_stream
         return response_stream
+
+    async def _begin(
+        self,
+        handle: Checkpoint,
+        *,
+        stream: bool,
+        responses: Mapping[str, Any] | None = None,
+        checkpoint_id: str | None,
+        order: EditOrder | None,
+    ) -> Checkpoint:
+        """Start a run that nobody follows yet."""
+        hosted = await self._definition()
+        handle.workflow_name = self.name
+        if self._active.get(handle.thread_id) is not None:
+            raise AlreadyRunningError(f"Thread {handle.thread_id!r}: {ALREADY_RUNNING} Read the stream to its end.")
+        call = Call(
+            message=None,
+            responses=responses,
+            streaming=stream,
+            after=None,
+            cancelled=None,
+            checkpoint_id=checkpoint_id,
+            storage=None,
+            mirror=None,
+            own_storage=False,
+            function_invocation_kwargs=None,
+            client_kwargs=None,
+            order=order,
+        )
+        await self._caller.start(call, handle, self._cursors.of(handle), self.name, hosted)
+        return handle
 
     async def _events(self, call: Call, handle: Checkpoint) -> AsyncIterator[WorkflowEvent[Any]]:
         mine = self._active.get(handle.thread_id)

@@ -9,11 +9,11 @@ from typing import Any
 from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheckpointException
 from temporalio.client import Client
 
-from ...workflows.messages import CheckpointFacts, CheckpointRef, RunInput
-from ..checkpoints.frames import Frame, digest, packed
+from ...workflows.messages import RunInput
+from ..checkpoints.frames import digest
 from ..checkpoints.history import load_checkpoint
 from ..checkpoints.label import GRAPH_CHANGED, changed_error, check_label, graph_changes, label_of
-from ..checkpoints.lineage import OUR_ID, Locator, load_held
+from ..checkpoints.lineage import Locator, is_ours, load_held
 from ..encoding.decoding import loads
 from ..encoding.differences import difference
 from ..encoding.encoding import dumps
@@ -22,11 +22,10 @@ from ..errors import (
     CheckpointNotFoundError,
     DurableWorkflowError,
     GraphChangedError,
-    PayloadError,
 )
 from ..framework.definition import WorkflowDefinition
-from ..temporal.converter import MAX_PAYLOAD_BYTES, stores_outside
 from ..temporal.server import rpc_errors
+from .edit import give_checkpoint
 
 
 async def begin_from_history(
@@ -111,33 +110,14 @@ async def seed_from_storage(
         checkpoint = dataclasses.replace(
             checkpoint, checkpoint_id=str(uuid.uuid4()), previous_checkpoint_id=checkpoint.checkpoint_id
         )
-    raw = dumps(checkpoint, hosted.catalog)
-    frame, _ = await packed(Frame(checkpoint=raw, payloads=b""), None)
-    if len(frame) > MAX_PAYLOAD_BYTES and not stores_outside(client.data_converter):
-        raise PayloadError(
-            f"Checkpoint {checkpoint_id!r} takes {len(frame):,} bytes, over the {MAX_PAYLOAD_BYTES:,} that fit a "
-            "Temporal payload. Configure external storage on the client's data converter."
-        )
-    run_input.base = CheckpointRef(thread_id=thread_id, run_id="", checkpoint_id=checkpoint.checkpoint_id)
-    run_input.graph_hash = hosted.graph_hash
-    run_input.base_facts = CheckpointFacts(
-        checkpoint_id=checkpoint.checkpoint_id,
-        previous_checkpoint_id=checkpoint.previous_checkpoint_id,
-        superstep=checkpoint.iteration_count,
-        digest=digest(raw),
-        size_bytes=len(raw),
-        frame_bytes=len(frame),
-        graph_hash=hosted.graph_hash,
-        timestamp=checkpoint.timestamp,
-    )
-    run_input.with_frame(frame)
+    await give_checkpoint(run_input, client, thread_id, hosted, checkpoint)
 
 
 async def _differs(
     client: Client, locator: Locator, hosted: WorkflowDefinition, checkpoint: WorkflowCheckpoint
 ) -> bool:
     """Tell whether history holds another checkpoint under this one's id; a worker would refuse it then."""
-    if OUR_ID.fullmatch(checkpoint.checkpoint_id) is None:
+    if not is_ours(checkpoint.checkpoint_id):
         return False
     try:
         with rpc_errors(client, f"look up checkpoint {checkpoint.checkpoint_id!r}"):

@@ -8,6 +8,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from ...workflows.display import shell_command
 from ...workflows.messages import (
     EVENTS_QUERY,
     PENDING_REQUESTS_QUERY,
@@ -121,6 +122,21 @@ class ThreadQueries:
             f"Thread {thread_id!r} is running, so it takes no new message. {ALREADY_RUNNING} Follow it with "
             "`run_stream(checkpoint=...)`, or use a thread of its own: `checkpoint=durable.checkpoint()`."
         )
+
+    async def takes_edit(self, thread_id: str, run_id: str | None) -> RunStatus:
+        """Return where an open run stands that waits for answers, so that its checkpoint may be edited meanwhile.
+
+        Raises:
+            AlreadyRunningError: When the run does not wait.
+        """
+        status = await self.status(thread_id, run_id)
+        if status.state != "waiting":
+            command = shell_command(["agent-framework-temporal", "cancel"], [thread_id])
+            raise AlreadyRunningError(
+                f"Thread {thread_id!r} is {status.state}, so it does not take an edit. Wait until it waits for answers "
+                f"or is idle, or end its run (`{command}`, `durable.cancel(...)`) and edit its last checkpoint then."
+            )
+        return status
 
     async def raise_rejected(self, thread_id: str, status: RunStatus, call_id: str) -> None:
         """Raise what the workflow rejected of a call's responses; queries see every signal sent before them.

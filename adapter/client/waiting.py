@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.service import RPCError, RPCStatusCode
 
-from ...workflows.messages import MESSAGE_UPDATE, MessageReceipt, MessageUpdate, RunStatus
+from ...workflows.messages import (
+    EDIT_UPDATE,
+    MESSAGE_UPDATE,
+    EditUpdate,
+    MessageReceipt,
+    MessageUpdate,
+    RunInput,
+    RunStatus,
+)
+from ...workflows.next_edit import BUSY as NOT_EDITED
+from ...workflows.next_edit import REFUSED as EDIT_REFUSED
 from ...workflows.next_message import BUSY, REFUSED
-from ..errors import DurableWorkflowError, NoWorkerError, PayloadError
+from ..errors import AlreadyRunningError, DurableWorkflowError, NoWorkerError, PayloadError
 from ..logging import data_logger
 from ..temporal.server import RunOverError, retried, rpc_errors
 from .options import DurableOptions
 
+_LULL = 0.1
 _LOGGER = data_logger("agent_framework_temporal")
 _STILL_PENDING = (
     "Workflow %s received a fresh message while %d request_info event(s) are still pending from an unfinished "
@@ -64,6 +80,67 @@ async def send_message(
                 "with `run_stream(checkpoint=...)`."
             ) from error
     warn_still_pending(status.workflow_name, len(receipt.pending))
+
+
+async def send_edit(
+    client: Client, thread_id: str, status: RunStatus, run_input: RunInput, options: DurableOptions
+) -> None:
+    """Let a run that waits end, and its thread go on from an edited checkpoint, in one step.
+
+    Args:
+        client: A client with our payload converter.
+        thread_id: Temporal workflow id.
+        status: Where the run stands.
+        run_input: Holds the checkpoint.
+        options: Says how long a worker may take.
+
+    Raises:
+        AlreadyRunningError: When the run does not wait (any more), or has answers in hand; nothing was done.
+        PayloadError: When the checkpoint cannot travel to a run that is open.
+        NoWorkerError: When no worker has taken it in time.
+    """
+    if run_input.base_facts is None or run_input.edited is None or status.checkpoint is None:
+        raise RuntimeError("There is no edit; this is a bug.")
+    update = EditUpdate(
+        seen_checkpoint_id=status.checkpoint.checkpoint_id,
+        facts=run_input.base_facts,
+        edited=run_input.edited,
+        streaming=run_input.streaming,
+    ).with_frame(run_input.frame)
+    handle: Any = client.get_workflow_handle(thread_id, run_id=status.run_id)
+    update_id = uuid.uuid4().hex
+    with rpc_errors(client, f"edit thread {thread_id!r}", thread_id):
+        try:
+            await _retried_in_lull(
+                lambda: handle.execute_update(EDIT_UPDATE, update, id=update_id, rpc_timeout=options.worker_timeout),
+                options.worker_timeout.total_seconds(),
+            )
+        except WorkflowUpdateFailedError as error:
+            kind, text = getattr(error.cause, "type", None), str(getattr(error.cause, "message", error.cause))
+            if kind == NOT_EDITED:
+                raise AlreadyRunningError(text) from error
+            raise (PayloadError if kind == EDIT_REFUSED else DurableWorkflowError)(text) from error
+        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+            raise NoWorkerError(
+                f"No worker has taken the edit of thread {thread_id!r} in time. One may take it later: see "
+                "`DurableWorkflow.checkpoints`."
+            ) from error
+
+
+async def _retried_in_lull(update: Callable[[], Awaitable[object]], seconds: float) -> None:
+    """Send an update that ends a run, again where an answer has arrived in just that moment.
+
+    The server then has the run look at both once more, and tells the sender that a workflow task has failed.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            await retried(update)
+            return
+        except RPCError as error:
+            if error.status != RPCStatusCode.FAILED_PRECONDITION or time.monotonic() > until:
+                raise
+        await asyncio.sleep(_LULL)
 
 
 def warn_still_pending(workflow_name: str, count: int) -> None:

@@ -32,6 +32,11 @@ def type_name(annotation: Any) -> str:
     return type_key(annotation) if isinstance(annotation, type) else str(annotation)
 
 
+def readable_name(annotation: Any) -> str:
+    """Return what a person calls a type: `int`, `my_workflow:Draft`, `list[str]`."""
+    return "None" if annotation is type(None) else type_name(annotation).removeprefix("builtins:")
+
+
 PLAIN_CLASSES: dict[str, type[Any]] = {
     type_key(cls): cls
     for cls in (

@@ -16,6 +16,7 @@ from agent_framework import FunctionalWorkflow, FunctionalWorkflowDefinition, Wo
 from ...workflows.value_limits import MAX_ID, clean_text
 from ..errors import HostingError
 from .catalog import TypeCatalog, executors_of
+from .declared import declared_types
 from .error_data import class_names, is_from_signal, text_of, told_of
 from .functional import FunctionalFactory, FunctionalInstance, is_functional
 from .internals import built_storage, session_groups
@@ -68,6 +69,7 @@ class WorkflowDefinition:
         self.catalog = TypeCatalog(first)
         self.is_functional = isinstance(first, FunctionalInstance)
         """Whether it is a function, run from pause to pause, and no graph."""
+        self.declared = declared_types(first)
         self.checkpoint_storage = (
             first.checkpoint_storage if isinstance(first, FunctionalInstance) else built_storage(first)
         )

@@ -59,7 +59,9 @@ from agent_framework import observability as _observability
 from agent_framework._middleware import ChatMiddlewarePipeline, FunctionMiddlewarePipeline
 from agent_framework._serialization import SerializationMixin
 from agent_framework._workflows import _checkpoint_encoding as _encoding
-from agent_framework._workflows import _functional, _workflow
+from agent_framework._workflows import _const, _functional, _workflow
+from agent_framework._workflows._edge_runner import FanInEdgeRunner
+from agent_framework._workflows._runner_context import MessageType
 from agent_framework._workflows._state import State
 from agent_framework._workflows._typing_utils import is_instance_of, try_coerce_to_type
 from agent_framework._workflows._workflow import _coerce_request_info_response
@@ -178,6 +180,51 @@ def request_types(executor: Any) -> list[tuple[Any, Any]]:
 
 EXECUTOR_STATE = "_executor_state"
 """Key of a checkpoint's state under which the framework keeps the executors' own, by executor id."""
+
+FRAMEWORK_STATE = frozenset(
+    {
+        EXECUTOR_STATE,
+        _const.EDGE_STATE_KEY,
+        _const.WORKFLOW_RUN_KWARGS_KEY,
+        _const.RESOLVED_WORKFLOW_RUN_KWARGS_KEY,
+        _const.ROUTED_WORKFLOW_RUN_KWARGS_KEY,
+        _const.RAW_FUNCTION_INVOCATION_KWARGS_KEY,
+        _const.RAW_CLIENT_KWARGS_KEY,
+    }
+)
+"""Keys of a checkpoint's state that the framework keeps for itself; all others are the executors'."""
+SUB_WORKFLOW = "sub_workflow_checkpoint"
+"""Key of a sub-workflow's executor state that holds the sub-workflow's own checkpoint."""
+AGENT_REQUESTS, AGENT_REQUEST_ORDER = "pending_agent_requests", "pending_request_order"
+"""Keys of an agent executor's state: which of the agent's requests wait, and the order in which they were asked."""
+
+
+REQUEST_FIELDS = {
+    "request_id": "_request_id",
+    "executor_id": "_source_executor_id",
+    "request": "data",
+    "response_type": "_response_type",
+}
+"""What is told of a request_info event, by the names of its attributes."""
+BUFFERS = (_const.EDGE_STATE_KEY, FanInEdgeRunner._BUFFER_KEY)
+"""Keys of a checkpoint's state, and of each edge group's in there, that lead to the messages in fan-ins."""
+
+
+def internal_source(executor_id: str) -> str:
+    """Return the source of what the framework itself sends to an executor: a run's message, a response."""
+    return _const.INTERNAL_SOURCE_ID(executor_id)
+
+
+def is_response(message: WorkflowMessage) -> bool:
+    """Tell whether a message is a response to a request."""
+    return message.type is MessageType.RESPONSE
+
+
+def buffered_messages(state: Mapping[str, Any]) -> list[WorkflowMessage]:
+    """Return the messages that wait in fan-ins for those of other sources, from the state of a checkpoint."""
+    fan_ins = [found.get(FanInEdgeRunner._BUFFER_KEY, {}) for found in state.get(_const.EDGE_STATE_KEY, {}).values()]
+    return [message for by_source in fan_ins for messages in by_source.values() for message in messages]
+
 
 EXECUTOR_ATTRIBUTES = frozenset(vars(Executor(id="probe", defer_discovery=True))) | {
     "_response_handlers",

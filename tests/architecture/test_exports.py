@@ -77,7 +77,7 @@ def _public(found: Any) -> Iterator[Any]:
                 yield inspect.unwrap(function)
 
 
-_MADE_BY_US = (agent_framework_temporal.DevServer,)
+_MADE_BY_US = (agent_framework_temporal.CheckpointEdit, agent_framework_temporal.DevServer)
 """Classes that users are given and never make themselves."""
 
 

@@ -40,7 +40,7 @@ from tests.support import unique, worker
 pytestmark = [pytest.mark.hostile("E"), pytest.mark.timeout(180)]
 _EVIL_JSON = json.dumps({EVIL: [EVIL], "choice": EVIL})
 _SECONDS = 60
-_STREAMS = ("run", "stream", "resume", "fork", "dev", "export", "import")
+_STREAMS = ("run", "stream", "resume", "fork", "edit", "dev", "export", "import")
 """Commands that write a line for each of many things."""
 
 
@@ -141,6 +141,26 @@ def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
         ],
         "status": [([scene.waiting], 0), ([scene.idle], 0), ([scene.failed], 0), ([scene.paused], 0), ([EVIL], 7)],
         "checkpoints": [([scene.waiting], 0), ([scene.failed], 0), ([EVIL], 7)],
+        "show": [([scene.checkpoint], 0), ([EVIL], 7), ([scene.checkpoint, "-t", EVIL], 7)],
+        "diff": [([scene.checkpoint, scene.checkpoint, "-t", scene.waiting], 0), ([scene.checkpoint, EVIL], 7)],
+        "edit": [
+            (
+                [
+                    scene.idle,
+                    "-w",
+                    flows,
+                    "--changes",
+                    json.dumps({"state": {EVIL: scene.fresh()}}),
+                    "--by",
+                    EVIL[:400],
+                ],
+                0,
+            ),
+            ([scene.idle, "-w", flows, "--changes", json.dumps({EVIL: EVIL})], 8),
+            ([scene.idle, "-w", flows, "--changes", json.dumps({"executor_state": {EVIL: {}}})], 8),
+            ([scene.idle, "--changes", "{}"], 2),
+            ([EVIL], 7),
+        ],
         "fork": [
             ([scene.waiting, scene.checkpoint, "--into", scene.fresh(), "-w", flows], 0),
             ([scene.waiting, EVIL, "--into", scene.fresh()], 7),

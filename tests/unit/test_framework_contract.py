@@ -10,12 +10,13 @@ import ast
 import asyncio
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from agent_framework import (
     Agent,
     AgentExecutor,
+    AgentExecutorCheckpointState,
     AgentResponse,
     Annotation,
     BaseChatClient,
@@ -36,8 +37,11 @@ from agent_framework import (
     SlidingWindowStrategy,
     Workflow,
     WorkflowBuilder,
+    WorkflowCheckpoint,
     WorkflowContext,
     WorkflowEvent,
+    WorkflowExecutor,
+    WorkflowMessage,
     WorkflowRunResult,
     WorkflowRunState,
     handler,
@@ -51,15 +55,17 @@ from agent_framework import (
 )
 from agent_framework._middleware import ChatMiddlewarePipeline, FunctionMiddlewarePipeline
 from agent_framework._serialization import SerializationMixin
-from agent_framework._workflows import _checkpoint_encoding, _functional, _typing_utils, _workflow
+from agent_framework._workflows import _checkpoint_encoding, _const, _functional, _typing_utils, _workflow
+from agent_framework._workflows._edge_runner import FanInEdgeRunner
 from agent_framework._workflows._runner import RunnerImpl
-from agent_framework._workflows._runner_context import InProcRunnerContext
+from agent_framework._workflows._runner_context import InProcRunnerContext, MessageType
 from agent_framework._workflows._state import State
 from agent_framework_temporal.adapter.framework import internals as _framework
 from agent_framework_temporal.adapter.framework.internals import (
     FinishedStep,
     add_cancellation,
     ask_for_approval,
+    buffered_messages,
     built_storage,
     cancellation,
     coerce_response,
@@ -75,7 +81,9 @@ from agent_framework_temporal.adapter.framework.internals import (
     give_carrier,
     give_format,
     has_not_run,
+    internal_source,
     is_generated_call_id,
+    is_response,
     matches,
     new_event,
     observed_run,
@@ -682,3 +690,29 @@ def test_answers_are_looked_up_where_a_handler_is_added() -> None:
     found: Any = append._find_response_handler(1, True)
     assert found is not None, _changed("Executor._response_handlers")
     assert found.func is handle
+
+
+def test_what_an_edit_finds_in_a_checkpoint() -> None:
+    """Which keys of a checkpoint's state are the framework's own, and where messages and requests lie in there."""
+    source = inspect.getsource(_const)
+    keys = {name: value for name, value in vars(_const).items() if name.endswith("_KEY")}
+    assert {value for name, value in keys.items() if name != "GLOBAL_KWARGS_KEY"} == set(_framework.FRAMEWORK_STATE), (
+        _changed("the reserved keys of State") + source
+    )
+    assert internal_source("a") == "internal:a", _changed("INTERNAL_SOURCE_ID")
+    assert _framework.BUFFERS[1] == FanInEdgeRunner._BUFFER_KEY, _changed("FanInEdgeRunner._BUFFER_KEY")
+    message = WorkflowMessage(data="x", source_id="a")
+    assert not is_response(message)
+    message.type = MessageType.RESPONSE
+    assert is_response(message)
+    assert buffered_messages({_const.EDGE_STATE_KEY: {"group": {"buffer": {"a": [message]}}}}) == [message]
+    event = WorkflowEvent.request_info(request_id="r", source_executor_id="a", request_data="x", response_type=bool)
+    attributes = {ours: vars(event)[theirs] for ours, theirs in _framework.REQUEST_FIELDS.items()}
+    assert attributes == {"request_id": "r", "executor_id": "a", "request": "x", "response_type": bool}
+    kept = set(get_type_hints(AgentExecutorCheckpointState))
+    assert {_framework.AGENT_REQUESTS, _framework.AGENT_REQUEST_ORDER} <= kept, _changed("an agent executor's state")
+
+
+async def test_a_sub_workflows_checkpoint_lies_in_its_executors_state() -> None:
+    state = await WorkflowExecutor(_append(), id="child").on_checkpoint_save()
+    assert isinstance(state[_framework.SUB_WORKFLOW], WorkflowCheckpoint), _changed("WorkflowExecutor's state")

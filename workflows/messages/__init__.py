@@ -42,6 +42,7 @@ from .base import (
 )
 from .names import (
     CANCEL_SIGNAL,
+    EDIT_UPDATE,
     EVENTS_QUERY,
     MESSAGE_UPDATE,
     NOT_REPORTED,
@@ -61,6 +62,7 @@ from .records import (
     CheckpointFacts,
     CheckpointRef,
     DeadlineAction,
+    EditFacts,
     ErrorDetails,
     JournalRef,
     LoggedEvent,
@@ -83,7 +85,7 @@ from .run import (
     RunResult,
     ToolRule,
 )
-from .signals import CancelSignal, MessageReceipt, MessageUpdate, RespondReceipt, RespondSignal
+from .signals import CancelSignal, EditUpdate, MessageReceipt, MessageUpdate, RespondReceipt, RespondSignal
 from .superstep import (
     LiveWindow,
     MessageInput,
@@ -99,6 +101,7 @@ from .superstep import (
 
 __all__ = [
     "CANCEL_SIGNAL",
+    "EDIT_UPDATE",
     "EVENTS_QUERY",
     "MAX_ATTEMPTS",
     "MAX_NAME",
@@ -123,6 +126,8 @@ __all__ = [
     "ContinuedRun",
     "Count",
     "DeadlineAction",
+    "EditFacts",
+    "EditUpdate",
     "ErrorDetails",
     "EventPage",
     "ExecutorRule",

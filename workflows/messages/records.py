@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from pydantic import Field
 
 from ..exported import exported
+from ..value_limits import MAX_ID
 from .base import Name, WireModel
 
 DeadlineAction: TypeAlias = Literal["fail", "cancel", "default"]
@@ -71,6 +72,15 @@ class CheckpointFacts(WireModel):
     """Size in history."""
     graph_hash: Name
     timestamp: Name
+
+
+class EditFacts(WireModel):
+    """Who has edited the checkpoint that a run begins from, and when."""
+
+    by: str = Field(min_length=1, max_length=MAX_ID)
+    at: Name
+    previous_run_id: Name | None = None
+    """The run of the same thread that it goes on from; None where the thread begins with it."""
 
 
 class RunStartFacts(WireModel):

@@ -12,6 +12,7 @@ from .records import (
     CheckpointFacts,
     CheckpointRef,
     DeadlineAction,
+    EditFacts,
     JournalRef,
     LoggedEvent,
     PendingRequest,
@@ -138,6 +139,8 @@ class RunInput(Framed, Versioned):
     """With `resume`: where the superstep that failed has left its journal."""
     base_facts: CheckpointFacts | None = None
     """Set when the base checkpoint itself is the frame of this input (it came from another storage)."""
+    edited: EditFacts | None = None
+    """With `base_facts`: that they are of a checkpoint which a person has edited."""
     graph_hash: Name | None = None
     discard_in_flight: bool = False
     """Drop the messages in flight in `base`: the failed superstep has used them up, as it does in process."""
@@ -151,6 +154,14 @@ class RunInput(Framed, Versioned):
     client_kwargs: Value | None = None
     next_offset: int = Field(default=0, ge=0, le=2**53)
     options: RunOptions = Field(default_factory=RunOptions)
+
+    @property
+    def previous_run_id(self) -> str | None:
+        """The run of the same thread that it went on from without a message: as new, or edited."""
+        if self.continued is not None:
+            return self.continued.previous_run_id
+        return self.edited.previous_run_id if self.edited is not None else None
+
     flaw: str | None = None
     """Set where it is read: why it is not as it was sent, with words in place of what nobody can read."""
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from ..value_limits import MAX_ID
-from .base import Trace, WireModel
-from .records import Value
+from .base import Framed, Name, Trace, Versioned, WireModel
+from .records import CheckpointFacts, EditFacts, Value
 
 
 class RespondSignal(WireModel):
@@ -94,3 +94,14 @@ class MessageReceipt(WireModel):
 
     pending: list[str] = Field(default_factory=list)
     """Ids of the requests that wait on."""
+
+
+class EditUpdate(Framed, Versioned):
+    """Update `edit`, to a run that waits for answers: its frame holds an edited checkpoint to go on from."""
+
+    seen_checkpoint_id: Name
+    """The checkpoint at which the run was seen to wait: at another it does not take the edit."""
+    facts: CheckpointFacts
+    edited: EditFacts
+    """Without `previous_run_id`, which the run itself says."""
+    streaming: bool = False

@@ -332,6 +332,11 @@ class Responses:
         """Whether a batch can be delivered."""
         return self._ready > 0
 
+    @property
+    def has_early(self) -> bool:
+        """Whether answers wait for requests that are not asked yet."""
+        return bool(self._early)
+
     def take(self) -> list[RespondSignal]:
         """Remove and return the oldest batch; it counts as waiting until `set_pending`."""
         self._delivered()
