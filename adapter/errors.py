@@ -22,6 +22,7 @@
     ├── GraphChangedError           the checkpoint was made by another graph
     │   └── CodeChangedError        by another version of a functional workflow's code  (also a ValueError)
     ├── InDoubtError                a call had begun, and nobody knows whether it has done its work
+    ├── NotJournalledError          a superstep replayed here would call what its journal does not have
     ├── SearchAttributesError       the namespace does not know our search attributes
     ├── NewerReleaseError           a newer release has written what is read; nothing is wrong with it
     └── RunFailedError              the run ended otherwise than idle
