@@ -402,6 +402,13 @@ class FrameReader:
                 yield restored
 
 
+def stored_frame(outcome: SuperstepResult | SuperstepFailure, facts: CheckpointFacts) -> StoredFrame:
+    """Return the frame in a superstep's outcome, whose checkpoint has these facts."""
+    if isinstance(outcome, SuperstepFailure):
+        return StoredFrame(facts, outcome.frame)
+    return StoredFrame(facts, outcome.frame, outcome.entry, between=outcome.between)
+
+
 async def _restored(stored: StoredFrame, base: bytes | None) -> Frame:
     """Unpack a stored frame and verify the checkpoints in it, beside the event loop where it takes long.
 

@@ -9,9 +9,9 @@ from agent_framework import CheckpointStorage, WorkflowCheckpoint, WorkflowCheck
 from pydantic_core import from_json
 from temporalio.client import Client
 
-from ...workflows.messages import CheckpointFacts, SuperstepFailure, SuperstepResult
+from ...workflows.messages import SuperstepFailure, SuperstepResult
 from ..checkpoints.frames import Frame, unpacked
-from ..checkpoints.history import FrameReader, StoredFrame, checkpoints_of
+from ..checkpoints.history import FrameReader, checkpoints_of, stored_frame
 from ..checkpoints.logged_events import ALWAYS_READABLE, readable_event
 from ..checkpoints.mirror import ThreadSource
 from ..encoding.decoding import decoded
@@ -129,23 +129,17 @@ class SuperstepDecoder:
         if facts is None:
             return await unpacked(outcome.frame, None)
         with rpc_errors(self._client, f"read the checkpoints of thread {self._thread_id!r}", self._thread_id):
-            return await self._frames.restore(_stored(outcome, facts))
+            return await self._frames.restore(stored_frame(outcome, facts))
 
     async def _mirror(
         self, outcome: SuperstepResult | SuperstepFailure, frame: Frame, mirror: CheckpointStorage
     ) -> None:
         if self._catalog is None or outcome.checkpoint is None:
             return
-        checkpoints = await checkpoints_of(_stored(outcome, outcome.checkpoint), frame)
+        checkpoints = await checkpoints_of(stored_frame(outcome, outcome.checkpoint), frame)
         copies = self._mirrors.setdefault(id(mirror), StreamMirror(mirror))
         source = ThreadSource(self._client, self._thread_id, self._run_id, self._catalog)
         await copies.take(source, list(checkpoints.values()))
-
-
-def _stored(outcome: SuperstepResult | SuperstepFailure, facts: CheckpointFacts) -> StoredFrame:
-    if isinstance(outcome, SuperstepFailure):
-        return StoredFrame(facts, outcome.frame)
-    return StoredFrame(facts, outcome.frame, outcome.entry, between=outcome.between)
 
 
 def _readable(frame: Frame | None) -> list[Any]:

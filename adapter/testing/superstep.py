@@ -13,7 +13,7 @@ from agent_framework import WorkflowCheckpoint, WorkflowEvent
 from agent_framework_temporal.activities.replaying import rerun_superstep
 from agent_framework_temporal.adapter.checkpoints.frames import Frame, unpacked
 from agent_framework_temporal.adapter.checkpoints.handle import Checkpoint, thread_id_of
-from agent_framework_temporal.adapter.checkpoints.history import FrameReader, StoredFrame
+from agent_framework_temporal.adapter.checkpoints.history import FrameReader, stored_frame
 from agent_framework_temporal.adapter.checkpoints.logged_events import readable_event
 from agent_framework_temporal.adapter.checkpoints.recorded import RecordedState, RecordedSuperstep, recorded_superstep
 from agent_framework_temporal.adapter.checkpoints.thread import latest_run_id
@@ -165,7 +165,7 @@ async def _read(
         frame = await unpacked(outcome.frame, None)
     elif outcome.frame and outcome.checkpoint is not None:
         reader = FrameReader(client, recorded.thread_id, recorded.run_id)
-        frame = await reader.restore(StoredFrame(outcome.checkpoint, outcome.frame))
+        frame = await reader.restore(stored_frame(outcome, outcome.checkpoint))
     payloads = await decoded(frame.payloads, hosted.catalog) if frame.payloads else []
     is_failure = isinstance(outcome, SuperstepFailure)
     return SuperstepOutcome(
