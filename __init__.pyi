@@ -36,14 +36,17 @@ from .adapter.errors import GraphChangedError as GraphChangedError
 from .adapter.errors import HistoryReadOnlyError as HistoryReadOnlyError
 from .adapter.errors import HostingError as HostingError
 from .adapter.errors import InDoubtError as InDoubtError
+from .adapter.errors import MessageRefusedError as MessageRefusedError
 from .adapter.errors import NewerReleaseError as NewerReleaseError
 from .adapter.errors import NotSealedError as NotSealedError
 from .adapter.errors import NoWorkerError as NoWorkerError
 from .adapter.errors import PayloadError as PayloadError
 from .adapter.errors import PendingRequestsError as PendingRequestsError
+from .adapter.errors import QueueFullError as QueueFullError
 from .adapter.errors import RequestExpiredError as RequestExpiredError
 from .adapter.errors import RunCancelledError as RunCancelledError
 from .adapter.errors import RunFailedError as RunFailedError
+from .adapter.errors import RunInterruptedError as RunInterruptedError
 from .adapter.errors import RunTerminatedError as RunTerminatedError
 from .adapter.errors import RunTimedOutError as RunTimedOutError
 from .adapter.errors import SearchAttributesError as SearchAttributesError

@@ -22,6 +22,7 @@ from ..checkpoints.thread import ThreadStanding
 from ..errors import (
     AlreadyRunningError,
     DurableWorkflowError,
+    MessageRefusedError,
     NoWorkerError,
     PendingRequestsError,
     ThreadNotFoundError,
@@ -121,6 +122,20 @@ class ThreadQueries:
             f"Thread {thread_id!r} is running, so it takes no new message. {ALREADY_RUNNING} Follow it with "
             "`run_stream(checkpoint=...)`, or use a thread of its own: `checkpoint=durable.checkpoint()`."
         )
+
+    async def raise_not_run(self, thread_id: str, message_id: str) -> None:
+        """Raise why a message that was taken is not run.
+
+        Raises:
+            MessageRefusedError: When it was withdrawn, or the worker has refused it.
+        """
+        try:
+            status = await self.status(thread_id, None)
+        except NoWorkerError:
+            return  # Nothing is wrong with the message: it waits for one.
+        for refused in status.refused_messages or ():
+            if refused.message_id == message_id:
+                raise MessageRefusedError(refused.error)
 
     async def raise_rejected(self, thread_id: str, status: RunStatus, call_id: str) -> None:
         """Raise what the workflow rejected of a call's responses; queries see every signal sent before them.

@@ -41,10 +41,13 @@ from .base import (
     json_bytes,
 )
 from .names import (
+    BREAKPOINTS_SIGNAL,
     CANCEL_SIGNAL,
+    CONTINUE_SIGNAL,
     EVENTS_QUERY,
     MESSAGE_UPDATE,
     NOT_REPORTED,
+    PAUSE_SIGNAL,
     PENDING_REQUESTS_QUERY,
     REFUSED_FAILURE,
     REFUSED_SUMMARY,
@@ -52,6 +55,7 @@ from .names import (
     RETRY_SIGNAL,
     STATUS_QUERY,
     SUPERSTEP_ACTIVITY,
+    WITHDRAW_SIGNAL,
     WORKFLOW_TYPE,
 )
 from .queries import EventPage, RunState, RunStatus
@@ -63,10 +67,14 @@ from .records import (
     ErrorDetails,
     JournalRef,
     LoggedEvent,
+    PauseReason,
     PendingRequest,
+    QueuedMessage,
+    RefusedMessage,
     RefusedResponse,
     RunStartFacts,
     TokenCounts,
+    TurnStart,
     Value,
 )
 from .run import (
@@ -82,7 +90,18 @@ from .run import (
     RunResult,
     ToolRule,
 )
-from .signals import CancelSignal, MessageReceipt, MessageUpdate, RespondReceipt, RespondSignal
+from .signals import (
+    BreakpointsSignal,
+    CancelSignal,
+    MessageReceipt,
+    MessageUpdate,
+    PauseSignal,
+    RespondReceipt,
+    RespondSignal,
+    SteeringReceipt,
+    WhenRunning,
+    WithdrawSignal,
+)
 from .superstep import (
     LiveWindow,
     MessageInput,
@@ -97,13 +116,16 @@ from .superstep import (
 )
 
 __all__ = [
+    "BREAKPOINTS_SIGNAL",
     "CANCEL_SIGNAL",
+    "CONTINUE_SIGNAL",
     "EVENTS_QUERY",
     "MAX_ATTEMPTS",
     "MAX_NAME",
     "MAX_SECONDS",
     "MESSAGE_UPDATE",
     "NOT_REPORTED",
+    "PAUSE_SIGNAL",
     "PENDING_REQUESTS_QUERY",
     "REFUSED_FAILURE",
     "REFUSED_SUMMARY",
@@ -112,8 +134,10 @@ __all__ = [
     "STATUS_QUERY",
     "SUPERSTEP_ACTIVITY",
     "VERSION",
+    "WITHDRAW_SIGNAL",
     "WORKFLOW_TYPE",
     "Attempts",
+    "BreakpointsSignal",
     "Calls",
     "CancelSignal",
     "CheckpointFacts",
@@ -140,7 +164,11 @@ __all__ = [
     "Name",
     "NewerVersionError",
     "OverdueSuperstep",
+    "PauseReason",
+    "PauseSignal",
     "PendingRequest",
+    "QueuedMessage",
+    "RefusedMessage",
     "RefusedResponse",
     "RequestRule",
     "RespondReceipt",
@@ -155,6 +183,7 @@ __all__ = [
     "RunState",
     "RunStatus",
     "Seconds",
+    "SteeringReceipt",
     "SuperstepFailure",
     "SuperstepInput",
     "SuperstepMode",
@@ -164,8 +193,11 @@ __all__ = [
     "TokenCounts",
     "ToolRule",
     "Trace",
+    "TurnStart",
     "Value",
     "Versioned",
+    "WhenRunning",
     "WireModel",
+    "WithdrawSignal",
     "json_bytes",
 ]
