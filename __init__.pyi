@@ -21,6 +21,7 @@ from .adapter.client.executor_policy import ExecutorPolicy as ExecutorPolicy
 from .adapter.client.options import DurableOptions as DurableOptions
 from .adapter.client.options import OptionArguments as OptionArguments
 from .adapter.client.request_policy import RequestPolicy as RequestPolicy
+from .adapter.client.steering import SteeringStatus as SteeringStatus
 from .adapter.client.tool_policy import ToolPolicy as ToolPolicy
 from .adapter.client.usage import RunUsage as RunUsage
 from .adapter.client.waiting_requests import waiting_requests as waiting_requests
@@ -69,7 +70,10 @@ from .adapter.temporal.sealing import SealingCodec as SealingCodec
 from .adapter.temporal.sealing import sealing_data_converter as sealing_data_converter
 from .adapter.temporal.search_attributes import register_search_attributes as register_search_attributes
 from .workflows.display import terminal_text as terminal_text
+from .workflows.messages import PauseReason as PauseReason
 from .workflows.messages import PendingRequest as PendingRequest
+from .workflows.messages import QueuedMessage as QueuedMessage
+from .workflows.messages import RefusedMessage as RefusedMessage
 from .workflows.messages import RefusedResponse as RefusedResponse
 
 __version__: str

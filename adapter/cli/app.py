@@ -17,6 +17,7 @@ from . import graph as _graph
 from . import namespace as _namespace
 from . import respond as _respond
 from . import run as _run
+from . import steering as _steering
 from . import threads as _threads
 from .command import PROGRAM, register
 
@@ -74,12 +75,16 @@ for _function in (
     _threads.status,
     _threads.checkpoints,
     _run.fork,
+    _steering.pause,
+    _steering.breakpoints,
+    _steering.withdraw,
     _threads.retry,
     _threads.cancel,
     _graph.graph,
     _doctor.doctor,
 ):
     register(app, _function)
+register(app, _steering.continue_, name="continue")
 
 
 _attributes = typer.Typer(help="Search attributes, by which threads are found.", no_args_is_help=True)

@@ -16,6 +16,7 @@ from ...workflows.messages import WORKFLOW_TYPE
 from ..checkpoints.thread import latest_run
 from ..client.attempts import SuperstepAttempt, attempt_of
 from ..client.durable_workflow import DurableWorkflow
+from ..client.options import OptionArguments
 from ..commands.exit_codes import UsageError
 from ..commands.references import load_workflow
 from ..errors import ThreadNotFoundError
@@ -110,7 +111,12 @@ class Target:
 
 
 async def facade(
-    session: Session, *, workflow: str | None, task_queue: str | None, thread: ThreadFacts | None
+    session: Session,
+    *,
+    workflow: str | None,
+    task_queue: str | None,
+    thread: ThreadFacts | None,
+    options: OptionArguments | None = None,
 ) -> Target:
     """Return the facade of a thread's workflow.
 
@@ -119,6 +125,7 @@ async def facade(
         workflow: A name or `module:attr`; by default the thread's name.
         task_queue: By default the thread's.
         thread: The thread, if there is one.
+        options: Of runs that are started.
 
     Raises:
         UsageError: When nothing says which workflow it is.
@@ -132,9 +139,9 @@ async def facade(
     client = await session.client()
     # A module is imported for the person who names it, never for a thread: who started that chose its name.
     if workflow is None or ":" not in workflow:
-        return Target(DurableWorkflow(name, client=client, task_queue=queue))
+        return Target(DurableWorkflow(name, client=client, task_queue=queue, **(options or {})))
     built = await build(load_workflow(name))
-    return Target(DurableWorkflow(built, client=client, task_queue=queue), built)
+    return Target(DurableWorkflow(built, client=client, task_queue=queue, **(options or {})), built)
 
 
 def read_responses(text: str) -> dict[str, Any]:

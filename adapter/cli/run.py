@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
+from ...workflows.messages import WhenRunning
+from ..client.options import OptionArguments, check_breakpoints
 from ..commands.exit_codes import UsageError
 from .command import Session, TaskQueue, Thread, Workflow
 from .follow import follow
@@ -22,6 +24,23 @@ Responses = Annotated[
     str | None,
     typer.Option(metavar="JSON|@FILE|-", help="Responses to its pending requests, a JSON object by request id."),
 ]
+WhenRunningOption = Annotated[
+    str | None,
+    typer.Option(
+        "--when-running",
+        metavar="|".join(get_args(WhenRunning)),
+        help="What becomes of the message if the thread runs; it is rejected if left out.",
+        show_default=False,
+    ),
+]
+BreakBefore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--break-before",
+        metavar="EXECUTOR",
+        help="Pause before this executor, or a pattern of them, until `continue`; can be repeated. Of a new run.",
+    ),
+]
 NewThread = Annotated[str | None, typer.Option("--thread", "-t", metavar="ID", help="Thread; a new one if left out.")]
 
 
@@ -34,20 +53,32 @@ async def run(
     thread: NewThread = None,
     data: Data = None,
     interactive: Interactive = False,
+    when_running: WhenRunningOption = None,
+    break_before: BreakBefore = None,
 ) -> int:
     """Give a thread a message, and show the run until it is idle or waits for answers. Ctrl-C leaves it running."""
     if (message is None) is (data is None):
         raise UsageError("give the message once: as text, or as JSON with --data")
+    if when_running is not None and when_running not in get_args(WhenRunning):
+        raise UsageError(f"--when-running takes one of {', '.join(get_args(WhenRunning))}")
+    when = cast("WhenRunning | None", when_running)
     given = message if data is None else read_json(data)
     client = await session.client()
     facts = await find_thread(client, thread) if thread is not None else None
-    target = await facade(session, workflow=workflow, task_queue=task_queue, thread=facts)
+    try:
+        changes = OptionArguments(breakpoints=check_breakpoints(break_before or ()))
+    except ValueError as error:
+        raise UsageError(f"--break-before: {error}") from error
+    target = await facade(session, workflow=workflow, task_queue=task_queue, thread=facts, options=changes)
     checkpoint = target.durable.checkpoint(thread)
+    if break_before:
+        again = session.again("continue", checkpoint.thread_id)
+        session.output.line(f"It pauses before {', '.join(break_before)}. Let it go on each time: {again}")
     return await follow(
         session,
         target,
         checkpoint,
-        lambda: target.durable.run_stream(given, checkpoint=checkpoint),
+        lambda: target.durable.run_stream(given, checkpoint=checkpoint, when_running=when),
         interactive=interactive,
     )
 

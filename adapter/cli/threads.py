@@ -81,6 +81,11 @@ async def _ask(client: Client, facts: ThreadFacts, found: dict[str, Any]) -> lis
         "superstep": live.superstep,
         "executors": live.executors,
         "checkpoint_id": live.checkpoint.checkpoint_id if live.checkpoint else None,
+        "queued_messages": [message.model_dump() for message in live.queued_messages or ()],
+        "refused_messages": [message.model_dump() for message in live.refused_messages or ()],
+        "pause": live.pause.model_dump() if live.pause is not None else None,
+        "breakpoints": live.breakpoints or [],
+        "failure": live.failure.model_dump() if live.failure is not None else None,
     }
     requests = await queries.pending_requests(facts.thread_id) if live.pending_requests else []
     found["pending_requests"] = [request.model_dump() for request in requests]
@@ -106,6 +111,28 @@ def _attempt_lines(attempt: SuperstepAttempt | None, now: datetime) -> list[tupl
     ]
 
 
+def _steering_lines(session: Session, thread_id: str, found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say what holds a run, and which messages wait for their turn."""
+    lines: list[tuple[str, str]] = []
+    pause = found.get("pause")
+    if pause is not None:
+        names = ", ".join(pause.get("executors") or ())
+        why = f"breakpoint before {names}" if pause["kind"] == "breakpoint" else "asked for"
+        by = f" by {pause['responder']}" if pause.get("responder") else ""
+        lines.append(("paused", f"{why}{by}{': ' + pause['reason'] if pause.get('reason') else ''}"))
+        lines.append(("let it go on", session.again("continue", thread_id)))
+    if found.get("failure") is not None:
+        lines.append(("failed with", f"{found['failure']['error_type']}: {short(found['failure']['message'])}"))
+        lines.append(("try again", session.again("retry", thread_id)))
+    if found.get("breakpoints"):
+        lines.append(("breakpoints", ", ".join(found["breakpoints"])))
+    for message in found.get("queued_messages", ()):
+        lines.append(("queued", f"{message['message_id']} ({message['when_running']}): {short(message['message'])}"))
+    for message in found.get("refused_messages", ()):
+        lines.append(("not run", f"{message['message_id']}: {short(message['error'])}"))
+    return lines
+
+
 def _show(
     session: Session,
     facts: ThreadFacts,
@@ -125,6 +152,7 @@ def _show(
             ("state", state),
             ("superstep", str(found.get("superstep", ""))),
             ("executors", ", ".join(found.get("executors", ())) if state == "running" else ""),
+            *_steering_lines(session, facts.thread_id, found),
             *_attempt_lines(facts.attempt, now),
             ("run", facts.run_id),
             ("began", f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC, {elapsed(facts.started_at, until)}"),

@@ -40,6 +40,7 @@ from ..errors import (
 from ..framework.catalog import TypeCatalog
 from ..framework.error_data import rebuilt
 from ..framework.internals import new_event
+from ..logging import data_logger
 from .event_position import LiveEventsDiscarded
 from .given_live import GivenLive
 from .live_reader import LiveReader
@@ -47,6 +48,7 @@ from .run_follower import FollowedEvent, RunFollower, SuperstepLost
 from .superstep_decoder import SuperstepDecoder
 from .thread_cursor import ThreadCursor
 
+_LOGGER = data_logger("agent_framework_temporal")
 NO_PENDING = "No pending requests found in workflow context."
 """The framework's words."""
 
@@ -247,6 +249,14 @@ class CallReader:
         if self._failure is not None:
             raise self._failure
         if self._run is not RunPhase.WAITING:
+            if self._run is RunPhase.BETWEEN and self._call is not CallPhase.SENT:
+                thread_id = self._follower.thread_id
+                _LOGGER.warning(
+                    "Thread %r is paused before its next superstep, and its stream goes on when it does: let it go on "
+                    "with `await durable.continue_(%r)`.",
+                    thread_id,
+                    thread_id,
+                )
             return []
         if self._call is CallPhase.SENT:
             await self._check_rejected()

@@ -33,7 +33,6 @@ from ...workflows.messages import (
     PauseSignal,
     PendingRequest,
     QueuedMessage,
-    RunStatus,
     WhenRunning,
     WithdrawSignal,
 )
@@ -57,7 +56,7 @@ from .devui import DevUIEntity
 from .event_position import without_void
 from .options import DurableOptions, OptionArguments, check_breakpoints
 from .queries import ALREADY_RUNNING
-from .steering import steer
+from .steering import SteeringStatus, steer, steering_of
 from .thread_cursor import ThreadCursor, ThreadCursors
 from .usage import RunUsage, read_usage
 from .workflow_interface import WorkflowInterface
@@ -501,16 +500,16 @@ class DurableWorkflow(WorkflowInterface):
             ThreadNotFoundError: When the thread has no run.
             NoWorkerError: When no worker answers.
         """
-        return (await self.run_status(checkpoint)).queued_messages or []
+        return (await self.steering(checkpoint)).queued_messages
 
-    async def run_status(self, checkpoint: Checkpoint | str | None = None) -> RunStatus:
-        """Return where the thread's latest run stands, and what it is held for: one query, which a worker answers.
+    async def steering(self, checkpoint: Checkpoint | str | None = None) -> SteeringStatus:
+        """Return what waits in the thread's latest run, and what holds it: one query, which a worker answers.
 
         Raises:
             ThreadNotFoundError: When the thread has no run.
             NoWorkerError: When no worker answers.
         """
-        return await self._caller.queries.status(self._handle(checkpoint).thread_id, None)
+        return steering_of(await self._caller.queries.status(self._handle(checkpoint).thread_id, None))
 
     async def withdraw(
         self, message_id: str, checkpoint: Checkpoint | str | None = None, *, responder: str | None = None

@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 
-from ...workflows.messages import SteeringReceipt, WireModel
+from ...workflows.exported import exported
+from ...workflows.messages import PauseReason, QueuedMessage, RefusedMessage, RunStatus, SteeringReceipt, WireModel
 from ...workflows.next_message import NOT_QUEUED
 from ..errors import DurableWorkflowError, MessageRefusedError, NoWorkerError, ThreadNotFoundError
 from ..temporal.server import RunOverError, retried, rpc_errors
 from .options import DurableOptions
+
+
+@exported
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteeringStatus:
+    """What waits in a thread's run, and what holds it."""
+
+    state: str
+    """`running`, `waiting`, `paused`, `idle`, `failed`, or another that a newer release has written."""
+    superstep: int
+    """The last that was committed."""
+    executors: list[str]
+    """Whom the next one may run."""
+    pause: PauseReason | None
+    """What a healthy run is held for before its next superstep, or will be; `state` is `paused` once it is."""
+    breakpoints: list[str]
+    """Before whom it pauses."""
+    queued_messages: list[QueuedMessage]
+    """Messages that wait for their turn, the next one first."""
+    refused_messages: list[RefusedMessage]
+    """The last messages that were taken and are not run."""
+
+
+def steering_of(status: RunStatus) -> SteeringStatus:
+    """Return what a run's status tells of it."""
+    return SteeringStatus(
+        state=status.state,
+        superstep=status.superstep,
+        executors=status.executors,
+        pause=status.pause,
+        breakpoints=status.breakpoints or [],
+        queued_messages=status.queued_messages or [],
+        refused_messages=status.refused_messages or [],
+    )
 
 
 async def steer(

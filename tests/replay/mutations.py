@@ -87,7 +87,7 @@ def always(value: Any) -> Callable[[Any], Callable[..., Any]]:
 
 
 def _scaled(name: str, factor: float, *scenarios: str, reason: str = "") -> Mutation:
-    words = {0: "is 0", 0.5: "is halved", 2: "is doubled"}[factor]
+    words = {0: "is 0", 0.1: "is a tenth", 0.5: "is halved", 2: "is doubled"}[factor]
     apply = constant(name, lambda now: type(now)(now * factor) if isinstance(now, int) else now * factor)
     return Mutation(f"{name} {words}", apply, scenarios, reason, constants=(name,))
 
@@ -404,6 +404,18 @@ NOTICED: tuple[Mutation, ...] = (
         method("Responses", "take", _newest_first),
         ("answers-that-wait-in-a-row",),
     ),
+    # Messages that wait for their turn, and runs that are held.
+    _scaled("MAX_MESSAGES", 0.5, "messages-at-their-bound"),
+    _scaled("MAX_MESSAGES", 2, "messages-at-their-bound"),
+    _scaled("MAX_MESSAGES_BYTES", 0.5, "messages-at-their-bound"),
+    _scaled("MAX_MESSAGES_BYTES", 2, "messages-at-their-bound"),
+    _to("MAX_TAKEN", 1, "queued-messages"),
+    Mutation(
+        "no message cuts off a turn",
+        constant("_CUTS", lambda _: ()),
+        ("cut-off-by-a-message", "rolled-back-for-a-message"),
+    ),
+    Mutation("nothing holds a run", method("Hold", "stops", always(False)), ("paused-and-continued",)),
     # Deadlines.
     Mutation(
         "deadlines are a second later",
@@ -433,6 +445,8 @@ _RESULT = f"{_CONTENTS} What the superstep does with its input is in its result,
 _NEXT_RUN = f"{_CONTENTS} The next run replays with the input that it was given."
 
 COMPARED: tuple[Mutation, ...] = (
+    _scaled("MAX_REFUSED_MESSAGES", 0.5, "messages-at-their-bound", reason="Only what the next run is handed on."),
+    _scaled("MAX_REFUSED_MESSAGE", 0.1, "messages-at-their-bound", reason="Only what the next run is handed on."),
     # Options of activities: the server has taken them over from the first schedule.
     Mutation(
         "another retry policy",

@@ -90,5 +90,3 @@ def status_of(answer: Any) -> dict[str, Any]:
     """Return a query's answer, which is a mapping to any client."""
     assert isinstance(answer, dict)
     return answer
-
-

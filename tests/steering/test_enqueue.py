@@ -142,8 +142,8 @@ async def test_one_may_be_withdrawn(client: Client, gates: Folder) -> None:
         gates.let("first", "one")
         results = await asyncio.gather(first, third)
         assert [result.get_outputs() for result in results] == await _in_process("one", "three")
-        status = await durable.run_status(thread.thread_id)
-        assert [refused.message_id for refused in status.refused_messages or ()] == [two]
+        status = await durable.steering(thread.thread_id)
+        assert [refused.message_id for refused in status.refused_messages] == [two]
 
 
 async def test_any_language_by_signal_and_update(client: Client, gates: Folder) -> None:
@@ -174,7 +174,7 @@ async def test_any_language_by_signal_and_update(client: Client, gates: Folder) 
         whole = [event async for event in durable.run_stream(checkpoint=thread.thread_id, after=-1)]
         texts = await _in_process("one", "two", "three")
         assert [event.data for event in whole if event.type == "output"] == [text for (text,) in texts]
-        refused = {one.message_id: one.error for one in (await durable.run_status(thread)).refused_messages or ()}
+        refused = {one.message_id: one.error for one in (await durable.steering(thread)).refused_messages}
         assert "cannot handle input of type" in refused["unfit"]
         assert "withdrawn" in refused["fifth"]
         assert sum("message: Field required" in error for error in refused.values()) == 1
@@ -246,5 +246,5 @@ async def test_it_is_bounded(client: Client, gates: Folder, monkeypatch: pytest.
         gates.let("first", "one")
         await first
         await handle.result()
-        refused = (await durable.run_status(thread)).refused_messages or ()
+        refused = (await durable.steering(thread)).refused_messages
         assert [one.message_id for one in refused] == ["fifth"]

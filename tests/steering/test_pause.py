@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from agent_framework import WorkflowRunResult
-from agent_framework_temporal import DurableWorkflow, DurableWorkflowError, ThreadNotFoundError
+from agent_framework_temporal import DurableWorkflow, DurableWorkflowError, SteeringStatus, ThreadNotFoundError
 from agent_framework_temporal.workflows import limits
-from agent_framework_temporal.workflows.messages import RunStatus
 from temporalio.client import Client
 
 from tests.flows import Decision, Order, shop
@@ -27,11 +26,11 @@ def _task(awaitable: Awaitable[WorkflowRunResult]) -> asyncio.Task[WorkflowRunRe
     return asyncio.create_task(run())
 
 
-async def _paused(durable: DurableWorkflow, thread_id: str, executors: list[str] | None = None) -> RunStatus:
+async def _paused(durable: DurableWorkflow, thread_id: str, executors: list[str] | None = None) -> SteeringStatus:
     async with asyncio.timeout(60):
         while True:
             try:
-                status = await durable.run_status(thread_id)
+                status = await durable.steering(thread_id)
             except DurableWorkflowError:  # It has not begun yet.
                 await asyncio.sleep(0.05)
                 continue
@@ -51,7 +50,7 @@ async def test_it_pauses_when_it_is_asked_to(client: Client, gates: Folder, opti
         call = _task(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
         await other.pause(thread.thread_id, reason="let me look", responder="ada")
-        asked = (await other.run_status(thread.thread_id)).pause
+        asked = (await other.steering(thread.thread_id)).pause
         assert asked is not None
         assert (asked.kind, asked.reason, asked.responder) == ("asked", "let me look", "ada")
         gates.let("first", "one")
@@ -184,7 +183,7 @@ async def test_messages_meanwhile(client: Client, gates: Folder) -> None:
         await durable.pause(thread.thread_id)  # What a person has asked for holds messages, too.
         third = _task(other.run(Work(text="three"), checkpoint=thread.thread_id, when_running="interrupt"))
         await asyncio.sleep(1)
-        assert (await durable.run_status(thread.thread_id)).state == "paused"
+        assert (await durable.steering(thread.thread_id)).state == "paused"
         await durable.set_breakpoints([], thread.thread_id)
         await durable.continue_(thread.thread_id)
         done = await asyncio.gather(second, third, return_exceptions=True)
