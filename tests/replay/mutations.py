@@ -405,10 +405,6 @@ NOTICED: tuple[Mutation, ...] = (
         ("answers-that-wait-in-a-row",),
     ),
     # Messages that wait for their turn, and runs that are held.
-    _scaled("MAX_MESSAGES", 0.5, "messages-at-their-bound"),
-    _scaled("MAX_MESSAGES", 2, "messages-at-their-bound"),
-    _scaled("MAX_MESSAGES_BYTES", 0.5, "messages-at-their-bound"),
-    _scaled("MAX_MESSAGES_BYTES", 2, "messages-at-their-bound"),
     _to("MAX_TAKEN", 1, "queued-messages"),
     Mutation(
         "no message cuts off a turn",
@@ -445,8 +441,17 @@ _RESULT = f"{_CONTENTS} What the superstep does with its input is in its result,
 _NEXT_RUN = f"{_CONTENTS} The next run replays with the input that it was given."
 
 COMPARED: tuple[Mutation, ...] = (
-    _scaled("MAX_REFUSED_MESSAGES", 0.5, "messages-at-their-bound", reason="Only what the next run is handed on."),
-    _scaled("MAX_REFUSED_MESSAGE", 0.1, "messages-at-their-bound", reason="Only what the next run is handed on."),
+    *(
+        _scaled(name, factor, "messages-at-their-bound", reason="It shows in what the next run is handed on.")
+        for name, factor in (
+            ("MAX_MESSAGES", 0.5),
+            ("MAX_MESSAGES", 2),
+            ("MAX_MESSAGES_BYTES", 0.5),
+            ("MAX_MESSAGES_BYTES", 2),
+            ("MAX_REFUSED_MESSAGES", 0.5),
+            ("MAX_REFUSED_MESSAGE", 0.1),
+        )
+    ),
     # Options of activities: the server has taken them over from the first schedule.
     Mutation(
         "another retry policy",
