@@ -747,7 +747,12 @@ async def messages_at_their_bound(stage: Stage) -> None:
         await stage.run_of(thread).signal("message", {"message": key, "message_id": f"small-{number}"})
     large = "x" * (limits.MAX_MESSAGES_BYTES // 3)
     for number in range(3):
-        sent = {"message": key, "message_id": f"large-{number}", "responder": "ada", "client_kwargs": {"value": {"a": large}}}
+        sent = {
+            "message": key,
+            "message_id": f"large-{number}",
+            "responder": "ada",
+            "client_kwargs": {"value": {"a": large}},
+        }
         await stage.run_of(thread).signal("message", sent)
     for number in range(limits.MAX_MESSAGES):
         await stage.run_of(thread).signal("message", {"message": key, "message_id": f"more-{number}"})
