@@ -234,7 +234,7 @@ def _not_delivered(original: Callable[..., Any]) -> Callable[..., Any]:
 _WORKFLOW = "AgentFrameworkWorkflow"
 _TRY_CANCEL = sdk(
     temporalio.workflow,
-    "execute_activity",
+    "start_activity",
     _with(cancellation_type=temporalio.workflow.ActivityCancellationType.TRY_CANCEL),
 )
 _ALL_WAITING = ("flooded-while-waiting-by-count", "flooded-while-waiting-by-bytes")
@@ -254,7 +254,7 @@ NOTICED: tuple[Mutation, ...] = (
     _scaled("MAX_OPTIONS_BYTES", 2, "refused-starts"),
     Mutation(
         "the activity has another name",
-        sdk(temporalio.workflow, "execute_activity", _another_name),
+        sdk(temporalio.workflow, "start_activity", _another_name),
         ("several-supersteps", "lost-worker", "forked-from-history", "failure-after-retries", "second-turn"),
     ),
     # Continuing as new.
@@ -455,25 +455,25 @@ COMPARED: tuple[Mutation, ...] = (
     # Options of activities: the server has taken them over from the first schedule.
     Mutation(
         "another retry policy",
-        sdk(temporalio.workflow, "execute_activity", _with(retry_policy=None)),
+        sdk(temporalio.workflow, "start_activity", _with(retry_policy=None)),
         ("several-supersteps", "executor-policies"),
         _CONTENTS,
     ),
     Mutation(
         "another heartbeat timeout",
-        sdk(temporalio.workflow, "execute_activity", _with(heartbeat_timeout=timedelta(hours=1))),
+        sdk(temporalio.workflow, "start_activity", _with(heartbeat_timeout=timedelta(hours=1))),
         ("several-supersteps", "executor-policies"),
         _CONTENTS,
     ),
     Mutation(
         "another start-to-close timeout",
-        sdk(temporalio.workflow, "execute_activity", _with(start_to_close_timeout=timedelta(hours=1))),
+        sdk(temporalio.workflow, "start_activity", _with(start_to_close_timeout=timedelta(hours=1))),
         ("several-supersteps", "superstep-that-takes-too-long"),
         _CONTENTS,
     ),
     Mutation(
         "another summary of the activity",
-        sdk(temporalio.workflow, "execute_activity", _with(summary="anything")),
+        sdk(temporalio.workflow, "start_activity", _with(summary="anything")),
         ("several-supersteps",),
         _CONTENTS,
     ),
