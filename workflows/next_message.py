@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -23,6 +23,7 @@ from .messages import (
     MessageUpdate,
     QueuedMessage,
     RefusedMessage,
+    WhenRunning,
     WithdrawSignal,
     json_bytes,
 )
@@ -290,6 +291,9 @@ def _checked(arguments: Sequence[RawValue]) -> MessageUpdate:
         workflow.payload_converter().from_payload(arguments[0].payload, MessageUpdate)
     except ValueError as error:
         raise _failure(str(error), REFUSED) from None
+    known = get_args(WhenRunning)
+    if message.when_running is not None and message.when_running not in known:
+        raise _failure(f"`when_running` is one of {', '.join(known)}, not {message.when_running[:100]!r}.", REFUSED)
     flaw = "The message is null." if message.message is None else message_flaw(message)
     if flaw is not None:
         raise _failure(flaw, REFUSED)

@@ -83,7 +83,7 @@ class MessageUpdate(WireModel):
     """See `Value.typed`."""
     call_id: str | None = Field(default=None, max_length=128)
     """Set by the facade: names the call, whose events begin with the superstep that takes the message."""
-    when_running: WhenRunning | None = None
+    when_running: WhenRunning | str | None = None
     """Left out, an update is taken by a run that waits for answers and by no other; a signal is as with `enqueue`."""
     message_id: str | None = Field(default=None, min_length=1, max_length=128)
     """Names it for `status` and `withdraw`, and is taken once; made up where it is left out."""
