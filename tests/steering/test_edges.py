@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 from agent_framework import RunContext, WorkflowRunResult, workflow
@@ -45,7 +46,7 @@ async def counted(text: str, ctx: RunContext) -> str:
 
 
 @pytest.mark.parametrize("kind", ["enqueue", "interrupt", "rollback"])
-async def test_a_functional_workflow(client: Client, gates: Folder, kind: str) -> None:
+async def test_a_functional_workflow(client: Client, gates: Folder, kind: Any) -> None:
     async with worker(client, counted) as task_queue:
         durable = DurableWorkflow(counted, client=client, task_queue=task_queue)
         thread = durable.checkpoint()
@@ -53,7 +54,7 @@ async def test_a_functional_workflow(client: Client, gates: Folder, kind: str) -
         gates.hold("counted", "one")
         first = _task(durable.run("one", checkpoint=thread))
         await gates.begun("counted", "one")
-        second = _task(durable.run("two", checkpoint=thread, when_running=kind))  # type: ignore[arg-type]
+        second = _task(durable.run("two", checkpoint=thread, when_running=kind))
         if kind == "enqueue":
             await _queued(durable, thread.thread_id, 1)
             gates.let("counted", "one")

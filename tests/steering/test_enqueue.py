@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -55,7 +56,9 @@ async def test_each_caller_is_given_the_events_of_its_own_message(
     expected = await _in_process(*texts)
     alone = await line().run(Work(text="one"))
     async with worker(client, line, **options) as task_queue:
-        facades = [DurableWorkflow(line, client=client, task_queue=task_queue) for _ in texts]
+        # A task that a worker without a cache drops is tried again by the server after ten seconds.
+        patient = timedelta(minutes=1)
+        facades = [DurableWorkflow(line, client=client, task_queue=task_queue, worker_timeout=patient) for _ in texts]
         thread = facades[0].checkpoint()
         gates.hold("middle", "one")
         calls = [_task(facades[0].run(Work(text="one"), checkpoint=thread))]
