@@ -27,6 +27,7 @@ from .adapter.client.options import DurableOptions as DurableOptions
 from .adapter.client.options import OptionArguments as OptionArguments
 from .adapter.client.request_policy import RequestPolicy as RequestPolicy
 from .adapter.client.schedule import ScheduleInfo as ScheduleInfo
+from .adapter.client.steering import SteeringStatus as SteeringStatus
 from .adapter.client.threads import ThreadFilter as ThreadFilter
 from .adapter.client.threads import ThreadInfo as ThreadInfo
 from .adapter.client.threads import threads as threads
@@ -46,15 +47,18 @@ from .adapter.errors import GraphChangedError as GraphChangedError
 from .adapter.errors import HistoryReadOnlyError as HistoryReadOnlyError
 from .adapter.errors import HostingError as HostingError
 from .adapter.errors import InDoubtError as InDoubtError
+from .adapter.errors import MessageRefusedError as MessageRefusedError
 from .adapter.errors import NewerReleaseError as NewerReleaseError
 from .adapter.errors import NotJournalledError as NotJournalledError
 from .adapter.errors import NotSealedError as NotSealedError
 from .adapter.errors import NoWorkerError as NoWorkerError
 from .adapter.errors import PayloadError as PayloadError
 from .adapter.errors import PendingRequestsError as PendingRequestsError
+from .adapter.errors import QueueFullError as QueueFullError
 from .adapter.errors import RequestExpiredError as RequestExpiredError
 from .adapter.errors import RunCancelledError as RunCancelledError
 from .adapter.errors import RunFailedError as RunFailedError
+from .adapter.errors import RunInterruptedError as RunInterruptedError
 from .adapter.errors import RunTerminatedError as RunTerminatedError
 from .adapter.errors import RunTimedOutError as RunTimedOutError
 from .adapter.errors import SearchAttributesError as SearchAttributesError
@@ -77,7 +81,10 @@ from .adapter.temporal.sealing import SealingCodec as SealingCodec
 from .adapter.temporal.sealing import sealing_data_converter as sealing_data_converter
 from .adapter.temporal.search_attributes import register_search_attributes as register_search_attributes
 from .workflows.display import terminal_text as terminal_text
+from .workflows.messages import PauseReason as PauseReason
 from .workflows.messages import PendingRequest as PendingRequest
+from .workflows.messages import QueuedMessage as QueuedMessage
+from .workflows.messages import RefusedMessage as RefusedMessage
 from .workflows.messages import RefusedResponse as RefusedResponse
 
 __version__: str

@@ -232,7 +232,7 @@ async def stored_of(
     pending, schemas = packed_requests(pending_of(asked, thread_id, hosted.catalog, readable.add_readable))
     result = SuperstepResult(
         answers=step.superstep_id,
-        state="waiting",
+        state="running" if checkpoint.messages else "waiting" if pending else "idle",
         attempt=activity.info().attempt,
         pending=pending,
         schemas=schemas,

@@ -30,6 +30,7 @@ from ..adapter.errors import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
     DurableWorkflowError,
+    MessageRefusedError,
     NewerReleaseError,
     NotSealedError,
     PayloadError,
@@ -384,8 +385,11 @@ class SuperstepActivity:
     ) -> RunArguments:
         """Decode what the caller gave; a message lies in the run's start event, not in this activity's input."""
         if step.message is not None:
+            message = await _message(step.message, hosted)
+            if step.message.message_id is not None and not hosted.is_functional:
+                _check_message(message, hosted)
             return RunArguments(
-                message=await _message(step.message, hosted),
+                message=message,
                 function_invocation_kwargs=await _kwargs(step.function_invocation_kwargs, hosted),
                 client_kwargs=await _kwargs(step.client_kwargs, hosted),
             )
@@ -493,6 +497,21 @@ async def _message(message: Value, hosted: WorkflowDefinition) -> Any:
         if any(matches(element, kind) for kind in declared):
             return element
     return value
+
+
+def _check_message(message: Any, hosted: WorkflowDefinition) -> None:
+    """Refuse a message from the queue before anything runs: its thread goes on as if it had never come.
+
+    Raises:
+        MessageRefusedError: When it fits none of the start executor's types.
+    """
+    declared = hosted.catalog.input_types
+    if declared and not any(matches(message, kind) for kind in declared):
+        names = ", ".join(getattr(kind, "__qualname__", None) or str(kind) for kind in declared)
+        raise MessageRefusedError(
+            f"The start executor of workflow {hosted.name!r} cannot handle input of type {type(message).__name__}: it "
+            f"takes {names}. Nothing was run for this message."
+        )
 
 
 async def _kwargs(value: Value | None, hosted: WorkflowDefinition) -> Any:

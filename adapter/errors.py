@@ -3,6 +3,7 @@
     DurableWorkflowError (the framework's WorkflowException)
     ├── HostingError                a workflow cannot be hosted; nothing was started
     ├── PayloadError                a value cannot travel; nothing was started   (also a TypeError)
+    │   └── MessageRefusedError     a message in the queue was withdrawn, or fits no type of the start executor
     ├── ServerUnreachableError      no Temporal server answers, or it does not let this client in
     ├── ServerBusyError             the server takes no more calls for the moment: a rate limit
     ├── NoWorkerError               no worker polls the task queue
@@ -17,6 +18,7 @@
     ├── HistoryReadOnlyError        a checkpoint cannot be saved to or deleted from history  (also NotImplementedError)
     ├── StaleCheckpointError        another caller has moved this thread on
     ├── AlreadyRunningError         this thread is running
+    │   ├── QueueFullError          as many messages wait for their turn as it keeps
     │   └── ThreadPausedError       an operator has paused it
     ├── PendingRequestsError        this thread waits for responses
     ├── GraphChangedError           the checkpoint was made by another graph
@@ -29,6 +31,7 @@
         ├── RequestExpiredError     nobody answered a request by its deadline
         ├── WorkerLostError         a superstep's worker was lost too often
         ├── RunCancelledError
+        ├── RunInterruptedError     another message has cut off the turn
         ├── RunTerminatedError
         └── RunTimedOutError
 
@@ -62,6 +65,11 @@ class HostingError(DurableWorkflowError):
 @exported
 class PayloadError(DurableWorkflowError, TypeError):
     """A value cannot travel to or from the worker."""
+
+
+@exported
+class MessageRefusedError(PayloadError):
+    """A message from a thread's queue is not run: it was withdrawn, or fits no type of the start executor."""
 
 
 @exported
@@ -148,6 +156,11 @@ class AlreadyRunningError(DurableWorkflowError):
 
 
 @exported
+class QueueFullError(AlreadyRunningError):
+    """As many messages wait for their turn in the thread as it keeps, so that it takes no more."""
+
+
+@exported
 class ThreadPausedError(AlreadyRunningError):
     """An operator has paused the thread (`temporal workflow pause`), so it takes nothing until that is over."""
 
@@ -214,6 +227,14 @@ class WorkerLostError(RunFailedError):
 @exported
 class RunCancelledError(RunFailedError):
     """The run was cancelled."""
+
+
+@exported
+class RunInterruptedError(RunFailedError):
+    """Another message has cut off the turn (`when_running="interrupt"` or `"rollback"`); the thread goes on with it."""
+
+    rolled_back: bool = False
+    """Whether that message began where this turn had, so that what it had done is no part of the thread any more."""
 
 
 @exported

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .display import json_text, markdown, markdown_block, markdown_code, one_line, shell_command
-from .messages import Calls, ErrorDetails, PendingRequest, RunState
+from .messages import Calls, ErrorDetails, PauseReason, PendingRequest, RunState
 from .usage import calls_text, sum_of, tokens_text
 
 COMMAND = "agent-framework-temporal"
@@ -24,6 +24,8 @@ def current_details(
     attempts: int = 1,
     failure: ErrorDetails | None = None,
     calls: Calls | None = None,
+    pause: PauseReason | None = None,
+    queued: int = 0,
 ) -> str:
     """Describe where a run stands.
 
@@ -36,6 +38,8 @@ def current_details(
         attempts: How many the last superstep took.
         failure: What the run is paused for.
         calls: What it has called.
+        pause: What it is held for, or will be before its next superstep.
+        queued: Messages that wait for their turn.
 
     Returns:
         Markdown; what comes from people or models cannot format itself, nor end the block of a command.
@@ -52,6 +56,13 @@ def current_details(
     if failure is not None:
         lines.append(f"Paused for {_code(f'{failure.error_type}: {failure.message}')}. Try again:")
         lines.append(markdown_block(shell_command([COMMAND, "retry"], [thread_id])))
+    if pause is not None:
+        at = f" before {', '.join(_code(name) for name in pause.executors[:_MAX_EXECUTORS])}" if pause.executors else ""
+        why = f" ({_code(pause.reason)})" if pause.reason else ""
+        lines.append(f"Held{at}{why}. Let it go on:")
+        lines.append(markdown_block(shell_command([COMMAND, "continue"], [thread_id])))
+    if queued:
+        lines.append(f"{queued} queued message{'s' if queued > 1 else ''}.")
     if pending:
         lines.append(f"### {len(pending)} pending request{'s' if len(pending) > 1 else ''}")
     for request in pending[:_MAX_REQUESTS]:

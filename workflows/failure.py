@@ -25,6 +25,7 @@ from .outcomes import NoOutcomeError, RefusedOutcomeError, superstep_failure
 
 OUR_ERRORS = "agent_framework_temporal"
 START_REFUSED = "StartRefusedError"
+MESSAGE_REFUSED = "MessageRefusedError"
 _DEFAULTS = RunOptions()
 _WAITS = ("retry_initial_interval", "retry_backoff", "retry_maximum_interval")
 
@@ -154,6 +155,20 @@ def run_error(
 def expiry_of(message: str) -> SuperstepFailure:
     """Return the failure of a run whose request nobody has answered by its deadline."""
     return _failed(OUR_ERRORS, "RequestExpiredError", message)
+
+
+def cut_off(superstep_id: str | None) -> SuperstepFailure:
+    """Return the failure of a superstep that another message has cut off, of which nobody is told as of a failure."""
+    message = "Another message has cut off the turn."
+    return SuperstepFailure(
+        answers=superstep_id, error_module=OUR_ERRORS, error_type="RunInterruptedError", message=message
+    )
+
+
+def refuses_message(failure: SuperstepFailure) -> bool:
+    """Tell whether the worker has refused the message of a superstep, so that nothing ran."""
+    refused = (failure.error_module, failure.error_type) == (OUR_ERRORS, MESSAGE_REFUSED)
+    return refused and failure.checkpoint is None
 
 
 def start_refusal(message: str) -> RunFailure:

@@ -73,6 +73,19 @@ MAX_SCHEMA_BYTES = 64 * 1024
 MAX_BACKTRACKS = 100_000
 """A pattern of the type's author meets a text of anybody: a workflow task must not be held up by it."""
 
+# Which messages it keeps for later.
+
+MAX_MESSAGES = 100
+"""Messages in the queue; one more is refused."""
+MAX_MESSAGES_BYTES = 192 * 1024
+"""Their total size: a run that continues as new hands them on in one payload."""
+MAX_TAKEN = 100
+"""Ids remembered of messages that were taken, so that one that is sent again is not run again."""
+MAX_REFUSED_MESSAGES = 20
+"""Messages that were withdrawn or refused and that `status` tells of."""
+MAX_REFUSED_MESSAGE = 300
+"""Characters of what it says of each."""
+
 # Which run it begins, and which outcome of a superstep it takes.
 
 MAX_OFFSET = 10**12

@@ -11,7 +11,8 @@ from temporalio.exceptions import ApplicationError
 
 from . import limits
 from .claims import wrong_edit
-from .messages import EDIT_UPDATE, EditUpdate, NewerVersionError
+from .messages import EDIT_UPDATE, MESSAGE_UPDATE, EditUpdate, NewerVersionError
+from .next_message import BUSY as NOT_TAKEN
 from .requests.signals import places
 from .unreadable import why_unreadable
 
@@ -41,8 +42,8 @@ class NextEdit:
         Raises:
             ApplicationError: Of type `EditNotTaken` or `EditRefused`.
         """
-        if busy is not None or self.taken is not None:
-            raise _failure(busy or "It goes on from another edit.", BUSY)
+        if busy is not None:
+            raise _failure(busy, BUSY)
         edit = self._read(arguments)
         if edit.seen_checkpoint_id != checkpoint_id:
             raise _failure(f"It has gone on to checkpoint {checkpoint_id!r} since it was read. Edit that one.", BUSY)
@@ -84,6 +85,12 @@ class NextEdit:
         if not isinstance(edit, EditUpdate) or not edit.frame:
             raise _failure(f"`{EDIT_UPDATE}` takes a checkpoint that this package has packed.", REFUSED)
         return edit
+
+
+def another_begins(name: str) -> ApplicationError:
+    """Return what is told to the sender of an update to a run that ends this moment, as an edit was taken."""
+    kinds = {EDIT_UPDATE: BUSY, MESSAGE_UPDATE: NOT_TAKEN}
+    return _failure("It goes on in another run, from an edited checkpoint. Send it again.", kinds.get(name, BUSY))
 
 
 def _failure(message: str, kind: str) -> ApplicationError:

@@ -1,10 +1,13 @@
-"""A run that stays open after its superstep has failed for good, until somebody says to try again."""
+"""A run that stays open and does nothing: after a superstep that has failed for good, or as somebody wants to look."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+
 from temporalio import workflow
 
-from .messages import RETRY_SIGNAL, ErrorDetails, SuperstepFailure, SuperstepInput
+from .messages import RETRY_SIGNAL, ErrorDetails, PauseReason, PauseSignal, SuperstepFailure, SuperstepInput
 
 
 class Pause:
@@ -25,12 +28,55 @@ class Pause:
         self.failure = ErrorDetails(error_type=failure.error_type, message=failure.message)
         self._retry = False
 
-    async def wait(self) -> None:
-        """Wait for as long as it takes; costs nothing meanwhile."""
+    async def wait(self, is_over: Callable[[], bool]) -> None:
+        """Wait for as long as it takes, or until something else ends it; costs nothing meanwhile."""
         try:
-            await workflow.wait_condition(lambda: self._retry)
+            await workflow.wait_condition(lambda: self._retry or is_over())
         finally:
             self.failure = None
+
+
+class Hold:
+    """Holds a healthy run before its next superstep: as somebody has asked for, or at a breakpoint.
+
+    Args:
+        breakpoints: Executor ids, or patterns of them.
+    """
+
+    def __init__(self, breakpoints: Sequence[str]) -> None:
+        self.breakpoints = list(breakpoints)
+        self.reason: PauseReason | None = None
+        """What the run is held for, or will be."""
+
+    def ask(self, sent: PauseSignal) -> None:
+        """Hold the run before its next superstep, until it is told to continue."""
+        self.reason = PauseReason(
+            kind="asked", at=workflow.now().isoformat(), reason=sent.reason, responder=sent.responder
+        )
+
+    def release(self) -> None:
+        """Let the run go on."""
+        self.reason = None
+
+    def leave_breakpoint(self) -> None:
+        """Forget a breakpoint that the run does not come to: what was asked for still holds."""
+        if self.reason is not None and self.reason.kind == "breakpoint":
+            self.reason = None
+
+    def stops(self, executors: Sequence[str]) -> bool:
+        """Tell whether the run is held before a superstep that may run these executors; none where nobody knows."""
+        if self.reason is None:
+            found = [name for name in executors if any(fnmatchcase(name, pattern) for pattern in self.breakpoints)]
+            if found or "*" in self.breakpoints:
+                self.reason = PauseReason(
+                    kind="breakpoint", at=workflow.now().isoformat(), executors=list(executors)[:100]
+                )
+        return self.reason is not None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody has asked for it, so that nothing else ends it."""
+        return self.reason is not None and self.reason.kind != "breakpoint"
 
 
 def retry_mode(step: SuperstepInput, failure: SuperstepFailure) -> str:

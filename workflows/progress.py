@@ -20,9 +20,39 @@ from .messages import (
     SuperstepInput,
     SuperstepOutcome,
     SuperstepResult,
+    TurnStart,
     json_bytes,
 )
 from .usage import add_calls
+
+
+class TurnMark:
+    """Where a turn has begun, so that another message can begin there in its place.
+
+    Args:
+        step_fields: The fields of a superstep's input that say what it goes on from.
+    """
+
+    def __init__(self, step_fields: dict[str, Any]) -> None:
+        self.step_fields = step_fields
+
+    @classmethod
+    def of(cls, start: TurnStart) -> TurnMark:
+        """Return where a turn has begun in a run before: what begins there is stored whole."""
+        return cls(
+            {
+                "base": start.base,
+                "seeded": False,
+                "graph_hash": start.graph_hash,
+                "keyframe": True,
+                "chain_length": 0,
+                "chain_bytes": 0,
+            }
+        )
+
+    def hand_on(self) -> TurnStart:
+        """Return it for the run that this one continues as."""
+        return TurnStart(base=self.step_fields["base"], graph_hash=self.step_fields["graph_hash"])
 
 
 class Progress:
@@ -79,13 +109,15 @@ class Progress:
         self._seeded = False
         self.supersteps += step.mode != "store"
         self.superstep = facts.superstep
-        self.executors = result.next_executors
+        if step.mode != "store":
+            self.executors = result.next_executors
         self.attempts = result.attempt
         if facts.base_checkpoint_id is None:
             self._chain_length = self._chain_bytes = 0
         else:
-            self._chain_length += 1
-            self._chain_bytes += facts.frame_bytes
+            # Of what it went on from, which may be where the turn before had begun.
+            self._chain_length = step.chain_length + 1
+            self._chain_bytes = step.chain_bytes + facts.frame_bytes
 
     def enter(self, failure: SuperstepFailure) -> None:
         """Take over the checkpoint that a failed superstep had entered with, if it stored one, and what it cost."""
@@ -98,6 +130,15 @@ class Progress:
     def _count(self, outcome: SuperstepOutcome) -> None:
         # Of calls that it was handed on in a journal, the superstep that failed has told already.
         self.calls = add_calls(self.calls, outcome.calls)
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether this run has stored a checkpoint, so that it stands without the history of the run before."""
+        return self._committed
+
+    def mark(self) -> TurnMark:
+        """Return where the run stands: a turn begins here."""
+        return TurnMark(self.step_fields())
 
     def step_fields(self) -> dict[str, Any]:
         """Return the fields of the next superstep's input that say what it goes on from."""

@@ -7,6 +7,7 @@ its superstep activities. Every decision depends on its input, its signals and t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -19,9 +20,11 @@ with workflow.unsafe.imports_passed_through():
     from . import limits
     from .details import current_details
     from .failure import (
+        cut_off,
         expiry_of,
         failure_of,
         heartbeat_timeout,
+        refuses_message,
         refuses_start,
         retry_policy,
         retry_rules,
@@ -43,6 +46,7 @@ with workflow.unsafe.imports_passed_through():
         EditUpdate,
         EventPage,
         JournalRef,
+        LoggedEvent,
         MessageInput,
         MessageReceipt,
         PendingRequest,
@@ -52,21 +56,25 @@ with workflow.unsafe.imports_passed_through():
         RunResult,
         RunState,
         RunStatus,
+        SteeringReceipt,
         SuperstepFailure,
         SuperstepInput,
         SuperstepResult,
+        SuperstepState,
     )
-    from .next_edit import NextEdit
+    from .next_edit import NextEdit, another_begins
     from .next_message import NextMessage
     from .outcomes import RefusedOutcomeError, check_failure, note_refused, read_result
-    from .pause import Pause, retry_mode
-    from .progress import Progress
+    from .pause import Hold, Pause, retry_mode
+    from .progress import Progress, TurnMark
     from .queries import integers
     from .requests.arrivals import Arrivals
     from .requests.requests import RequestExpiredError, Requests
     from .requests.signals import RejectedResponseError
     from .search_attributes import Attributes
     from .start import NO_START, read_start
+    from .steering import NAMES, Steering
+    from .turns import TurnOverError
     from .upgrade import Upgrade
 
 RECOUNTED = ("responses", "cancel", "resume")
@@ -91,10 +99,19 @@ class AgentFrameworkWorkflow:
         self._budget = HistoryBudget(run_input.options)
         self._attributes = Attributes(enabled=run_input.options.search_attributes, fresh=continued is None)
         self._pause = Pause()
-        self._arrivals = Arrivals(self._requests, self._pause, self._budget, lambda: self._busy)
-        self._upgrade = Upgrade()
+        self._hold = Hold(run_input.options.breakpoints or ())
         self._message = NextMessage()
         self._edit = NextEdit()
+        self._steering = Steering(self._message, self._hold)
+        self._arrivals = Arrivals(self._requests, self._pause, self._budget, lambda: self._busy, self._steer)
+        self._upgrade = Upgrade()
+        self._running: workflow.ActivityHandle[RawValue] | None = None
+        self._cutting = False
+        """Whether it was cancelled as a message has cut it off."""
+        self._stands: SuperstepState = "running"
+        """Where the last superstep has left the thread."""
+        self._cut: TurnOverError | None = None
+        """How the turn before has ended, until a superstep of the next is committed."""
         self._state: RunState = "running"
         self._progress = Progress(run_input)
         self._pending_status = False
@@ -104,6 +121,9 @@ class AgentFrameworkWorkflow:
         self._answering: list[str] = []
         if continued is not None:
             self._take_over(continued)
+        self._turn = self._turn_before = self._progress.mark()
+        if continued is not None and continued.turn is not None:
+            self._turn = TurnMark.of(continued.turn)
 
     @workflow.run
     async def run(self, argument: RawValue = NO_START) -> RunResult:
@@ -118,36 +138,142 @@ class AgentFrameworkWorkflow:
         if self._refusal is not None:
             raise self._refusal
         step = await self._first_step(self._input)
-        while True:
-            result = await self._superstep(step)
-            if result.state == "idle":
-                return self._finish()
-            if result.state == "waiting":
-                step = await self._next_answers()
-            else:
-                if await self._may_upgrade():
-                    self._continue_as_new(waiting=False, upgrade=True)
-                if self._budget.is_over(self._progress.supersteps) and self._arrivals.are_read:
-                    self._continue_as_new(waiting=False)
-                step = self._step("continue")
+        while step is not None:
+            try:
+                step = await self._following(await self._superstep(step))
+            except TurnOverError as over:
+                step = await self._after(over)
+        return self._finish()
 
-    async def _first_step(self, run_input: RunInput) -> SuperstepInput:
-        if run_input.mode in ("responses", "cancel"):
+    async def _following(self, result: SuperstepResult) -> SuperstepInput | None:
+        """Return what to run next; None where the run is over."""
+        if self._message.cuts is not None:
+            return await self._next_turn()
+        if result.state == "idle" and self._message.is_there:
+            if self._budget.is_over(self._progress.supersteps) and self._arrivals.are_read:
+                self._continue_as_new(waiting=False, ended=True)
+            return await self._next_turn()
+        if result.state == "idle":
+            return None
+        if result.state == "waiting":
+            return await self._next_answers()
+        if await self._may_upgrade():
+            self._continue_as_new(waiting=False, upgrade=True)
+        if self._budget.is_over(self._progress.supersteps) and self._arrivals.are_read:
+            self._continue_as_new(waiting=False)
+        return await self._next_superstep()
+
+    async def _next_superstep(self) -> SuperstepInput | None:
+        await self._held(self._progress.executors)
+        return self._step("continue") if self._message.cuts is None else await self._next_turn()
+
+    async def _first_step(self, run_input: RunInput) -> SuperstepInput | None:
+        continued = run_input.continued
+        if continued is not None:
+            if continued.waiting or self._hold.reason is not None:
+                # It may wait for longer than the run before is retained, whose history holds its checkpoint.
+                await self._superstep(self._step("store"))
+            if continued.waiting:
+                return await self._next_answers()
+            return await (self._next_turn() if continued.ended else self._next_superstep())
+        if run_input.mode == "message":
+            await self._held(self._start_executors, movable=False)
+            step = self._step(run_input.mode)
+        elif run_input.mode in ("responses", "cancel"):
+            await self._held((), movable=False)
             step = self._responses_step(run_input.responses or [])
             base = run_input.base
             restores = run_input.base_facts is not None or (base and base.thread_id != workflow.info().workflow_id)
             step.restores = (run_input.mode == "responses" and bool(restores)) or None
-        elif run_input.continued is not None and run_input.continued.waiting:
-            # It may wait for longer than the run before is retained, whose history holds its checkpoint.
-            await self._superstep(self._step("store"))
-            return await self._next_answers()
         else:
+            await self._held((), movable=False)
             step = self._step(run_input.mode)
         step.discard_in_flight = run_input.discard_in_flight
         step.begun_in = run_input.journal
-        return step
+        return step if self._message.cuts is None else await self._after(TurnOverError(step))
 
-    async def _next_answers(self) -> SuperstepInput:
+    @property
+    def _start_executors(self) -> list[str]:
+        first = self._input.options.start_executor
+        return [first] if first is not None else []
+
+    async def _held(self, executors: Sequence[str], *, movable: bool = True, waiting: bool = False) -> None:
+        """Hold the run for as long as somebody wants to look; costs nothing meanwhile.
+
+        Args:
+            executors: Whom its next superstep may run.
+            movable: Whether it may continue as new meanwhile: what is next is known then.
+            waiting: Whether it has requests that wait, and answers to them.
+        """
+        if not self._hold.stops(executors):
+            return
+        if self._input.continued is not None and not self._progress.is_committed:
+            await self._superstep(self._step("store"))  # As where it waits.
+        self._enter("paused")
+        self._budget.pause()
+        movable = movable and self._cut is None
+        while self._is_held():
+            if movable and self._is_over_budget():
+                self._continue_as_new(waiting=waiting, ended=not waiting and self._stands != "running")
+            lull = self._budget.look_again if movable else None
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: (
+                        not self._is_held()
+                        or (movable and (self._is_over_budget() or (lull is None and self._has_to_look())))  # noqa: B023
+                    ),
+                    timeout=lull,
+                    timeout_summary=None if lull is None else "signals: continue as new in a lull",
+                )
+        self._hold.leave_breakpoint()
+        self._enter("running")
+
+    def _has_to_look(self) -> bool:
+        return self._budget.look_again is not None
+
+    def _is_held(self) -> bool:
+        return self._hold.is_asked or (self._hold.reason is not None and self._message.cuts is None)
+
+    def _steer(self, name: str, arguments: Sequence[RawValue], at: str) -> bool:
+        found = self._steering.signal(name, arguments, at)
+        if found:
+            self._cut_off()
+        return found
+
+    def _cut_off(self) -> None:
+        """Cancel the superstep that runs, where the next message says so."""
+        if self._message.cuts is not None and self._running is not None:
+            # Not at once: one that was scheduled just now would never hear of it.
+            asyncio.get_running_loop().call_soon(self._running.cancel)
+            self._running, self._cutting = None, True
+
+    async def _next_turn(self) -> SuperstepInput | None:
+        """Begin the turn of the message that is next; where it was withdrawn, go on where the thread stands."""
+        await self._held(self._start_executors)
+        return self._message_step() if self._message.is_there else await self._go_on()
+
+    async def _after(self, over: TurnOverError) -> SuperstepInput | None:
+        """Go on after a turn that has ended before it was idle, or whose message was refused."""
+        self._answering = []
+        if over.refused:
+            self._turn = self._turn_before
+            self._message.refuse(over.refused, over.reason)
+            return await (self._next_turn() if self._message.is_there else self._go_on())
+        self._cut = over
+        return await self._next_turn()
+
+    async def _go_on(self) -> SuperstepInput | None:
+        """Go on where the thread stood before messages that were refused or withdrawn."""
+        cut, self._cut = self._cut, None
+        if cut is not None:
+            if cut.failure is not None and cut.is_final:
+                self._raise(cut.failure)
+            return self._again(cut.step, cut.failure or cut_off(cut.step.superstep_id))
+        if self._stands == "idle":
+            return None
+        return await (self._next_answers() if self._stands == "waiting" else self._next_superstep())
+
+    async def _next_answers(self) -> SuperstepInput | None:
         self._enter("waiting")
         self._budget.pause()
         try:
@@ -157,18 +283,21 @@ class AgentFrameworkWorkflow:
             self._expire(error)
         if self._edit.taken is not None:
             self._go_on_edited(self._edit.taken)
-        if self._message.taken is not None:
+        if self._message.is_ready:
             self._enter("running")
-            return self._message_step()
+            return await self._next_turn()
         if not ready:
             self._continue_as_new(waiting=True)
         self._enter("running")
         if await self._may_upgrade():
             self._continue_as_new(waiting=True, upgrade=True)
+        await self._held(self._answers.executors, waiting=True)
+        if self._message.cuts is not None or not self._answers.ready:
+            return await self._next_answers()
         return self._responses_step(self._answers.take())
 
     def _is_over(self) -> bool:
-        return self._edit.taken is not None or self._message.taken is not None or self._is_over_budget()
+        return self._edit.taken is not None or self._message.is_ready or self._is_over_budget()
 
     def _is_over_budget(self) -> bool:
         return self._budget.is_over_budget() and self._arrivals.are_read
@@ -191,7 +320,7 @@ class AgentFrameworkWorkflow:
             return False
         return True
 
-    def _continue_as_new(self, *, waiting: bool, upgrade: bool = False) -> NoReturn:
+    def _continue_as_new(self, *, waiting: bool, upgrade: bool = False, ended: bool = False) -> NoReturn:
         _raise_if_cancelled()  # The next run would not know.
         self._requests.flush()
         continued = ContinuedRun(
@@ -204,8 +333,13 @@ class AgentFrameworkWorkflow:
             outputs=self._progress.outputs,
             events=self._log.tail(limits.MAX_TAIL_BYTES),
             calls=self._progress.calls,
+            turn=self._turn.hand_on(),
+            ended=ended or None,
+            pause=self._hold.reason,
         )
         self._answers.hand_on(continued)
+        self._message.hand_on(continued)
+        self._input.options.breakpoints = self._hold.breakpoints or None
         workflow.continue_as_new(
             RunInput(
                 workflow_name=self._input.workflow_name,
@@ -225,6 +359,7 @@ class AgentFrameworkWorkflow:
     def _go_on_edited(self, edit: EditUpdate) -> NoReturn:
         """End, and begin the next run from an edited checkpoint. The server lets no answer get lost in between."""
         info = workflow.info()
+        self._input.options.breakpoints = self._hold.breakpoints or None
         next_run = RunInput(
             workflow_name=self._input.workflow_name,
             mode="resume",
@@ -242,8 +377,12 @@ class AgentFrameworkWorkflow:
 
     def _why_not_edited(self) -> str | None:
         """Say why the run cannot go on from an edited checkpoint now; None where it can."""
-        if self._state != "waiting" or self._message.taken is not None:
+        if self._state != "waiting":
             return "It does not wait for answers, so it takes no edit."
+        if self._message.is_there:
+            return "Messages wait for their turn, which an edit would lose. Wait for their turns, or withdraw them."
+        if self._hold.reason is not None:
+            return "It is to pause when answers come, which an edit would forget. Let it continue first."
         if self._answers.ready or self._answers.has_early or not self._arrivals.are_read:
             return "It has been sent answers that are not delivered yet, which an edit would lose."
         return None
@@ -255,13 +394,17 @@ class AgentFrameworkWorkflow:
         self._progress.take_over(continued)
         self._pending_status = continued.pending_status
         self._answering = continued.answering
+        self._message.take_over(continued)
+        self._hold.reason = continued.pause
         self._state = "waiting" if continued.waiting else "running"
+        self._stands = "waiting" if continued.waiting else "idle" if continued.ended else "running"
 
     @workflow.signal(dynamic=True, unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON)
     async def on_signal(self, name: str, arguments: Sequence[RawValue]) -> None:
         """Take signal `respond`, one answer or a list that is delivered together, `cancel_requests`, or `retry`.
 
-        `{"request_id": ..., "response": ..., "responder"?: ...}`; `{"request_ids": [...], "responder"?: ...}`. Never
+        `{"request_id": ..., "response": ..., "responder"?: ...}`; `{"request_ids": [...], "responder"?: ...}`. Also
+        `message`, `withdraw`, `pause`, `continue` and `breakpoints`, see `steering.py`. Never
         fails the run: what is wrong is logged. A dynamic handler, as the SDK fails the workflow task for ever when a
         named one gets too many arguments, drops without a trace what is no JSON, and keeps signals of unknown names in
         memory. The worker hands over together what came together.
@@ -269,8 +412,8 @@ class AgentFrameworkWorkflow:
         await self._arrivals.take(name, arguments)
 
     @workflow.update(dynamic=True)
-    def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt | MessageReceipt:
-        """Take update `respond` or `cancel_requests`, of the shapes of the signals; or `message` or `edit`, waiting.
+    def on_update(self, name: str, arguments: Sequence[RawValue]) -> RespondReceipt | MessageReceipt | SteeringReceipt:
+        """Take an update, of the same names and shapes as the signals; or `edit`, while the run waits.
 
         It returns when the answer is accepted, not when it is delivered. Accepted means that it fits the response's
         JSON schema; the type on the worker has the last word. Costs 2 history events, and none when it is rejected.
@@ -283,8 +426,15 @@ class AgentFrameworkWorkflow:
             self._edit.take(arguments)
             return MessageReceipt()
         if name == MESSAGE_UPDATE:
-            self._message.take(arguments)
-            return MessageReceipt(pending=list(self._answers.pending))
+            update = workflow.current_update_info()
+            receipt = self._message.take(
+                arguments, update_id=update.id if update is not None else "", at=workflow.now().isoformat()
+            )
+            receipt.pending = list(self._answers.pending)
+            self._cut_off()
+            return receipt
+        if name in NAMES:
+            return self._steering.update(name, arguments)
         try:
             return self._requests.update(name, arguments, busy=self._busy)
         except RejectedResponseError as error:
@@ -297,6 +447,8 @@ class AgentFrameworkWorkflow:
         Raises:
             ApplicationError: With the errors as its detail.
         """
+        if self._edit.taken is not None:
+            raise another_begins(name)
         if name == EDIT_UPDATE:
             waits_at = self._progress.checkpoint
             self._edit.check(
@@ -308,6 +460,9 @@ class AgentFrameworkWorkflow:
             return
         if name == MESSAGE_UPDATE:
             self._message.check(arguments, busy=self._answers.ready)
+            return
+        if name in NAMES:
+            self._steering.check(name, arguments)
             return
         try:
             self._requests.check_update(name, arguments, busy=self._busy)
@@ -353,6 +508,10 @@ class AgentFrameworkWorkflow:
             attempts=self._progress.attempts,
             failure=self._pause.failure,
             calls=self._progress.calls,
+            queued_messages=self._message.shown() or None,
+            refused_messages=self._message.refused or None,
+            pause=self._hold.reason,
+            breakpoints=self._hold.breakpoints or None,
         )
 
     @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
@@ -388,19 +547,38 @@ class AgentFrameworkWorkflow:
         )
 
     def _message_step(self) -> SuperstepInput:
-        message, message_run_id = self._message.next()
+        cuts = self._message.cuts
+        turn = self._message.next()
+        message = turn.message
         self._streaming = message.streaming
         self._own_storage = message.own_storage
         self._trace = message.trace
         self._answering = []
         self._pending_status = False
+        ended = self._stands != "running" if self._cut is None else self._cut.failure is not None
+        if cuts == "interrupt" and ended:
+            cuts = None  # There was nothing to cut off (any more).
+        if cuts is not None:
+            self._log.append(
+                LoggedEvent(offset=0, type=f"turn_{cuts}", at=workflow.now().isoformat(), data=turn.message_id)
+            )
         step = self._step("message")
+        self._turn_before = self._turn
+        if cuts == "rollback":
+            step = step.model_copy(update=self._turn.step_fields)
+        else:
+            self._turn = self._progress.mark()
+        step.cuts = cuts
+        step.discard_in_flight = (self._cut is not None or self._stands == "running" or cuts is not None) and (
+            step.base is not None
+        )
         step.message = MessageInput(
             value=message.message,
             type=message.type,
             typed=message.typed,
-            message_run_id=message_run_id,
+            message_run_id=turn.message_run_id,
             call_id=message.call_id,
+            message_id=turn.message_id,
         )
         step.function_invocation_kwargs = message.function_invocation_kwargs
         step.client_kwargs = message.client_kwargs
@@ -431,7 +609,11 @@ class AgentFrameworkWorkflow:
                 break
             except (ActivityError, RefusedOutcomeError) as error:
                 if is_cancelled_exception(error):
-                    raise
+                    if not self._cutting or workflow.cancellation_reason() is not None:
+                        raise
+                    self._requests.failed(step, cut_off(step.superstep_id))
+                    self._requests.flush()
+                    raise TurnOverError(step) from error
                 step = await self._fail(step, error)
         self._commit(step, result)
         try:
@@ -447,6 +629,8 @@ class AgentFrameworkWorkflow:
         """Run a superstep, and again where its outcome is refused."""
         refused = 0
         while True:
+            if refused and self._message.cuts is not None and step.mode not in ("store", "upgrade"):
+                raise TurnOverError(step)
             try:
                 return await self._schedule(step)
             except RefusedOutcomeError as error:
@@ -463,7 +647,7 @@ class AgentFrameworkWorkflow:
         step.superstep_id = self._progress.next_superstep_id()
         try:
             # Decoded here: an error in the SDK would fail the workflow task.
-            result: RawValue | None = await workflow.execute_activity(
+            running = workflow.start_activity(
                 SUPERSTEP_ACTIVITY,
                 step,
                 result_type=RawValue,
@@ -475,9 +659,16 @@ class AgentFrameworkWorkflow:
                 retry_policy=retry_policy(options),
                 summary=self._progress.summary(step),
             )
+            self._cutting = False
+            if step.mode not in ("store", "upgrade"):
+                self._running = running
+                self._cut_off()
+            result: RawValue | None = await running
         except ActivityError as error:
             check_failure(error, step)
             raise
+        finally:
+            self._running = None
         return read_result(result, step)
 
     def _commit(self, step: SuperstepInput, result: SuperstepResult) -> None:
@@ -489,6 +680,8 @@ class AgentFrameworkWorkflow:
             if record.state == "IN_PROGRESS_PENDING_REQUESTS":
                 self._pending_status = True
         self._progress.commit(step, result)
+        if step.mode != "store":
+            self._cut, self._stands = None, result.state  # type: ignore[assignment]
 
     @property
     def _busy(self) -> bool:
@@ -510,6 +703,8 @@ class AgentFrameworkWorkflow:
             pending=self._requests.pending,
             failure=self._pause.failure,
             calls=self._progress.calls,
+            pause=self._hold.reason,
+            queued=len(self._message.ids),
         )
         workflow.set_current_details(details)
 
@@ -524,20 +719,30 @@ class AgentFrameworkWorkflow:
             What to run when the pause is over.
         """
         failure = failure_of(error, step)
-        if refuses_start(failure):
+        if refuses_start(failure) and step.message is None:
             raise run_error(failure, None, None, 0) from error  # As if there had never been a run.
         self._requests.failed(step, failure)
         self._progress.enter(failure)
+        if step.message is not None and step.message.message_id is not None and refuses_message(failure):
+            raise TurnOverError(step, failure, refused=step.message.message_id) from error
         # Temporal tells once that a run is cancelled, so one that paused now would not hear of it.
         if not self._input.options.pause_on_failure or workflow.cancellation_reason() is not None:
-            self._end(failure, error)
+            self._end(failure, error, step)
         self._pause.begin(failure)
         self._tell(failure, "paused")
-        await self._pause.wait()
+        await self._pause.wait(lambda: self._message.cuts is not None)
         self._enter("running")
+        if self._message.cuts is not None:
+            raise TurnOverError(step, failure) from error
+        return self._again(step, failure)
+
+    def _again(self, step: SuperstepInput, failure: SuperstepFailure) -> SuperstepInput:
+        """Return what runs a superstep that has failed, or was cut off, once more."""
         self._answering = []
+        self._streaming, self._own_storage, self._trace = step.streaming, bool(step.own_storage), step.trace
         retried = self._step(retry_mode(step, failure))
         if retried.mode == "message" and step.message is not None:
+            retried = retried.model_copy(update={name: getattr(step, name) for name in self._progress.step_fields()})
             retried.message = step.message
             retried.function_invocation_kwargs, retried.client_kwargs = (
                 step.function_invocation_kwargs,
@@ -558,8 +763,16 @@ class AgentFrameworkWorkflow:
         self._requests.flush()
         self._enter(state)
 
-    def _end(self, failure: SuperstepFailure, cause: Exception | None = None) -> NoReturn:
+    def _end(self, failure: SuperstepFailure, cause: Exception, step: SuperstepInput | None = None) -> NoReturn:
+        """End the run, or only the turn, where a message waits for its own."""
+        if self._message.is_there and workflow.cancellation_reason() is None:
+            self._tell(failure, "running")
+            raise TurnOverError(step or self._step("resume"), failure, is_final=True) from cause
         self._tell(failure, "failed")
+        self._raise(failure, cause)
+
+    def _raise(self, failure: SuperstepFailure, cause: Exception | None = None) -> NoReturn:
+        self._enter("failed")
         progress = self._progress
         raise run_error(
             failure, progress.checkpoint, progress.graph_hash, self._log.next_offset, progress.calls

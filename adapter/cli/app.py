@@ -23,6 +23,7 @@ from . import replay as _replay
 from . import respond as _respond
 from . import run as _run
 from . import schedule as _schedule
+from . import steering as _steering
 from . import threads as _threads
 from .command import PROGRAM, register, register_group
 
@@ -87,6 +88,9 @@ for _function in (
     _run.resume,
     _run.fork,
     _checkpoint.edit,
+    _steering.pause,
+    _steering.breakpoints,
+    _steering.withdraw,
     _threads.retry,
     _threads.cancel,
     _replay.replay,
@@ -94,6 +98,8 @@ for _function in (
     _doctor.doctor,
 ):
     register(app, _function, reads=_function.__name__ in _READS)
+
+register(app, _steering.continue_, name="continue")
 
 register(app, _exported.export)
 register(app, _exported.import_, name="import")

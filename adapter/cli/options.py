@@ -48,8 +48,8 @@ Options = Annotated[
 def read_options(given: Sequence[str] | None) -> OptionArguments:
     """Return options of a run from flags.
 
-    Durations are `30s`, `5m`, `1h30m` or `2d`; yes and no are `true` and `false`; what is optional takes `none`;
-    policies are JSON, whose durations are texts of that form. All of `DurableOptions` can be given.
+    Durations are `30s`, `5m`, `1h30m` or `2d`; yes and no are `true` and `false`; what is optional takes `none`; lists
+    are `one,two`; policies are JSON, whose durations are texts of that form. All of `DurableOptions` can be given.
 
     Raises:
         UsageError: When there is no such option, or it does not take the value.
@@ -118,8 +118,19 @@ def _scalar(kinds: Sequence[Any], text: str) -> Any:
         if text not in get_args(kind):
             raise ValueError(f"it is one of {', '.join(get_args(kind))}, got {text!r}")
         return text
-    readers: dict[Any, Callable[[str], Any]] = {bool: _truth, int: int, float: float, timedelta: _duration, str: str}
+    readers: dict[Any, Callable[[str], Any]] = {
+        bool: _truth,
+        int: int,
+        float: float,
+        timedelta: _duration,
+        str: str,
+        Sequence[str]: _listed,
+    }
     return readers[kind](text)
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _truth(text: str) -> bool:

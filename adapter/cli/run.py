@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
+from ...workflows.messages import WhenRunning
 from ..checkpoints.thread import read_standing
+from ..client.options import check_breakpoints
 from ..client.queries import ThreadQueries
 from ..commands.exit_codes import RefusedError, UsageError
 from .checkpoint import By, Changes, edit_of, typed_facade
@@ -36,6 +38,23 @@ Responses = Annotated[
     str | None,
     typer.Option(metavar="JSON|@FILE|-", help="Responses to its pending requests, a JSON object by request id."),
 ]
+WhenRunningOption = Annotated[
+    str | None,
+    typer.Option(
+        "--when-running",
+        metavar="|".join(get_args(WhenRunning)),
+        help="What becomes of the message if the thread runs; it is rejected if left out.",
+        show_default=False,
+    ),
+]
+BreakBefore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--break-before",
+        metavar="EXECUTOR",
+        help="Pause before this executor, or a pattern of them, until `continue`; can be repeated. Of a new run.",
+    ),
+]
 NewThread = Annotated[str | None, typer.Option("--thread", "-t", metavar="ID", help="Thread; a new one if left out.")]
 
 
@@ -52,24 +71,37 @@ async def run(
         list[str] | None, typer.Option(metavar="TAG", help="A tag of the thread; can be repeated. See `threads`.")
     ] = None,
     interactive: Interactive = False,
+    when_running: WhenRunningOption = None,
+    break_before: BreakBefore = None,
 ) -> int:
     """Give a thread a message, and show the run until it is idle or waits for answers. Ctrl-C leaves it running."""
     if (message is None) is (data is None):
         raise UsageError("give the message once: as text, or as JSON with --data")
+    if when_running is not None and when_running not in get_args(WhenRunning):
+        raise UsageError(f"--when-running takes one of {', '.join(get_args(WhenRunning))}")
+    when = cast("WhenRunning | None", when_running)
     given = message if data is None else read_json(data)
     options = read_options(option)
     client = await session.client()
     facts = await find_thread(client, thread) if thread is not None else None
+    if break_before:
+        try:
+            options["breakpoints"] = check_breakpoints(break_before)
+        except ValueError as error:
+            raise UsageError(f"--break-before: {error}") from error
     target = await facade(session, workflow=workflow, task_queue=task_queue, thread=facts, options=options)
     try:
         checkpoint = target.durable.checkpoint(thread, tags=tag)
     except ValueError as error:
         raise UsageError("a thread takes 20 tags, each of 1 to 100 characters") from error
+    if break_before:
+        again = session.again("continue", checkpoint.thread_id)
+        session.output.line(f"It pauses before {', '.join(break_before)}. Let it go on each time: {again}")
     return await follow(
         session,
         target,
         checkpoint,
-        lambda: target.durable.run_stream(given, checkpoint=checkpoint),
+        lambda: target.durable.run_stream(given, checkpoint=checkpoint, when_running=when),
         interactive=interactive,
     )
 
@@ -142,7 +174,10 @@ async def _retry(session: Session, target: Target, facts: ThreadFacts) -> int:
     if status.state != "paused":
         again = session.again("stream", facts.thread_id)
         raise RefusedError(f"thread {facts.thread_id!r} is running, so there is nothing to resume. Follow it: {again}")
-    await target.durable.retry(facts.thread_id)
+    if status.pause is not None:
+        await target.durable.continue_(facts.thread_id)
+    else:
+        await target.durable.retry(facts.thread_id)
     return status.next_offset - 1
 
 

@@ -59,7 +59,8 @@ async def status(session: Session, thread: Thread) -> None:
             requests = await _ask(client, facts, found)
         except NoWorkerError:  # The poll of one that has gone is remembered for a while.
             found["worker"] = False
-    if not facts.is_open or found["state"] == "paused" or (facts.attempt is None and not found["worker"]):
+    is_paused = found["state"] == "paused" and found.get("pause") is None  # Else it is well, and held.
+    if not facts.is_open or is_paused or (facts.attempt is None and not found["worker"]):
         found["failure"] = await failure_of(client, facts)
         if facts.is_open and found["failure"] is not None:
             found["state"] = "paused"
@@ -101,6 +102,10 @@ async def _ask(client: Client, facts: ThreadFacts, found: dict[str, Any]) -> lis
         "superstep": live.superstep,
         "executors": live.executors,
         "checkpoint_id": live.checkpoint.checkpoint_id if live.checkpoint else None,
+        "queued_messages": [message.model_dump() for message in live.queued_messages or ()],
+        "refused_messages": [message.model_dump() for message in live.refused_messages or ()],
+        "pause": live.pause.model_dump() if live.pause is not None else None,
+        "breakpoints": live.breakpoints or [],
     }
     requests = await queries.pending_requests(facts.thread_id) if live.pending_requests else []
     found["pending_requests"] = [request.model_dump() for request in requests]
@@ -112,6 +117,25 @@ def _attempt(attempt: SuperstepAttempt | None) -> dict[str, Any] | None:
         return None
     found = dataclasses.asdict(attempt)
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}
+
+
+def _steering_lines(session: Session, thread_id: str, found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say what holds a run, and which messages wait for their turn."""
+    lines: list[tuple[str, str]] = []
+    pause = found.get("pause")
+    if pause is not None:
+        names = ", ".join(pause.get("executors") or ())
+        why = f"breakpoint before {names}" if pause["kind"] == "breakpoint" else "asked for"
+        by = f" by {pause['responder']}" if pause.get("responder") else ""
+        lines.append(("paused", f"{why}{by}{': ' + pause['reason'] if pause.get('reason') else ''}"))
+        lines.append(("let it go on", session.again("continue", thread_id)))
+    if found.get("breakpoints"):
+        lines.append(("breakpoints", ", ".join(found["breakpoints"])))
+    for message in found.get("queued_messages", ()):
+        lines.append(("queued", f"{message['message_id']} ({message['when_running']}): {short(message['message'])}"))
+    for message in found.get("refused_messages", ()):
+        lines.append(("not run", f"{message['message_id']}: {short(message['error'])}"))
+    return lines
 
 
 def _show(
@@ -134,6 +158,7 @@ def _show(
             ("superstep", str(found.get("superstep", ""))),
             ("executors", ", ".join(found.get("executors", ())) if state == "running" else ""),
             ("since", lasted_text(found)),
+            *_steering_lines(session, facts.thread_id, found),
             *attempt_lines(facts.attempt, now),
             *failure_lines(found["failure"]),
             ("run", facts.run_id),

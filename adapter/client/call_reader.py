@@ -17,6 +17,7 @@ from agent_framework import (
     WorkflowRunState,
 )
 
+from ...workflows.failure import refuses_message
 from ...workflows.messages import (
     CheckpointRef,
     RunFailure,
@@ -29,14 +30,17 @@ from ..checkpoints.history import Closed
 from ..checkpoints.thread import run_after_reset
 from ..errors import (
     DurableWorkflowError,
+    MessageRefusedError,
     RunCancelledError,
     RunFailedError,
+    RunInterruptedError,
     RunTerminatedError,
     RunTimedOutError,
 )
 from ..framework.catalog import TypeCatalog
 from ..framework.error_data import rebuilt
 from ..framework.internals import new_event
+from ..logging import data_logger
 from .event_position import LiveEventsDiscarded
 from .given_live import GivenLive
 from .live_reader import LiveReader
@@ -44,6 +48,7 @@ from .run_follower import FollowedEvent, RunFollower, SuperstepLost
 from .superstep_decoder import SuperstepDecoder
 from .thread_cursor import ThreadCursor
 
+_LOGGER = data_logger("agent_framework_temporal")
 NO_PENDING = "No pending requests found in workflow context."
 """The framework's words."""
 
@@ -87,7 +92,11 @@ class CallScope:
     to_open_run: bool = False
     """Whether it was sent to a run that is open: it has only new events."""
     raise_rejected: Callable[[], Awaitable[None]] | None = None
-    """Raises if the workflow has rejected the call's responses."""
+    """Raises if the workflow has rejected the call's responses, or does not run its message."""
+    started: bool = False
+    """Whether the call has started the run: the turns of later messages are not its own."""
+    queued: bool = False
+    """Whether its message waits for its turn: what happens before is not its own, failures neither."""
 
 
 class CallReader:
@@ -130,6 +139,10 @@ class CallReader:
         self._last: SuperstepResult | None = None
         self._failure: Exception | None = None
         """What the last superstep failed with, in phase FAILED."""
+        self._rested = RunPhase.BETWEEN
+        """Where the last superstep that was committed has left the run."""
+        self._turn: str | None = None
+        """Name of the message whose turn is the call's; None of the one that its run was started with."""
 
     async def events(self) -> AsyncIterator[WorkflowEvent[Any]]:
         """Yield the call's events.
@@ -149,15 +162,17 @@ class CallReader:
     async def _take(self, step: FollowedEvent) -> AsyncIterator[WorkflowEvent[Any]]:
         """Yield the events of a step, and enter the phases that it leads to."""
         if isinstance(step, SuperstepInput):
+            if self._is_over_with(step):
+                self._run = RunPhase.OVER
+                for event in self._turn_over(step):
+                    yield event
+                return
             self._scheduled(step)
         elif isinstance(step, SuperstepResult | SuperstepFailure):
             if self._call is not CallPhase.SENT:
                 async for event in self._outcome(step):
                     yield event
-            if isinstance(step, SuperstepFailure):
-                self._has_failed(_exception(step, self._decoder.catalog))
-            else:
-                self._run = RunPhase.WAITING if step.state == "waiting" else RunPhase.BETWEEN
+            self._came_to(step)
         elif isinstance(step, SuperstepLost):
             text = f"A superstep of thread {self._follower.thread_id!r} failed: {step.message}"
             self._has_failed(RunFailedError(text))
@@ -168,6 +183,14 @@ class CallReader:
             for event in await self._quiescent():
                 yield event
 
+    def _came_to(self, step: SuperstepResult | SuperstepFailure) -> None:
+        if isinstance(step, SuperstepResult):
+            self._run = self._rested = RunPhase.WAITING if step.state == "waiting" else RunPhase.BETWEEN
+        elif refuses_message(step) and not self._is_queued_own:
+            self._run = self._rested  # As if that message had never come.
+        else:
+            self._has_failed(_exception(step, self._decoder.catalog))
+
     def _scheduled(self, step: SuperstepInput) -> None:
         self._run, self._failure = RunPhase.RUNNING, None
         call_id = self._scope.call_id
@@ -176,9 +199,40 @@ class CallReader:
         elif self._call is CallPhase.TAKEN or (
             call_id is not None and step.message is not None and step.message.call_id == call_id
         ):
+            if step.message is not None and step.message.call_id == call_id:
+                self._turn = step.message.message_run_id
             self._call = CallPhase.UNDER_WAY
         if self._live is not None:
             self._live.begin(step.offset, step.superstep_id)
+
+    @property
+    def _is_queued_own(self) -> bool:
+        return self._scope.queued and self._call is not CallPhase.SENT
+
+    def _is_over_with(self, step: SuperstepInput) -> bool:
+        """Tell whether a superstep begins the turn of another message, so that the call's own is over."""
+        own = self._scope.started or self._scope.call_id is not None
+        if not own or self._call is CallPhase.SENT or step.message is None:
+            return False
+        mine = step.message.call_id is not None and step.message.call_id == self._scope.call_id
+        return not mine and step.message.message_run_id != self._turn
+
+    def _turn_over(self, step: SuperstepInput) -> list[WorkflowEvent[Any]]:
+        """Return the last events of a call whose turn is over, as the thread goes on with another message.
+
+        Raises:
+            Exception: What the turn has failed with, or that it was cut off.
+        """
+        if step.cuts != "rollback" and self._failure is not None:
+            raise self._failure
+        if step.cuts is not None:
+            error = RunInterruptedError(
+                f"Another message has cut off this turn of thread {self._follower.thread_id!r}, which goes on with it "
+                + ("from where this turn had begun." if step.cuts == "rollback" else "from its last checkpoint.")
+            )
+            error.rolled_back = step.cuts == "rollback"
+            raise error
+        return [] if self._given else [_status(WorkflowRunState.IDLE)]
 
     def _has_failed(self, error: Exception) -> None:
         self._run, self._failure = RunPhase.FAILED, error
@@ -189,9 +243,20 @@ class CallReader:
         Raises:
             Exception: What the run is paused for.
         """
+        if self._call is CallPhase.SENT and self._scope.queued:
+            await self._check_rejected()
+            return []
         if self._failure is not None:
             raise self._failure
         if self._run is not RunPhase.WAITING:
+            if self._run is RunPhase.BETWEEN and self._call is not CallPhase.SENT:
+                thread_id = self._follower.thread_id
+                _LOGGER.warning(
+                    "Thread %r is paused before its next superstep, and its stream goes on when it does: let it go on "
+                    "with `await durable.continue_(%r)`.",
+                    thread_id,
+                    thread_id,
+                )
             return []
         if self._call is CallPhase.SENT:
             await self._check_rejected()
@@ -292,8 +357,14 @@ class CallReader:
     async def _end(self, closed: Closed) -> AsyncIterator[WorkflowEvent[Any]]:
         """Yield the last events of a run that came to its end; raise for any other ending."""
         if closed.state == "idle":
+            if self._failure is not None and self._is_queued_own:
+                raise self._failure  # The thread has gone on without its message, to where it stood before.
             if self._call is CallPhase.SENT:
                 await self._check_rejected()
+                if self._scope.queued:
+                    raise MessageRefusedError(
+                        f"Thread {self._follower.thread_id!r} has ended idle without the message, which was withdrawn."
+                    )
                 raise RuntimeError(NO_PENDING)
             if closed.result is not None:
                 self._cursor.move(closed.result.checkpoint)

@@ -27,6 +27,7 @@ from ...workflows.messages import (
     RespondSignal,
     RunInput,
     Value,
+    WhenRunning,
 )
 from ..checkpoints.frames import unpacked
 from ..checkpoints.handle import Checkpoint
@@ -113,6 +114,8 @@ class Call:
     """Of the span that the call is in."""
     order: EditOrder | None = None
     """What a person has made of the checkpoint that is gone on from."""
+    when_running: WhenRunning | None = None
+    """Left out, it is the option's."""
 
     @property
     def only_follows(self) -> bool:
@@ -186,7 +189,7 @@ class Caller:
             workflow_name=name,
             mode="message",
             message=encode_message(message, _catalog(hosted)),
-            options=wire_options(self.options, _catalog(hosted)),
+            options=wire_options(self.options, _catalog(hosted), _start_executor(hosted)),
         )
         shows = await use_search_attributes(self.client, self.options.shows_attributes)
         run_input.options.search_attributes = shows
@@ -239,7 +242,8 @@ class _ThreadCall:
 
     async def _message(self) -> CallReader:
         if self._standing.state == "open":
-            return await self._message_while_waiting()
+            when = self._call.when_running or self._caller.options.when_running
+            return await (self._message_while_waiting() if when == "reject" else self._message_while_open(when))
         if self._standing.in_flight:
             raise RuntimeError(_IN_FLIGHT)
         warn_still_pending(self._name, len(self._cursor.requests))
@@ -259,11 +263,46 @@ class _ThreadCall:
         status = await self._caller.queries.takes_message(
             self._thread_id, self._standing, when_waiting=options.when_waiting
         )
+        update = self._update()
+        await send_message(self._caller.client, self._thread_id, status.run_id, status.workflow_name, update, options)
+        self._handle.run_id = status.run_id
+        return self._reader(
+            CallScope(
+                call_id=update.call_id,
+                after=status.next_offset - 1,
+                until=self._standing.history_length,
+                to_open_run=True,
+                mirror=self._call.mirror,
+            )
+        )
+
+    async def _message_while_open(self, when: WhenRunning) -> CallReader:
+        """Send a message whose turn comes when it comes; the reader looks for the superstep that takes it."""
+        options = self._caller.options
+        update = self._update()
+        update.message_id = update.call_id
+        update.when_running = when
+        update.waits = (options.when_waiting == "reject" and when == "enqueue") or None
+        run_id = self._standing.run_id
+        await send_message(self._caller.client, self._thread_id, run_id, self._name, update, options)
+        self._handle.run_id = run_id
+        check = functools.partial(self._caller.queries.raise_not_run, self._thread_id, update.call_id or "")
+        return self._reader(
+            CallScope(
+                call_id=update.call_id,
+                after=-1,
+                until=self._standing.history_length,
+                queued=True,
+                mirror=self._call.mirror,
+                raise_rejected=check,
+            )
+        )
+
+    def _update(self) -> MessageUpdate:
         given = self._input(mode="message")
         value = self._encoded_message()
-        call_id = uuid.uuid4().hex
-        update = MessageUpdate(
-            call_id=call_id,
+        return MessageUpdate(
+            call_id=uuid.uuid4().hex,
             message=value.value,
             type=value.type,
             typed=value.typed,
@@ -272,17 +311,6 @@ class _ThreadCall:
             trace=given.trace,
             function_invocation_kwargs=given.function_invocation_kwargs,
             client_kwargs=given.client_kwargs,
-        )
-        await send_message(self._caller.client, self._thread_id, status, update, options)
-        self._handle.run_id = status.run_id
-        return self._reader(
-            CallScope(
-                call_id=call_id,
-                after=status.next_offset - 1,
-                until=self._standing.history_length,
-                to_open_run=True,
-                mirror=self._call.mirror,
-            )
         )
 
     async def _in_time(self, send: Callable[[], Awaitable[CallReader]]) -> CallReader:
@@ -520,7 +548,7 @@ class _ThreadCall:
             function_invocation_kwargs=_kwargs(self._call, "function_invocation_kwargs", catalog),
             client_kwargs=_kwargs(self._call, "client_kwargs", catalog),
             next_offset=self._standing.next_offset,
-            options=wire_options(self._caller.options, catalog),
+            options=wire_options(self._caller.options, catalog, _start_executor(self._hosted)),
         )
 
     async def _start(self, run_input: RunInput, *, call_id: str | None = None) -> CallReader:
@@ -556,7 +584,9 @@ class _ThreadCall:
                 raise
         self._handle.run_id = run.first_execution_run_id
         self._note_edit(run_input)
-        return self._reader(CallScope(after=run_input.next_offset - 1, call_id=call_id, mirror=self._call.mirror))
+        return self._reader(
+            CallScope(after=run_input.next_offset - 1, call_id=call_id, started=True, mirror=self._call.mirror)
+        )
 
     def _labels(self) -> Labels:
         """Return the thread's labels with what the caller has said of them."""
@@ -620,6 +650,10 @@ def _kwargs(call: Call, name: str, catalog: TypeCatalog | None) -> Value | None:
 
 def _catalog(hosted: WorkflowDefinition | None) -> TypeCatalog | None:
     return None if hosted is None else hosted.catalog
+
+
+def _start_executor(hosted: WorkflowDefinition | None) -> str | None:
+    return None if hosted is None else hosted.start_executor_id
 
 
 def _refuse_no_responses(responses: Mapping[str, Any] | None) -> None:

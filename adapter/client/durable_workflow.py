@@ -9,7 +9,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias, Unpack, overload
+from typing import Any, Literal, TypeAlias, Unpack, get_args, overload
 
 from agent_framework import (
     CheckpointStorage,
@@ -25,7 +25,18 @@ from agent_framework import (
 from temporalio.client import Client, ScheduleHandle, ScheduleOverlapPolicy, ScheduleSpec, ScheduleState
 
 from ...workflows.exported import exported
-from ...workflows.messages import PendingRequest
+from ...workflows.messages import (
+    BREAKPOINTS_SIGNAL,
+    CONTINUE_SIGNAL,
+    PAUSE_SIGNAL,
+    WITHDRAW_SIGNAL,
+    BreakpointsSignal,
+    PauseSignal,
+    PendingRequest,
+    QueuedMessage,
+    WhenRunning,
+    WithdrawSignal,
+)
 from ..checkpoints.handle import Checkpoint
 from ..checkpoints.lineage import CheckpointInfo
 from ..checkpoints.mirror import MirrorStorage, ThreadSource, copy_missing
@@ -46,7 +57,7 @@ from .deletion import delete_thread
 from .devui import DevUIEntity
 from .edit import Edit, EditOrder, editor_name
 from .event_position import without_void
-from .options import DurableOptions, OptionArguments
+from .options import DurableOptions, OptionArguments, check_breakpoints
 from .queries import ALREADY_RUNNING
 from .schedule import (
     ScheduledStart,
@@ -57,6 +68,7 @@ from .schedule import (
     spec_of,
     update_schedule,
 )
+from .steering import SteeringStatus, steer, steering_of
 from .thread_cursor import ThreadCursor, ThreadCursors
 from .threads import ThreadFilter, ThreadInfo, threads
 from .usage import RunUsage, read_usage
@@ -144,6 +156,7 @@ class DurableWorkflow(WorkflowInterface):
         tools: Tools | None = None,
         function_invocation_kwargs: InvocationKwargs | None = None,
         client_kwargs: InvocationKwargs | None = None,
+        when_running: WhenRunning | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult]:
         """Start, answer, or follow a run, and stream its events; `run(stream=True)` is the same.
 
@@ -163,6 +176,9 @@ class DurableWorkflow(WorkflowInterface):
             tools: Refused: live objects cannot travel.
             function_invocation_kwargs: Passed to tools, as JSON.
             client_kwargs: Passed to chat clients, as JSON.
+            when_running: What becomes of the message if the thread runs, whoever has started that: "reject", "enqueue",
+                "interrupt" or "rollback"; see `DurableOptions.when_running`, which holds where this is left out. The
+                stream gives the events of this message alone.
 
         Returns:
             The events an in-process run would give, as they are committed, superstep by superstep. Leaving the stream
@@ -171,7 +187,8 @@ class DurableWorkflow(WorkflowInterface):
         Raises:
             ValueError: For a combination of arguments the framework refuses, in its words.
             PayloadError: For an argument that cannot travel.
-            AlreadyRunningError: When a stream of this facade follows the thread already.
+            AlreadyRunningError: When a stream of this facade follows the thread already, and the message is to be
+                rejected then.
 
         While it is iterated it raises what the run raises, or a `DurableWorkflowError`.
 
@@ -191,6 +208,7 @@ class DurableWorkflow(WorkflowInterface):
             tools=tools,
             function_invocation_kwargs=function_invocation_kwargs,
             client_kwargs=client_kwargs,
+            when_running=when_running,
         )
 
     @overload
@@ -206,6 +224,7 @@ class DurableWorkflow(WorkflowInterface):
         tools: Tools | None = None,
         function_invocation_kwargs: InvocationKwargs | None = None,
         client_kwargs: InvocationKwargs | None = None,
+        when_running: WhenRunning | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult]: ...
 
     @overload
@@ -222,6 +241,7 @@ class DurableWorkflow(WorkflowInterface):
         tools: Tools | None = None,
         function_invocation_kwargs: InvocationKwargs | None = None,
         client_kwargs: InvocationKwargs | None = None,
+        when_running: WhenRunning | None = None,
     ) -> Awaitable[WorkflowRunResult]: ...
 
     @overload
@@ -238,6 +258,7 @@ class DurableWorkflow(WorkflowInterface):
         tools: Tools | None = None,
         function_invocation_kwargs: InvocationKwargs | None = None,
         client_kwargs: InvocationKwargs | None = None,
+        when_running: WhenRunning | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult] | Awaitable[WorkflowRunResult]: ...
 
     def run(
@@ -253,6 +274,7 @@ class DurableWorkflow(WorkflowInterface):
         tools: Tools | None = None,
         function_invocation_kwargs: InvocationKwargs | None = None,
         client_kwargs: InvocationKwargs | None = None,
+        when_running: WhenRunning | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult] | Awaitable[WorkflowRunResult]:
         """Run as `agent_framework.Workflow.run` does; arguments, costs and errors as of `run_stream`.
 
@@ -267,6 +289,7 @@ class DurableWorkflow(WorkflowInterface):
             tools: See `run_stream`.
             function_invocation_kwargs: See `run_stream`.
             client_kwargs: See `run_stream`.
+            when_running: See `run_stream`.
         """
         response_stream = self._stream(
             message,
@@ -280,6 +303,7 @@ class DurableWorkflow(WorkflowInterface):
             tools=tools,
             function_invocation_kwargs=function_invocation_kwargs,
             client_kwargs=client_kwargs,
+            when_running=when_running,
         )
         return response_stream if stream else response_stream.get_final_response()
 
@@ -522,6 +546,87 @@ class DurableWorkflow(WorkflowInterface):
         """
         await self._caller.queries.retry(self._handle(checkpoint).thread_id)
 
+    async def pause(
+        self, checkpoint: Checkpoint | str | None = None, *, reason: str | None = None, responder: str | None = None
+    ) -> None:
+        """Hold the thread's open run before its next superstep, until `continue_`; the one that runs ends in peace.
+
+        A run that waits for responses is held when they come. A stream that follows it goes on when the run does. Costs
+        5 history events; a run that is held costs nothing, and survives its workers.
+
+        Args:
+            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+            reason: Why, for those who look at its status.
+            responder: Who pauses it.
+
+        Raises:
+            ThreadNotFoundError: When the thread has no open run.
+            NoWorkerError: When no worker answers.
+        """
+        await self._steer(checkpoint, PAUSE_SIGNAL, PauseSignal(reason=reason, responder=responder))
+
+    async def continue_(self, checkpoint: Checkpoint | str | None = None, *, responder: str | None = None) -> None:
+        """Let a run go on that is held, by `pause` or at a breakpoint; costs 5 history events.
+
+        Raises:
+            ThreadNotFoundError: When the thread has no open run.
+            DurableWorkflowError: When nothing holds it.
+            NoWorkerError: When no worker answers.
+        """
+        await self._steer(checkpoint, CONTINUE_SIGNAL, PauseSignal(responder=responder))
+
+    async def set_breakpoints(self, executors: Sequence[str], checkpoint: Checkpoint | str | None = None) -> None:
+        """Pause the thread's open run before supersteps that may run one of these, in place of those before.
+
+        Args:
+            executors: Executor ids, or patterns of them; empty for none.
+            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+
+        Raises:
+            ValueError: When they are no executor ids.
+            ThreadNotFoundError: When the thread has no open run.
+            NoWorkerError: When no worker answers.
+        """
+        await self._steer(checkpoint, BREAKPOINTS_SIGNAL, BreakpointsSignal(executors=check_breakpoints(executors)))
+
+    async def queued_messages(self, checkpoint: Checkpoint | str | None = None) -> list[QueuedMessage]:
+        """Return the messages that wait for their turn in the thread, the next one first: one query.
+
+        Raises:
+            ThreadNotFoundError: When the thread has no run.
+            NoWorkerError: When no worker answers.
+        """
+        return (await self.steering(checkpoint)).queued_messages
+
+    async def steering(self, checkpoint: Checkpoint | str | None = None) -> SteeringStatus:
+        """Return what waits in the thread's latest run, and what holds it: one query, which a worker answers.
+
+        Raises:
+            ThreadNotFoundError: When the thread has no run.
+            NoWorkerError: When no worker answers.
+        """
+        return steering_of(await self._caller.queries.status(self._handle(checkpoint).thread_id, None))
+
+    async def withdraw(
+        self, message_id: str, checkpoint: Checkpoint | str | None = None, *, responder: str | None = None
+    ) -> None:
+        """Take a message from the queue before its turn; its caller is given MessageRefusedError. 5 history events.
+
+        Args:
+            message_id: Of `queued_messages`.
+            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+            responder: Who withdraws it.
+
+        Raises:
+            MessageRefusedError: When it is not in the queue (any more).
+            ThreadNotFoundError: When the thread has no open run.
+            NoWorkerError: When no worker answers.
+        """
+        await self._steer(checkpoint, WITHDRAW_SIGNAL, WithdrawSignal(message_id=message_id, responder=responder))
+
+    async def _steer(self, checkpoint: Checkpoint | str | None, name: str, argument: Any) -> None:
+        await steer(self._client, self._handle(checkpoint).thread_id, name, argument, self._caller.options)
+
     async def threads(self, **filters: Unpack[ThreadFilter]) -> AsyncIterator[ThreadInfo]:
         """Yield the threads of this workflow, open ones first; costs and errors as of the function `threads`.
 
@@ -725,6 +830,7 @@ class DurableWorkflow(WorkflowInterface):
         function_invocation_kwargs: InvocationKwargs | None,
         client_kwargs: InvocationKwargs | None,
         cancelled: list[str] | None = None,
+        when_running: WhenRunning | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult]:
         message, responses = split_message(message, responses)
         given = message is not None or responses is not None or checkpoint_id is not None
@@ -742,7 +848,12 @@ class DurableWorkflow(WorkflowInterface):
                 f"Checkpoint of thread {handle.thread_id!r} is of workflow {handle.workflow_name!r}, not of "
                 f"{self.name!r}. Use the facade of that workflow."
             )
-        if self._active.get(handle.thread_id) is not None:
+        if when_running is not None and when_running not in get_args(WhenRunning):
+            raise ValueError(f"`when_running` must be one of {get_args(WhenRunning)}, got {when_running!r}.")
+        beside = self._active.get(handle.thread_id) is not None
+        if beside and message is not None and (when_running or self._caller.options.when_running) != "reject":
+            handle = handle.model_copy()  # The other stream moves the caller's.
+        elif beside:
             raise AlreadyRunningError(
                 f"Thread {handle.thread_id!r}: {ALREADY_RUNNING} "
                 "Read the stream to its end, drop it, or use a thread of its own: `checkpoint=durable.checkpoint()`."
@@ -759,12 +870,14 @@ class DurableWorkflow(WorkflowInterface):
             own_storage=checkpoint_storage is not None,
             function_invocation_kwargs=given_kwargs("function_invocation_kwargs", function_invocation_kwargs),
             client_kwargs=given_kwargs("client_kwargs", client_kwargs),
+            when_running=when_running,
         )
         response_stream = ResponseStream[WorkflowEvent, WorkflowRunResult](
-            self._events(call, handle),
+            self._events(call, handle, beside=beside),
             finalizer=functools.partial(_finalize, include_status_events=include_status_events),
         )
-        self._active[handle.thread_id] = response_stream
+        if not beside:
+            self._active[handle.thread_id] = response_stream
         return response_stream
 
     async def _begin(
@@ -798,8 +911,10 @@ class DurableWorkflow(WorkflowInterface):
         await self._caller.start(call, handle, self._cursors.of(handle), self.name, hosted)
         return handle
 
-    async def _events(self, call: Call, handle: Checkpoint) -> AsyncIterator[WorkflowEvent[Any]]:
-        mine = self._active.get(handle.thread_id)
+    async def _events(
+        self, call: Call, handle: Checkpoint, *, beside: bool = False
+    ) -> AsyncIterator[WorkflowEvent[Any]]:
+        mine = None if beside else self._active.get(handle.thread_id)
         token = id(mine)
         del mine  # The caller's reference alone keeps the thread taken.
         try:
@@ -811,7 +926,7 @@ class DurableWorkflow(WorkflowInterface):
                 self._status = cursor.status
                 yield event
         finally:
-            if id(self._active.get(handle.thread_id)) == token:
+            if not beside and id(self._active.get(handle.thread_id)) == token:
                 del self._active[handle.thread_id]
 
     def _handle(self, checkpoint: Checkpoint | str | None) -> Checkpoint:

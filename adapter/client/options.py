@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, TypeAlias, TypedDict, get_args
@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, TypedDict, get_args
 from temporalio.common import TypedSearchAttributes
 
 from ...workflows.exported import exported
-from ...workflows.messages import IterationsPer, RunOptions
+from ...workflows.messages import IterationsPer, RunOptions, WhenRunning
 from ..framework.catalog import TypeCatalog
 from .executor_policy import ExecutorPolicy, check_duration, check_retries, policy_rules, wire_values
 from .request_policy import RequestPolicy, policies_by_key, request_rules
@@ -48,6 +48,8 @@ class OptionArguments(TypedDict, total=False):
     search_attributes: bool | TypedSearchAttributes | None
     when_waiting: WhenWaiting
     iterations_per: IterationsPer
+    when_running: WhenRunning
+    breakpoints: Sequence[str]
 
 
 @exported
@@ -128,6 +130,15 @@ class DurableOptions:
     """From where the framework counts supersteps up to the workflow's `max_iterations`. "message", as in process: over
     all answers to a message, so a thread that people are asked in for months meets its limit one day. "answer": each
     answer begins the count anew, as each message does, and so does resuming."""
+    when_running: WhenRunning = "reject"
+    """What becomes of a message to a thread that runs; each call may say otherwise. "reject": AlreadyRunningError.
+    "enqueue": its turn comes when what came before it is done, at 5 history events beside its supersteps. "interrupt":
+    the superstep that runs is cancelled, and the message goes on from the last checkpoint. "rollback": the same, but it
+    begins where the turn that ran had begun."""
+    breakpoints: Sequence[str] = ()
+    """Pause before supersteps that may run one of these executors, ids or patterns such as `*`, until
+    `DurableWorkflow.continue_` lets the run go on; none. At most 100 of 200 characters. Costs the run nothing but them;
+    a paused run costs nothing."""
 
     @property
     def shows_attributes(self) -> bool | None:
@@ -156,29 +167,59 @@ class DurableOptions:
         if self.supersteps_per_run is not None and self.supersteps_per_run < 1:
             raise ValueError(f"`supersteps_per_run` must be 1 or more, got {self.supersteps_per_run!r}.")
         check_retries(self.max_attempts, self.retry_backoff)
-        for name, kind in (("when_waiting", WhenWaiting), ("iterations_per", IterationsPer)):
+        for name, kind in (
+            ("when_waiting", WhenWaiting),
+            ("iterations_per", IterationsPer),
+            ("when_running", WhenRunning),
+        ):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"`{name}` must be one of {get_args(kind)}, got {getattr(self, name)!r}.")
         if self.max_worker_losses < 1:
             raise ValueError(f"`max_worker_losses` must be 1 or more, got {self.max_worker_losses!r}.")
         if self.retry_maximum_interval < self.retry_initial_interval:
             raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")
+        check_breakpoints(self.breakpoints)
         policies_by_key(self.requests)
         policy_rules(self.executors, self.superstep_timeout)
         tool_rules(self.tools)
 
 
-def wire_options(options: DurableOptions, catalog: TypeCatalog | None = None) -> RunOptions:
+def check_breakpoints(breakpoints: Sequence[str]) -> list[str]:
+    """Return breakpoints as they travel.
+
+    Raises:
+        ValueError: When they are no executor ids, or too many.
+    """
+    if isinstance(breakpoints, str) or not all(isinstance(name, str) and 1 <= len(name) <= 200 for name in breakpoints):
+        raise ValueError(f"`breakpoints` must be executor ids, or patterns of them, got {breakpoints!r}.")
+    if len(breakpoints) > 100:
+        raise ValueError(f"`breakpoints` may be 100, got {len(breakpoints)}. Use a pattern, as `*`.")
+    return list(breakpoints)
+
+
+def wire_options(
+    options: DurableOptions, catalog: TypeCatalog | None = None, start_executor: str | None = None
+) -> RunOptions:
     """Return options as the workflow takes them, but for whether search attributes are registered.
 
     Args:
         options: The options.
         catalog: The types of the workflow; None for a caller without its definition.
+        start_executor: Whom a message reaches first; None where that is not known.
 
     Raises:
         PayloadError: When a default response would not arrive as it is.
     """
-    apart = ("requests", "executors", "tools", "journal", "keep_journal", "search_attributes")
+    apart = (
+        "requests",
+        "executors",
+        "tools",
+        "journal",
+        "keep_journal",
+        "search_attributes",
+        "breakpoints",
+        "start_executor",
+    )
     return RunOptions(
         **wire_values(options, RunOptions.model_fields.keys() - apart),
         requests=request_rules(options.requests, catalog),
@@ -186,4 +227,6 @@ def wire_options(options: DurableOptions, catalog: TypeCatalog | None = None) ->
         tools=tool_rules(options.tools) or None,
         journal=None if options.journal else False,
         keep_journal=options.keep_journal or None,
+        breakpoints=check_breakpoints(options.breakpoints) or None,
+        start_executor=start_executor if options.breakpoints else None,
     )

@@ -23,6 +23,7 @@ from ..checkpoints.thread import ThreadStanding
 from ..errors import (
     AlreadyRunningError,
     DurableWorkflowError,
+    MessageRefusedError,
     NoWorkerError,
     PendingRequestsError,
     ThreadNotFoundError,
@@ -137,6 +138,20 @@ class ThreadQueries:
                 f"or is idle, or end its run (`{command}`, `durable.cancel(...)`) and edit its last checkpoint then."
             )
         return status
+
+    async def raise_not_run(self, thread_id: str, message_id: str) -> None:
+        """Raise why a message that was taken is not run.
+
+        Raises:
+            MessageRefusedError: When it was withdrawn, or the worker has refused it.
+        """
+        try:
+            status = await self.status(thread_id, None)
+        except NoWorkerError:
+            return  # Nothing is wrong with the message: it waits for one.
+        for refused in status.refused_messages or ():
+            if refused.message_id == message_id:
+                raise MessageRefusedError(refused.error)
 
     async def raise_rejected(self, thread_id: str, status: RunStatus, call_id: str) -> None:
         """Raise what the workflow rejected of a call's responses; queries see every signal sent before them.

@@ -22,8 +22,8 @@ from ...workflows.messages import (
 )
 from ...workflows.next_edit import BUSY as NOT_EDITED
 from ...workflows.next_edit import REFUSED as EDIT_REFUSED
-from ...workflows.next_message import BUSY, REFUSED
-from ..errors import AlreadyRunningError, DurableWorkflowError, NoWorkerError, PayloadError
+from ...workflows.next_message import BUSY, FULL, REFUSED
+from ..errors import AlreadyRunningError, DurableWorkflowError, NoWorkerError, PayloadError, QueueFullError
 from ..logging import data_logger
 from ..temporal.server import RunOverError, retried, rpc_errors
 from .options import DurableOptions
@@ -40,23 +40,30 @@ _STILL_PENDING = (
 
 
 async def send_message(
-    client: Client, thread_id: str, status: RunStatus, message: MessageUpdate, options: DurableOptions
+    client: Client,
+    thread_id: str,
+    run_id: str | None,
+    workflow_name: str,
+    message: MessageUpdate,
+    options: DurableOptions,
 ) -> None:
-    """Send a message to a run that waits; it is what the run does next.
+    """Send a message to a run that waits, as what it does next; or to any that is open, for its queue.
 
     Args:
         client: A client with our payload converter.
         thread_id: Temporal workflow id.
-        status: Where the run stands.
+        run_id: The run.
+        workflow_name: Of the framework workflow.
         message: The message.
         options: Says how long a worker may take.
 
     Raises:
-        RunOverError: When the run does not wait (any more); nothing was sent.
+        RunOverError: When the run is over, or does not wait (any more); nothing was sent.
         PayloadError: When the message cannot be used.
+        QueueFullError: When there is no room for it.
         NoWorkerError: When no worker has taken it in time.
     """
-    handle: Any = client.get_workflow_handle(thread_id, run_id=status.run_id)
+    handle: Any = client.get_workflow_handle(thread_id, run_id=run_id)
     with rpc_errors(client, f"send a message to thread {thread_id!r}"):
         try:
             receipt = await retried(
@@ -72,6 +79,10 @@ async def send_message(
             kind, text = getattr(error.cause, "type", None), str(getattr(error.cause, "message", error.cause))
             if kind == REFUSED:
                 raise PayloadError(text) from error
+            if kind == FULL:
+                raise QueueFullError(text) from error
+            if kind == BUSY and message.when_running is not None:
+                raise AlreadyRunningError(text) from error
             refused = RunOverError if kind in (BUSY, "AcceptedUpdateCompletedWorkflow") else DurableWorkflowError
             raise refused(text) from error
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
@@ -79,7 +90,8 @@ async def send_message(
                 f"No worker has taken the message to thread {thread_id!r} in time. If one takes it later, follow it "
                 "with `run_stream(checkpoint=...)`."
             ) from error
-    warn_still_pending(status.workflow_name, len(receipt.pending))
+    if message.when_running is None or receipt.pending:
+        warn_still_pending(workflow_name, len(receipt.pending))
 
 
 async def send_edit(

@@ -76,6 +76,8 @@ class WorkflowDefinition:
         """What the workflow was built with. Supersteps save to history; a worker copies from there."""
         self.shared = SharedResources(first, second)
         """What its instances share."""
+        self.start_executor_id = None if isinstance(first, FunctionalInstance) else first.start_executor_id
+        """Whom a message reaches first; None of a function."""
         self.session_groups = session_groups(executors_of(first))
         """Executors whose agents share a session."""
         self._pristine_state: dict[str, dict[str, Any]] = {}

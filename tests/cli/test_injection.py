@@ -30,7 +30,7 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleState
 
 from tests.cli._commands import MODULE, ROOT, Commands, environment, started
 from tests.hostile.corpus import ALL, EVIL, unseen
@@ -60,6 +60,9 @@ class Scene:
     checkpoint: str
     file: str
     """The waiting thread, exported."""
+    steered: str
+    """Another that waits, with what steers it."""
+    schedule: str
     _made: int = field(default=0, init=False)
 
     def fresh(self) -> str:
@@ -76,11 +79,17 @@ async def scene(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Asy
         pausing = DurableWorkflow(build, client=client, task_queue=queue, max_attempts=1, pause_on_failure=True)
         threads = {
             name: durable.checkpoint(f"{EVIL}{unique(name)}", tags=[EVIL[:100]])
-            for name in ("ask", "take", "early", "say", "turn", "fail")
+            for name in ("ask", "take", "early", "say", "turn", "fail", "steer")
         }
         await durable.run(Ask(kind="ask"), checkpoint=threads["ask"])
         await durable.run(Ask(kind="ask"), checkpoint=threads["take"])
         await durable.run(Ask(kind="ask"), checkpoint=threads["early"])
+        await durable.run(Ask(kind="ask"), checkpoint=threads["steer"])
+        await client.get_workflow_handle(threads["steer"].thread_id).signal("message", EVIL)  # It is refused.
+        schedule = f"{EVIL}{unique('schedule')}"
+        scheduled = await durable.schedule(
+            schedule, Ask(kind="say"), cron="0 3 1 1 *", tags=[EVIL[:100]], state=ScheduleState(note=EVIL)
+        )
         await durable.run(Ask(kind="say"), checkpoint=threads["say"])
         await durable.run(Ask(kind="say"), checkpoint=threads["turn"])
         with pytest.raises(ValueError, match="owned"):
@@ -112,7 +121,10 @@ async def scene(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Asy
             paused=paused.thread_id,
             checkpoint=threads["ask"].checkpoint_id or "",
             file=str(file),
+            steered=threads["steer"].thread_id,
+            schedule=schedule,
         )
+        await scheduled.delete()
 
 
 def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
@@ -139,7 +151,14 @@ def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
             ([scene.waiting], 2),
             ([scene.idle, EVIL[:300], "--data", _EVIL_JSON], 8),
         ],
-        "status": [([scene.waiting], 0), ([scene.idle], 0), ([scene.failed], 0), ([scene.paused], 0), ([EVIL], 7)],
+        "status": [
+            ([scene.steered], 0),
+            ([scene.waiting], 0),
+            ([scene.idle], 0),
+            ([scene.failed], 0),
+            ([scene.paused], 0),
+            ([EVIL], 7),
+        ],
         "checkpoints": [([scene.waiting], 0), ([scene.failed], 0), ([EVIL], 7)],
         "show": [([scene.checkpoint], 0), ([EVIL], 7), ([scene.checkpoint, "-t", EVIL], 7)],
         "diff": [([scene.checkpoint, scene.checkpoint, "-t", scene.waiting], 0), ([scene.checkpoint, EVIL], 7)],
@@ -161,6 +180,10 @@ def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
             ([scene.idle, "--changes", "{}"], 2),
             ([EVIL], 7),
         ],
+        "pause": [([scene.steered, "--reason", EVIL, "--responder", EVIL[:300]], 0), ([scene.idle], 7), ([EVIL], 7)],
+        "breakpoints": [([scene.steered, EVIL[:200]], 0), ([scene.steered, EVIL * 20], 2), ([scene.idle], 7)],
+        "continue": [([scene.waiting, "--responder", EVIL[:300]], 1), ([scene.idle], 7), ([EVIL], 7)],
+        "withdraw": [([scene.steered, EVIL[:100]], 8), ([scene.idle, EVIL[:100]], 7), ([EVIL, EVIL], 7)],
         "fork": [
             ([scene.waiting, scene.checkpoint, "--into", scene.fresh(), "-w", flows], 0),
             ([scene.waiting, EVIL, "--into", scene.fresh()], 7),
@@ -189,6 +212,29 @@ def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
             ([scene.waiting], 8),
             ([EVIL], 7),
         ],
+        "replay": [
+            ([scene.waiting, "-w", flows], 0),
+            ([scene.failed, "-w", flows], 0),
+            ([scene.waiting, "-w", flows, "--run", EVIL], 7),
+            ([EVIL, "-w", flows], 7),
+            ([scene.waiting, "-w", EVIL], 3),
+        ],
+        "schedule create": [
+            (
+                [scene.fresh(), *where, "--data", ask, "--cron", "0 3 1 1 *", "--note", EVIL, "--tag", EVIL[:100]],
+                0,
+            ),
+            ([scene.schedule, *where, "--data", ask, "--cron", EVIL], 1),
+            ([scene.schedule, *where, "--data", ask, "--every", EVIL], 2),
+            ([scene.schedule, *where, "--data", ask, "--every", "1d", "--overlap", EVIL], 2),
+        ],
+        "schedule list": [([], 0), (["-w", EVIL], 0)],
+        "schedule show": [([scene.schedule], 0), ([EVIL], 7)],
+        "schedule pause": [([scene.schedule, "--note", EVIL], 0), ([EVIL], 7)],
+        "schedule unpause": [([scene.schedule, "--note", EVIL], 0), ([EVIL], 7)],
+        "schedule trigger": [([scene.schedule], 0), ([scene.schedule, "--overlap", EVIL], 2), ([EVIL], 7)],
+        "schedule update": [([scene.schedule, "--every", "366d"], 0), ([EVIL, "--every", "1d"], 7)],
+        "schedule delete": [([EVIL], 7)],
         "retry": [([scene.paused], 0), ([EVIL], 7)],
         "cancel": [([scene.waiting, "-r", EVIL[:300]], 8), ([scene.idle, "-r", EVIL[:300]], 7), ([EVIL], 7)],
         "graph": [([flows], 0), ([flows, "-f", "mermaid"], 0), ([flows, "-f", "dot"], 0), ([f"{EVIL}:build"], 3)],
@@ -256,7 +302,7 @@ async def _said(scene: Scene, words: list[str]) -> Said:
 
 
 def test_every_command_is_here(record_property: Callable[[str, object], None]) -> None:
-    calls = _calls(Scene(*[""] * 11))
+    calls = _calls(Scene(*[""] * 13))
     assert _commands().keys() == calls.keys()
     count = sum(map(len, calls.values()))
     record_property("figure", f"{len(ALL)} sequences in every field of {count} calls of {len(calls)} commands")

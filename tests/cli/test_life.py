@@ -119,10 +119,14 @@ def test_every_option_can_be_given() -> None:
         "search_attributes": '{"Customer": "c-7", "Priority": 3}',
         "when_waiting": "reject",
         "iterations_per": "answer",
+        "when_running": "enqueue",
+        "breakpoints": "writer, pay_*",
+        "keep_journal": "true",
     }
     known = {name.removesuffix("=") for name in option_names()}
     options = DurableOptions(**read_options([f"{name}={value}" for name, value in given.items()]))
-    assert known >= given.keys()
+    assert known == given.keys()
+    assert (options.when_running, options.breakpoints, options.keep_journal) == ("enqueue", ["writer", "pay_*"], True)
     assert options.superstep_timeout == timedelta(hours=2)
     assert options.heartbeat_timeout == timedelta(seconds=90)
     assert options.retry_initial_interval == timedelta(milliseconds=500)

@@ -19,7 +19,7 @@ from tests.support import unique
 
 COMMANDS = (
     *("dev", "worker", "run", "stream", "inbox", "respond", "status", "checkpoints", "fork", "cancel", "graph"),
-    *("retry", "doctor", "attributes"),
+    *("retry", "doctor", "attributes", "pause", "continue", "breakpoints", "withdraw"),
 )
 
 

@@ -87,7 +87,7 @@ def always(value: Any) -> Callable[[Any], Callable[..., Any]]:
 
 
 def _scaled(name: str, factor: float, *scenarios: str, reason: str = "") -> Mutation:
-    words = {0: "is 0", 0.5: "is halved", 2: "is doubled"}[factor]
+    words = {0: "is 0", 0.1: "is a tenth", 0.5: "is halved", 2: "is doubled"}[factor]
     apply = constant(name, lambda now: type(now)(now * factor) if isinstance(now, int) else now * factor)
     return Mutation(f"{name} {words}", apply, scenarios, reason, constants=(name,))
 
@@ -234,7 +234,7 @@ def _not_delivered(original: Callable[..., Any]) -> Callable[..., Any]:
 _WORKFLOW = "AgentFrameworkWorkflow"
 _TRY_CANCEL = sdk(
     temporalio.workflow,
-    "execute_activity",
+    "start_activity",
     _with(cancellation_type=temporalio.workflow.ActivityCancellationType.TRY_CANCEL),
 )
 _ALL_WAITING = ("flooded-while-waiting-by-count", "flooded-while-waiting-by-bytes")
@@ -254,7 +254,7 @@ NOTICED: tuple[Mutation, ...] = (
     _scaled("MAX_OPTIONS_BYTES", 2, "refused-starts"),
     Mutation(
         "the activity has another name",
-        sdk(temporalio.workflow, "execute_activity", _another_name),
+        sdk(temporalio.workflow, "start_activity", _another_name),
         ("several-supersteps", "lost-worker", "forked-from-history", "failure-after-retries", "second-turn"),
     ),
     # Continuing as new.
@@ -404,6 +404,14 @@ NOTICED: tuple[Mutation, ...] = (
         method("Responses", "take", _newest_first),
         ("answers-that-wait-in-a-row",),
     ),
+    # Messages that wait for their turn, and runs that are held.
+    _to("MAX_TAKEN", 1, "queued-messages"),
+    Mutation(
+        "no message cuts off a turn",
+        constant("_CUTS", lambda _: ()),
+        ("cut-off-by-a-message", "rolled-back-for-a-message"),
+    ),
+    Mutation("nothing holds a run", method("Hold", "stops", always(False)), ("paused-and-continued",)),
     # Deadlines.
     Mutation(
         "deadlines are a second later",
@@ -433,28 +441,39 @@ _RESULT = f"{_CONTENTS} What the superstep does with its input is in its result,
 _NEXT_RUN = f"{_CONTENTS} The next run replays with the input that it was given."
 
 COMPARED: tuple[Mutation, ...] = (
+    *(
+        _scaled(name, factor, "messages-at-their-bound", reason="It shows in what the next run is handed on.")
+        for name, factor in (
+            ("MAX_MESSAGES", 0.5),
+            ("MAX_MESSAGES", 2),
+            ("MAX_MESSAGES_BYTES", 0.5),
+            ("MAX_MESSAGES_BYTES", 2),
+            ("MAX_REFUSED_MESSAGES", 0.5),
+            ("MAX_REFUSED_MESSAGE", 0.1),
+        )
+    ),
     # Options of activities: the server has taken them over from the first schedule.
     Mutation(
         "another retry policy",
-        sdk(temporalio.workflow, "execute_activity", _with(retry_policy=None)),
+        sdk(temporalio.workflow, "start_activity", _with(retry_policy=None)),
         ("several-supersteps", "executor-policies"),
         _CONTENTS,
     ),
     Mutation(
         "another heartbeat timeout",
-        sdk(temporalio.workflow, "execute_activity", _with(heartbeat_timeout=timedelta(hours=1))),
+        sdk(temporalio.workflow, "start_activity", _with(heartbeat_timeout=timedelta(hours=1))),
         ("several-supersteps", "executor-policies"),
         _CONTENTS,
     ),
     Mutation(
         "another start-to-close timeout",
-        sdk(temporalio.workflow, "execute_activity", _with(start_to_close_timeout=timedelta(hours=1))),
+        sdk(temporalio.workflow, "start_activity", _with(start_to_close_timeout=timedelta(hours=1))),
         ("several-supersteps", "superstep-that-takes-too-long"),
         _CONTENTS,
     ),
     Mutation(
         "another summary of the activity",
-        sdk(temporalio.workflow, "execute_activity", _with(summary="anything")),
+        sdk(temporalio.workflow, "start_activity", _with(summary="anything")),
         ("several-supersteps",),
         _CONTENTS,
     ),

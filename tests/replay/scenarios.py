@@ -29,6 +29,7 @@ from agent_framework_temporal import (
     NotSealedError,
     RequestPolicy,
     RunCancelledError,
+    RunInterruptedError,
     register_search_attributes,
     start_dev_server,
 )
@@ -678,6 +679,126 @@ async def last_superstep_commits_while_it_is_cancelled(stage: Stage) -> None:
     gate.end()
     await following
     await stage.keep(thread)
+
+
+# Threads that are steered.
+
+
+async def _sent(stage: Stage, thread: Checkpoint, when: str, name: str, key: str | None = None) -> None:
+    message = {"message": key or thread.thread_id, "when_running": when, "message_id": name}
+    await stage.run_of(thread).execute_update("message", message)
+
+
+@scenario(ACTIVITY_TASK_COMPLETED=3, ACTIVITY_TASK_FAILED=1, WORKFLOW_EXECUTION_COMPLETED=1)
+async def queued_messages(stage: Stage) -> None:
+    """Updates, a signal, one that is sent again, one that is withdrawn, and one that the worker refuses."""
+    thread, gate, following = await _held(stage)
+    other = GATES[f"{thread.thread_id}-other"] = Gate()
+    await _sent(stage, thread, "enqueue", "first", f"{thread.thread_id}-other")
+    await _sent(stage, thread, "enqueue", "first", f"{thread.thread_id}-other")
+    await stage.run_of(thread).signal("message", {"message": f"{thread.thread_id}-other", "message_id": "second"})
+    await stage.run_of(thread).signal("message", {"message": 7, "message_id": "unfit"})
+    await _sent(stage, thread, "enqueue", "third")
+    await stage.run_of(thread).signal("withdraw", {"message_id": "third"})
+    gate.end()
+    await stage.seen_begun(other, 1)
+    other.end()
+    await stage.seen_begun(other, 2)
+    await _sent(stage, thread, "enqueue", "first", f"{thread.thread_id}-other")
+    other.let(1)
+    await following
+    await stage.ended(thread)
+    await stage.keep(thread)
+
+
+@scenario(ACTIVITY_TASK_CANCELED=1, ACTIVITY_TASK_COMPLETED=3, WORKFLOW_EXECUTION_COMPLETED=1)
+async def cut_off_by_a_message(stage: Stage) -> None:
+    await _cut_off(stage, "interrupt")
+
+
+@scenario(ACTIVITY_TASK_CANCELED=1, ACTIVITY_TASK_COMPLETED=3, WORKFLOW_EXECUTION_COMPLETED=1)
+async def rolled_back_for_a_message(stage: Stage) -> None:
+    await _cut_off(stage, "rollback")
+
+
+async def _cut_off(stage: Stage, when: str) -> None:
+    """After a superstep of its turn; one message behind it in the queue, and a queue that is handed on."""
+    thread, gate, following = await _held(stage, heartbeat_timeout=timedelta(seconds=1), supersteps_per_run=1)
+    gate.let(1)
+    await stage.seen_begun(gate, 2)
+    for name in ("behind", "cuts"):
+        GATES[f"{thread.thread_id}-{name}"] = Gate()
+        GATES[f"{thread.thread_id}-{name}"].end()
+    await _sent(stage, thread, "enqueue", "behind", f"{thread.thread_id}-behind")
+    await _sent(stage, thread, when, "cuts", f"{thread.thread_id}-cuts")
+    with contextlib.suppress(RunInterruptedError):
+        await following
+    await stage.ended(thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1, WORKFLOW_EXECUTION_COMPLETED=1)
+async def messages_at_their_bound(stage: Stage) -> None:
+    """More signals than the queue takes, by count and by bytes; the run continues as new with those that it took."""
+    thread, gate, following = await _held(stage, supersteps_per_run=1)
+    key = f"{thread.thread_id}-many"
+    many = GATES[key] = Gate()
+    for number in range(limits.MAX_MESSAGES // 2):
+        await stage.run_of(thread).signal("message", {"message": key, "message_id": f"small-{number}"})
+    large = "x" * (limits.MAX_MESSAGES_BYTES // 3)
+    for number in range(3):
+        sent = {
+            "message": key,
+            "message_id": f"large-{number}",
+            "responder": "ada",
+            "client_kwargs": {"value": {"a": large}},
+        }
+        await stage.run_of(thread).signal("message", sent)
+    for number in range(limits.MAX_MESSAGES):
+        await stage.run_of(thread).signal("message", {"message": key, "message_id": f"more-{number}"})
+    for number in range(limits.MAX_MESSAGES // 2 - 2):
+        await stage.run_of(thread).signal("withdraw", {"message_id": f"more-{number}"})
+    for number in range(limits.MAX_MESSAGES // 2):
+        await stage.run_of(thread).signal("withdraw", {"message_id": f"small-{number}"})
+    gate.let(1)
+    await stage.seen_begun(gate, 2)
+    many.end()
+    many.let(2)
+    gate.end()
+    await following
+    await stage.ended(thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=3, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=2, WORKFLOW_EXECUTION_COMPLETED=1)
+async def paused_and_continued(stage: Stage) -> None:
+    """On request and at a breakpoint; while it is held it continues as new."""
+    thread, gate, following = await _held(stage, supersteps_per_run=1)
+    await stage.run_of(thread).signal("pause", {"reason": "to look"})
+    gate.let(1)
+    await _is_held(stage, thread)
+    first = (await stage.run_of(thread).describe()).run_id
+    for _ in range(3):
+        await stage.run_of(thread).signal("respond", {"request_id": 7, "response": LARGE})
+    while not await stage.moved(thread, first):
+        await asyncio.sleep(0.05)
+    await _is_held(stage, thread)
+    await stage.run_of(thread).execute_update("breakpoints", {"executors": ["p?ng"]})
+    await stage.run_of(thread).execute_update("continue")
+    await stage.seen_begun(gate, 2)
+    gate.let(1)
+    await _is_held(stage, thread)
+    await stage.run_of(thread).execute_update("breakpoints", {"executors": []})
+    await stage.run_of(thread).signal("continue")
+    await stage.seen_begun(gate, 3)
+    gate.end()
+    await following
+    await stage.keep(thread)
+
+
+async def _is_held(stage: Stage, thread: Checkpoint) -> None:
+    while (await stage.run_of(thread).query("status"))["state"] != "paused":
+        await asyncio.sleep(0.05)
 
 
 # Workers that are lost.

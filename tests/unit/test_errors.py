@@ -41,6 +41,7 @@ def test_the_ends_of_a_run_are_caught_together() -> None:
         "RequestExpiredError",
         "RunCancelledError",
         "RunFailedError",
+        "RunInterruptedError",
         "RunTerminatedError",
         "RunTimedOutError",
         "WorkerLostError",

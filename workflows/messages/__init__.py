@@ -41,11 +41,14 @@ from .base import (
     json_bytes,
 )
 from .names import (
+    BREAKPOINTS_SIGNAL,
     CANCEL_SIGNAL,
+    CONTINUE_SIGNAL,
     EDIT_UPDATE,
     EVENTS_QUERY,
     MESSAGE_UPDATE,
     NOT_REPORTED,
+    PAUSE_SIGNAL,
     PENDING_REQUESTS_QUERY,
     REFUSED_FAILURE,
     REFUSED_SUMMARY,
@@ -53,6 +56,7 @@ from .names import (
     RETRY_SIGNAL,
     STATUS_QUERY,
     SUPERSTEP_ACTIVITY,
+    WITHDRAW_SIGNAL,
     WORKFLOW_TYPE,
 )
 from .queries import EventPage, RunState, RunStatus
@@ -66,10 +70,14 @@ from .records import (
     ErrorDetails,
     JournalRef,
     LoggedEvent,
+    PauseReason,
     PendingRequest,
+    QueuedMessage,
+    RefusedMessage,
     RefusedResponse,
     RunStartFacts,
     TokenCounts,
+    TurnStart,
     Value,
 )
 from .run import (
@@ -85,7 +93,19 @@ from .run import (
     RunResult,
     ToolRule,
 )
-from .signals import CancelSignal, EditUpdate, MessageReceipt, MessageUpdate, RespondReceipt, RespondSignal
+from .signals import (
+    BreakpointsSignal,
+    CancelSignal,
+    EditUpdate,
+    MessageReceipt,
+    MessageUpdate,
+    PauseSignal,
+    RespondReceipt,
+    RespondSignal,
+    SteeringReceipt,
+    WhenRunning,
+    WithdrawSignal,
+)
 from .superstep import (
     LiveWindow,
     MessageInput,
@@ -100,7 +120,9 @@ from .superstep import (
 )
 
 __all__ = [
+    "BREAKPOINTS_SIGNAL",
     "CANCEL_SIGNAL",
+    "CONTINUE_SIGNAL",
     "EDIT_UPDATE",
     "EVENTS_QUERY",
     "MAX_ATTEMPTS",
@@ -108,6 +130,7 @@ __all__ = [
     "MAX_SECONDS",
     "MESSAGE_UPDATE",
     "NOT_REPORTED",
+    "PAUSE_SIGNAL",
     "PENDING_REQUESTS_QUERY",
     "REFUSED_FAILURE",
     "REFUSED_SUMMARY",
@@ -116,9 +139,11 @@ __all__ = [
     "STATUS_QUERY",
     "SUPERSTEP_ACTIVITY",
     "VERSION",
+    "WITHDRAW_SIGNAL",
     "WORKFLOW_TYPE",
     "Attempts",
     "BetweenFacts",
+    "BreakpointsSignal",
     "Calls",
     "CancelSignal",
     "CheckpointFacts",
@@ -147,7 +172,11 @@ __all__ = [
     "Name",
     "NewerVersionError",
     "OverdueSuperstep",
+    "PauseReason",
+    "PauseSignal",
     "PendingRequest",
+    "QueuedMessage",
+    "RefusedMessage",
     "RefusedResponse",
     "RequestRule",
     "RespondReceipt",
@@ -162,6 +191,7 @@ __all__ = [
     "RunState",
     "RunStatus",
     "Seconds",
+    "SteeringReceipt",
     "SuperstepFailure",
     "SuperstepInput",
     "SuperstepMode",
@@ -171,8 +201,11 @@ __all__ = [
     "TokenCounts",
     "ToolRule",
     "Trace",
+    "TurnStart",
     "Value",
     "Versioned",
+    "WhenRunning",
     "WireModel",
+    "WithdrawSignal",
     "json_bytes",
 ]

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from .base import WireModel
-from .records import Calls, CheckpointRef, ErrorDetails, LoggedEvent
+from .records import (
+    Calls,
+    CheckpointRef,
+    ErrorDetails,
+    LoggedEvent,
+    PauseReason,
+    QueuedMessage,
+    RefusedMessage,
+)
 
 RunState: TypeAlias = Literal["running", "waiting", "paused", "idle", "failed"]
 
@@ -40,3 +48,10 @@ class RunStatus(WireModel):
     """Of a paused run: what its last superstep failed with."""
     calls: Calls | None = None
     """What the run has called so far, with the runs it was continued from; left out where nothing was."""
+    queued_messages: list[QueuedMessage] | None = None
+    """Messages that wait for their turn, the next one first; left out where there are none."""
+    refused_messages: list[RefusedMessage] | None = None
+    """The last messages that were taken and are not run; left out where there are none."""
+    pause: PauseReason | None = None
+    """What a healthy run is held for before its next superstep, or will be; its state is `paused` once it is."""
+    breakpoints: list[str] | None = None

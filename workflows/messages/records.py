@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -11,6 +11,9 @@ from ..value_limits import MAX_ID
 from .base import Name, WireModel
 
 DeadlineAction: TypeAlias = Literal["fail", "cancel", "default"]
+
+Breakpoints: TypeAlias = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=100)]
+"""Executor ids, or patterns of them as a shell has them: before whom a run pauses."""
 
 
 class CheckpointRef(WireModel):
@@ -209,3 +212,46 @@ class PendingRequest(WireModel):
     deadline: str | None = None
     on_deadline: DeadlineAction | str | None = None
     expired_at: str | None = None
+
+
+@exported
+class PauseReason(WireModel):
+    """Why a healthy run is held before its next superstep, or will be."""
+
+    kind: Literal["asked", "breakpoint"] | str = "asked"
+    at: str | None = None
+    reason: str | None = None
+    """What the one who paused it said."""
+    responder: str | None = None
+    """Who paused it."""
+    executors: list[str] | None = None
+    """At a breakpoint: whom the next superstep may run."""
+
+
+@exported
+class QueuedMessage(WireModel):
+    """A message that waits for its turn."""
+
+    message_id: str
+    received_at: str
+    when_running: str
+    message: str
+    """The beginning of its JSON, for people."""
+    bytes: int
+    responder: str | None = None
+
+
+@exported
+class RefusedMessage(WireModel):
+    """A message that was taken and is not run: it was withdrawn, or fits none of the start executor's types."""
+
+    message_id: str
+    error: str
+    at: str | None = None
+
+
+class TurnStart(WireModel):
+    """The checkpoint that a turn has begun with: none of a new thread."""
+
+    base: CheckpointRef | None = None
+    graph_hash: str | None = None

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from .base import Attempts, Count, Factor, Framed, HeartbeatSeconds, Name, Seconds, Trace, Versioned, WireModel
 from .records import (
+    Breakpoints,
     Calls,
     CheckpointFacts,
     CheckpointRef,
@@ -15,10 +16,13 @@ from .records import (
     EditFacts,
     JournalRef,
     LoggedEvent,
+    PauseReason,
     PendingRequest,
+    RefusedMessage,
+    TurnStart,
     Value,
 )
-from .signals import RespondSignal
+from .signals import MessageUpdate, RespondSignal
 
 InDoubt: TypeAlias = Literal["again", "error", "ask"]
 """Run it again, with the same idempotency key; report an error to the model, or fail; ask a person."""
@@ -89,6 +93,10 @@ class RunOptions(WireModel):
     """Stay open after a failure and wait for signal `retry`."""
     iterations_per: IterationsPer | str = "message"
     """From where the framework counts supersteps up to its `max_iterations`."""
+    breakpoints: Breakpoints | None = None
+    """Pause before supersteps that may run one of these; those of the run's messages, where it continues as new."""
+    start_executor: Name | None = None
+    """Whom a message reaches first, for `breakpoints`; only `*` stops before it where this is left out."""
     search_attributes: bool = False
     """Whether the run shows where it stands in our search attributes, if it was started with them."""
 
@@ -120,6 +128,17 @@ class ContinuedRun(WireModel):
     """The newest of the event log, for readers that are a little behind; the older are in the history before."""
     calls: Calls | None = None
     """What was called up to here; left out where nothing was."""
+    turn: TurnStart | None = None
+    """What the turn that runs has begun with; left out between turns, and by a release that does not know of it."""
+    ended: bool | None = None
+    """Whether the last turn has ended, so that the first message of the queue is next."""
+    messages: list[MessageUpdate] | None = None
+    """The queue; left out where it is empty."""
+    taken: list[str] | None = None
+    """Ids of the last messages that were taken from it, so that none is taken twice."""
+    refused: list[RefusedMessage] | None = None
+    pause: PauseReason | None = None
+    """What the run is held for, or will be before its next superstep."""
 
 
 class RunInput(Framed, Versioned):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
 from ..value_limits import MAX_ID
 from .base import Framed, Name, Trace, Versioned, WireModel
-from .records import CheckpointFacts, EditFacts, Value
+from .records import Breakpoints, CheckpointFacts, EditFacts, PauseReason, Value
+
+WhenRunning: TypeAlias = Literal["reject", "enqueue", "interrupt", "rollback"]
+"""What becomes of a message to a thread that runs."""
 
 
 class RespondSignal(WireModel):
@@ -69,7 +72,7 @@ class RespondReceipt(WireModel):
 
 
 class MessageUpdate(WireModel):
-    """The JSON of update `message`, to a run that waits for answers: `{"message": ...}`."""
+    """The JSON of update `message`, and of the signal: `{"message": ..., "when_running"?: ..., "message_id"?: ...}`."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -80,6 +83,16 @@ class MessageUpdate(WireModel):
     """See `Value.typed`."""
     call_id: str | None = Field(default=None, max_length=128)
     """Set by the facade: names the call, whose events begin with the superstep that takes the message."""
+    when_running: WhenRunning | str | None = None
+    """Left out, an update is taken by a run that waits for answers and by no other; a signal is as with `enqueue`."""
+    message_id: str | None = Field(default=None, min_length=1, max_length=128)
+    """Names it for `status` and `withdraw`, and is taken once; made up where it is left out."""
+    waits: bool | None = None
+    """Whether it stays in the queue while requests wait for answers."""
+    responder: str | None = Field(default=None, max_length=MAX_ID)
+    """Who sent it, for people."""
+    received_at: str | None = None
+    """Set by the workflow."""
     streaming: bool = False
     own_storage: bool = False
     """See `RunInput.own_storage`."""
@@ -90,10 +103,50 @@ class MessageUpdate(WireModel):
 
 
 class MessageReceipt(WireModel):
-    """Result of update `message`: it was taken, and is what the run does next."""
+    """Result of update `message`: it was taken, and is what the run does next, or waits in the queue."""
 
     pending: list[str] = Field(default_factory=list)
     """Ids of the requests that wait on."""
+    message_id: str | None = None
+    """Of a message with `when_running`."""
+    position: int | None = None
+    """How many come before it, of a message with `when_running`."""
+
+
+class WithdrawSignal(WireModel):
+    """The JSON of signal and update `withdraw`: `{"message_id": ..., "responder"?: ...}`."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    message_id: str = Field(min_length=1, max_length=128)
+    responder: str | None = Field(default=None, max_length=MAX_ID)
+
+
+class PauseSignal(WireModel):
+    """The JSON of signal and update `pause`, and of `continue`; all of it may be left out."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    reason: str | None = Field(default=None, max_length=1_000)
+    responder: str | None = Field(default=None, max_length=MAX_ID)
+
+
+class BreakpointsSignal(WireModel):
+    """The JSON of signal and update `breakpoints`, which takes the place of those before: `{"executors": [...]}`."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    executors: Breakpoints
+
+
+class SteeringReceipt(WireModel):
+    """Result of the updates `withdraw`, `pause`, `continue` and `breakpoints`: how the run stands after it."""
+
+    _left_out: ClassVar[tuple[Any, ...]] = (None,)
+    queued: list[str] = Field(default_factory=list)
+    """Ids of the messages in the queue."""
+    pause: PauseReason | None = None
+    breakpoints: list[str] = Field(default_factory=list)
 
 
 class EditUpdate(Framed, Versioned):

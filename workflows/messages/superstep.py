@@ -43,6 +43,9 @@ class MessageInput(Value):
     message_run_id: str
     """Set by the workflow: names the message within the thread, as a run's id names the one that it began with."""
     call_id: str | None = None
+    message_id: str | None = None
+    """Of a message that came through the queue: where it fits none of the start executor's types, it is refused with an
+    error of its own."""
 
 
 class SuperstepInput(Versioned):
@@ -109,6 +112,8 @@ class SuperstepInput(Versioned):
     """Whether the framework counts supersteps anew from here; left out where it is not so."""
     flaw: str | None = None
     """See `RunInput.flaw`."""
+    cuts: Literal["interrupt", "rollback"] | str | None = None
+    """With `message`: that it has ended the turn before it, and how; left out where that had ended by itself."""
 
 
 class SuperstepOutcome(Journalled, Versioned):

@@ -113,13 +113,22 @@ class Arrivals:
         pause: Takes `retry`.
         budget: Counts them.
         busy: Whether requests may still be asked.
+        steering: Takes those that steer the run; tells whether one was for it.
     """
 
-    def __init__(self, requests: Requests, pause: Pause, budget: HistoryBudget, busy: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        requests: Requests,
+        pause: Pause,
+        budget: HistoryBudget,
+        busy: Callable[[], bool],
+        steering: Callable[[str, Sequence[RawValue], str], bool],
+    ) -> None:
         self._requests = requests
         self._pause = pause
         self._budget = budget
         self._busy = busy
+        self._steering = steering
         self._readable = Readable()
         self._put_off: deque[_PutOff] = deque()
         self._reading = False
@@ -192,6 +201,8 @@ class Arrivals:
         reason = reason or self._readable.why_not(arguments)
         if self._readable.is_exhausted:
             self._budget.exhausted()
+        if reason is None and self._steering(name, arguments, at):
+            return
         if reason is not None or name not in SIGNALS:
             self._requests.refuse(name, reason, busy=self._busy())
         else:

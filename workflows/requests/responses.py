@@ -337,6 +337,13 @@ class Responses:
         """Whether answers wait for requests that are not asked yet."""
         return bool(self._early)
 
+    @property
+    def executors(self) -> list[str]:
+        """Executors whose requests the oldest batch answers: the next superstep runs them."""
+        batch = next((batch for batch in self._batches if batch.entries), None)
+        found = [self.pending[name].executor_id for name in (batch.entries if batch else ()) if name in self.pending]
+        return list(dict.fromkeys(found))
+
     def take(self) -> list[RespondSignal]:
         """Remove and return the oldest batch; it counts as waiting until `set_pending`."""
         self._delivered()

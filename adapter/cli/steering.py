@@ -1,0 +1,79 @@
+"""Commands that steer a thread that runs: `pause`, `continue`, `breakpoints` and `withdraw`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import typer
+
+from ..client.durable_workflow import DurableWorkflow
+from ..commands.exit_codes import NotFoundError, UsageError
+from .command import Session, Thread
+from .lookup import existing_thread, facade
+
+Responder = Annotated[str | None, typer.Option(metavar="NAME", help="Who says so, for those who look at its status.")]
+
+
+async def pause(
+    session: Session,
+    thread: Thread,
+    *,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for those who look at its status.")] = None,
+    responder: Responder = None,
+) -> None:
+    """Hold a thread before its next superstep. What runs ends in peace, and a held thread costs nothing."""
+    await _steer(
+        session, thread, lambda durable: durable.pause(thread, reason=reason, responder=responder), {"paused": True}
+    )
+    session.output.line(f"{thread} pauses before its next superstep. Let it go on: {session.again('continue', thread)}")
+
+
+async def continue_(session: Session, thread: Thread, *, responder: Responder = None) -> None:
+    """Let a thread go on that is held, by `pause` or at a breakpoint. Follow it then with `stream`."""
+    await _steer(session, thread, lambda durable: durable.continue_(thread, responder=responder), {"paused": False})
+    session.output.line(f"{thread} goes on. Follow it: {session.again('stream', thread)}")
+
+
+async def breakpoints(
+    session: Session,
+    thread: Thread,
+    executors: Annotated[
+        list[str] | None, typer.Argument(metavar="EXECUTOR", help="Executors, or patterns; none to remove them.")
+    ] = None,
+) -> None:
+    """Pause a thread before these executors, in place of those before."""
+    chosen = executors or []
+    try:
+        await _steer(session, thread, lambda durable: durable.set_breakpoints(chosen, thread), {"breakpoints": chosen})
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    session.output.line(f"{thread} pauses before {', '.join(chosen)}." if chosen else f"{thread} pauses nowhere.")
+
+
+async def withdraw(
+    session: Session,
+    thread: Thread,
+    message_id: Annotated[str, typer.Argument(metavar="MESSAGE", help="Its id, see `status`.", show_default=False)],
+    *,
+    responder: Responder = None,
+) -> None:
+    """Take a message from a thread's queue before its turn."""
+    await _steer(
+        session,
+        thread,
+        lambda durable: durable.withdraw(message_id, thread, responder=responder),
+        {"withdrawn": message_id},
+    )
+    session.output.line(f"Withdrawn: {message_id}")
+
+
+async def _steer(
+    session: Session, thread: str, act: Callable[[DurableWorkflow], Awaitable[None]], told: dict[str, Any]
+) -> None:
+    facts = await existing_thread(await session.client(), thread)
+    if not facts.is_open:
+        raise NotFoundError(f"Thread {thread!r} has no open run.")
+    target = await facade(session, workflow=None, task_queue=None, thread=facts)
+    await act(target.durable)
+    session.output.json({"thread_id": thread, **told})

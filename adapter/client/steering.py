@@ -1,0 +1,91 @@
+"""Updates that steer a thread's open run: `withdraw`, `pause`, `continue` and `breakpoints`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+
+from ...workflows.exported import exported
+from ...workflows.messages import PauseReason, QueuedMessage, RefusedMessage, RunStatus, SteeringReceipt, WireModel
+from ...workflows.next_message import NOT_QUEUED
+from ..errors import DurableWorkflowError, MessageRefusedError, NoWorkerError, ThreadNotFoundError
+from ..temporal.server import RunOverError, retried, rpc_errors
+from .options import DurableOptions
+
+
+@exported
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteeringStatus:
+    """What waits in a thread's run, and what holds it."""
+
+    state: str
+    """`running`, `waiting`, `paused`, `idle`, `failed`, or another that a newer release has written."""
+    superstep: int
+    """The last that was committed."""
+    executors: list[str]
+    """Whom the next one may run."""
+    pause: PauseReason | None
+    """What a healthy run is held for before its next superstep, or will be; `state` is `paused` once it is."""
+    breakpoints: list[str]
+    """Before whom it pauses."""
+    queued_messages: list[QueuedMessage]
+    """Messages that wait for their turn, the next one first."""
+    refused_messages: list[RefusedMessage]
+    """The last messages that were taken and are not run."""
+
+
+def steering_of(status: RunStatus) -> SteeringStatus:
+    """Return what a run's status tells of it."""
+    return SteeringStatus(
+        state=status.state,
+        superstep=status.superstep,
+        executors=status.executors,
+        pause=status.pause,
+        breakpoints=status.breakpoints or [],
+        queued_messages=status.queued_messages or [],
+        refused_messages=status.refused_messages or [],
+    )
+
+
+async def steer(
+    client: Client, thread_id: str, name: str, argument: WireModel, options: DurableOptions
+) -> SteeringReceipt:
+    """Send an update to a thread's open run; returns how it stands after that.
+
+    Args:
+        client: A client with our payload converter.
+        thread_id: Temporal workflow id.
+        name: Of the update.
+        argument: Its argument.
+        options: Says how long a worker may take.
+
+    Raises:
+        ThreadNotFoundError: When the thread has no open run.
+        MessageRefusedError: When the message is not in the queue.
+        DurableWorkflowError: When the run refuses it.
+        NoWorkerError: When no worker has taken it in time.
+    """
+    handle: Any = client.get_workflow_handle(thread_id)
+    try:
+        with rpc_errors(client, f"{name} thread {thread_id!r}", thread_id):
+            try:
+                receipt: SteeringReceipt = await retried(
+                    lambda: handle.execute_update(
+                        name, argument, result_type=SteeringReceipt, rpc_timeout=options.worker_timeout
+                    )
+                )
+            except WorkflowUpdateFailedError as error:
+                kind, text = getattr(error.cause, "type", None), str(getattr(error.cause, "message", error.cause))
+                if kind == "AcceptedUpdateCompletedWorkflow":
+                    raise RunOverError(text) from error
+                raise (MessageRefusedError if kind == NOT_QUEUED else DurableWorkflowError)(text) from error
+            except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+                raise NoWorkerError(
+                    f"No worker of thread {thread_id!r} has answered in time, so nothing says that it was done. Start "
+                    "one, and try again."
+                ) from error
+    except RunOverError as error:
+        raise ThreadNotFoundError(f"Thread {thread_id!r} has no open run to {name}.") from error
+    return receipt

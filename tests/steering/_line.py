@@ -1,0 +1,92 @@
+"""Workflows whose supersteps a test holds, in this process or, by files, in another."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, handler
+from pydantic import BaseModel
+
+GATES = "TESTS_GATES"
+"""Environment variable: a folder. An executor that finds `hold-ID-TEXT` in it waits until that is gone."""
+
+
+class Work(BaseModel):
+    """What is worked on."""
+
+    text: str
+
+
+class Station(Executor):
+    """One of a line: adds itself to the thread's state, and passes the work on."""
+
+    def __init__(self, id: str, *, last: bool = False) -> None:
+        super().__init__(id=id)
+        self._last = last
+
+    @handler
+    async def work(self, work: Work, ctx: WorkflowContext[Work, str]) -> None:
+        await held(self.id, work.text)
+        if work.text.startswith("fail") and self.id == "middle":
+            raise ValueError(f"told to {work.text}")
+        done = [*ctx.get_state("done", []), f"{self.id} {work.text}"]
+        ctx.set_state("done", done)
+        if self._last:
+            await ctx.yield_output(f"{work.text}: {', '.join(done)}")
+        else:
+            await ctx.send_message(work)
+
+
+async def held(executor_id: str, text: str) -> None:
+    """Wait while there is a file that says so."""
+    folder = os.environ.get(GATES)
+    if not folder:
+        return
+    Path(folder, f"begun-{executor_id}-{text}").touch()
+    while Path(folder, f"hold-{executor_id}-{text}").exists():
+        await asyncio.sleep(0.02)
+
+
+class Folder:
+    """The gates of a test.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def hold(self, executor_id: str, text: str) -> None:
+        """Let an executor wait."""
+        (self._path / f"hold-{executor_id}-{text}").touch()
+        (self._path / f"begun-{executor_id}-{text}").unlink(missing_ok=True)
+
+    def let(self, executor_id: str, text: str) -> None:
+        """Let it go on."""
+        (self._path / f"hold-{executor_id}-{text}").unlink()
+
+    async def begun(self, executor_id: str, text: str) -> None:
+        """Wait until it has begun."""
+        async with asyncio.timeout(60):
+            while not self.has_begun(executor_id, text):
+                await asyncio.sleep(0.02)
+
+    def has_begun(self, executor_id: str, text: str) -> bool:
+        """Tell whether it has begun."""
+        return (self._path / f"begun-{executor_id}-{text}").exists()
+
+
+def line() -> Workflow:
+    """Build the line of three."""
+    first, middle, last = Station("first"), Station("middle"), Station("last", last=True)
+    return WorkflowBuilder(name="line", start_executor=first).add_chain([first, middle, last]).build()
+
+
+def status_of(answer: Any) -> dict[str, Any]:
+    """Return a query's answer, which is a mapping to any client."""
+    assert isinstance(answer, dict)
+    return answer
