@@ -192,7 +192,7 @@ class Journal:
 
         Args:
             key: Its key.
-            asked: What a person is asked about, which is not in doubt any more then.
+            asked: What a person is asked about, which is not in doubt any more then, nor are the invocations it is in.
         """
         ended = [
             [kind, name.removeprefix(key), value, None]
@@ -203,7 +203,7 @@ class Journal:
         begun = [
             [place[0], place[1].removeprefix(key), None, note.as_list()]
             for place, note in self._notes.items()
-            if place not in (asked, ("executor", key)) and self._is_open(place, key)
+            if place != asked and not _is_around(place, asked) and self._is_open(place, key)
         ]
         return ended + begun
 
@@ -384,6 +384,11 @@ class Journal:
             _LOGGER.warning("An entry of a superstep's journal cannot be read, and is done again: %s", error)
             return
         self._append(text)
+
+
+def _is_around(place: Place, asked: Place) -> bool:
+    """Tell whether a place is an invocation's that another place is in: keys of what it calls begin with its own."""
+    return place[0] == "executor" and asked[1].startswith(place[1])
 
 
 def newest(parts: Iterable[bytes], most: int) -> bytes:

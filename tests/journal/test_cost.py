@@ -195,7 +195,7 @@ async def test_a_superstep_without_calls_pays_nothing(build: Callable[[], Workfl
         (row, _CALLS, _CALLS),
         (crowd, 1, 2),  # They end together: those that end while one is written share the next.
         (agent_loop, 2 * _CALLS + 1, 2 * _CALLS + 1),
-        (agent_crowd, 3, 4),
+        (agent_crowd, 3, 6),
     ],
 )
 async def test_a_call_costs_one_heartbeat_and_no_event(
