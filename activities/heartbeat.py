@@ -115,7 +115,7 @@ class Beat:
         """Whether a write is worth waiting for: not where the last one had no answer."""
         self._over = False
         self._soon: asyncio.Task[None] | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
         """Note that this attempt begins, so that it counts if its worker is lost; one round trip, but for the first."""
@@ -208,16 +208,18 @@ class Beat:
             raise
         finally:
             self._over = True
-            for task in self._tasks:
+            tasks = list(self._tasks)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._pulse.ends_at = lambda: None  # It beats on until the SDK has encoded its outcome.
             if self._pacemaker is not None and not self._watched:
                 self._pacemaker.ended(self._info.task_token)
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine)
-        self._tasks.append(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
     async def _prepare(self) -> None:
@@ -241,11 +243,11 @@ class Beat:
     async def _beat_from_the_loop(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            activity.heartbeat(*([self._window()] if self._has_to_say else []))
+            self._beat_through_the_sdk()
 
-    @property
-    def _has_to_say(self) -> bool:
-        return self._live is not None or self._journal is not None or self.failures > 0 or self._begun != 1
+    def _beat_through_the_sdk(self) -> None:
+        said = self._live is not None or self._journal is not None or self.failures > 0 or self._begun != 1
+        activity.heartbeat(*([self._window()] if said else []))
 
     async def _send(self, *, certain: bool = True) -> bool:
         """Write what there is to say.
@@ -305,7 +307,7 @@ class Beat:
         if self._pacemaker is not None:
             self._pacemaker.beat(self._pulse, details)
         else:
-            activity.heartbeat(*([self._window()] if self._has_to_say else []))
+            self._beat_through_the_sdk()
 
     async def _details(self) -> Sequence[Payload]:
         """Encode what the next heartbeat says: it replaces what the one before said."""
@@ -365,7 +367,8 @@ class Beat:
 
 def _said_before(info: activity.Info, superstep_id: str | None) -> tuple[LiveWindow, list[bytes]]:
     """Return what the attempts before this one have said, and the parts of their journal, oldest first."""
-    journal: list[bytes] = []
+    older: list[bytes] = []
+    newest_part: list[bytes] = []
     window = LiveWindow(attempt=0)
     for index, details in enumerate(info.heartbeat_details if info.attempt > 1 else ()):
         # Of another release, or of nobody with a key: an attempt more does no harm.
@@ -375,6 +378,6 @@ def _said_before(info: activity.Info, superstep_id: str | None) -> tuple[LiveWin
                 continue
             if isinstance(found, LiveWindow):
                 window = found
-            if isinstance(details, JournalledDict):
-                journal.append(details.journal)
-    return window, [*journal[1:], *journal[:1]]
+            if isinstance(details, JournalledDict):  # The window's is empty where all was just moved to storage.
+                (newest_part if index == 0 else older).append(details.journal)
+    return window, older + newest_part

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Never
 
@@ -27,6 +29,11 @@ from agent_framework_temporal.testing import Prompt, Reply, ToolCall, scripted_a
 
 from tests.flows import LEDGER, Decision, Order
 
+FAST: dict[str, Any] = {
+    "heartbeat_timeout": timedelta(seconds=1),
+    "retry_initial_interval": timedelta(milliseconds=20),
+}
+"""Options with which a killed worker is noticed soon."""
 STOPS = "TESTS_STOPS"
 """`name=kill` or `name=fail`, separated by blanks: what becomes of the first effect of that name."""
 
@@ -321,3 +328,10 @@ class Many(Executor):
 
 def many() -> Workflow:
     return WorkflowBuilder(name="brk-many", start_executor=Many(id="many")).build()
+
+
+def counts(ledger: Path, what: str) -> Counter[str]:
+    """Return how often the ledger says that each effect has begun, or ended."""
+    return Counter(
+        line.removeprefix(f"{what} ") for line in ledger.read_text().splitlines() if line.startswith(f"{what} ")
+    )

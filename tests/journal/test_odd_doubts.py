@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,12 @@ from agent_framework import InMemoryCheckpointStorage, Workflow, WorkflowRunStat
 from agent_framework_temporal import DurableWorkflow, ExecutorPolicy, InDoubt, InDoubtError
 from temporalio.client import Client
 
-from tests.flows import LEDGER, Order
+from tests.flows import Order
 from tests.journal import _breaking as flows
 from tests.support import unique, worker, worker_process
 
 Build = Callable[[], Workflow]
 _PEN = Order(item="pen")
-_FAST: dict[str, Any] = {
-    "heartbeat_timeout": timedelta(seconds=1),
-    "retry_initial_interval": timedelta(milliseconds=20),
-}
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(LEDGER, str(tmp_path / "ledger"))
-    (tmp_path / "ledger").touch()
-    return tmp_path / "ledger"
-
-
-def _counts(ledger: Path, what: str) -> Counter[str]:
-    return Counter(
-        line.removeprefix(f"{what} ") for line in ledger.read_text().splitlines() if line.startswith(f"{what} ")
-    )
 
 
 async def _killed(build: Build, client: Client, queue: str, ledger: Path, run: Awaitable[Any]) -> asyncio.Future[Any]:
@@ -81,14 +63,14 @@ async def test_a_person_is_asked(
     monkeypatch.setenv(flows.STOPS, f"{where}=kill")
     queue = unique("queue")
     rules = {} if policy is None else {policy: ExecutorPolicy(in_doubt="ask")}
-    durable = DurableWorkflow(build, client=client, task_queue=queue, executors=rules, **_FAST)
+    durable = DurableWorkflow(build, client=client, task_queue=queue, executors=rules, **flows.FAST)
     thread = durable.checkpoint(unique("thread"))
     running = await _killed(build, client, queue, ledger, durable.run(message, checkpoint=thread))
     async with worker(client, build, task_queue=queue):
         result = await running
         (request,) = result.get_request_info_events()
         assert isinstance(request.data, InDoubt) != is_tool
-        assert _counts(ledger, "begin")[where] == 1
+        assert flows.counts(ledger, "begin")[where] == 1
         if answer is None:
             await durable.cancel_pending_requests([request.request_id], checkpoint=thread)
         else:
@@ -98,8 +80,8 @@ async def test_a_person_is_asked(
                 assert result.get_final_state() == WorkflowRunState.IDLE
             except InDoubtError:
                 assert answer is False
-        assert _counts(ledger, "begin")[where] == (2 if answer else 1)
-        others = _counts(ledger, "begin") - Counter([where, where])
+        assert flows.counts(ledger, "begin")[where] == (2 if answer else 1)
+        others = flows.counts(ledger, "begin") - Counter([where, where])
         assert set(others.values()) <= {1}, others
         storage = InMemoryCheckpointStorage()
         await durable.copy_checkpoints(storage, thread)
@@ -123,7 +105,7 @@ async def test_an_error_is_told(
     monkeypatch.setenv(flows.STOPS, f"{where}=kill")
     queue = unique("queue")
     rules = {policy: ExecutorPolicy(in_doubt="error")}
-    durable = DurableWorkflow(build, client=client, task_queue=queue, executors=rules, **_FAST)
+    durable = DurableWorkflow(build, client=client, task_queue=queue, executors=rules, **flows.FAST)
     thread = durable.checkpoint(unique("thread"))
     running = await _killed(build, client, queue, ledger, durable.run(message, checkpoint=thread))
     async with worker(client, build, task_queue=queue):
@@ -132,6 +114,6 @@ async def test_an_error_is_told(
         else:
             with pytest.raises(InDoubtError):
                 await running
-        assert _counts(ledger, "begin")[where] == 1
-        others = _counts(ledger, "begin")
+        assert flows.counts(ledger, "begin")[where] == 1
+        others = flows.counts(ledger, "begin")
         assert set(others.values()) <= {1}, others

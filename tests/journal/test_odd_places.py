@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +16,12 @@ from agent_framework_temporal.adapter.client.event_position import without_void
 from agent_framework_temporal.testing.canonical import Canonical
 from temporalio.client import Client
 
-from tests.flows import LEDGER, Order
+from tests.flows import Order
 from tests.journal import _breaking as flows
 from tests.support import unique, worker, worker_process
 
 Build = Callable[[], Workflow]
 _PEN = Order(item="pen")
-_FAST: dict[str, Any] = {
-    "heartbeat_timeout": timedelta(seconds=1),
-    "retry_initial_interval": timedelta(milliseconds=20),
-}
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(LEDGER, str(tmp_path / "ledger"))
-    (tmp_path / "ledger").touch()
-    return tmp_path / "ledger"
-
-
-def _counts(ledger: Path, what: str) -> Counter[str]:
-    return Counter(
-        line.removeprefix(f"{what} ") for line in ledger.read_text().splitlines() if line.startswith(f"{what} ")
-    )
 
 
 async def _seen(durable: DurableWorkflow, message: Any, *, streaming: bool) -> tuple[Any, Any]:
@@ -97,13 +79,13 @@ async def test_only_what_had_not_ended_is_done_again(
         pytest.skip("The model is told of a tool that fails; that is an end.")
     queue = unique("queue")
     async with worker(client, build, task_queue=queue):
-        durable = DurableWorkflow(build, client=client, task_queue=queue, **_FAST)
+        durable = DurableWorkflow(build, client=client, task_queue=queue, **flows.FAST)
         expected = await _seen(durable, message, streaming=streaming)
-    made = _counts(ledger, "end")
+    made = flows.counts(ledger, "end")
     ledger.write_text("")
     monkeypatch.setenv(flows.STOPS, f"{where}={how}")
     queue = unique("queue")
-    durable = DurableWorkflow(build, client=client, task_queue=queue, **_FAST)
+    durable = DurableWorkflow(build, client=client, task_queue=queue, **flows.FAST)
     name = f"tests.journal._breaking:{build.__name__}"
     if how == "fail":
         async with worker(client, build, task_queue=queue):
@@ -116,8 +98,8 @@ async def test_only_what_had_not_ended_is_done_again(
             assert gone.done(), await running
             async with worker(client, build, task_queue=queue):
                 found = await running
-    assert _counts(ledger, "end") == made
-    assert _counts(ledger, "begin") == made + Counter([where])
+    assert flows.counts(ledger, "end") == made
+    assert flows.counts(ledger, "begin") == made + Counter([where])
     assert found[0] == expected[0]
     assert found[1] == expected[1]
 
@@ -131,7 +113,7 @@ async def test_a_state_that_cannot_be_kept_is_told_as_without_a_journal(
     for stops in ("", f"{where}=fail"):
         monkeypatch.setenv(flows.STOPS, stops)
         async with worker(client, build) as queue:
-            durable = DurableWorkflow(build, client=client, task_queue=queue, **_FAST)
+            durable = DurableWorkflow(build, client=client, task_queue=queue, **flows.FAST)
             with pytest.raises(Exception) as raised:
                 await durable.run(_PEN)
         found.append(raised.value)
@@ -140,23 +122,23 @@ async def test_a_state_that_cannot_be_kept_is_told_as_without_a_journal(
 
 async def test_what_was_acknowledged_is_there_after_a_kill_under_load(client: Client, ledger: Path) -> None:
     queue = unique("queue")
-    durable = DurableWorkflow(flows.many, client=client, task_queue=queue, **_FAST)
+    durable = DurableWorkflow(flows.many, client=client, task_queue=queue, **flows.FAST)
     busy = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
     try:
         async with worker_process(client, queue, ledger, workflows=["tests.journal._breaking:many"]) as first:
             orders = [Order(item=f"run-{number}", price=60) for number in range(20)]
             runs = [asyncio.ensure_future(durable.run(order, checkpoint=durable.checkpoint())) for order in orders]
-            while not all(_counts(ledger, "acknowledged")[f"{order.item}.2"] for order in orders):
+            while not all(flows.counts(ledger, "acknowledged")[f"{order.item}.2"] for order in orders):
                 await asyncio.sleep(0.01)
             first.kill()
             await first.wait()
-        acknowledged = _counts(ledger, "acknowledged")
+        acknowledged = flows.counts(ledger, "acknowledged")
         async with worker(client, flows.many, task_queue=queue):
             await asyncio.gather(*runs)
     finally:
         busy.kill()
         await busy.wait()
-    begun = _counts(ledger, "begin")
+    begun = flows.counts(ledger, "begin")
     assert len({name.rpartition(".")[0] for name in acknowledged}) == 20
     assert not [name for name in acknowledged if begun[name] != 1]
     assert len(begun) == 20 * 60
