@@ -66,6 +66,7 @@ from .fork import begin_from_history, seed_from_storage
 from .input_size import check_input
 from .live_reader import LiveReader
 from .options import DurableOptions, wire_options
+from .pace import Pace, RunPace, StreamPace
 from .queries import ALREADY_RUNNING, ThreadQueries
 from .run_follower import RunFollower
 from .schedule import create_schedule
@@ -75,6 +76,8 @@ from .waiting import send_message, warn_still_pending
 
 _LOGGER = data_logger("agent_framework_temporal")
 _LOOK_AGAIN = 0.5
+_SPENT = 3
+"""Requests of a call before its events are read."""
 _IN_FLIGHT = (
     "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. Resume from a "
     "checkpoint (checkpoint_id=...) or wait for the prior run to complete. Workflows that need to recover from a "
@@ -458,9 +461,10 @@ class _ThreadCall:
                     f"{ALREADY_RUNNING} Follow it with `run_stream(checkpoint=...)`, or use a thread of your own."
                 ) from error
         self._handle.run_id = run.first_execution_run_id
-        return self._reader(CallScope(after=run_input.next_offset - 1, call_id=call_id, mirror=self._call.mirror))
+        scope = CallScope(after=run_input.next_offset - 1, call_id=call_id, mirror=self._call.mirror)
+        return self._reader(scope, started=True)
 
-    def _reader(self, scope: CallScope) -> CallReader:
+    def _reader(self, scope: CallScope, *, started: bool = False) -> CallReader:
         run_id = self._handle.run_id or ""
         self._caller.locator.saw(self._thread_id, run_id)
         kept = self._cursor.take_reader(run_id)
@@ -476,10 +480,19 @@ class _ThreadCall:
                 server_timeout=self._caller.options.server_timeout,
             )
             decoder = SuperstepDecoder(self._caller.client, self._thread_id, run_id, _catalog(self._hosted))
+        follower.pace = self._pace(started=started)
+        follower.pace.enter(fresh=started)
         live = (
             LiveReader(self._caller.client, self._thread_id, _catalog(self._hosted)) if self._call.streaming else None
         )
         return CallReader(follower, decoder, self._handle, self._cursor, scope, live)
+
+    def _pace(self, *, started: bool) -> Pace:
+        # A mirror is given each checkpoint when it is there, whoever waits for the end.
+        if self._call.streaming or self._call.mirror is not None:
+            return StreamPace(_SPENT)
+        known = started and self._hosted is not None and not self._caller.options.pause_on_failure
+        return RunPace(may_wait=not known or self._hosted is None or self._hosted.can_ask)
 
 
 def _encode(call: Call, call_id: str, cursor: ThreadCursor, hosted: WorkflowDefinition | None) -> list[RespondSignal]:

@@ -61,13 +61,13 @@ class LiveReader:
         self.pause = _FAST
         """Seconds until the next look."""
 
-    def begin(self, offset: int, superstep_id: str | None = None) -> None:
-        """Make ready for another superstep, whose events begin at an offset."""
+    def begin(self, offset: int, superstep_id: str | None = None, first_look: float = _FAST) -> None:
+        """Make ready for another superstep, whose events begin at an offset; it is looked at after so many seconds."""
         self._offset = offset
         self._superstep_id = superstep_id
         self._attempt = 1
         self._read = -1
-        self.pause = self.pause if self._refused else _FAST
+        self.pause = self.pause if self._refused else first_look
 
     async def read(self, run_id: str) -> LiveEventsRead:
         """Look once at a run's superstep."""

@@ -16,7 +16,7 @@ from ...workflows.value_limits import MAX_ID, clean_text
 from ..errors import HostingError
 from .catalog import TypeCatalog, executors_of
 from .error_data import class_names, is_from_signal, text_of, told_of
-from .internals import built_storage, session_groups
+from .internals import built_storage, request_types, session_groups
 from .resources import SharedResources
 
 WorkflowFactory: TypeAlias = Callable[[], Workflow | Awaitable[Workflow]]
@@ -59,6 +59,8 @@ class WorkflowDefinition:
         """What its instances share."""
         self.session_groups = session_groups(executors_of(first))
         """Executors whose agents share a session."""
+        self.can_ask = any(request_types(executor) for executor in executors_of(first))
+        """Whether one of its executors, of a sub-workflow too, takes responses, so that a run may wait for some."""
         self._pristine_state: dict[str, dict[str, Any]] = {}
         self._source = source
         self._instance = first if is_workflow(source) else None

@@ -1,0 +1,170 @@
+"""When a reader asks the server for what is new in a run: as seldom as its caller does not notice.
+
+Each new event of a run ends a wait for one, and a superstep's come in three portions: its outcome, then the workflow's
+task, then what that has decided, a moment later. A reader that waits for each pays three requests a superstep.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable
+from statistics import median
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+
+_OUTCOMES = frozenset(
+    {
+        EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
+    }
+)
+_BETWEEN = _OUTCOMES | {EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED}
+"""After these the workflow's task has yet to be started."""
+
+_FIRST = 0.015
+"""Seconds until a first superstep is looked for: a worker takes the run up meanwhile."""
+_SETTLE = 0.004
+"""Seconds a worker takes for a workflow task, about: what it decides is read with its beginning."""
+_QUICK = 0.3
+"""Seconds up to which a superstep's end is awaited here, by how long those before it took, and not on the server."""
+_MOST_LATE = 0.05
+"""Seconds that an outcome may have been there by then, of a superstep that took as long as most."""
+_TOGETHER = 0.1
+"""Seconds up to which a superstep may be read together with the next one."""
+_LEAST_LOOK, _MOST_LOOK = 0.06, 0.25
+_SLOW = 1.0
+"""Seconds from which a superstep is slow anyway, so that it is looked at early."""
+
+
+class Pace(ABC):
+    """When to ask for more. It is told what has come, and whether the workflow goes on to another superstep."""
+
+    ends_only = False
+    """Whether the caller is given nothing before the run is over or waits."""
+
+    def __init__(self) -> None:
+        self.goes_on = True
+        """Whether another superstep follows the last one."""
+        self._last: int | None = None
+        """Type of the last event."""
+        self._fresh = False
+
+    def enter(self, *, fresh: bool) -> None:
+        """Begin with a run; a fresh one was only just started."""
+        self._last, self._fresh, self.goes_on = None, fresh, True
+
+    def came(self, events: Iterable[HistoryEvent]) -> None:
+        """Take note of what a request has brought."""
+        for event in events:
+            self._last = event.event_type
+
+    @abstractmethod
+    def pause(self) -> float:
+        """Return the seconds until the next request."""
+
+    def first_look(self) -> float:
+        """Return the seconds until a superstep counts as running long, so that its live events are looked at."""
+        return _LEAST_LOOK
+
+
+class StreamPace(Pace):
+    """Of a reader that gives events as they are committed: one request a superstep while these are quick.
+
+    It waits for about as long as the last supersteps took, and reads an outcome with all that was before it. Where it
+    comes too early it goes on waiting on the server, which tells it at once. Its budget is a request a superstep; what
+    it has spent beyond that it saves by reading two supersteps together.
+
+    Args:
+        spent: Requests that the call has made before.
+    """
+
+    def __init__(self, spent: int = 0) -> None:
+        super().__init__()
+        self._over_budget = spent
+        self._took: deque[float] = deque(maxlen=8)
+        """Seconds from one outcome to the next, of the latest."""
+        self._outcome_at: float | None = None
+        """When the last outcome came about, by the server's clock."""
+        self._clock = math.inf
+        """This process's clock less the server's, by the outcome that has come with the least delay."""
+        self._missed = False
+        """Whether the last request was too early for an outcome."""
+
+    def came(self, events: Iterable[HistoryEvent]) -> None:
+        """Take note of what a request has brought."""
+        super().came(events)
+        now = time.monotonic()
+        self._over_budget += 1
+        self._missed = True
+        for event in events:
+            if event.event_type in _OUTCOMES:
+                at = event.event_time.ToNanoseconds() / 1e9
+                if self._outcome_at is not None:
+                    self._took.append(at - self._outcome_at)
+                self._outcome_at, self._clock = at, min(self._clock, now - at)
+                self._over_budget -= 1
+                self._missed = False
+        self._over_budget = max(-1, min(self._over_budget, 6))
+
+    def pause(self) -> float:
+        """Return the seconds until the next request."""
+        if self._last is None:
+            return _FIRST if self._fresh else 0.0
+        typical = self._typical
+        if not self.goes_on:
+            return _SETTLE
+        if self._last == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED and self._missed:
+            return max(_SETTLE, min(typical / 10, 0.03))
+        if self._last not in _BETWEEN and self._last != EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
+            return 0.0  # Within a superstep nothing but its outcome comes.
+        if not self._took or self._outcome_at is None:
+            return _FIRST
+        if typical > _QUICK:
+            # The workflow's task is over by then, and the superstep hardly ever.
+            return typical / 4 if typical < _SLOW else _LEAST_LOOK
+        most = sorted(self._took)[int(len(self._took) * 0.7)]
+        expected = min(most, 1.5 * typical, typical + _MOST_LATE) + 0.001
+        if self._over_budget > 0 and typical <= _TOGETHER:
+            expected += typical
+        return max(0.0, self._outcome_at + self._clock + expected - time.monotonic())
+
+    def first_look(self) -> float:
+        """Return the seconds until a superstep counts as running long, so that its live events are looked at."""
+        typical = self._typical
+        return _LEAST_LOOK if typical > _SLOW else min(max(1.5 * typical, _LEAST_LOOK), _MOST_LOOK)
+
+    @property
+    def _typical(self) -> float:
+        """Seconds that a superstep takes; 0 where that is not known yet."""
+        return median(self._took) if self._took else 0.0
+
+
+class RunPace(Pace):
+    """Of a reader whose caller is given everything at the end: the server tells when the run is over.
+
+    It looks, ever less often, whether the run has stopped without being over, or nobody takes it up.
+
+    Args:
+        may_wait: Whether the run may stop and stay open, as it asks or pauses: then it looks four times a second, and
+            while a superstep takes longer than that it is told of its end at once.
+    """
+
+    ends_only = True
+
+    def __init__(self, *, may_wait: bool) -> None:
+        super().__init__()
+        self._pause, self._factor, self._longest = (0.05, 2.0, 0.25) if may_wait else (1.0, 3.0, 60.0)
+
+    def pause(self) -> float:
+        """Return the seconds until the next request."""
+        if self._last is None and not self._fresh:
+            return 0.0
+        if not self.goes_on:
+            return _SETTLE
+        pause, self._pause = self._pause, min(self._factor * self._pause, self._longest)
+        return pause
