@@ -37,6 +37,8 @@ _MOST_LATE = 0.05
 _TOGETHER = 0.1
 """Seconds up to which a superstep may be read together with the next one."""
 _LEAST_LOOK, _MOST_LOOK = 0.06, 0.25
+_LONG = 0.2
+"""Seconds from which it is worth a request to hear of a superstep at once."""
 _SLOW = 1.0
 """Seconds from which a superstep is slow anyway, so that it is looked at early."""
 
@@ -53,6 +55,14 @@ class Pace(ABC):
         self._last: int | None = None
         """Type of the last event."""
         self._fresh = False
+        self._took: deque[float] = deque(maxlen=8)
+        """Seconds from one outcome to the next, of the latest."""
+        self._ran: deque[float] = deque(maxlen=8)
+        """Seconds of that which their executors and nothing else took, about."""
+        self._outcomes = 0
+        self._begun_at: float | None = None
+        self._outcome_at: float | None = None
+        """When the last outcome came about, by the server's clock."""
 
     def enter(self, *, fresh: bool) -> None:
         """Begin with a run; a fresh one was only just started."""
@@ -62,6 +72,30 @@ class Pace(ABC):
         """Take note of what a request has brought."""
         for event in events:
             self._last = event.event_type
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+                self._begun_at = event.event_time.ToNanoseconds() / 1e9
+            elif event.event_type in _OUTCOMES:
+                at = event.event_time.ToNanoseconds() / 1e9
+                self._outcomes += 1
+                if self._outcome_at is not None:
+                    self._took.append(at - self._outcome_at)
+                if self._begun_at is not None:
+                    self._ran.append(at - self._begun_at)
+                self._outcome_at = at
+
+    @property
+    def _typical(self) -> float:
+        """Seconds that a superstep takes; 0 where that is not known yet."""
+        return median(self._took) if self._took else 0.0
+
+    def _after_task(self) -> float:
+        """Return the seconds from an outcome until the workflow's task is over, and the superstep hardly ever."""
+        return self._typical / 4 if self._typical < _SLOW else _LEAST_LOOK
+
+    @property
+    def _is_within_superstep(self) -> bool:
+        """Whether nothing comes but the outcome of a superstep."""
+        return self._last not in _BETWEEN and self._last != EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
 
     @abstractmethod
     def pause(self) -> float:
@@ -86,10 +120,6 @@ class StreamPace(Pace):
     def __init__(self, spent: int = 0) -> None:
         super().__init__()
         self._over_budget = spent
-        self._took: deque[float] = deque(maxlen=8)
-        """Seconds from one outcome to the next, of the latest."""
-        self._outcome_at: float | None = None
-        """When the last outcome came about, by the server's clock."""
         self._clock = math.inf
         """This process's clock less the server's, by the outcome that has come with the least delay."""
         self._missed = False
@@ -97,19 +127,13 @@ class StreamPace(Pace):
 
     def came(self, events: Iterable[HistoryEvent]) -> None:
         """Take note of what a request has brought."""
+        before = self._outcomes
         super().came(events)
-        now = time.monotonic()
-        self._over_budget += 1
-        self._missed = True
-        for event in events:
-            if event.event_type in _OUTCOMES:
-                at = event.event_time.ToNanoseconds() / 1e9
-                if self._outcome_at is not None:
-                    self._took.append(at - self._outcome_at)
-                self._outcome_at, self._clock = at, min(self._clock, now - at)
-                self._over_budget -= 1
-                self._missed = False
-        self._over_budget = max(-1, min(self._over_budget, 6))
+        brought = self._outcomes - before
+        self._missed = not brought
+        self._over_budget = max(-1, min(self._over_budget + 1 - brought, 6))
+        if brought and self._outcome_at is not None:
+            self._clock = min(self._clock, time.monotonic() - self._outcome_at)
 
     def pause(self) -> float:
         """Return the seconds until the next request."""
@@ -120,13 +144,12 @@ class StreamPace(Pace):
             return _SETTLE
         if self._last == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED and self._missed:
             return max(_SETTLE, min(typical / 10, 0.03))
-        if self._last not in _BETWEEN and self._last != EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
-            return 0.0  # Within a superstep nothing but its outcome comes.
+        if self._is_within_superstep:
+            return 0.0
         if not self._took or self._outcome_at is None:
             return _FIRST
         if typical > _QUICK:
-            # The workflow's task is over by then, and the superstep hardly ever.
-            return typical / 4 if typical < _SLOW else _LEAST_LOOK
+            return self._after_task()
         most = sorted(self._took)[int(len(self._took) * 0.7)]
         expected = min(most, 1.5 * typical, typical + _MOST_LATE) + 0.001
         if self._over_budget > 0 and typical <= _TOGETHER:
@@ -138,27 +161,26 @@ class StreamPace(Pace):
         typical = self._typical
         return _LEAST_LOOK if typical > _SLOW else min(max(1.5 * typical, _LEAST_LOOK), _MOST_LOOK)
 
-    @property
-    def _typical(self) -> float:
-        """Seconds that a superstep takes; 0 where that is not known yet."""
-        return median(self._took) if self._took else 0.0
-
 
 class RunPace(Pace):
     """Of a reader whose caller is given everything at the end: the server tells when the run is over.
 
-    It looks, ever less often, whether the run has stopped without being over, or nobody takes it up.
+    It looks, ever less often, whether the run has stopped without being over, or nobody takes it up. Where executors
+    take long it is told at the end of each superstep, so that the caller's handle moves on; in a long run that asks
+    nothing only at first.
 
     Args:
-        may_wait: Whether the run may stop and stay open, as it asks or pauses: then it looks four times a second, and
-            while a superstep takes longer than that it is told of its end at once.
+        may_wait: Whether the run may stop and stay open, as it asks or pauses: then it looks four times a second.
     """
 
     ends_only = True
 
     def __init__(self, *, may_wait: bool) -> None:
         super().__init__()
+        self._may_wait = may_wait
         self._pause, self._factor, self._longest = (0.05, 2.0, 0.25) if may_wait else (1.0, 3.0, 60.0)
+        self._spare = 20
+        """Requests that may be made for slow supersteps."""
 
     def pause(self) -> float:
         """Return the seconds until the next request."""
@@ -166,5 +188,14 @@ class RunPace(Pace):
             return 0.0
         if not self.goes_on:
             return _SETTLE
+        if self._is_slow and (self._may_wait or self._spare):
+            self._spare -= not self._may_wait
+            return 0.0 if self._is_within_superstep else self._after_task()
         pause, self._pause = self._pause, min(self._factor * self._pause, self._longest)
         return pause
+
+    @property
+    def _is_slow(self) -> bool:
+        """Whether it is the executors that take long, and not all else because there is much to do."""
+        typical = self._typical
+        return typical > _LONG and median(self._ran) > typical / 2
