@@ -300,7 +300,8 @@ class RunFollower:
         if self._unread:
             return self._unread.popleft()
         if self._history.is_over:
-            # The history of a run that an operator has paused is given without a wait for more.
+            # The history of a run that an operator has paused is given without a wait for more, and that of one which
+            # has ended while its pages were read may be cut off.
             await self._until_unpaused()
             self._open()
         try:
@@ -314,7 +315,7 @@ class RunFollower:
 
     async def _until_due(self) -> None:
         """Wait until it is time to ask for more; or until the run is over, where that is what the caller waits for."""
-        if self._is_closed:
+        if self._is_closed or self._history.has_more:
             return
         pause = self.pace.pause()
         if not self._worker_seen:

@@ -25,6 +25,9 @@ the server."""
 _ALL = HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT
 _CLOSE = HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
 
+_FULL = 256
+"""Events that a page has at least where there is more to read at once."""
+
 _Page: TypeAlias = tuple[Sequence[HistoryEvent], bool]
 """Events, and whether they are the last that the server gives."""
 
@@ -46,10 +49,13 @@ class RunHistory:
         """What was read and not taken yet; where several read a run, some of it may be there twice."""
         self.is_over = False
         """Whether the server gives no more: the run is over, or an operator has paused it."""
+        self.has_more = False
+        """Whether there is more to read at once."""
         self.next_page = 0
         """Of those that are read for all readers of the run."""
         self._tail: _Tail | None = None
         self._token = b""
+        self._last_id = 0
         self._catches_up = False
         """Whether this one reads by itself what the others have read before it came."""
 
@@ -68,11 +74,17 @@ class RunHistory:
         else:
             page = await tail.page(self.next_page)
             if page is None:  # Left too far behind.
-                self.rest()
+                self._start_over()
                 return ()
             events, self.is_over = page
             self.next_page += 1
             tail.forget()
+        if events and events[0].event_id > self._last_id + 1:
+            # The server leaves events out where a page is asked for long after the one before it.
+            self._start_over()
+            return ()
+        self._last_id = max(self._last_id, *(event.event_id for event in events)) if events else self._last_id
+        self.has_more = len(events) >= _FULL
         self.events.extend(events)
         return events
 
@@ -97,6 +109,10 @@ class RunHistory:
             self._token = b"" if self._catches_up or self.next_page < tail.end else tail.token
             self._catches_up = False
 
+    def _start_over(self) -> None:
+        self.rest()
+        self._token, self._last_id, self.has_more, self.is_over = b"", 0, True, False
+
     def _join(self) -> _Tail:
         tail = _tails.find(self._client, self._thread_id, self._run_id)
         if tail is None or tail.is_over or not tail.readers:
@@ -104,7 +120,7 @@ class RunHistory:
             _tails.put(tail, self._client, self._thread_id, self._run_id)
         elif tail.end or tail.token != self._token:
             # What comes from now on is kept for this one too; what was before it has to read itself.
-            self._token, self._catches_up = b"", True
+            self._token, self._last_id, self._catches_up = b"", 0, True
         tail.readers.add(self)
         self._tail, self.next_page = tail, tail.end
         return tail
