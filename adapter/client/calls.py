@@ -76,8 +76,6 @@ from .waiting import send_message, warn_still_pending
 
 _LOGGER = data_logger("agent_framework_temporal")
 _LOOK_AGAIN = 0.5
-_SPENT = 3
-"""Requests of a call before its events are read."""
 _IN_FLIGHT = (
     "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. Resume from a "
     "checkpoint (checkpoint_id=...) or wait for the prior run to complete. Workflows that need to recover from a "
@@ -490,7 +488,7 @@ class _ThreadCall:
     def _pace(self, *, started: bool) -> Pace:
         # A mirror is given each checkpoint when it is there, whoever waits for the end.
         if self._call.streaming or self._call.mirror is not None:
-            return StreamPace(_SPENT)
+            return StreamPace()
         known = started and self._hosted is not None and not self._caller.options.pause_on_failure
         return RunPace(may_wait=not known or self._hosted is None or self._hosted.can_ask)
 

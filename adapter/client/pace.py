@@ -36,6 +36,10 @@ _MOST_LATE = 0.05
 """Seconds that an outcome may have been there by then, of a superstep that took as long as most."""
 _TOGETHER = 0.1
 """Seconds up to which a superstep may be read together with the next one."""
+_BUDGET = 0.95
+"""Requests that a superstep is worth; the rest is for the beginning and the end of the call."""
+_LEAST_SPENT, _MOST_SPENT = -1.0, 6.0
+"""Requests less the budget: what was saved or spent long ago does not count."""
 _LEAST_LOOK, _MOST_LOOK = 0.06, 0.25
 _LONG = 0.2
 """Seconds from which it is worth a request to hear of a superstep at once."""
@@ -112,14 +116,11 @@ class StreamPace(Pace):
     It waits for about as long as the last supersteps took, and reads an outcome with all that was before it. Where it
     comes too early it goes on waiting on the server, which tells it at once. Its budget is a request a superstep; what
     it has spent beyond that it saves by reading two supersteps together.
-
-    Args:
-        spent: Requests that the call has made before.
     """
 
-    def __init__(self, spent: int = 0) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._over_budget = spent
+        self._over_budget = _LEAST_SPENT
         self._clock = math.inf
         """This process's clock less the server's, by the outcome that has come with the least delay."""
         self._missed = False
@@ -131,7 +132,7 @@ class StreamPace(Pace):
         super().came(events)
         brought = self._outcomes - before
         self._missed = not brought
-        self._over_budget = max(-1, min(self._over_budget + 1 - brought, 6))
+        self._over_budget = max(_LEAST_SPENT, min(self._over_budget + 1 - brought * _BUDGET, _MOST_SPENT))
         if brought and self._outcome_at is not None:
             self._clock = min(self._clock, time.monotonic() - self._outcome_at)
 
@@ -152,7 +153,7 @@ class StreamPace(Pace):
             return self._after_task()
         most = sorted(self._took)[int(len(self._took) * 0.7)]
         expected = min(most, 1.5 * typical, typical + _MOST_LATE) + 0.001
-        if self._over_budget > 0 and typical <= _TOGETHER:
+        if self._over_budget > 0.5 and typical <= _TOGETHER:
             expected += typical
         return max(0.0, self._outcome_at + self._clock + expected - time.monotonic())
 
