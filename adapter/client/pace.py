@@ -179,7 +179,7 @@ class RunPace(Pace):
     def __init__(self, *, may_wait: bool) -> None:
         super().__init__()
         self._may_wait = may_wait
-        self._pause, self._factor, self._longest = (0.05, 2.0, 0.25) if may_wait else (1.0, 3.0, 60.0)
+        self._pause, self._factor, self._longest = (0.05, 2.0, 0.25) if may_wait else (1.0, 4.0, 60.0)
         self._spare = 20
         """Requests that may be made for slow supersteps."""
 
@@ -199,4 +199,4 @@ class RunPace(Pace):
     def _is_slow(self) -> bool:
         """Whether it is the executors that take long, and not all else because there is much to do."""
         typical = self._typical
-        return typical > _LONG and median(self._ran) > typical / 2
+        return typical > _LONG and median(self._ran) > 0.7 * typical

@@ -148,8 +148,8 @@ class RunFollower:
     def rest(self) -> None:
         """Wait for nothing until `next` is called again, which goes on from here."""
         closing, self._closing = self._closing, None
-        if closing is not None:
-            closing.cancel()
+        if closing is not None and not closing.cancel() and not closing.cancelled():
+            closing.exception()  # Nobody has asked for it yet.
         self._history.rest()
 
     def _open(self) -> None:
