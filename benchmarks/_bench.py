@@ -75,18 +75,19 @@ class Bench:
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, *, quick: bool, limited: bool = False) -> AsyncIterator[Bench]:
+    async def start(cls, *, quick: bool, limited: bool = False, arguments: Sequence[str] = ()) -> AsyncIterator[Bench]:
         """Start a server, and stop it in the end.
 
         Args:
             quick: See above.
             limited: Whether the server has the limit that Temporal has when it is not configured: it looks 20 times a
                 second for what is to be dispatched, so that a workflow's steps soon take 50 ms, whatever is in them.
+            arguments: More of them for the server.
         """
         settings = ["limit.historyCount.suggestContinueAsNew=40000"]  # For the long chains of patches.
         settings += ["history.transferProcessorMaxPollRPS=20"] if limited else []
-        arguments = [word for setting in settings for word in ("--dynamic-config-value", setting)]
-        async with await start_dev_server(extra_args=arguments) as server:
+        configured = [word for setting in settings for word in ("--dynamic-config-value", setting)]
+        async with await start_dev_server(extra_args=[*configured, *arguments]) as server:
             yield cls(await server.connect(), quick=quick)
 
     @asynccontextmanager

@@ -203,7 +203,7 @@ class CallReader:
                 self._turn = step.message.message_run_id
             self._call = CallPhase.UNDER_WAY
         if self._live is not None:
-            self._live.begin(step.offset, step.superstep_id)
+            self._live.begin(step.offset, step.superstep_id, self._follower.pace.first_look())
 
     @property
     def _is_queued_own(self) -> bool:
@@ -270,7 +270,7 @@ class CallReader:
         if self._later_runs:
             self._enter(self._later_runs.pop(0))
         elif step.next_run_id is not None:
-            self._enter(step.next_run_id)
+            self._enter(step.next_run_id, fresh=True)
             self._until = 0
         elif step.state == "terminated" and (void := await self._reset()) is not None:
             yield void
@@ -317,13 +317,14 @@ class CallReader:
                 following.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await following
+            self._follower.rest()
 
     def _reads_live(self) -> bool:
         return self._run is RunPhase.RUNNING and self._call is not CallPhase.SENT
 
-    def _enter(self, run_id: str) -> None:
+    def _enter(self, run_id: str, *, fresh: bool = False) -> None:
         """Go on with the thread's next run; the caller sees one stream."""
-        self._follower.enter(run_id)
+        self._follower.enter(run_id, fresh=fresh)
         self._decoder.enter(run_id)
         self._handle.run_id = run_id
         self._tells_failure = False

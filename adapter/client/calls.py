@@ -71,6 +71,7 @@ from .fork import begin_from_history, seed_from_storage
 from .input_size import check_input
 from .live_reader import LiveReader
 from .options import DurableOptions, wire_options
+from .pace import Pace, RunPace, StreamPace
 from .queries import ALREADY_RUNNING, ThreadQueries
 from .run_follower import RunFollower
 from .schedule import ScheduledStart
@@ -584,9 +585,8 @@ class _ThreadCall:
                 raise
         self._handle.run_id = run.first_execution_run_id
         self._note_edit(run_input)
-        return self._reader(
-            CallScope(after=run_input.next_offset - 1, call_id=call_id, started=True, mirror=self._call.mirror)
-        )
+        scope = CallScope(after=run_input.next_offset - 1, call_id=call_id, started=True, mirror=self._call.mirror)
+        return self._reader(scope)
 
     def _labels(self) -> Labels:
         """Return the thread's labels with what the caller has said of them."""
@@ -611,10 +611,23 @@ class _ThreadCall:
                 server_timeout=self._caller.options.server_timeout,
             )
             decoder = SuperstepDecoder(self._caller.client, self._thread_id, run_id, _catalog(self._hosted))
+        follower.pace = self._pace(started=scope.started)
+        follower.pace.enter(fresh=scope.started)
         live = (
             LiveReader(self._caller.client, self._thread_id, _catalog(self._hosted)) if self._call.streaming else None
         )
         return CallReader(follower, decoder, self._handle, self._cursor, scope, live)
+
+    def _pace(self, *, started: bool) -> Pace:
+        # A mirror is given each checkpoint when it is there, whoever waits for the end.
+        if self._call.streaming or self._call.mirror is not None:
+            return StreamPace()
+        if not started or self._hosted is None:
+            return RunPace(may_wait=True)
+        options = self._caller.options
+        rules = [policy.in_doubt for policy in (options.executors or {}).values()]
+        rules += [policy.in_doubt for policy in (options.tools or {}).values()]
+        return RunPace(may_wait=self._hosted.can_ask or "ask" in rules or options.pause_on_failure)
 
 
 def _encode(call: Call, call_id: str, cursor: ThreadCursor, hosted: WorkflowDefinition | None) -> list[RespondSignal]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from agent_framework import WorkflowEvent
-from temporalio.api.common.v1 import Payload, WorkflowExecution
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -20,11 +20,15 @@ from ..encoding.document import split
 from ..errors import NotSealedError
 from ..framework.catalog import TypeCatalog
 from .event_position import set_position
+from .look import Look, look_at
 
 _FAST = 0.03
 _SLOW = 0.5
 _SLOWER = 1.25
-"""Seconds between two looks: while events come, and at most; an idle superstep is looked at ever less often."""
+"""Seconds between two looks: while events come, and before long; an idle superstep is looked at ever less often."""
+_SLOWEST = 2.0
+_OF_SILENCE = 30
+"""After so many times as long without a new event, up to `_SLOWEST` seconds."""
 _BYTES_PER_SECOND = 4_000_000
 """At most, of looks."""
 _LONGEST = 8.0
@@ -42,7 +46,7 @@ class LiveEventsRead:
 
 
 class LiveReader:
-    """Looks at the heartbeat of a thread's running superstep; a look is one round trip to the server.
+    """Looks at the heartbeat of a thread's running superstep; a look is one round trip for all readers of the process.
 
     Args:
         client: A client with our payload converter.
@@ -61,25 +65,30 @@ class LiveReader:
         self._read = -1
         self._refused = False
         self._least = 0.0
+        self._look: Look | None = None
+        self._looked = 0.0
+        self._begun = self._news = time.monotonic()
         self.pause = _FAST
         """Seconds until the next look."""
 
-    def begin(self, offset: int, superstep_id: str | None = None) -> None:
-        """Make ready for another superstep, whose events begin at an offset."""
+    def begin(self, offset: int, superstep_id: str | None = None, first_look: float = _FAST) -> None:
+        """Make ready for another superstep, whose events begin at an offset; it is looked at after so many seconds."""
         self._offset = offset
         self._superstep_id = superstep_id
         self._attempt = 1
         self._read = -1
-        self.pause = self.pause if self._refused else _FAST
+        self._begun = self._news = time.monotonic()
+        self.pause = self.pause if self._refused else first_look
 
     async def read(self, run_id: str) -> LiveEventsRead:
         """Look once at a run's superstep."""
-        before, self.pause = self.pause, min(_SLOW, self.pause * _SLOWER)
-        request = DescribeWorkflowExecutionRequest(
-            namespace=self._client.namespace, execution=WorkflowExecution(workflow_id=self._thread_id, run_id=run_id)
-        )
+        now = time.monotonic()
+        longest = max(_SLOW, min((now - self._news) / _OF_SILENCE, _SLOWEST))
+        before, self.pause = self.pause, min(longest, self.pause * _SLOWER)
+        if self._look is None or self._look.run_id != run_id:
+            self._look = look_at(self._client, self._thread_id, run_id)
         try:
-            response = await self._client.workflow_service.describe_workflow_execution(request)
+            self._looked, response = await self._look.after(max(self._begun, self._looked, now - before))
         except RPCError:
             # Live events are a courtesy: the durable ones come all the same, and say what is wrong if something is.
             self.pause, self._refused = min(_LONGEST, 2 * max(before, _SLOW)), True
@@ -129,5 +138,5 @@ class LiveReader:
                 set_position(event, record, live=True, calls=window.calls)
                 found.append((record.offset, event))
         self._read = window.events[-1].offset
-        self.pause = max(_FAST, self._least)
+        self._news, self.pause = time.monotonic(), max(_FAST, self._least)
         return found

@@ -7,6 +7,8 @@ A run's history is bounded, so that reading it from its beginning is too.
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
@@ -40,6 +42,8 @@ from ..errors import NotSealedError, NoWorkerError, WorkflowNotHostedError
 from ..logging import data_logger
 from ..temporal.client import has_worker
 from ..temporal.server import Patience, describe_run, rpc_errors
+from .pace import Pace, StreamPace
+from .run_history import RunHistory
 
 _LOGGER = data_logger("agent_framework_temporal")
 _FIRST_LOOK, _LAST_LOOK = 0.5, 8.0
@@ -95,7 +99,7 @@ and what comes next has their ids."""
 
 
 class RunFollower:
-    """Reads a run's history from its beginning and then as it grows.
+    """Reads a run's history from its beginning and then as it grows, at a pace that is its caller's to set.
 
     Args:
         client: A client with our payload converter.
@@ -124,11 +128,15 @@ class RunFollower:
         self._worker_seen = False
         self._place = of_superstep(client, thread_id)
         self._quiescent = False
+        self._closing: asyncio.Task[None] | None = None
+        self._history = RunHistory(client, thread_id, run_id)
+        self.pace: Pace = StreamPace()
         self.enter(run_id)
 
-    def enter(self, run_id: str) -> None:
-        """Go on with another run of the thread, from its beginning: the one this one continued as."""
+    def enter(self, run_id: str, *, fresh: bool = False) -> None:
+        """Go on with another run of the thread, from its beginning; a fresh one was only just started."""
         self.run_id = run_id
+        self.pace.enter(fresh=fresh)
         self._scheduled: dict[int, str | None] = {}
         """What the outcome of a superstep has to answer, by the event that has scheduled it."""
         self._unopened: tuple[str | None, NotSealedError] | None = None
@@ -137,9 +145,21 @@ class RunFollower:
         self._last_event = 0
         self._open()
 
+    def rest(self) -> None:
+        """Wait for nothing until `next` is called again, which goes on from here."""
+        closing, self._closing = self._closing, None
+        if closing is not None and not closing.cancel() and not closing.cancelled():
+            closing.exception()  # Nobody has asked for it yet.
+        self._history.rest()
+
     def _open(self) -> None:
-        handle = self.client.get_workflow_handle(self.thread_id, run_id=self.run_id)
-        self._events = handle.fetch_history_events(wait_new_event=True)
+        self.rest()
+        self._history = RunHistory(self.client, self.thread_id, self.run_id)
+        self._is_closed = False
+        self._look_for_worker()
+
+    def _look_for_worker(self) -> None:
+        self._worker_by = time.monotonic() + self._worker_timeout
 
     async def next(self) -> FollowedEvent:
         """Return the next step, waiting for it as long as the run takes.
@@ -173,6 +193,8 @@ class RunFollower:
             if isinstance(step, SuperstepInput):
                 self._check_opened(step.refused)
             if step is not None:
+                state = step.state if isinstance(step, SuperstepResult) else None
+                self.pace.goes_on = isinstance(step, SuperstepInput) or state == "running"
                 return step
 
     async def _is_quiescent_after(self, event: HistoryEvent) -> bool:
@@ -234,8 +256,7 @@ class RunFollower:
 
         Its commands lie right behind it.
         """
-        page = self._events.current_page or ()
-        for event in page[self._events.current_page_index :]:
+        for event in self._unread:
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED or is_close(event):
                 return True
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
@@ -244,8 +265,7 @@ class RunFollower:
 
     async def _refused_now(self) -> str | None:
         """Return the superstep whose outcome the workflow task just read has refused, to run it again in a while."""
-        page = self._events.current_page or ()
-        for event in page[self._events.current_page_index :]:
+        for event in self._unread:
             if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
                 refused = await refused_before(self.client, self.thread_id, event)
                 if refused is not None:
@@ -253,6 +273,11 @@ class RunFollower:
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
                 break
         return None
+
+    @property
+    def _unread(self) -> deque[HistoryEvent]:
+        """What was read and not told yet."""
+        return self._history.events
 
     async def _next_event(self) -> HistoryEvent:
         what = f"follow thread {self.thread_id!r}, which goes on all the same"
@@ -272,16 +297,39 @@ class RunFollower:
 
     async def _poll(self) -> HistoryEvent | None:
         """Return the next event, or None when it is time to ask for it once more."""
-        try:
-            async with asyncio.timeout(None if self._worker_seen else self._worker_timeout):
-                return await anext(self._events)
-        except TimeoutError:
-            await self._check_worker()
-        except StopAsyncIteration:
-            # The history of a run that an operator has paused is given without a wait for more.
+        if self._unread:
+            return self._unread.popleft()
+        if self._history.is_over:
+            # The history of a run that an operator has paused is given without a wait for more, and that of one which
+            # has ended while its pages were read may be cut off.
             await self._until_unpaused()
             self._open()
+        try:
+            async with asyncio.timeout(None if self._worker_seen else max(0.0, self._worker_by - time.monotonic())):
+                await self._until_due()
+                self.pace.came(await self._history.read())
+        except TimeoutError:
+            await self._check_worker()
+            self._look_for_worker()
         return None
+
+    async def _until_due(self) -> None:
+        """Wait until it is time to ask for more; or until the run is over, where that is what the caller waits for."""
+        if self._is_closed or self._history.has_more:
+            return
+        pause = self.pace.pause()
+        if not self._worker_seen:
+            pause = min(pause, self._worker_timeout / 2)
+        if not self.pace.ends_only:
+            await asyncio.sleep(pause)
+            return
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._history.closed())
+        await asyncio.wait([self._closing], timeout=pause)
+        if self._closing.done():
+            closing, self._closing = self._closing, None
+            closing.result()
+            self._is_closed = True
 
     async def _until_unpaused(self) -> None:
         pause = _FIRST_LOOK

@@ -19,7 +19,7 @@ from .catalog import TypeCatalog, executors_of
 from .declared import declared_types
 from .error_data import class_names, is_from_signal, text_of, told_of
 from .functional import FunctionalFactory, FunctionalInstance, is_functional
-from .internals import built_storage, session_groups
+from .internals import built_storage, request_types, session_groups
 from .resources import SharedResources
 
 Buildable: TypeAlias = Workflow | FunctionalWorkflow | FunctionalWorkflowDefinition
@@ -80,6 +80,9 @@ class WorkflowDefinition:
         """Whom a message reaches first; None of a function."""
         self.session_groups = session_groups(executors_of(first))
         """Executors whose agents share a session."""
+        self.can_ask = self.is_functional or any(request_types(executor) for executor in executors_of(first))
+        """Whether one of its executors, of a sub-workflow too, takes responses, so that a run may wait for some; of a
+        function nobody knows."""
         self._pristine_state: dict[str, dict[str, Any]] = {}
         source = as_source(source)
         self._source = source

@@ -30,7 +30,7 @@ async def test_quick_benchmarks(tmp_path: Path) -> None:
         if process.returncode is None:
             process.kill()
     assert process.returncode == 0
-    for part in ("(a)", "(b)", "(c)", "(d)", "(e)", "(f)", "(g)", "(h)", "(j)"):
+    for part in ("(a)", "(b)", "(c)", "(d)", "(e)", "(f)", "(g)", "(h)", "(i)", "(j)", "(k)"):
         assert f"\n{part} " in printed.decode()
     tables: list[dict[str, Any]] = json.loads(report.read_text())
 
@@ -53,6 +53,10 @@ async def test_quick_benchmarks(tmp_path: Path) -> None:
     assert activities["history events a call"] > 5
     (idle,) = _rows(tables, "(h)")
     assert idle["queries, which a worker answers"] == idle["history events"] == 0
+
+    requests = {row["caller"]: row["requests"] for row in _rows(tables, "(i)")}
+    assert requests["`run()`"] <= 0.2
+    assert requests["`run_stream()`"] <= 1.1
 
 
 async def test_unknown_benchmark() -> None:

@@ -40,6 +40,9 @@ class Told(RunFollower):
             await asyncio.Event().wait()
         return self._steps.pop(0)
 
+    def rest(self) -> None:
+        """Nothing is waited for."""
+
 
 def _reader(scope: CallScope, *steps: FollowedEvent) -> CallReader:
     decoder = SuperstepDecoder(_CLIENT, "t", "r", None)
