@@ -54,6 +54,7 @@ from .adapter.errors import NotSealedError as NotSealedError
 from .adapter.errors import NoWorkerError as NoWorkerError
 from .adapter.errors import PayloadError as PayloadError
 from .adapter.errors import PendingRequestsError as PendingRequestsError
+from .adapter.errors import PlacementError as PlacementError
 from .adapter.errors import QueueFullError as QueueFullError
 from .adapter.errors import RequestExpiredError as RequestExpiredError
 from .adapter.errors import RunCancelledError as RunCancelledError
@@ -74,6 +75,7 @@ from .adapter.errors import WorkflowNotHostedError as WorkflowNotHostedError
 from .adapter.framework.definition import WorkflowFactory as WorkflowFactory
 from .adapter.framework.definition import WorkflowSource as WorkflowSource
 from .adapter.framework.in_doubt import InDoubt as InDoubt
+from .adapter.framework.selection import takes_executor as takes_executor
 from .adapter.plugin import AgentFrameworkPlugin as AgentFrameworkPlugin
 from .adapter.temporal.converter import FramedPayloadConverter as FramedPayloadConverter
 from .adapter.temporal.file_driver import FileStorageDriver as FileStorageDriver

@@ -74,6 +74,11 @@ class ExecutorTimeouts:
         end = self._timeout.when() if self._timeout is not None else None
         return None if end is None else end + self._behind
 
+    @property
+    def expired(self) -> bool:
+        """Whether the body has taken too long, itself or one invocation in it."""
+        return self._timeout is not None and self._timeout.expired()
+
     @contextlib.asynccontextmanager
     async def limited(self) -> AsyncIterator[None]:
         """Limit the body.

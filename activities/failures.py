@@ -44,7 +44,13 @@ _SHOWN_FRAMES = 2
 
 
 def to_application_error(
-    error: Exception, failure: SuperstepFailure, *, executor_failed: bool, failures: int = 1, rule: RetryRule
+    error: Exception,
+    failure: SuperstepFailure,
+    *,
+    executor_failed: bool,
+    failures: int = 1,
+    rule: RetryRule,
+    told: SuperstepFailure | None = None,
 ) -> ApplicationError:
     """Wrap what a superstep raised.
 
@@ -54,10 +60,15 @@ def to_application_error(
         executor_failed: Whether an executor raised it.
         failures: Attempts in which an executor failed, with this one.
         rule: What holds for the executor.
+        told: How the process has told of it in which it was raised, where that is another: whose classes count.
     """
-    failure.error_module, failure.error_type = class_names(type(error))
-    failure.message = text_of(error)
-    failure.error_args, failure.error_data = parts_of(error)
+    if told is None:
+        failure.error_module, failure.error_type = class_names(type(error))
+        failure.message = text_of(error)
+        failure.error_args, failure.error_data = parts_of(error)
+    else:
+        for name in ("error_module", "error_type", "message", "error_args", "error_data"):
+            setattr(failure, name, getattr(told, name))
     # Another worker may know what this one does not.
     elsewhere = isinstance(error, NewerReleaseError)
     final = not elsewhere and (not executor_failed or failures >= rule.max_attempts or not is_retryable(error))

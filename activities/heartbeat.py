@@ -102,6 +102,8 @@ class Beat:
             outside = replace(client.data_converter, external_storage=replace(storage, payload_size_threshold=0))
             self._outside = heartbeat_converter(outside, info)
         self._overdue_details: Sequence[Payload] | None = None
+        self.waits: dict[str, str] = {}
+        """Executor id -> task queue that no worker polls, on which its invocation waits."""
         self._pacemaker = pacemaker
         known = pacemaker.pulse(info.task_token) if pacemaker is not None else None
         self._watched = known is not None
@@ -247,6 +249,7 @@ class Beat:
 
     def _beat_through_the_sdk(self) -> None:
         said = self._live is not None or self._journal is not None or self.failures > 0 or self._begun != 1
+        said = said or bool(self.waits)
         activity.heartbeat(*([self._window()] if said else []))
 
     async def _send(self, *, certain: bool = True) -> bool:
@@ -360,6 +363,7 @@ class Beat:
         window.failures = self.failures or None
         window.begun = self._begun if self._begun != 1 else None
         window.calls = self.calls
+        window.waits = self.waits or None
         if self._journal is not None:
             window.with_journal(self._journal.packed)
         return window

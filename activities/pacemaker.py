@@ -24,7 +24,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.worker import Worker
 
 from ..adapter.temporal.sdk import ActivityStart, HeartbeatRecorder, heartbeat_recorder, watch_activities
-from ..workflows.messages import SUPERSTEP_ACTIVITY
+from ..workflows.messages import INVOCATION_ACTIVITY, SUPERSTEP_ACTIVITY
 from .containment import Place, place_running_in
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
@@ -109,7 +109,7 @@ class Pacemaker:
 
         Until its code runs it says what the attempt before had said last, as the server has it.
         """
-        if start.activity_type == SUPERSTEP_ACTIVITY:
+        if start.activity_type in (SUPERSTEP_ACTIVITY, INVOCATION_ACTIVITY):
             timeout = start.heartbeat_timeout.ToTimedelta() if start.HasField("heartbeat_timeout") else None
             self.add(Pulse(task_token, beat_interval(timeout), list(start.heartbeat_details)))
 

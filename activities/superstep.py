@@ -38,10 +38,12 @@ from ..adapter.errors import (
 from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.framework.error_data import is_readable
 from ..adapter.framework.internals import current_key, matches, pending_events
+from ..adapter.framework.selection import ExecutorSelection
 from ..adapter.framework.static import type_key
 from ..adapter.framework.values import from_json_value
 from ..adapter.temporal.client import framed_client
 from ..adapter.temporal.converter import stores_outside
+from ..workflows.executor_rules import rules_by_id
 from ..workflows.messages import (
     SUPERSTEP_ACTIVITY,
     WORKFLOW_TYPE,
@@ -72,6 +74,7 @@ from .live_events import LiveEvents
 from .metrics import calls_counted, count_restore, count_superstep
 from .mirrors import Mirror, Mirrors, add_status_changes
 from .pacemaker import current_pacemaker
+from .placement.placing import Placement
 from .report import bare_failure, keep_journal, payloads_of, reported_failure, result_of, stored_of, targets_of
 from .resources import Resources
 from .start_check import check_graph, check_start, refuse_start
@@ -88,6 +91,7 @@ class SuperstepActivity:
         warm: Instances that hold them.
         mirrors: Take copies of them.
         caller_checkpoints: Whether runs may begin from checkpoints of their callers' own.
+        selection: The executors that run on this worker; all of them by default.
     """
 
     def __init__(
@@ -98,8 +102,10 @@ class SuperstepActivity:
         mirrors: Mirrors,
         *,
         caller_checkpoints: bool = True,
+        selection: ExecutorSelection | None = None,
     ) -> None:
         self._hosted = hosted
+        self._selection = selection or ExecutorSelection()
         self._cache = cache
         self._warm = warm
         self._mirrors = mirrors
@@ -123,6 +129,7 @@ class SuperstepActivity:
         if self.refused is not None:
             raise ApplicationError(f"This worker cannot host its workflows: {self.refused}", type="HostingError")
         step = _step(given)
+        self._name_executors(step)
         timeouts = ExecutorTimeouts(step)
         beat = self._beat(step, timeouts)
         async with beat.beating():
@@ -143,6 +150,12 @@ class SuperstepActivity:
                 readable = error if isinstance(error, Exception) and is_readable(error) else escaped(error)
                 failed = await self._failed(step, readable, beat)
                 raise failed from cause_of(readable)
+
+    def _name_executors(self, step: SuperstepInput) -> None:
+        """Replace patterns by the executors that they stand for."""
+        hosted = self._hosted.get(step.workflow_name)
+        if hosted is not None and step.executors:
+            step.executors = rules_by_id(step.executors, hosted.graph_signature.get("executors", ()))
 
     def _beat(self, step: SuperstepInput, timeouts: ExecutorTimeouts) -> Beat:
         return Beat(self._client(), step, timeouts, current_pacemaker())
@@ -218,13 +231,15 @@ class SuperstepActivity:
             scope = Scope(hosted.name, timeouts, warm.resources.enter if warm.resources is not None else None)
             place = Superstep(hosted.name, _thread_id(info), capture.message_run_id, superstep=0, attempt=info.attempt)
             journal = await beat.open_journal(hosted.catalog, step)
+            placement = Placement(client, hosted, warm.workflow, step, self._selection, beat)
             try:
                 with (
                     in_superstep(warm.workflow, place),
                     journalled(None if journal is None else JournalScope(journal)),
                     calls_counted(hosted.name, journal),
                 ):
-                    await run_superstep(hosted, warm, step, arguments, run, scope, run_to_pause)
+                    async with placement.entered():
+                        await run_superstep(hosted, warm, step, arguments, run, scope, run_to_pause)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(
@@ -232,11 +247,13 @@ class SuperstepActivity:
                     await reported_failure(hosted, step, run, capture, base_raw, journal, stored_outside=outside),
                     executor_failed=run.executor_failed,
                     failures=beat.failures + 1,
-                    rule=retry_rule(step, run.failed_executor),
+                    rule=placement.retry_rule(run.failed_executor),
+                    told=placement.failures.get(run.failed_executor or ""),
                 )
                 if not failed.non_retryable:
                     await beat.failed()
                 else:  # Only the last attempt's checkpoint gets into history.
+                    await placement.cancel_open()
                     self._copy(mirrors, client, hosted, capture)
                 raise failed from cause_of(error.error)
             self._unsaved.compare(warm.workflow, before)

@@ -7,6 +7,7 @@
     ├── ServerUnreachableError      no Temporal server answers, or it does not let this client in
     ├── ServerBusyError             the server takes no more calls for the moment: a rate limit
     ├── NoWorkerError               no worker polls the task queue
+    ├── PlacementError              an executor cannot run where its policy says
     ├── WorkflowNotHostedError      the worker does not host this workflow
     ├── ThreadNotFoundError         no such thread, or another workflow's
     ├── ThreadExistsError           the thread has begun, so it cannot begin from a checkpoint
@@ -85,6 +86,11 @@ class ServerBusyError(DurableWorkflowError):
 @exported
 class NoWorkerError(DurableWorkflowError):
     """No worker polls the task queue."""
+
+
+@exported
+class PlacementError(DurableWorkflowError):
+    """An executor cannot run on the task queue that its policy names, or on the worker that was given it."""
 
 
 @exported

@@ -21,6 +21,7 @@ from ..activities.deployment import publish_graphs
 from ..activities.hosting import Buildable, check_names, host_all, host_now
 from ..activities.mirrors import Mirrors
 from ..activities.pacemaker import pacing
+from ..activities.placement.invocation import InvocationActivity
 from ..activities.resources import leave_shared
 from ..activities.revival import Revival
 from ..activities.superstep import SuperstepActivity
@@ -31,6 +32,7 @@ from ..workflows.workflow import AgentFrameworkWorkflow
 from .checkpoints.mirror import MirrorSource
 from .errors import HostingError
 from .framework.definition import WorkflowDefinition, WorkflowSource, is_source
+from .framework.selection import ExecutorSelection
 from .temporal.client import framed_client
 from .temporal.converter import with_frames
 from .temporal.packing import packing
@@ -74,6 +76,9 @@ class AgentFrameworkPlugin(SimplePlugin):
             must not block the event loop. One that a workflow was built with is such a mirror of its runs, unnamed.
         caller_checkpoints: Whether a thread may begin from a checkpoint that its caller brings along, of a storage that
             the worker does not know. Without it only from those that history, or a mirror of the run, holds.
+        executors: Which executors run on this worker: ids, or patterns such as `gpu-*`, those with `!` before them left
+            out (`!gpu-*`: all others); all. It refuses the others, so give these a task queue of their own,
+            `ExecutorPolicy(task_queue=...)`; factories learn of it from `takes_executor`.
 
     Raises:
         HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a
@@ -89,11 +94,14 @@ class AgentFrameworkPlugin(SimplePlugin):
         cache_bytes: int = DEFAULT_BYTES,
         mirrors: Mapping[str, MirrorSource] | None = None,
         caller_checkpoints: bool = True,
+        executors: Sequence[str] = (),
     ) -> None:
         if is_source(workflows):
             raise HostingError("`workflows` takes a list: `AgentFrameworkPlugin(workflows=[build])`.")
         settle_at_exit()
-        self._sources = [host_now(source) or source for source in workflows]
+        self._selection = ExecutorSelection(executors)
+        with self._selection.building():
+            self._sources = [host_now(source) or source for source in workflows]
         check_names(source.hosted.name for source in self._sources if isinstance(source, Buildable))
         self._hosts = bool(self._sources)
         self._hosted: dict[str, WorkflowDefinition] = {}
@@ -108,15 +116,17 @@ class AgentFrameworkPlugin(SimplePlugin):
             self._warm,
             self._mirrors,
             caller_checkpoints=caller_checkpoints,
+            selection=self._selection,
         )
+        invocation = InvocationActivity(self._hosted, self._selection)
         super().__init__(
             "agent_framework_temporal.AgentFrameworkPlugin",
             data_converter=with_frames,
-            activities=[superstep.superstep] if self._hosts else None,
+            activities=[superstep.superstep, invocation.invocation] if self._hosts else None,
             workflows=[AgentFrameworkWorkflow],
             workflow_runner=self._sandboxed,
         )
-        self._superstep = superstep
+        self._activities = (superstep, invocation)
 
     async def prepare(self) -> list[str]:
         """Build and check every workflow; the worker does this before it polls.
@@ -128,7 +138,11 @@ class AgentFrameworkPlugin(SimplePlugin):
             HostingError: For the first one that cannot be hosted.
         """
         if not self._hosted:
-            self._hosted.update(await host_all(self._sources))
+            with self._selection.building():
+                hosted = await host_all(self._sources)
+            for found in hosted.values():
+                found.selection = self._selection
+            self._hosted.update(hosted)
             self._sources = []  # What was built to be checked is not needed any more.
         return sorted(self._hosted)
 
@@ -174,7 +188,8 @@ class AgentFrameworkPlugin(SimplePlugin):
         try:
             await self.prepare()
         except BaseException as error:
-            self._superstep.refused = error
+            for refusing in self._activities:
+                refusing.refused = error
             await _start_and_stop(worker, next)
             raise
         async with self._running():

@@ -10,6 +10,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 
 from . import limits
+from .executor_rules import rule_of
 from .messages import (
     Calls,
     CheckpointRef,
@@ -71,7 +72,7 @@ def heartbeat_timeout(options: RunOptions, executors: list[str] | None) -> timed
         executors: Those the superstep may invoke; None where that is not known.
     """
     names = options.executors if executors is None else executors
-    rules = [options.executors[name] for name in names if name in options.executors]
+    rules = [rule for name in names if (rule := rule_of(options.executors, name)) is not None]
     plain = executors is None or len(rules) < len(executors)  # Some have no rule of their own.
     seconds = [rule.heartbeat_timeout or options.heartbeat_timeout for rule in rules]
     return timedelta(seconds=max([*seconds, *([options.heartbeat_timeout] if plain or not seconds else [])]))

@@ -37,6 +37,7 @@ from ...adapter.framework.internals import (
     share_restored,
     wrap_execute,
 )
+from ..placement.current import placed
 from .doubt import Invocation, add_answers, invoked, is_watched
 from .journal import Journal, Scope, current_scope, journalled
 
@@ -62,6 +63,7 @@ def journal_invocations(workflow: Workflow) -> None:
 async def _execute(
     workflow: Workflow, executor: Executor, execute: Execute, message: Any, sources: list[str], state: Any, context: Any
 ) -> None:
+    execute = placed(workflow, executor, execute)
     outer = current_scope()
     if outer is None:
         await execute(message, sources, state, context)
@@ -99,7 +101,7 @@ async def _invoke(
             group.remove(entry)
             return
         group.abandon(executor.id)
-        done = _Done(invocations)
+        done = Done(invocations.next_number)
         with invoked(invocation):
             await execute(message, invocation.sources, RecordingState(state, done), RecordingContext(context, done))
         done.end()
@@ -131,17 +133,22 @@ def _digest(*parts: Any) -> str:
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=_KEY_BYTES).hexdigest()
 
 
-class _Done:
-    """Notes what an invocation does."""
+class Done:
+    """Notes what an invocation does.
 
-    def __init__(self, invocations: _Invocations) -> None:
-        self._invocations = invocations
+    Args:
+        next_number: Numbers it.
+    """
+
+    def __init__(self, next_number: Callable[[], int]) -> None:
+        self._next_number = next_number
         self._copies: dict[int, asyncio.Handle] = {}
         self.noted: list[list[Any]] = []
 
     def __call__(self, name: str, *arguments: Any) -> None:
+        """Note something."""
         place = len(self.noted)
-        self.noted.append([self._invocations.next_number(), name, *arguments])
+        self.noted.append([self._next_number(), name, *arguments])
         if name == "event" and arguments[0].type in ("output", "intermediate", "data"):
             # The run takes an event when the executor next waits; what becomes of its data afterwards is not seen.
             self._copies[place] = asyncio.get_running_loop().call_soon(self._copy, place)

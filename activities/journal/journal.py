@@ -22,6 +22,7 @@ from ...adapter.encoding.encoding import dumps
 from ...adapter.errors import PayloadError
 from ...adapter.framework.catalog import TypeCatalog
 from ...adapter.framework.static import type_key
+from ...workflows.messages import Calls
 from .rules import JournalRules
 from .stream import EntryStream, entries_of
 from .tally import Tally, Tokens
@@ -29,8 +30,9 @@ from .tally import Tally, Tokens
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 _DIGEST_BYTES = 16
 
-Kind: TypeAlias = Literal["chat", "tool", "once", "executor", "step"]
-"""A call of a chat client, of a tool, of `once`; an executor's invocation; a step of a functional workflow."""
+Kind: TypeAlias = Literal["chat", "tool", "once", "executor", "step", "elsewhere"]
+"""A call of a chat client, of a tool, of `once`; an executor's invocation; a step of a functional workflow; what an
+invocation that ran elsewhere has called."""
 
 
 Place: TypeAlias = tuple[str, str]
@@ -276,6 +278,18 @@ class Journal:
         self.tally.made(kind, executor_id, tokens)
         usage = None if tokens is None else tokens.as_list()
         await self._add([kind, key, name, True, value, executor_id, usage], durable=durable)
+
+    async def called_elsewhere(self, key: str, name: str, calls: Calls) -> None:
+        """Count what an invocation has called that ran elsewhere: once, in whichever attempt it is told of first.
+
+        Args:
+            key: Names the invocation.
+            name: For people: of the executor.
+            calls: What it has called.
+        """
+        if self.take("elsewhere", key, counted=False) is None:
+            self.tally.add(calls)
+            await self._add(["elsewhere", key, name, True, None, None, None], durable=None)
 
     @property
     def packed(self) -> bytes:

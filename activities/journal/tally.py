@@ -77,6 +77,16 @@ class Tally:
             self.spent += tokens
         self.known(executor_id, tokens)
 
+    def add(self, calls: Calls) -> None:
+        """Count what was called elsewhere, with what was spent there."""
+        self.calls.update({kind: _count(number) for kind, number in calls.made.items()})
+        self.taken.update({kind: _count(number) for kind, number in calls.taken.items()})
+        for executor_id, counts in calls.tokens.items():
+            tokens = Tokens.of_counts(counts)
+            self.spent += tokens
+            self.known(executor_id, tokens)
+        self.dropped += _count(calls.dropped)
+
     def took(self, kind: str) -> None:
         """Count something that was taken from the journal; the current span tells of it, as no call does."""
         note_taken(kind)

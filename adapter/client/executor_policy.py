@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from ...workflows.exported import exported
-from ...workflows.messages import MAX_ATTEMPTS, MAX_SECONDS, ExecutorRule, InDoubt
+from ...workflows.messages import MAX_ATTEMPTS, MAX_NAME, MAX_SECONDS, ExecutorRule, InDoubt
 from .tool_policy import check_in_doubt
 
 
@@ -60,6 +60,17 @@ class ExecutorPolicy:
         in_doubt: What becomes of an invocation that had begun when its attempt was lost, and of the calls of its tools:
             see `ToolPolicy`. "error" fails it with InDoubtError, which is not tried again; "ask" asks a person, by a
             request of type `InDoubt`. Of an agent's executor it holds for the calls of its tools.
+        task_queue: Where its invocations run: on a worker that polls this queue and hosts the workflow, each as an
+            activity of its own with the attempts and timeouts of this policy. What an invocation has done is done in
+            the superstep, whose worker keeps routing, state and events. Needs a server of 1.31 or newer. Costs two
+            round trips and an activity an invocation, no history; while somebody streams, a round trip for each
+            heartbeat that tells of live events.
+        worker_timeout: Longest time such an invocation may wait for a worker of that queue before it fails with
+            NoWorkerError; for ever.
+        priority: Of such an invocation among the tasks of that queue: 1, the first, to 5; 3.
+
+    The keys of `executors` are ids, or patterns of them such as `gpu-*`; what the policy of an id leaves out, that of
+    the first pattern that fits may say, and `*` at last.
 
     A policy for an executor of a sub-workflow, whose id is its path (`"sub/inner"`), may say `journal` and `in_doubt`;
     what it leaves out is as for the executor around it.
@@ -76,15 +87,26 @@ class ExecutorPolicy:
     retry_maximum_interval: timedelta | None = None
     journal: bool | None = None
     in_doubt: InDoubt | None = None
+    task_queue: str | None = None
+    worker_timeout: timedelta | None = None
+    priority: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "retry_initial_interval", "retry_maximum_interval"):
+        for name in ("timeout", "retry_initial_interval", "retry_maximum_interval", "worker_timeout"):
             check_duration(name, getattr(self, name))
         check_duration("heartbeat_timeout", self.heartbeat_timeout)
         if self.heartbeat_timeout is not None and self.heartbeat_timeout < timedelta(seconds=1):
             raise ValueError(f"`heartbeat_timeout` must be at least 1 second, got {self.heartbeat_timeout!r}.")
         check_retries(self.max_attempts, self.retry_backoff)
         check_in_doubt(self.in_doubt)
+        if self.task_queue is not None and not (
+            isinstance(self.task_queue, str) and 1 <= len(self.task_queue) <= MAX_NAME
+        ):
+            raise ValueError(f"`task_queue` must be the name of a task queue, got {self.task_queue!r}.")
+        if self.priority is not None and self.priority not in range(1, 6):
+            raise ValueError(f"`priority` must be 1 to 5, 1 being the first, got {self.priority!r}.")
+        if self.task_queue is None and (self.worker_timeout is not None):
+            raise ValueError("`worker_timeout` is for executors with a `task_queue` of their own.")
 
 
 def policy_rules(

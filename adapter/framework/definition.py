@@ -9,10 +9,12 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import fields, is_dataclass
+from fnmatch import fnmatchcase
 from typing import Any, TypeAlias, TypeGuard, cast
 
 from agent_framework import FunctionalWorkflow, FunctionalWorkflowDefinition, Workflow
 
+from ...workflows.executor_rules import is_pattern
 from ...workflows.value_limits import MAX_ID, clean_text
 from ..errors import HostingError
 from .catalog import TypeCatalog, executors_of
@@ -21,6 +23,7 @@ from .error_data import class_names, is_from_signal, text_of, told_of
 from .functional import FunctionalFactory, FunctionalInstance, is_functional
 from .internals import built_storage, request_types, session_groups
 from .resources import SharedResources
+from .selection import ExecutorSelection
 
 Buildable: TypeAlias = Workflow | FunctionalWorkflow | FunctionalWorkflowDefinition
 WorkflowFactory: TypeAlias = Callable[[], Buildable | Awaitable[Buildable]]
@@ -86,6 +89,8 @@ class WorkflowDefinition:
         self._pristine_state: dict[str, dict[str, Any]] = {}
         source = as_source(source)
         self._source = source
+        self.selection = ExecutorSelection()
+        """The executors that the worker runs, for its factory to ask."""
         self._instance = first if is_workflow(source) else None
         self._turn = asyncio.Lock()
 
@@ -103,7 +108,9 @@ class WorkflowDefinition:
     async def acquire(self) -> AsyncIterator[Workflow]:
         """Hand out a workflow for one superstep: a new one of the factory, or the instance when it is free."""
         if self._instance is None:
-            yield await build(self._source)
+            with self.selection.building():
+                built = await build(self._source)
+            yield built
             return
         async with self._turn:
             yield self._instance
@@ -289,7 +296,10 @@ def check_executors(policies: Mapping[str, object] | None, hosted: WorkflowDefin
     known = list(executor_paths(hosted.graph_signature))
     outer = hosted.graph_signature.get("executors", {})
     for executor_id, policy in (policies or {}).items():
-        if executor_id not in known:
+        fits = executor_id in known or (
+            is_pattern(executor_id) and any(fnmatchcase(name, executor_id) for name in outer)
+        )
+        if not fits:
             raise ValueError(
                 f"`executors` has a policy for {executor_id!r}, but there is no executor {executor_id!r} in the "
                 f"workflow; it has {sorted(known)}."
@@ -299,7 +309,12 @@ def check_executors(policies: Mapping[str, object] | None, hosted: WorkflowDefin
                 f"`executors` has a policy for step {executor_id!r} that asks a person: a functional workflow runs "
                 'anew with each answer. Use `in_doubt="error"`, and `request_info` in the function.'
             )
-        if executor_id not in outer and is_dataclass(policy):
+        if "functional" in hosted.graph_signature and getattr(policy, "task_queue", None) is not None:
+            raise ValueError(
+                f"`executors` has a policy for step {executor_id!r} with a task queue: the steps of a functional "
+                "workflow run where its function runs. Make it a graph, or start an activity in the step."
+            )
+        if executor_id in known and executor_id not in outer and is_dataclass(policy):
             said = {field.name for field in fields(policy) if getattr(policy, field.name) is not None}
             if said - _WITHIN:
                 raise ValueError(

@@ -476,6 +476,14 @@ class RecordingState(State):
     def __init__(self, recorded: State, record: Record) -> None:
         vars(self).update(vars(recorded))
         self.record = record
+        if isinstance(recorded, RecordingState):
+            outer = recorded.record
+
+            def record_both(*noted: Any) -> None:
+                record(*noted)
+                outer(*noted)
+
+            self.record = record_both
 
     def set(self, key: str, value: Any) -> None:
         """Set a value."""
@@ -494,8 +502,42 @@ class RecordingState(State):
 
 
 def recorded_context(context: Any) -> Any:
-    """Return the context behind a `RecordingContext`; any other as it is."""
-    return context.recorded if isinstance(context, RecordingContext) else context
+    """Return the context behind a `RecordingContext`, or several; any other as it is."""
+    while isinstance(context, RecordingContext):
+        context = context.recorded
+    return context
+
+
+def state_values(state: State) -> dict[str, Any]:
+    """Return what an executor sees of a workflow's state now, without what the framework keeps there of others."""
+    left_out = (EXECUTOR_STATE, _const.EDGE_STATE_KEY)
+    keys = [key for key in {**state._committed, **state._pending} if key not in left_out and state.has(key)]
+    return {key: state.get(key) for key in keys}
+
+
+def state_of(values: dict[str, Any]) -> State:
+    """Return a state that holds values."""
+    state = State()
+    state.import_state(values)
+    return state
+
+
+async def invoke(
+    workflow: Workflow, executor: Executor, message: Any, sources: list[str], state: State, record: Record
+) -> None:
+    """Run one invocation of an executor outside of a run of its workflow.
+
+    Args:
+        workflow: Whose runner context it is told.
+        executor: Who runs.
+        message: What it is given.
+        sources: Who has sent that.
+        state: The state that it reads and writes.
+        record: Takes what it does.
+    """
+    traces, spans = (getattr(message, name, None) for name in ("trace_contexts", "source_span_ids"))
+    context: Any = RecordingContext(workflow._runner_context, record)
+    await executor.execute(message, sources, RecordingState(state, record), context, traces, spans)
 
 
 async def apply_recorded(

@@ -28,7 +28,7 @@ from temporalio.converter import (
 )
 
 from ...workflows.exported import exported
-from ...workflows.messages import SUPERSTEP_ACTIVITY
+from ...workflows.messages import INVOCATION_ACTIVITY, SUPERSTEP_ACTIVITY
 from .converter import with_frames
 from .place import describe, fits, place_of
 from .sealed_converter import (
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE_BYTES = 12
+_OF_OURS = (SUPERSTEP_ACTIVITY, INVOCATION_ACTIVITY)
 _KEY_SIZES = (16, 24, 32)
 _KEY_ID = re.compile(r"[\w.-]{1,64}")
 KEYS_VARIABLE = "AGENT_FRAMEWORK_TEMPORAL_KEYS"
@@ -136,7 +137,7 @@ class SealingCodec(PayloadCodec, WithSerializationContext):
         if found.metadata.get("encoding") == ENCODING:
             found = self._unsealed(found)
         context = self._context
-        if isinstance(context, ActivitySerializationContext) and context.activity_type == SUPERSTEP_ACTIVITY:
+        if isinstance(context, ActivitySerializationContext) and context.activity_type in _OF_OURS:
             found.metadata[OF_SUPERSTEP] = b"1"
         return found
 

@@ -6,6 +6,8 @@
 - `signals`: What callers send to a run that is open, by signals and updates, and what they are told of it at once.
 - `run`: A run as it is started and as it ends: read by the workflow, by callers, and by the next run of the thread.
 - `superstep`: A superstep: what the workflow gives to the activity, what it reports meanwhile, and what comes of it.
+- `invocation`: An executor's invocation that runs on a task queue of its own: what the superstep gives it, and what
+  comes of it.
 - `queries`: Answers of the workflow's queries.
 
 Rules: fields are only ever added, with a default; a name once released keeps its meaning. So releases can meet, as a
@@ -34,18 +36,21 @@ from .base import (
     JournalPart,
     Name,
     NewerVersionError,
+    Priority,
     Seconds,
     Trace,
     Versioned,
     WireModel,
     json_bytes,
 )
+from .invocation import InvocationInput, InvocationResult
 from .names import (
     BREAKPOINTS_SIGNAL,
     CANCEL_SIGNAL,
     CONTINUE_SIGNAL,
     EDIT_UPDATE,
     EVENTS_QUERY,
+    INVOCATION_ACTIVITY,
     MESSAGE_UPDATE,
     NOT_REPORTED,
     PAUSE_SIGNAL,
@@ -125,6 +130,7 @@ __all__ = [
     "CONTINUE_SIGNAL",
     "EDIT_UPDATE",
     "EVENTS_QUERY",
+    "INVOCATION_ACTIVITY",
     "MAX_ATTEMPTS",
     "MAX_NAME",
     "MAX_SECONDS",
@@ -160,6 +166,8 @@ __all__ = [
     "Framed",
     "HeartbeatSeconds",
     "InDoubt",
+    "InvocationInput",
+    "InvocationResult",
     "IterationsPer",
     "JournalPart",
     "JournalRef",
@@ -175,6 +183,7 @@ __all__ = [
     "PauseReason",
     "PauseSignal",
     "PendingRequest",
+    "Priority",
     "QueuedMessage",
     "RefusedMessage",
     "RefusedResponse",

@@ -26,6 +26,8 @@ HeartbeatSeconds = Annotated[float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=Fa
 Factor = Annotated[float, Field(ge=1, le=MAX_ATTEMPTS, allow_inf_nan=False)]
 Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
 Count = Annotated[int, Field(ge=1, le=2**53)]
+Priority = Annotated[int, Field(ge=1, le=5)]
+"""Temporal's, 1 first."""
 Trace = Annotated[str, Field(max_length=64)]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
 VERSION = 1

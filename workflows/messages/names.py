@@ -4,6 +4,8 @@ from __future__ import annotations
 
 WORKFLOW_TYPE = "AgentFrameworkWorkflow"
 SUPERSTEP_ACTIVITY = "superstep"
+INVOCATION_ACTIVITY = "invocation"
+"""Of an executor that runs on a task queue of its own; no activity of the workflow's."""
 RESPOND_SIGNAL = "respond"
 CANCEL_SIGNAL = "cancel_requests"
 RETRY_SIGNAL = "retry"

@@ -6,7 +6,19 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from .base import Attempts, Count, Factor, Framed, HeartbeatSeconds, Name, Seconds, Trace, Versioned, WireModel
+from .base import (
+    Attempts,
+    Count,
+    Factor,
+    Framed,
+    HeartbeatSeconds,
+    Name,
+    Priority,
+    Seconds,
+    Trace,
+    Versioned,
+    WireModel,
+)
 from .records import (
     Breakpoints,
     Calls,
@@ -53,6 +65,12 @@ class ExecutorRule(WireModel):
     """Whether its calls are kept in the superstep's journal; so where it is left out."""
     in_doubt: InDoubt | str | None = None
     """What becomes of an invocation, and of its tools' calls, whose end nobody knows; `again` where it is left out."""
+    task_queue: Name | None = None
+    """Where its invocations run, as activities of their own; in the superstep where it is left out."""
+    worker_timeout: Seconds | None = None
+    """How long one of those may wait for a worker of that queue; for ever where it is left out."""
+    priority: Priority | None = None
+    """Of those among the tasks of that queue."""
 
 
 class ToolRule(WireModel):
@@ -82,7 +100,7 @@ class RunOptions(WireModel):
     requests: dict[str, RequestRule] = Field(default_factory=dict)
     """By request id, executor id, or request type; `*` is for all others."""
     executors: dict[str, ExecutorRule] = Field(default_factory=dict)
-    """By executor id."""
+    """By executor id, or a pattern of ids: see `rule_of`."""
     tools: dict[str, ToolRule] | None = None
     """By name."""
     journal: bool | None = None

@@ -159,6 +159,8 @@ class LiveWindow(Journalled):
     too that never began."""
     overdue: OverdueSuperstep | None = None
     """Of an attempt that was given up; it is one of `failures`."""
+    waits: dict[str, str] | None = None
+    """Executor id -> task queue that no worker polls, on which its invocation waits; left out where none does."""
     events: list[LoggedEvent] = Field(default_factory=list)
     calls: Calls | None = None
 
