@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+from agent_framework import WorkflowEvent
 
 from ...adapter.checkpoints.frames import Frame, packed, unpacked
 from ...adapter.encoding.decoding import decoded
 from ...adapter.encoding.encoding import dumps
 from ...adapter.errors import PayloadError
 from ...adapter.framework.catalog import TypeCatalog
+from ...adapter.framework.static import type_key
 
-Step = list[Any]
+Step: TypeAlias = list[Any]
 """A number, which says in which order things were done; what was done; with what."""
+EVENTS = frozenset({"event", "request"})
+"""Steps whose one argument is an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Did:
         Raises:
             PayloadError: When some of it cannot travel.
         """
-        return await _framed([self.steps, self.own], catalog)
+        return await _framed([[_plain(step) for step in self.steps], self.own], catalog)
 
     @classmethod
     async def of(cls, frame: bytes, catalog: TypeCatalog) -> Did:
@@ -75,12 +81,37 @@ class Did:
         if len(values) == 2:
             steps, own = values
             if isinstance(steps, list) and all(map(_is_step, steps)) and (own is None or isinstance(own, dict)):
+                for step in steps:
+                    _restore_class(step, catalog)
                 return cls(steps, own)
         raise PayloadError("This is not what an invocation has done.")
 
 
+def _plain(step: Step) -> Step:
+    """Return a step whose event is the framework's own, with the key of its class behind it, as classes of users'
+    events need not be declared.
+    """
+    event = step[2] if step[1] in EVENTS and len(step) == 3 else None
+    if event is None or type(event) is WorkflowEvent:
+        return step
+    plain = copy.copy(event)
+    plain.__class__ = WorkflowEvent
+    return [*step[:2], plain, type_key(type(event))]
+
+
+def _restore_class(step: Step, catalog: TypeCatalog) -> None:
+    if step[1] not in EVENTS or len(step) != 4:
+        return
+    key = step.pop()
+    cls = catalog.event_class(key) if isinstance(key, str) else None
+    if cls is not None:
+        step[2].__class__ = cls
+
+
 def _is_step(step: Any) -> bool:
-    return isinstance(step, list) and len(step) >= 2 and isinstance(step[0], int) and isinstance(step[1], str)
+    if not (isinstance(step, list) and len(step) >= 2 and isinstance(step[0], int) and isinstance(step[1], str)):
+        return False
+    return step[1] not in EVENTS or (len(step) > 2 and isinstance(step[2], WorkflowEvent))
 
 
 async def _framed(values: list[Any], catalog: TypeCatalog) -> bytes:

@@ -70,8 +70,7 @@ from ..metrics import calls_counted
 from ..pacemaker import current_pacemaker
 from ..resources import Resources
 from ..unsaved_state import UnsavedState
-from .carried import Did, Given
-from .relay import IS_TOLD
+from .carried import EVENTS, Did, Given
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 _LOOK_SECONDS = 30.0
@@ -214,7 +213,7 @@ class InvocationActivity:
 
         def record(name: str, *arguments: Any) -> None:
             done(name, *arguments)
-            if told is not None and name in (*IS_TOLD, "request"):
+            if told is not None and name in EVENTS:
                 event: WorkflowEvent[Any] = arguments[0]
                 writer.add(event, found.superstep)
                 last = writer.records[-1]

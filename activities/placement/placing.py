@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -189,7 +190,10 @@ class Placement:
         options = self._options(executor, rule, queue)
         started = await StandaloneActivity.start(self._client, INVOCATION_ACTIVITY, given, activity_id, options)
         self._open[activity_id] = started
-        relay = Relay(self._client, self._hosted.catalog, started, context) if self._step.streaming else None
+        relay: Relay | None = None
+        if self._step.streaming:
+            invoked = functools.partial(apply_recorded, executor, message, state, context, "invoked", [])
+            relay = Relay(self._client, self._hosted.catalog, started, context, invoked)
         watching = asyncio.create_task(self._watch(executor, queue, started, context))
         try:
             outcome = await (started.outcome() if relay is None else relay.outcome())

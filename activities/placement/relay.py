@@ -7,10 +7,11 @@ has to be taken back, which an attempt of the whole superstep does: its next one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from temporalio.api.activity.v1 import ActivityExecutionInfo, ActivityExecutionOutcome
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client
 
 from ...adapter.checkpoints.frames import unpacked
@@ -22,10 +23,7 @@ from ...adapter.errors import DurableWorkflowError
 from ...adapter.framework.catalog import TypeCatalog
 from ...adapter.temporal.standalone import StandaloneActivity
 from ...workflows.messages import LiveWindow
-from .carried import Step
-
-IS_TOLD = frozenset({"event"})
-"""Of what an invocation does, what its heartbeats tell; a request ends the telling, as it is asked once and for all."""
+from .carried import EVENTS, Step
 
 
 class AttemptOverError(Exception):
@@ -40,13 +38,23 @@ class Relay:
         catalog: The types of the workflow.
         started: The invocation's activity.
         context: Takes the events: the runner's.
+        invoked: Tells that the executor is invoked, of which heartbeats say nothing: it repeats the message.
     """
 
-    def __init__(self, client: Client, catalog: TypeCatalog, started: StandaloneActivity, context: Any) -> None:
+    def __init__(
+        self,
+        client: Client,
+        catalog: TypeCatalog,
+        started: StandaloneActivity,
+        context: Any,
+        invoked: Callable[[], Awaitable[None]],
+    ) -> None:
         self._client = client
         self._catalog = catalog
         self._started = started
         self._context = context
+        self._invoked = invoked
+        self._was_invoked = False
         self._attempt = 0
         self._passed = 0
 
@@ -63,6 +71,9 @@ class Relay:
             self._attempt = found.info.attempt
             if found.HasField("outcome"):
                 return found.outcome
+            if found.info.run_state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED and not self._was_invoked:
+                self._was_invoked = True
+                await self._invoked()
             await self._tell(found.info)
         raise RuntimeError("An activity has ended without an outcome; this is a bug.")
 
@@ -70,9 +81,9 @@ class Relay:
         """Yield what an invocation has done, without what was passed on."""
         passed = self._passed
         for step in steps:
-            if passed and step[1] in IS_TOLD:
+            if passed and step[1] in EVENTS:
                 passed -= 1
-            else:
+            elif not (self._was_invoked and step[1] == "invoked"):
                 yield step
 
     async def _tell(self, info: ActivityExecutionInfo) -> None:
@@ -90,9 +101,13 @@ class Relay:
             return
         payloads = await self._payloads(window)
         for record in new:
-            if record.offset != self._passed or record.type == "request_info":
+            if record.offset != self._passed:
                 return
-            await self._context.add_event(readable_event(record, payloads, self._catalog))
+            event = readable_event(record, payloads, self._catalog)
+            if event.type == "request_info":
+                await self._context.add_request_info_event(event)
+            else:
+                await self._context.add_event(event)
             self._passed += 1
 
     async def _payloads(self, window: LiveWindow) -> list[Any]:

@@ -1,0 +1,1 @@
+"""Executors that run on task queues of their own."""
