@@ -74,6 +74,9 @@ class AgentFrameworkPlugin(SimplePlugin):
             must not block the event loop. One that a workflow was built with is such a mirror of its runs, unnamed.
         caller_checkpoints: Whether a thread may begin from a checkpoint that its caller brings along, of a storage that
             the worker does not know. Without it only from those that history, or a mirror of the run, holds.
+        sandboxed: Whether our own workflow runs in the SDK's sandbox, as those of your own on this worker do in any case.
+            It is tested and replayed there, calls none of your code, and costs a worker CPU with each superstep, and
+            memory with each run, in it.
 
     Raises:
         HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a
@@ -89,6 +92,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         cache_bytes: int = DEFAULT_BYTES,
         mirrors: Mapping[str, MirrorSource] | None = None,
         caller_checkpoints: bool = True,
+        sandboxed: bool = False,
     ) -> None:
         if is_source(workflows):
             raise HostingError("`workflows` takes a list: `AgentFrameworkPlugin(workflows=[build])`.")
@@ -96,6 +100,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         self._sources = [host_now(source) or source for source in workflows]
         check_names(source.hosted.name for source in self._sources if isinstance(source, Buildable))
         self._hosts = bool(self._sources)
+        self._is_sandboxed = sandboxed
         self._hosted: dict[str, WorkflowDefinition] = {}
         self._deployment: tuple[Client, WorkerDeploymentVersion] | None = None
         self._warm = WarmInstances(cache_bytes // 2)
@@ -114,7 +119,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             data_converter=with_frames,
             activities=[superstep.superstep] if self._hosts else None,
             workflows=[AgentFrameworkWorkflow],
-            workflow_runner=self._sandboxed,
+            workflow_runner=self._runner,
         )
         self._superstep = superstep
 
@@ -200,13 +205,13 @@ class AgentFrameworkPlugin(SimplePlugin):
             await leave_shared(hosted.shared for hosted in self._hosted.values())
             await self._mirrors.close()
 
-    def _sandboxed(self, runner: WorkflowRunner | None) -> WorkflowRunner:
+    def _runner(self, runner: WorkflowRunner | None) -> WorkflowRunner:
         if runner is None:
             runner = SandboxedWorkflowRunner()
         if isinstance(runner, SandboxedWorkflowRunner):
             restrictions = runner.restrictions.with_passthrough_modules(*_PASSED_THROUGH)
             runner = dataclasses.replace(runner, restrictions=restrictions)
-        return packing(runner, self._revival.notice)
+        return packing(runner, self._revival.notice, sandboxed=self._is_sandboxed)
 
 
 async def _start_and_stop(worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:
