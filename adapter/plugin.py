@@ -79,6 +79,9 @@ class AgentFrameworkPlugin(SimplePlugin):
         executors: Which executors run on this worker: ids, or patterns such as `gpu-*`, those with `!` before them left
             out (`!gpu-*`: all others); all. It refuses the others, so give these a task queue of their own,
             `ExecutorPolicy(task_queue=...)`; factories learn of it from `takes_executor`.
+        sandboxed: Whether our own workflow runs in the SDK's sandbox, as your own on this worker do in any case.
+            It is tested and replayed there, calls none of your code, and costs a worker CPU with each superstep, and
+            memory with each run, in it.
 
     Raises:
         HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a
@@ -95,6 +98,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         mirrors: Mapping[str, MirrorSource] | None = None,
         caller_checkpoints: bool = True,
         executors: Sequence[str] = (),
+        sandboxed: bool = False,
     ) -> None:
         if is_source(workflows):
             raise HostingError("`workflows` takes a list: `AgentFrameworkPlugin(workflows=[build])`.")
@@ -104,6 +108,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             self._sources = [host_now(source) or source for source in workflows]
         check_names(source.hosted.name for source in self._sources if isinstance(source, Buildable))
         self._hosts = bool(self._sources)
+        self._is_sandboxed = sandboxed
         self._hosted: dict[str, WorkflowDefinition] = {}
         self._deployment: tuple[Client, WorkerDeploymentVersion] | None = None
         self._warm = WarmInstances(cache_bytes // 2)
@@ -124,7 +129,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             data_converter=with_frames,
             activities=[superstep.superstep, invocation.invocation] if self._hosts else None,
             workflows=[AgentFrameworkWorkflow],
-            workflow_runner=self._sandboxed,
+            workflow_runner=self._runner,
         )
         self._activities = (superstep, invocation)
 
@@ -215,13 +220,13 @@ class AgentFrameworkPlugin(SimplePlugin):
             await leave_shared(hosted.shared for hosted in self._hosted.values())
             await self._mirrors.close()
 
-    def _sandboxed(self, runner: WorkflowRunner | None) -> WorkflowRunner:
+    def _runner(self, runner: WorkflowRunner | None) -> WorkflowRunner:
         if runner is None:
             runner = SandboxedWorkflowRunner()
         if isinstance(runner, SandboxedWorkflowRunner):
             restrictions = runner.restrictions.with_passthrough_modules(*_PASSED_THROUGH)
             runner = dataclasses.replace(runner, restrictions=restrictions)
-        return packing(runner, self._revival.notice)
+        return packing(runner, self._revival.notice, sandboxed=self._is_sandboxed)
 
 
 async def _start_and_stop(worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:

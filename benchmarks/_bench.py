@@ -22,11 +22,11 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
 from ._bare import BareWorkflow, NaiveWorkflow
-from ._flows import keep, speak
+from ._flows import carry, keep, speak
 from ._worker import READY
 
 FRAME_METADATA = "agent-framework-frame"
-_FLOWS = {"keep": keep, "speak": speak}
+_FLOWS = {"keep": keep, "carry": carry, "speak": speak}
 SIZES = {"10 B": 10, "100 KB": 100_000, "1 MB": 1_000_000}
 """Sizes of state that are measured; 1 MB is a million, as of all sizes here."""
 

@@ -46,6 +46,36 @@ class Keeper(Executor):
 
 
 @dataclass
+class Carried:
+    """Which superstep this is, of how many, with the state in the message itself."""
+
+    last: int
+    parts: list[str]
+    number: int = 1
+
+
+class Carrier(Executor):
+    """Passes its data on and replaces one part of it in each superstep."""
+
+    @handler
+    async def carry(self, work: Carried, ctx: WorkflowContext[Carried, int]) -> None:
+        """Change a part of the data and pass it on."""
+        parts = list(work.parts)
+        place = work.number % len(parts)
+        parts[place] = hex_text(len(parts[place]), 1_000_000 + work.number)
+        if work.number == work.last:
+            await ctx.yield_output(work.number)
+        else:
+            await ctx.send_message(Carried(work.last, parts, work.number + 1))
+
+
+def carried(last: int, size: int) -> Carried:
+    """Return the message to begin with: `size` characters in parts."""
+    part = min(PART, size)
+    return Carried(last, [hex_text(part, seed) for seed in range(size // part)])
+
+
+@dataclass
 class Telling:
     """How many supersteps, tokens in each, and seconds between two tokens."""
 
@@ -114,6 +144,13 @@ def keep() -> Workflow:
     """Build the workflow that keeps its data in shared state."""
     left, right = Keeper(id="left"), Keeper(id="right")
     builder = WorkflowBuilder(name="keep", start_executor=left, max_iterations=MAX_SUPERSTEPS)
+    return builder.add_edge(left, right).add_edge(right, left).build()
+
+
+def carry() -> Workflow:
+    """Build the workflow that passes its data on."""
+    left, right = Carrier(id="left"), Carrier(id="right")
+    builder = WorkflowBuilder(name="carry", start_executor=left, max_iterations=MAX_SUPERSTEPS)
     return builder.add_edge(left, right).add_edge(right, left).build()
 
 

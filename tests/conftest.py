@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from agent_framework_temporal import DurableWorkflowError, register_search_attributes
+from agent_framework_temporal import AgentFrameworkPlugin, DurableWorkflowError, register_search_attributes
 from agent_framework_temporal.adapter.temporal.search_attributes import use_search_attributes
 from agent_framework_temporal.workflows.search_attributes import STATE
 from google.protobuf.duration_pb2 import Duration
@@ -28,6 +28,16 @@ _READERS = (
     "tests.requests.test_deadlines",
     "tests.requests.test_update",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sandboxed_workers() -> Iterator[None]:
+    """Run our workflow in the SDK's sandbox on this process's workers; other processes do as in production."""
+    with pytest.MonkeyPatch.context() as patched:
+        defaults = AgentFrameworkPlugin.__init__.__kwdefaults__
+        assert defaults is not None and defaults["sandboxed"] is False
+        patched.setitem(defaults, "sandboxed", True)
+        yield
 
 
 def temporal_binary() -> str:

@@ -2,6 +2,10 @@
 
 The SDK spends on each signal more than our workflow does on one that it refuses, and a workflow task of thousands has
 the same two seconds.
+
+Our workflow runs without the SDK's sandbox unless a worker asks for it. Its code is this package's alone, which the
+sandbox takes from outside anyway, and is held to be deterministic by replaying stored histories in it; entering it costs
+CPU with each task and each payload, and memory with each run. Other workflows of the worker keep theirs.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.converter import SerializationContext, StorageDriverStoreContext
-from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import Info
 
@@ -37,9 +41,21 @@ class PackingSandboxedRunner(SandboxedWorkflowRunner):
     flooded: Callable[[], None] = _ignore
     """Told when a workflow task brings many signals."""
 
+    sandboxed: bool = True
+    """Whether our workflow runs in the sandbox too."""
+
+    def prepare_workflow(self, defn: Any) -> None:
+        """See base class."""
+        if self.sandboxed or defn.name != WORKFLOW_TYPE:
+            super().prepare_workflow(defn)
+
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """See base class."""
-        return _packing(super().create_instance(det), det, self.flooded)
+        if self.sandboxed or det.defn.name != WORKFLOW_TYPE:
+            instance = super().create_instance(det)
+        else:
+            instance = UnsandboxedWorkflowRunner().create_instance(det)
+        return _packing(instance, det, self.flooded)
 
 
 class PackingRunner(WorkflowRunner):
@@ -111,18 +127,20 @@ class PackingInstance(WorkflowInstance):
         return self._instance.get_thread_id()
 
 
-def packing(runner: WorkflowRunner, flooded: Callable[[], None] = _ignore) -> WorkflowRunner:
+def packing(runner: WorkflowRunner, flooded: Callable[[], None] = _ignore, *, sandboxed: bool = True) -> WorkflowRunner:
     """Return a runner that packs; what it runs other workflows by stays.
 
     Args:
         runner: What the worker was given.
         flooded: See `PackingSandboxedRunner`.
+        sandboxed: Whether our workflow runs in the SDK's sandbox, where others do. A runner of another kind runs ours
+            as it runs others.
     """
     if isinstance(runner, PackingSandboxedRunner | PackingRunner):
         return runner
     if type(runner) is SandboxedWorkflowRunner:
         values = {field.name: getattr(runner, field.name) for field in dataclasses.fields(runner) if field.init}
-        return PackingSandboxedRunner(**values, flooded=flooded)
+        return PackingSandboxedRunner(**values, flooded=flooded, sandboxed=sandboxed)
     return PackingRunner(runner, flooded)
 
 

@@ -11,15 +11,19 @@ from agent_framework_temporal.adapter.temporal.packing import (
     PackingSandboxedRunner,
     packing,
 )
+from agent_framework_temporal.workflows.messages import WORKFLOW_TYPE
 from agent_framework_temporal.workflows.requests import arrivals as _arrivals
 from agent_framework_temporal.workflows.requests.arrivals import PACKED_SIGNAL, taken_over
 from agent_framework_temporal.workflows.unreadable import LASTING, UNREADABLE
+from agent_framework_temporal.workflows.workflow import AgentFrameworkWorkflow
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.common import RawValue
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.workflow import _Definition
 
 
 class _Given(WorkflowInstance):
@@ -141,6 +145,23 @@ def test_every_kind_of_runner_packs_once() -> None:
         packed = packing(runner)
         assert isinstance(packed, PackingRunner)
         assert packing(packed) is packed
+
+
+@workflow.defn(name="OtherOfTheWorker")
+class _Other:
+    @workflow.run
+    async def run(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("sandboxed", [True, False])
+def test_other_workflows_stay_in_the_sandbox(sandboxed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[str | None] = []
+    monkeypatch.setattr(SandboxedWorkflowRunner, "prepare_workflow", lambda _, defn: entered.append(defn.name))
+    runner = packing(SandboxedWorkflowRunner(), sandboxed=sandboxed)
+    for kind in (AgentFrameworkWorkflow, _Other):
+        runner.prepare_workflow(_Definition.must_from_class(kind))
+    assert entered == [WORKFLOW_TYPE, "OtherOfTheWorker"][0 if sandboxed else 1 :]
 
 
 def test_what_is_put_off_is_bounded_over_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
