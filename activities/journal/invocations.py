@@ -37,6 +37,7 @@ from ...adapter.framework.internals import (
     share_restored,
     wrap_execute,
 )
+from ..progress import progressed
 from .doubt import Invocation, add_answers, invoked, is_watched
 from .journal import Journal, Scope, current_scope, journalled
 
@@ -140,6 +141,7 @@ class _Done:
         self.noted: list[list[Any]] = []
 
     def __call__(self, name: str, *arguments: Any) -> None:
+        progressed()  # Of the executor around, where it is one of a sub-workflow.
         place = len(self.noted)
         self.noted.append([self._invocations.next_number(), name, *arguments])
         if name == "event" and arguments[0].type in ("output", "intermediate", "data"):

@@ -49,6 +49,10 @@ class ExecutorPolicy:
     Args:
         timeout: Longest time one invocation may take, within the run's `superstep_timeout`. One that takes longer
             fails with TimeoutError, as if the executor had raised it.
+        idle_timeout: Longest time one invocation may show no progress: neither an event (an output, an update of an
+            agent's answer, one of its own), nor a model's or a tool's call, or `once`, that begins or ends, nor a piece
+            of a model's answer as it streams. One that shows none for longer fails as with `timeout`, and the next
+            attempt takes from the journal what had finished in it and beside it. Costs nothing.
         heartbeat_timeout: See `DurableOptions`; a superstep takes the longest of the executors that its messages may
             reach, and of all of them where that is not known: at the beginning of a run, and when it is answered.
         max_attempts: See `DurableOptions`.
@@ -69,6 +73,7 @@ class ExecutorPolicy:
     """
 
     timeout: timedelta | None = None
+    idle_timeout: timedelta | None = None
     heartbeat_timeout: timedelta | None = None
     max_attempts: int | None = None
     retry_initial_interval: timedelta | None = None
@@ -78,7 +83,7 @@ class ExecutorPolicy:
     in_doubt: InDoubt | None = None
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "retry_initial_interval", "retry_maximum_interval"):
+        for name in ("timeout", "idle_timeout", "retry_initial_interval", "retry_maximum_interval"):
             check_duration(name, getattr(self, name))
         check_duration("heartbeat_timeout", self.heartbeat_timeout)
         if self.heartbeat_timeout is not None and self.heartbeat_timeout < timedelta(seconds=1):

@@ -22,8 +22,12 @@ from __future__ import annotations
 
 from .base import (
     MAX_ATTEMPTS,
+    MAX_FAIRNESS_BYTES,
+    MAX_FAIRNESS_WEIGHT,
     MAX_NAME,
+    MAX_PRIORITY,
     MAX_SECONDS,
+    MIN_FAIRNESS_WEIGHT,
     VERSION,
     Attempts,
     Count,
@@ -38,6 +42,7 @@ from .base import (
     Trace,
     Versioned,
     WireModel,
+    fairness_key_fits,
     json_bytes,
 )
 from .names import (
@@ -126,9 +131,13 @@ __all__ = [
     "EDIT_UPDATE",
     "EVENTS_QUERY",
     "MAX_ATTEMPTS",
+    "MAX_FAIRNESS_BYTES",
+    "MAX_FAIRNESS_WEIGHT",
     "MAX_NAME",
+    "MAX_PRIORITY",
     "MAX_SECONDS",
     "MESSAGE_UPDATE",
+    "MIN_FAIRNESS_WEIGHT",
     "NOT_REPORTED",
     "PAUSE_SIGNAL",
     "PENDING_REQUESTS_QUERY",
@@ -207,5 +216,6 @@ __all__ = [
     "WhenRunning",
     "WireModel",
     "WithdrawSignal",
+    "fairness_key_fits",
     "json_bytes",
 ]
