@@ -8,7 +8,7 @@ from temporalio import activity
 
 from ..adapter.errors import WorkerLostError
 from ..workflows.messages import RunOptions, SuperstepInput
-from .executor_rules import retry_rule
+from .executor_rules import Overdue, retry_rule
 from .failures import to_application_error
 from .heartbeat import Beat
 from .report import bare_failure
@@ -26,11 +26,10 @@ def check_attempts(step: SuperstepInput, beat: Beat) -> None:
     info = activity.info()
     overdue = beat.overdue
     if overdue is not None:
-        who = f"Executor {overdue.executor_id!r}" if overdue.limited else "The superstep"
+        late = Overdue(overdue.executor_id if overdue.limited else None, overdue.seconds, idle=bool(overdue.idle))
         by = f" by executor {overdue.executor_id!r}" if overdue.executor_id and not overdue.limited else ""
         error = TimeoutError(
-            f"{who} took longer than {overdue.seconds:g} seconds. It could not be ended there, as the event loop was "
-            f"blocked{by}: use `asyncio.to_thread`."
+            f"{late.text} It could not be ended there, as the event loop was blocked{by}: use `asyncio.to_thread`."
         )
         rule = retry_rule(step, overdue.executor_id)
         failure = bare_failure(step, beat)

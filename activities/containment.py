@@ -31,6 +31,7 @@ from ..adapter.framework.error_data import (
 from ..adapter.framework.internals import Handler, wrap_handlers
 from .executor_rules import ExecutorTimeouts
 from .journal.doubt import handled
+from .progress import within
 
 BeforeHandler = Callable[[Executor], Awaitable[None]]
 
@@ -128,7 +129,7 @@ def _contained_handler(executor: Executor, handler: Handler) -> Handler:
                 if scope.before_handler is not None:
                     await scope.before_handler(executor)
                 limits = scope.executors.get(executor.id) is executor
-                with scope.timeouts.invocation(executor.id) if limits else contextlib.nullcontext():
+                with scope.timeouts.invocation(executor.id) if limits else within():
                     await handled(executor, handler, message, context)
             except asyncio.CancelledError as error:
                 # Without a request to cancel this task it is the handler's own, or that of something it waits for.

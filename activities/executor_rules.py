@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 from ..workflows.messages import ExecutorRule, RunOptions, SuperstepInput
+from .progress import watched
 
 _DEFAULTS = RunOptions()
 
@@ -47,18 +49,63 @@ def retry_rule(step: SuperstepInput, executor_id: str | None) -> RetryRule:
     )
 
 
+@dataclass(slots=True, eq=False)
+class _Running:
+    """An invocation with a limit."""
+
+    executor_id: str
+    end: float
+    """When it will have taken too long."""
+    idle: float | None
+    """Seconds that it may show no progress."""
+    idle_end: float
+    """When it will have shown none for too long."""
+
+    @property
+    def first_end(self) -> float:
+        return min(self.end, self.idle_end)
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """What took too long."""
+
+    executor_id: str | None
+    """None for the superstep as a whole."""
+    seconds: float
+    """Its limit."""
+    idle: bool = False
+    """Whether the limit is that of a time without progress."""
+
+    @property
+    def text(self) -> str:
+        """What is said of it in an error."""
+        who = f"Executor {self.executor_id!r}" if self.executor_id is not None else "The superstep"
+        if not self.idle:
+            return f"{who} took longer than {self.seconds:g} seconds."
+        return (
+            f"{who} has shown no progress for {self.seconds:g} seconds, its `idle_timeout`: no event, no call of a "
+            "model or a tool that began or ended, and no piece of a model's answer."
+        )
+
+
 class ExecutorTimeouts:
-    """Ends a superstep when it, or one invocation in it, has taken its time.
+    """Ends a superstep when it, or one invocation in it, has taken its time, or shows no progress.
 
     Args:
         step: Has the limits.
+        elsewhere: Executors that run on task queues of their own, where their limits are kept: a wait for a worker there
+            does not count.
     """
 
-    def __init__(self, step: SuperstepInput) -> None:
+    def __init__(self, step: SuperstepInput, elsewhere: Collection[str] = ()) -> None:
+        self._elsewhere = elsewhere
         self._whole = step.timeout
         rules = (step.executors or {}).items()
         self._limits = {executor_id: rule.timeout for executor_id, rule in rules if rule.timeout is not None}
-        self._open: list[tuple[str, float]] = []
+        self._idle_limits = {name: rule.idle_timeout for name, rule in rules if rule.idle_timeout is not None}
+        self._idle_limit = step.idle_timeout
+        self._open: list[_Running] = []
         self._timeout: asyncio.Timeout | None = None
         self._end: float | None = None
         self._clock = asyncio.get_running_loop().time
@@ -67,7 +114,7 @@ class ExecutorTimeouts:
     @property
     def has_limits(self) -> bool:
         """Whether single executors have a limit."""
-        return bool(self._limits)
+        return bool(self._limits or self._idle_limits) or self._idle_limit is not None
 
     def ends_at(self) -> float | None:
         """Return when the body will have taken too long, by `time.monotonic()`; may be called from any thread."""
@@ -93,30 +140,49 @@ class ExecutorTimeouts:
     @contextlib.contextmanager
     def invocation(self, executor_id: str) -> Iterator[None]:
         """Limit one invocation of an executor, which the body is."""
-        limit = self._limits.get(executor_id)
-        if limit is None or self._timeout is None:
+        limit, idle = self._limits.get(executor_id), self._idle_limits.get(executor_id, self._idle_limit)
+        if (limit is None and idle is None) or self._timeout is None or executor_id in self._elsewhere:
             yield
             return
-        entry = (executor_id, self._clock() + limit)
-        self._open.append(entry)
+        now = self._clock()
+        end, idle_end = (math.inf if seconds is None else now + seconds for seconds in (limit, idle))
+        running = _Running(executor_id, end, idle, idle_end)
+        self._open.append(running)
         self._reschedule(self._timeout)
+        watching = contextlib.nullcontext() if idle is None else watched(lambda: self._progressed(running))
         try:
-            yield
+            with watching:
+                yield
         finally:
             if not self._timeout.expired():  # Else it stays, to say who took too long.
-                self._open.remove(entry)
+                self._open.remove(running)
                 self._reschedule(self._timeout)
+
+    def told(self, executor_id: str | None) -> None:
+        """Note an event of an executor: its invocations go on."""
+        for running in self._open:
+            if running.executor_id == executor_id:
+                self._progressed(running)
+
+    def _progressed(self, running: _Running) -> None:
+        if running.idle is None or self._timeout is None or self._timeout.expired():
+            return
+        first = running.idle_end <= running.end
+        running.idle_end = self._clock() + running.idle
+        if first and running in self._open:
+            self._reschedule(self._timeout)
 
     def _reschedule(self, timeout: asyncio.Timeout) -> None:
         if not timeout.expired():
-            ends = [when for _, when in self._open] + ([] if self._end is None else [self._end])
+            ends = [running.first_end for running in self._open] + ([] if self._end is None else [self._end])
             timeout.reschedule(min(ends, default=None))
 
-    def overdue(self) -> tuple[str | None, float]:
-        """Return which executor took too long, None for the superstep as a whole, and its limit in seconds.
-
-        It may be asked from any thread.
-        """
+    def overdue(self) -> Overdue:
+        """Return what took too long; it may be asked from any thread."""
         now = time.monotonic() - self._behind
-        late = [executor_id for executor_id, when in [*self._open] if when <= now]
-        return (late[0], self._limits[late[0]]) if late else (None, self._whole or 0.0)
+        for running in [*self._open]:
+            if running.end <= now:
+                return Overdue(running.executor_id, self._limits[running.executor_id])
+            if running.idle is not None and running.idle_end <= now:
+                return Overdue(running.executor_id, running.idle, idle=True)
+        return Overdue(None, self._whole or 0.0)

@@ -212,14 +212,14 @@ async def run_superstep(
                 else:
                     dropping = False  # Nothing is restored, so nothing is told again.
                 if warm.stream is not None:
-                    await _collect(hosted, warm, warm.stream, step, run, dropping=dropping)
+                    await _collect(hosted, warm, warm.stream, step, run, scope.timeouts, dropping=dropping)
         except Exception as error:
             await settle()
             await warm.close()
             if isinstance(error, TimeoutError) and not run.failed:
-                run.failed_executor, seconds = scope.timeouts.overdue()
-                who = f"Executor {run.failed_executor!r}" if run.failed_executor else "The superstep"
-                error = TimeoutError(f"{who} took longer than {seconds:g} seconds.")
+                overdue = scope.timeouts.overdue()
+                run.failed_executor = overdue.executor_id
+                error = TimeoutError(overdue.text)
                 run.add_timeout(error)
             run.in_flight = not hosted.is_functional and await has_messages(warm.workflow)
             raise SuperstepError(error) from error
@@ -280,6 +280,7 @@ async def _collect(
     stream: Stream,
     step: SuperstepInput,
     run: FrameworkRun,
+    timeouts: ExecutorTimeouts,
     *,
     dropping: bool,
 ) -> None:
@@ -287,6 +288,7 @@ async def _collect(
     superstep = 0
     pending_status = step.pending_status
     async for event in stream:
+        timeouts.told(event.executor_id)
         if event.type == "superstep_started":
             dropping = False
             superstep = event.iteration or 0

@@ -347,9 +347,10 @@ class Beat:
         return self._converter.payload_converter.to_payloads([self._overdue_window(place)])
 
     def _overdue_window(self, place: Place | None) -> LiveWindow:
-        late, seconds = self._timeouts.overdue()
-        executor = late or (place.executor_id if place is not None else None)
-        overdue = OverdueSuperstep(executor_id=executor, limited=late is not None, seconds=seconds)
+        late = self._timeouts.overdue()
+        executor = late.executor_id or (place.executor_id if place is not None else None)
+        limited = late.executor_id is not None
+        overdue = OverdueSuperstep(executor_id=executor, limited=limited, seconds=late.seconds, idle=late.idle or None)
         window = self._counted(LiveWindow(attempt=self._attempt, overdue=overdue))
         window.failures = self.failures + 1
         return window

@@ -130,7 +130,7 @@ class SuperstepActivity:
             raise ApplicationError(f"This worker cannot host its workflows: {self.refused}", type="HostingError")
         step = _step(given)
         self._name_executors(step)
-        timeouts = ExecutorTimeouts(step)
+        timeouts = ExecutorTimeouts(step, {name for name, rule in (step.executors or {}).items() if rule.task_queue})
         beat = self._beat(step, timeouts)
         async with beat.beating():
             try:

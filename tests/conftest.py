@@ -49,16 +49,16 @@ def temporal_binary() -> str:
     return found
 
 
-async def local_server(limit: str) -> WorkflowEnvironment:
+async def local_server(*values: str) -> WorkflowEnvironment:
     """Start a dev server of its own; use it as a context manager.
 
     Args:
-        limit: A value of its dynamic configuration, `name=value`.
+        *values: Of its dynamic configuration, each `name=value`.
     """
     return await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_binary(),
         dev_server_log_level="error",
-        dev_server_extra_args=["--dynamic-config-value", limit],
+        dev_server_extra_args=[part for value in values for part in ("--dynamic-config-value", value)],
     )
 
 

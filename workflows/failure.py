@@ -52,6 +52,7 @@ def retry_rules(options: RunOptions) -> dict[str, Any]:
     return {
         "max_worker_losses": _unless_default(options, "max_worker_losses"),
         "retry": {name: getattr(options, name) for name in changed} or None,
+        "idle_timeout": options.idle_timeout,
         "executors": options.executors or None,
         "tools": options.tools or None,
         "journal": options.journal,

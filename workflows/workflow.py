@@ -66,6 +66,7 @@ with workflow.unsafe.imports_passed_through():
     from .next_message import NextMessage
     from .outcomes import RefusedOutcomeError, check_failure, note_refused, read_result
     from .pause import Hold, Pause, retry_mode
+    from .priority import RunPriority, priority_of
     from .progress import Progress, TurnMark
     from .queries import integers
     from .requests.arrivals import Arrivals
@@ -103,6 +104,7 @@ class AgentFrameworkWorkflow:
         self._message = NextMessage()
         self._edit = NextEdit()
         self._steering = Steering(self._message, self._hold)
+        self._priority = RunPriority(run_input.options)
         self._arrivals = Arrivals(self._requests, self._pause, self._budget, lambda: self._busy, self._steer)
         self._upgrade = Upgrade()
         self._running: workflow.ActivityHandle[RawValue] | None = None
@@ -257,6 +259,7 @@ class AgentFrameworkWorkflow:
         self._answering = []
         if over.refused:
             self._turn = self._turn_before
+            self._priority.refuse()
             self._message.refuse(over.refused, over.reason)
             return await (self._next_turn() if self._message.is_there else self._go_on())
         self._cut = over
@@ -512,6 +515,9 @@ class AgentFrameworkWorkflow:
             refused_messages=self._message.refused or None,
             pause=self._hold.reason,
             breakpoints=self._hold.breakpoints or None,
+            priority=self._input.options.priority,
+            fairness_key=self._input.options.fairness_key,
+            fairness_weight=self._input.options.fairness_weight,
         )
 
     @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
@@ -553,6 +559,7 @@ class AgentFrameworkWorkflow:
         self._streaming = message.streaming
         self._own_storage = message.own_storage
         self._trace = message.trace
+        self._priority.take(message)
         self._answering = []
         self._pending_status = False
         ended = self._stands != "running" if self._cut is None else self._cut.failure is not None
@@ -657,6 +664,7 @@ class AgentFrameworkWorkflow:
                 ),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
                 retry_policy=retry_policy(options),
+                priority=priority_of(options),
                 summary=self._progress.summary(step),
             )
             self._cutting = False

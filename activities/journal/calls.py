@@ -39,6 +39,7 @@ from ...adapter.framework.internals import (
     run_innermost,
     without_value,
 )
+from ..progress import is_watched, progressing, within
 from .call_keys import chat_key, tool_key
 from .doubt import beginning
 from .journal import Journal, Kind, Scope, current_scope
@@ -73,15 +74,23 @@ def journal_calls() -> None:
 
 
 def _chat_journal() -> ChatMiddleware | None:
-    return _CHAT if current_scope() is not None else None
+    return _CHAT if current_scope() is not None or is_watched() else None
 
 
 def _tool_journal(alone: bool) -> FunctionMiddleware | None:
-    return None if current_scope() is None else _TOOL_ALONE if alone else _TOOL
+    if current_scope() is None and not is_watched():
+        return None
+    return _TOOL_ALONE if alone else _TOOL
 
 
 class _ChatJournal(ChatMiddleware):
     async def process(self, context: ChatContext, call_next: Callable[[], Awaitable[None]]) -> None:
+        with within():
+            await self._process(context, call_next)
+        if is_watched() and isinstance(context.result, ResponseStream):
+            context.result = progressing(context.result)
+
+    async def _process(self, context: ChatContext, call_next: Callable[[], Awaitable[None]]) -> None:
         scope = current_scope()
         name = _client_name(context.client)
         if scope is None or not scope.journal.rules.keeps(scope.executor_id):
@@ -159,6 +168,10 @@ class _ToolJournal(FunctionMiddleware):
         self._alone = alone
 
     async def process(self, context: FunctionInvocationContext, call_next: Callable[[], Awaitable[None]]) -> None:
+        with within():
+            await self._process(context, call_next)
+
+    async def _process(self, context: FunctionInvocationContext, call_next: Callable[[], Awaitable[None]]) -> None:
         scope, name = current_scope(), context.function.name
         if scope is None or not scope.journal.rules.keeps(scope.executor_id, name):
             if scope is not None:

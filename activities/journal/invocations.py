@@ -38,6 +38,7 @@ from ...adapter.framework.internals import (
     wrap_execute,
 )
 from ..placement.current import placed
+from ..progress import progressed
 from .doubt import Invocation, add_answers, invoked, is_watched
 from .journal import Journal, Scope, current_scope, journalled
 
@@ -147,6 +148,7 @@ class Done:
 
     def __call__(self, name: str, *arguments: Any) -> None:
         """Note something."""
+        progressed()  # Of the executor around, where it is one of a sub-workflow.
         place = len(self.noted)
         self.noted.append([self._next_number(), name, *arguments])
         if name == "event" and arguments[0].type in ("output", "intermediate", "data"):

@@ -10,6 +10,7 @@ from agent_framework import FunctionInvocationContext, WorkflowContext
 
 from ...workflows.exported import exported
 from ...workflows.messages import InDoubt
+from ..progress import within
 from .doubt import beginning, in_doubt_error, is_given_up, refused_error, this_activity
 from .journal import Beginning, Scope, current_scope
 
@@ -124,5 +125,6 @@ async def _begun(scope: Scope, key: str, note: Beginning, call: Callable[[], Awa
 
 
 async def _result(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    found = fn(*args, **kwargs)
-    return await found if inspect.isawaitable(found) else found
+    with within():
+        found = fn(*args, **kwargs)
+        return await found if inspect.isawaitable(found) else found

@@ -235,8 +235,7 @@ class InvocationActivity:
             except TimeoutError as error:
                 if not scope.timeouts.expired:
                     raise
-                _, seconds = scope.timeouts.overdue()
-                raise TimeoutError(f"Executor {executor.id!r} took longer than {seconds:g} seconds.") from error
+                raise TimeoutError(scope.timeouts.overdue().text) from error
             finally:
                 done.end()
 

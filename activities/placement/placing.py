@@ -294,7 +294,7 @@ class Placement:
         retry = retry_rule(self._step, executor.id)
         most = _DEFAULTS.max_worker_losses if self._step.max_worker_losses is None else self._step.max_worker_losses
         whole = timedelta(seconds=self._step.timeout or _DEFAULTS.superstep_timeout) + limits.TIMEOUT_GRACE
-        seconds = rule.heartbeat_timeout
+        priority, seconds = activity.info().priority, rule.heartbeat_timeout
         heartbeat = activity.info().heartbeat_timeout if seconds is None else timedelta(seconds=seconds)
         return StandaloneOptions(
             task_queue=queue,
@@ -310,7 +310,7 @@ class Placement:
                 # As of supersteps: the activity counts what has failed and who was lost, each to its own bound.
                 maximum_attempts=retry.max_attempts + most + limits.MAX_NOT_BEGUN,
             ),
-            priority=rule.priority,
+            priority=priority if rule.priority is None else replace(priority, priority_key=rule.priority),
             summary=f"executor {executor.id}"[:200],
         )
 

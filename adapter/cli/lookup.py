@@ -11,6 +11,7 @@ from typing import Any
 
 from agent_framework import Workflow
 from temporalio.client import Client
+from temporalio.common import Priority
 
 from ...workflows.messages import WORKFLOW_TYPE
 from ...workflows.search_attributes import SINCE, STATE
@@ -22,7 +23,7 @@ from ..commands.exit_codes import UsageError
 from ..commands.references import load_workflow
 from ..errors import ThreadNotFoundError
 from ..framework.definition import build
-from ..temporal.labels import attributes_of
+from ..temporal.labels import attributes_of, priority_in
 from ..temporal.server import rpc_errors
 from .command import Session
 from .graph_text import graph_order
@@ -54,6 +55,8 @@ class ThreadFacts:
     """Since when it is in its state; where it shows search attributes."""
     attempt: SuperstepAttempt | None = None
     """Of the superstep that runs, if one does."""
+    priority: Priority = Priority.default
+    """What its run was started with; a message to it may have brought another."""
 
 
 async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
@@ -86,6 +89,7 @@ async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
         shown_state=attributes_of(info).get(STATE) if found.is_open else None,
         in_state_since=attributes_of(info).get(SINCE),
         attempt=await attempt_of(client, thread_id, found.raw.pending_activities),
+        priority=priority_in(info),
     )
 
 

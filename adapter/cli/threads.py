@@ -46,6 +46,9 @@ async def status(session: Session, thread: Thread) -> None:
         "attempt": _attempt(facts.attempt),
         "failure": None,
         "pending_requests": [],
+        "priority": facts.priority.priority_key,
+        "fairness_key": facts.priority.fairness_key,
+        "fairness_weight": facts.priority.fairness_weight,
     }
     requests: list[PendingRequest] = []
     if not facts.is_open:
@@ -107,6 +110,8 @@ async def _ask(client: Client, facts: ThreadFacts, found: dict[str, Any]) -> lis
         "pause": live.pause.model_dump() if live.pause is not None else None,
         "breakpoints": live.breakpoints or [],
     }
+    if live.priority or live.fairness_key or live.fairness_weight:
+        found |= {name: getattr(live, name) for name in ("priority", "fairness_key", "fairness_weight")}
     requests = await queries.pending_requests(facts.thread_id) if live.pending_requests else []
     found["pending_requests"] = [request.model_dump() for request in requests]
     return requests
@@ -164,6 +169,7 @@ def _show(
             ("run", facts.run_id),
             ("began", f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC, {elapsed(facts.started_at, until)}"),
             ("task queue", facts.task_queue),
+            ("priority", _priority_text(found)),
             ("history", f"{facts.history_events} events, {size(facts.history_bytes)}"),
             ("checkpoint", found.get("checkpoint_id") or ""),
             *usage_facts(usage),
@@ -186,6 +192,16 @@ def _show(
                 ("answer with", session.again("respond", facts.thread_id, request.request_id)),
             ]
         )
+
+
+def _priority_text(found: dict[str, Any]) -> str:
+    weight = found["fairness_weight"]
+    said = [
+        "" if found["priority"] is None else str(found["priority"]),
+        "" if found["fairness_key"] is None else f"fairness key {found['fairness_key']!r}",
+        "" if weight is None else f"weight {weight:g}",
+    ]
+    return ", ".join(filter(None, said))
 
 
 async def checkpoints(session: Session, thread: Thread) -> None:

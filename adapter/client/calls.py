@@ -29,6 +29,7 @@ from ...workflows.messages import (
     Value,
     WhenRunning,
 )
+from ...workflows.priority import priority_of
 from ..checkpoints.frames import unpacked
 from ..checkpoints.handle import Checkpoint
 from ..checkpoints.history import load_checkpoint, runs_after
@@ -117,6 +118,9 @@ class Call:
     """What a person has made of the checkpoint that is gone on from."""
     when_running: WhenRunning | None = None
     """Left out, it is the option's."""
+    priority: int | None = None
+    fairness_key: str | None = None
+    """As well."""
 
     @property
     def only_follows(self) -> bool:
@@ -310,6 +314,9 @@ class _ThreadCall:
             streaming=given.streaming,
             own_storage=given.own_storage,
             trace=given.trace,
+            priority=given.options.priority,
+            fairness_key=given.options.fairness_key,
+            fairness_weight=given.options.fairness_weight,
             function_invocation_kwargs=given.function_invocation_kwargs,
             client_kwargs=given.client_kwargs,
         )
@@ -538,6 +545,9 @@ class _ThreadCall:
 
     def _input(self, *, mode: Any) -> RunInput:
         catalog = _catalog(self._hosted)
+        options = wire_options(self._caller.options, catalog, _start_executor(self._hosted))
+        options.priority = self._call.priority or options.priority
+        options.fairness_key = self._call.fairness_key or options.fairness_key
         return RunInput(
             workflow_name=self._name,
             mode=mode,
@@ -549,7 +559,7 @@ class _ThreadCall:
             function_invocation_kwargs=_kwargs(self._call, "function_invocation_kwargs", catalog),
             client_kwargs=_kwargs(self._call, "client_kwargs", catalog),
             next_offset=self._standing.next_offset,
-            options=wire_options(self._caller.options, catalog, _start_executor(self._hosted)),
+            options=options,
         )
 
     async def _start(self, run_input: RunInput, *, call_id: str | None = None) -> CallReader:
@@ -572,6 +582,7 @@ class _ThreadCall:
                         static_summary=markdown_summary(run_input.workflow_name),
                         static_details=static_details(self._hosted),
                         search_attributes=attributes,
+                        priority=priority_of(run_input.options),
                     ),
                     only=REFUSED,
                 )

@@ -58,6 +58,7 @@ from .devui import DevUIEntity
 from .edit import Edit, EditOrder, editor_name
 from .event_position import without_void
 from .options import DurableOptions, OptionArguments, check_breakpoints
+from .priority import check_priority
 from .queries import ALREADY_RUNNING
 from .schedule import (
     ScheduledStart,
@@ -157,6 +158,8 @@ class DurableWorkflow(WorkflowInterface):
         function_invocation_kwargs: InvocationKwargs | None = None,
         client_kwargs: InvocationKwargs | None = None,
         when_running: WhenRunning | None = None,
+        priority: int | None = None,
+        fairness_key: str | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult]:
         """Start, answer, or follow a run, and stream its events; `run(stream=True)` is the same.
 
@@ -179,6 +182,10 @@ class DurableWorkflow(WorkflowInterface):
             when_running: What becomes of the message if the thread runs, whoever has started that: "reject", "enqueue",
                 "interrupt" or "rollback"; see `DurableOptions.when_running`, which holds where this is left out. The
                 stream gives the events of this message alone.
+            priority: Of the run that this call begins, or of the message's turn and what follows it in a thread that
+                runs; see `DurableOptions.priority`, which holds where this is left out. Answers bring none: the run
+                goes on with the one it has.
+            fairness_key: The same; see `DurableOptions.fairness_key`.
 
         Returns:
             The events an in-process run would give, as they are committed, superstep by superstep. Leaving the stream
@@ -209,6 +216,8 @@ class DurableWorkflow(WorkflowInterface):
             function_invocation_kwargs=function_invocation_kwargs,
             client_kwargs=client_kwargs,
             when_running=when_running,
+            priority=priority,
+            fairness_key=fairness_key,
         )
 
     @overload
@@ -225,6 +234,8 @@ class DurableWorkflow(WorkflowInterface):
         function_invocation_kwargs: InvocationKwargs | None = None,
         client_kwargs: InvocationKwargs | None = None,
         when_running: WhenRunning | None = None,
+        priority: int | None = None,
+        fairness_key: str | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult]: ...
 
     @overload
@@ -242,6 +253,8 @@ class DurableWorkflow(WorkflowInterface):
         function_invocation_kwargs: InvocationKwargs | None = None,
         client_kwargs: InvocationKwargs | None = None,
         when_running: WhenRunning | None = None,
+        priority: int | None = None,
+        fairness_key: str | None = None,
     ) -> Awaitable[WorkflowRunResult]: ...
 
     @overload
@@ -259,6 +272,8 @@ class DurableWorkflow(WorkflowInterface):
         function_invocation_kwargs: InvocationKwargs | None = None,
         client_kwargs: InvocationKwargs | None = None,
         when_running: WhenRunning | None = None,
+        priority: int | None = None,
+        fairness_key: str | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult] | Awaitable[WorkflowRunResult]: ...
 
     def run(
@@ -275,6 +290,8 @@ class DurableWorkflow(WorkflowInterface):
         function_invocation_kwargs: InvocationKwargs | None = None,
         client_kwargs: InvocationKwargs | None = None,
         when_running: WhenRunning | None = None,
+        priority: int | None = None,
+        fairness_key: str | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult] | Awaitable[WorkflowRunResult]:
         """Run as `agent_framework.Workflow.run` does; arguments, costs and errors as of `run_stream`.
 
@@ -290,6 +307,8 @@ class DurableWorkflow(WorkflowInterface):
             function_invocation_kwargs: See `run_stream`.
             client_kwargs: See `run_stream`.
             when_running: See `run_stream`.
+            priority: See `run_stream`.
+            fairness_key: See `run_stream`.
         """
         response_stream = self._stream(
             message,
@@ -304,6 +323,8 @@ class DurableWorkflow(WorkflowInterface):
             function_invocation_kwargs=function_invocation_kwargs,
             client_kwargs=client_kwargs,
             when_running=when_running,
+            priority=priority,
+            fairness_key=fairness_key,
         )
         return response_stream if stream else response_stream.get_final_response()
 
@@ -831,6 +852,8 @@ class DurableWorkflow(WorkflowInterface):
         client_kwargs: InvocationKwargs | None,
         cancelled: list[str] | None = None,
         when_running: WhenRunning | None = None,
+        priority: int | None = None,
+        fairness_key: str | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult]:
         message, responses = split_message(message, responses)
         given = message is not None or responses is not None or checkpoint_id is not None
@@ -850,6 +873,7 @@ class DurableWorkflow(WorkflowInterface):
             )
         if when_running is not None and when_running not in get_args(WhenRunning):
             raise ValueError(f"`when_running` must be one of {get_args(WhenRunning)}, got {when_running!r}.")
+        check_priority(priority, fairness_key)
         beside = self._active.get(handle.thread_id) is not None
         if beside and message is not None and (when_running or self._caller.options.when_running) != "reject":
             handle = handle.model_copy()  # The other stream moves the caller's.
@@ -871,6 +895,8 @@ class DurableWorkflow(WorkflowInterface):
             function_invocation_kwargs=given_kwargs("function_invocation_kwargs", function_invocation_kwargs),
             client_kwargs=given_kwargs("client_kwargs", client_kwargs),
             when_running=when_running,
+            priority=priority,
+            fairness_key=fairness_key,
         )
         response_stream = ResponseStream[WorkflowEvent, WorkflowRunResult](
             self._events(call, handle, beside=beside),

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...workflows.exported import exported
 from ...workflows.messages import MAX_ATTEMPTS, MAX_NAME, MAX_SECONDS, ExecutorRule, InDoubt
+from .priority import check_priority
 from .tool_policy import check_in_doubt
 
 
@@ -49,6 +50,10 @@ class ExecutorPolicy:
     Args:
         timeout: Longest time one invocation may take, within the run's `superstep_timeout`. One that takes longer
             fails with TimeoutError, as if the executor had raised it.
+        idle_timeout: Longest time one invocation may show no progress: neither an event (an output, an update of an
+            agent's answer, one of its own), nor a model's or a tool's call, or `once`, that begins or ends, nor a piece
+            of a model's answer as it streams. One that shows none for longer fails as with `timeout`, and the next
+            attempt takes from the journal what had finished in it and beside it. Costs nothing.
         heartbeat_timeout: See `DurableOptions`; a superstep takes the longest of the executors that its messages may
             reach, and of all of them where that is not known: at the beginning of a run, and when it is answered.
         max_attempts: See `DurableOptions`.
@@ -67,7 +72,8 @@ class ExecutorPolicy:
             heartbeat that tells of live events.
         worker_timeout: Longest time such an invocation may wait for a worker of that queue before it fails with
             NoWorkerError; for ever.
-        priority: Of such an invocation among the tasks of that queue: 1, the first, to 5; 3.
+        priority: Of such an invocation among the tasks of that queue, as `DurableOptions.priority`; the run's, whose
+            fairness key it has in any case.
 
     The keys of `executors` are ids, or patterns of them such as `gpu-*`; what the policy of an id leaves out, that of
     the first pattern that fits may say, and `*` at last.
@@ -80,6 +86,7 @@ class ExecutorPolicy:
     """
 
     timeout: timedelta | None = None
+    idle_timeout: timedelta | None = None
     heartbeat_timeout: timedelta | None = None
     max_attempts: int | None = None
     retry_initial_interval: timedelta | None = None
@@ -92,7 +99,7 @@ class ExecutorPolicy:
     priority: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "retry_initial_interval", "retry_maximum_interval", "worker_timeout"):
+        for name in ("timeout", "idle_timeout", "retry_initial_interval", "retry_maximum_interval", "worker_timeout"):
             check_duration(name, getattr(self, name))
         check_duration("heartbeat_timeout", self.heartbeat_timeout)
         if self.heartbeat_timeout is not None and self.heartbeat_timeout < timedelta(seconds=1):
@@ -103,8 +110,7 @@ class ExecutorPolicy:
             isinstance(self.task_queue, str) and 1 <= len(self.task_queue) <= MAX_NAME
         ):
             raise ValueError(f"`task_queue` must be the name of a task queue, got {self.task_queue!r}.")
-        if self.priority is not None and self.priority not in range(1, 6):
-            raise ValueError(f"`priority` must be 1 to 5, 1 being the first, got {self.priority!r}.")
+        check_priority(self.priority, None)
         if self.task_queue is None and (self.worker_timeout is not None):
             raise ValueError("`worker_timeout` is for executors with a `task_queue` of their own.")
 

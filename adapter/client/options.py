@@ -14,6 +14,7 @@ from ...workflows.exported import exported
 from ...workflows.messages import IterationsPer, RunOptions, WhenRunning
 from ..framework.catalog import TypeCatalog
 from .executor_policy import ExecutorPolicy, check_duration, check_retries, policy_rules, wire_values
+from .priority import check_priority
 from .request_policy import RequestPolicy, policies_by_key, request_rules
 from .tool_policy import ToolPolicy, tool_rules
 
@@ -32,6 +33,10 @@ class OptionArguments(TypedDict, total=False):
     max_attempts: int
     max_worker_losses: int
     executors: Mapping[str, ExecutorPolicy] | None
+    idle_timeout: timedelta | None
+    priority: int | None
+    fairness_key: str | None
+    fairness_weight: float | None
     tools: Mapping[str, ToolPolicy] | None
     journal: bool
     keep_journal: bool
@@ -77,6 +82,20 @@ class DurableOptions:
     executors: Mapping[str, ExecutorPolicy] | None = None
     """What differs for single executors, by their ids: an `ExecutorPolicy` each; nothing. Costs each superstep's input
     a few bytes of history for each."""
+    idle_timeout: timedelta | None = None
+    """Longest time an invocation of any executor may show no progress, see `ExecutorPolicy.idle_timeout`, which holds
+    for single ones; no bound. An executor that says nothing while it works, and calls neither model nor tool, shows
+    none."""
+    priority: int | None = None
+    """Which run's supersteps come first where more wait than the workers take: 1 before 2; the server's default, which
+    is 3 of 5. Costs nothing. A message to a thread that runs brings its own, which holds from its turn on; and each
+    call may say otherwise. A server before 1.32 may need `matching.useNewMatcher` for it."""
+    fairness_key: str | None = None
+    """Whose run it is, such as a tenant's id: supersteps of one priority with different keys take turns, so that one
+    tenant's thousand runs do not hold up another's one; at most 64 bytes; none. As `priority` in all else. The server
+    needs `matching.enableFairness`, a namespace of Temporal Cloud its own switch; else the key does nothing."""
+    fairness_weight: float | None = None
+    """How large a share of the turns the key has, from 0.001 to 1000; 1."""
     tools: Mapping[str, ToolPolicy] | None = None
     """What differs for single tools, by their names: a `ToolPolicy` each; nothing. Costs as `executors` does."""
     journal: bool = True
@@ -178,6 +197,8 @@ class DurableOptions:
             raise ValueError(f"`max_worker_losses` must be 1 or more, got {self.max_worker_losses!r}.")
         if self.retry_maximum_interval < self.retry_initial_interval:
             raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")
+        check_duration("idle_timeout", self.idle_timeout)
+        check_priority(self.priority, self.fairness_key, self.fairness_weight)
         check_breakpoints(self.breakpoints)
         policies_by_key(self.requests)
         policy_rules(self.executors, self.superstep_timeout)

@@ -31,6 +31,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from ...workflows.display import markdown_summary
 from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE, RunInput
+from ...workflows.priority import priority_of
 from ..errors import ThreadExistsError, ThreadNotFoundError
 from ..temporal.labels import Labels, start_labels
 from ..temporal.place import ScheduleSerializationContext
@@ -96,6 +97,7 @@ class ScheduledStart:
             id=schedule_id,  # Temporal adds the time of the action, so that each is a thread of its own.
             task_queue=self.task_queue,
             typed_search_attributes=attributes,
+            priority=priority_of(self.run_input.options),
             **encoded,
         )
         return action, encoded["memo"][MEMO_WORKFLOW_NAME]

@@ -34,6 +34,10 @@ class SteeringStatus:
     """Messages that wait for their turn, the next one first."""
     refused_messages: list[RefusedMessage]
     """The last messages that were taken and are not run."""
+    priority: int | None
+    """Of its supersteps, 1 first; None where it is the server's default."""
+    fairness_key: str | None
+    fairness_weight: float | None
 
 
 def steering_of(status: RunStatus) -> SteeringStatus:
@@ -46,6 +50,9 @@ def steering_of(status: RunStatus) -> SteeringStatus:
         breakpoints=status.breakpoints or [],
         queued_messages=status.queued_messages or [],
         refused_messages=status.refused_messages or [],
+        priority=status.priority,
+        fairness_key=status.fairness_key,
+        fairness_weight=status.fairness_weight,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.client import Client
-from temporalio.common import TypedSearchAttributes
+from temporalio.common import Priority, TypedSearchAttributes
 from temporalio.converter import decode_typed_search_attributes
 
 from ...workflows.search_attributes import TAGS, first_attributes
@@ -60,6 +60,12 @@ async def labels_of(client: Client, info: WorkflowExecutionInfo) -> Labels:
 def attributes_of(info: WorkflowExecutionInfo) -> TypedSearchAttributes:
     """Return the search attributes of a run."""
     return decode_typed_search_attributes(info.search_attributes)
+
+
+def priority_in(info: WorkflowExecutionInfo) -> Priority:
+    """Return the priority of a run, as far as it was given one."""
+    found = info.priority
+    return Priority(found.priority_key or None, found.fairness_key or None, found.fairness_weight or None)
 
 
 def start_labels(

@@ -53,7 +53,7 @@ class StandaloneOptions:
     start_to_close: timedelta
     heartbeat: timedelta
     retry: RetryPolicy
-    priority: int | None
+    priority: Priority
     summary: str
 
 
@@ -107,7 +107,7 @@ class StandaloneActivity:
                 id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
                 retry_policy=options.retry,
                 summary=options.summary,
-                priority=Priority.default if options.priority is None else Priority(priority_key=options.priority),
+                priority=options.priority,
             )
             return str(handle.run_id or "")
 

@@ -84,7 +84,7 @@ async def test_a_start_that_only_a_newer_worker_understands(client: Client, fiel
 async def test_values_and_fields_that_change_nothing(client: Client) -> None:
     """Of a newer client: what it adds may be ignored."""
     async with worker(client, shop) as queue:
-        options = {"requests": {"*": {"remind_after": 3600, "escalate": "boss"}}, "priority": "high"}
+        options = {"requests": {"*": {"remind_after": 3600, "escalate": "boss"}}, "urgency": "high"}
         durable, thread = await _started(client, queue, options=options, lesson={"of": "a newer release"}, version=0)
         result = await durable.run(checkpoint=thread)
         assert [request.request_id for request in result.get_request_info_events()] == ["approve-pen"]

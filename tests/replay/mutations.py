@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 import agent_framework_temporal.workflows as package
 import pytest
 import temporalio.workflow
+from temporalio.common import Priority
 
 Patch: TypeAlias = pytest.MonkeyPatch
 Apply: TypeAlias = Callable[[Patch], None]
@@ -475,6 +476,24 @@ COMPARED: tuple[Mutation, ...] = (
         "another summary of the activity",
         sdk(temporalio.workflow, "start_activity", _with(summary="anything")),
         ("several-supersteps",),
+        _CONTENTS,
+    ),
+    Mutation(
+        "another priority",
+        sdk(temporalio.workflow, "start_activity", _with(priority=Priority(priority_key=2))),
+        ("several-supersteps", "messages-with-priorities"),
+        _CONTENTS,
+    ),
+    Mutation(
+        "a message does not bring its priority",
+        method("RunPriority", "take", always(None)),
+        ("messages-with-priorities",),
+        _CONTENTS,
+    ),
+    Mutation(
+        "a message that is refused leaves its priority",
+        method("RunPriority", "refuse", always(None)),
+        ("messages-with-priorities",),
         _CONTENTS,
     ),
     _scaled("TIMEOUT_GRACE", 0.5, "several-supersteps", reason=_CONTENTS),

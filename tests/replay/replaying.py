@@ -184,6 +184,7 @@ def _contents(kind: str, of: Any, metadata: UserMetadata) -> Command:
             "start_to_close": of.start_to_close_timeout.ToMilliseconds(),
             "heartbeat": of.heartbeat_timeout.ToMilliseconds(),
             "retry": MessageToDict(of.retry_policy),
+            "priority": [of.priority.priority_key, of.priority.fairness_key, of.priority.fairness_weight],
             "summary": _text(metadata.summary),
         }
     if kind == "start_timer":

@@ -711,6 +711,27 @@ async def queued_messages(stage: Stage) -> None:
     await stage.keep(thread)
 
 
+@scenario(runs=2, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1, ACTIVITY_TASK_FAILED=1, WORKFLOW_EXECUTION_COMPLETED=1)
+async def messages_with_priorities(stage: Stage) -> None:
+    """A run with a priority continues as new with that of a message; one that is refused leaves it as it was."""
+    thread, gate, following = await _held(stage, priority=4, fairness_weight=2.0, supersteps_per_run=2)
+    key = f"{thread.thread_id}-other"
+    other = GATES[key] = Gate()
+    messages = [
+        {"message": key, "message_id": "first", "priority": 1, "fairness_key": "acme"},
+        {"message": 7, "message_id": "unfit", "priority": 5},
+        {"message": key, "message_id": "last"},
+    ]
+    for message in messages:
+        await stage.run_of(thread).execute_update("message", {**message, "when_running": "enqueue"})
+    gate.end()
+    other.end()
+    other.let(1)
+    await following
+    await stage.ended(thread)
+    await stage.keep(thread)
+
+
 @scenario(ACTIVITY_TASK_CANCELED=1, ACTIVITY_TASK_COMPLETED=3, WORKFLOW_EXECUTION_COMPLETED=1)
 async def cut_off_by_a_message(stage: Stage) -> None:
     await _cut_off(stage, "interrupt")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -26,10 +27,29 @@ HeartbeatSeconds = Annotated[float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=Fa
 Factor = Annotated[float, Field(ge=1, le=MAX_ATTEMPTS, allow_inf_nan=False)]
 Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
 Count = Annotated[int, Field(ge=1, le=2**53)]
-Priority = Annotated[int, Field(ge=1, le=5)]
-"""Temporal's, 1 first."""
 Trace = Annotated[str, Field(max_length=64)]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
+MAX_PRIORITY = 1_000
+"""The server has 5 levels unless it is configured otherwise, and takes what is beyond its last for its last."""
+MAX_FAIRNESS_BYTES = 64
+"""Of a fairness key. With a longer one the server refuses what the workflow does, and so it would be stuck."""
+MIN_FAIRNESS_WEIGHT, MAX_FAIRNESS_WEIGHT = 0.001, 1000.0
+
+
+def fairness_key_fits(key: str) -> str:
+    """Return a fairness key.
+
+    Raises:
+        ValueError: When the server would not take it.
+    """
+    if not 1 <= len(key.encode()) <= MAX_FAIRNESS_BYTES:
+        raise ValueError(f"a fairness key has 1 to {MAX_FAIRNESS_BYTES} bytes")
+    return key
+
+
+PriorityKey = Annotated[int, Field(ge=1, le=MAX_PRIORITY)]
+FairnessKey = Annotated[str, Field(max_length=MAX_FAIRNESS_BYTES), AfterValidator(fairness_key_fits)]
+FairnessWeight = Annotated[float, Field(ge=MIN_FAIRNESS_WEIGHT, le=MAX_FAIRNESS_WEIGHT, allow_inf_nan=False)]
 VERSION = 1
 """Of the wire models; see `Versioned`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from .base import WireModel
+from .base import FairnessKey, FairnessWeight, PriorityKey, WireModel
 from .records import (
     Calls,
     CheckpointRef,
@@ -55,3 +55,7 @@ class RunStatus(WireModel):
     pause: PauseReason | None = None
     """What a healthy run is held for before its next superstep, or will be; its state is `paused` once it is."""
     breakpoints: list[str] | None = None
+    priority: PriorityKey | None = None
+    """Of the run's activities; left out where it is the server's."""
+    fairness_key: FairnessKey | None = None
+    fairness_weight: FairnessWeight | None = None

@@ -10,10 +10,12 @@ from .base import (
     Attempts,
     Count,
     Factor,
+    FairnessKey,
+    FairnessWeight,
     Framed,
     HeartbeatSeconds,
     Name,
-    Priority,
+    PriorityKey,
     Seconds,
     Trace,
     Versioned,
@@ -56,6 +58,8 @@ class ExecutorRule(WireModel):
 
     timeout: Seconds | None = None
     """Of one invocation."""
+    idle_timeout: Seconds | None = None
+    """For so long one invocation may show no progress; the run's where it is left out."""
     heartbeat_timeout: HeartbeatSeconds | None = None
     max_attempts: Attempts | None = None
     retry_initial_interval: Seconds | None = None
@@ -69,7 +73,7 @@ class ExecutorRule(WireModel):
     """Where its invocations run, as activities of their own; in the superstep where it is left out."""
     worker_timeout: Seconds | None = None
     """How long one of those may wait for a worker of that queue; for ever where it is left out."""
-    priority: Priority | None = None
+    priority: PriorityKey | None = None
     """Of those among the tasks of that queue."""
 
 
@@ -95,6 +99,14 @@ class RunOptions(WireModel):
     retry_maximum_interval: Seconds = 60.0
     history_bytes_per_run: Count = 4_000_000
     supersteps_per_run: Count | None = None
+    idle_timeout: Seconds | None = None
+    """For so long an invocation of any executor may show no progress; no bound where it is left out."""
+    priority: PriorityKey | None = None
+    """Of the run's activities: 1 comes first. What the server gives a workflow where it is left out."""
+    fairness_key: FairnessKey | None = None
+    """Among activities of one priority those with different keys take turns."""
+    fairness_weight: FairnessWeight | None = None
+    """Of its turns, how large the key's share is."""
     mirror: Name | None = None
     """Name of the worker's mirror that takes a copy of each checkpoint."""
     requests: dict[str, RequestRule] = Field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import ConfigDict, Field
 
 from ..value_limits import MAX_ID
-from .base import Framed, Name, Trace, Versioned, WireModel
+from .base import FairnessKey, FairnessWeight, Framed, Name, PriorityKey, Trace, Versioned, WireModel
 from .records import Breakpoints, CheckpointFacts, EditFacts, PauseReason, Value
 
 WhenRunning: TypeAlias = Literal["reject", "enqueue", "interrupt", "rollback"]
@@ -93,6 +93,10 @@ class MessageUpdate(WireModel):
     """Who sent it, for people."""
     received_at: str | None = None
     """Set by the workflow."""
+    priority: PriorityKey | None = None
+    """Of the run's activities from this message's turn on; as before where it is left out."""
+    fairness_key: FairnessKey | None = None
+    fairness_weight: FairnessWeight | None = None
     streaming: bool = False
     own_storage: bool = False
     """See `RunInput.own_storage`."""

@@ -93,6 +93,8 @@ class SuperstepInput(Versioned):
     """Where a superstep that failed for good has left its journal, which this one begins with."""
     timeout: float | None = None
     """Seconds an attempt may take."""
+    idle_timeout: float | None = None
+    """Seconds an invocation of any executor may show no progress; its own rule comes before it."""
     keyframe: bool = False
     """Store the checkpoint whole: a run's first, so that a thread outlives the retention of its earlier runs."""
     chain_length: int = 0
@@ -142,6 +144,8 @@ class OverdueSuperstep(WireModel):
     """Whether the limit is the executor's own; else it is the superstep's."""
     seconds: float
     """The limit."""
+    idle: bool | None = None
+    """Whether it is that of a time without progress; left out where it is of the time in all."""
 
 
 class LiveWindow(Journalled):
