@@ -107,6 +107,7 @@ from .signals import (
     WithdrawSignal,
 )
 from .superstep import (
+    BurstRule,
     LiveWindow,
     MessageInput,
     OverdueSuperstep,
@@ -144,6 +145,7 @@ __all__ = [
     "Attempts",
     "BetweenFacts",
     "BreakpointsSignal",
+    "BurstRule",
     "Calls",
     "CancelSignal",
     "CheckpointFacts",
