@@ -66,6 +66,8 @@ class CapturingStorage:
         self.passed = PassedCheckpoints()
         """Before the last of `saved`."""
         self.error: Exception | None = None
+        self._standing: list[Captured] = []
+        """What the supersteps before this one, in the same burst, have saved; without those that were passed."""
 
     def begin(self, run_id: str) -> None:
         """Make ready for another superstep of the instance, which may belong to the next run of its thread."""
@@ -73,6 +75,25 @@ class CapturingStorage:
         self.base = None
         self.saved = []
         self.passed = PassedCheckpoints()
+        self._standing = []
+
+    def pass_on(self) -> None:
+        """Make ready for the next superstep of a burst, which has saved nothing yet."""
+        self.base = None
+        self._standing, self.saved = self.saved, []
+
+    def close_up(self) -> None:
+        """Let what a superstep has saved follow what those before it, in the same burst, have."""
+        if self._standing:
+            *entry, before = self._standing
+            self.passed.add(_between(before, "superstep"), before.raw, self.saved[-1].raw)
+            self.saved = [*entry, self.saved[-1]]
+
+    def fall_back(self) -> None:
+        """Forget what a superstep has saved, but not those before it in the same burst."""
+        if self.passed.facts and self.passed.facts[-1].checkpoint_id == self._standing[-1].checkpoint_id:
+            self.passed.drop_newest()
+        self.saved = self._standing
 
     @classmethod
     def holding(cls, base: WorkflowCheckpoint) -> CapturingStorage:

@@ -94,8 +94,8 @@ class ExecutorTimeouts:
 
     Args:
         step: Has the limits.
-        elsewhere: Executors that run on task queues of their own, where their limits are kept: a wait for a worker there
-            does not count.
+        elsewhere: Executors that run on task queues of their own, which keep their limits: a wait for a worker does not
+            count.
     """
 
     def __init__(self, step: SuperstepInput, elsewhere: Collection[str] = ()) -> None:

@@ -109,8 +109,7 @@ class FrameworkRun:
             self.failed_executor = event.executor_id
         if self._warm is not None:
             record = self.writer.records[-1]
-            readable = None if record.readable is None else self.writer.readable[record.readable]
-            self._warm.add(record, event, readable)
+            self._warm.add(record, event, self.writer.readable_of(record))
 
     def add_timeout(self, error: TimeoutError) -> None:
         """Tell of a superstep that took too long as the framework tells of a failure."""

@@ -23,9 +23,11 @@ from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.workflowservice.v1 import RecordActivityTaskHeartbeatRequest
 from temporalio.client import Client
 from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..adapter.checkpoints.journals import left_journal
+from ..adapter.errors import DurableWorkflowError
 from ..adapter.framework.catalog import TypeCatalog
 from ..adapter.temporal.converter import JournalledDict
 from ..adapter.temporal.sdk import heartbeat_converter
@@ -74,7 +76,15 @@ class Beat:
     ) -> None:
         info = activity.info()
         self._superstep_id = step.superstep_id
-        last, self._before = _said_before(info, step.superstep_id)
+        last, self._before, self.burst_before = _said_before(info, step.superstep_id)
+        self._finished: bytes = b"".join(self.burst_before)
+        """Of a burst: what has finished, packed."""
+        self._finished_offset: int | None = last.finished
+        self.refusal: DurableWorkflowError | ApplicationError | None = None
+        """Why there is no other attempt, where something has finished that is to be committed all the same."""
+        self.is_asked_to_end = False
+        """Whether the server has told that the activity is to end, and why is not known yet."""
+        self._said_before = last.attempt > 0
         self._calls_before = last.calls
         self.failures = last.failures or 0
         """Attempts before this one in which an executor failed."""
@@ -134,11 +144,45 @@ class Beat:
         if not rules.enabled:
             return None
         before = self._before
-        if not before and step.begun_in is not None and self._info.workflow_id is not None:
+        if not before and step.begun_in is not None and step.begun is None and self._info.workflow_id is not None:
             before = await left_journal(self._client, self._info.workflow_id, step.begun_in)
         self._journal, self._before = Journal(catalog, self, rules, before), []
         self._journal.tally.resume(self._calls_before)
         return self._journal
+
+    async def finished(self, packed: bytes, offset: int) -> None:
+        """Tell that a superstep of a burst has finished, and begin with the next; one round trip.
+
+        Args:
+            packed: All that have finished in this burst.
+            offset: Of the next superstep's first event.
+        """
+        self._finished, self._finished_offset = packed, offset
+        self.failures, self._begun = 0, 1
+        self._calls_before = None
+        self._before, self._spilled = [], []
+        if self._journal is not None:
+            self._journal = self._journal.next()
+        await self.write()
+
+    @property
+    def room(self) -> int:
+        """Bytes of what is kept, packed, that a heartbeat has room for."""
+        return self._room
+
+    @property
+    def current_journal(self) -> Journal | None:
+        """The journal of the superstep that runs."""
+        return self._journal
+
+    @property
+    def has_said(self) -> bool:
+        """Whether attempts before this one have said something of the superstep."""
+        return self._said_before
+
+    def begin_with(self, journal: bytes) -> None:
+        """Begin with a journal that another activity has left of this superstep."""
+        self._before = [journal] if journal else []
 
     @property
     def calls(self) -> Calls | None:
@@ -228,7 +272,8 @@ class Beat:
         """Encode what the thread may have to say, where it cannot do so itself."""
         if self._may_be_given_up and not self._encodes_anywhere:
             with contextlib.suppress(Exception):  # The codec is code of others.
-                self._overdue_details = await self._converter.encode([self._overdue_window(None)])
+                overdue = [self._overdue_window(None), *self._burst_part()]
+                self._overdue_details = await self._converter.encode(overdue)
 
     async def _tell(self, live: LiveEvents) -> None:
         while True:
@@ -250,7 +295,7 @@ class Beat:
     def _beat_through_the_sdk(self) -> None:
         said = self._live is not None or self._journal is not None or self.failures > 0 or self._begun != 1
         said = said or bool(self.waits)
-        activity.heartbeat(*([self._window()] if said else []))
+        activity.heartbeat(*([self._window(), *self._burst_part()] if said else []))
 
     async def _send(self, *, certain: bool = True) -> bool:
         """Write what there is to say.
@@ -296,6 +341,7 @@ class Beat:
                 continue
             self._patient = True
             if response.cancel_requested or response.activity_paused or response.activity_reset:
+                self.is_asked_to_end = True
                 self._repeat(details)  # The SDK hears it too, and tells the activity.
                 return True
             if self._pacemaker is None:
@@ -319,8 +365,10 @@ class Beat:
                 await self._make_room(self._journal)
             before = await (self._outside or self._converter).encode(list(map(self._part, self._before)))
             if self._overdue_details is not None:
-                self._overdue_details = [*await self._converter.encode([self._overdue_window(None)]), *self._spilled]
-            return [*await self._converter.encode([self._window()]), *before, *self._spilled]
+                overdue = await self._converter.encode([self._overdue_window(None), *self._burst_part()])
+                self._overdue_details = [*overdue, *self._spilled]
+            burst = await self._converter.encode(self._burst_part())
+            return [*await self._converter.encode([self._window()]), *before, *self._spilled, *burst]
         except Exception:  # The codec is code of others; without its details the superstep goes on.
             _LOGGER.warning("The details of a heartbeat could not be encoded", exc_info=True)
             return self._pulse.details
@@ -330,6 +378,11 @@ class Beat:
             journal.fit(self._room // 2)
         else:
             self._spilled += await self._outside.encode([self._part(journal.spilled())])
+
+    def _burst_part(self) -> list[JournalPart]:
+        if not self._finished:
+            return []
+        return [JournalPart(answers=self._superstep_id, of="burst").with_journal(self._finished)]
 
     def _part(self, journal: bytes) -> JournalPart:
         part: JournalPart = JournalPart(answers=self._superstep_id).with_journal(journal)
@@ -344,7 +397,7 @@ class Beat:
         """Return what a superstep says that is given up; called in the pacemaker's thread."""
         if not self._encodes_anywhere:
             return self._overdue_details
-        return self._converter.payload_converter.to_payloads([self._overdue_window(place)])
+        return self._converter.payload_converter.to_payloads([self._overdue_window(place), *self._burst_part()])
 
     def _overdue_window(self, place: Place | None) -> LiveWindow:
         late = self._timeouts.overdue()
@@ -362,6 +415,7 @@ class Beat:
     def _counted(self, window: LiveWindow) -> LiveWindow:
         window.answers = self._superstep_id
         window.failures = self.failures or None
+        window.finished = self._finished_offset
         window.begun = self._begun if self._begun != 1 else None
         window.calls = self.calls
         window.waits = self.waits or None
@@ -370,9 +424,13 @@ class Beat:
         return window
 
 
-def _said_before(info: activity.Info, superstep_id: str | None) -> tuple[LiveWindow, list[bytes]]:
-    """Return what the attempts before this one have said, and the parts of their journal, oldest first."""
+def _said_before(info: activity.Info, superstep_id: str | None) -> tuple[LiveWindow, list[bytes], list[bytes]]:
+    """Return what the attempts before this one have said, and the parts of their journal, oldest first.
+
+    At last what had finished of a burst, packed.
+    """
     older: list[bytes] = []
+    burst: list[bytes] = []
     newest_part: list[bytes] = []
     window = LiveWindow(attempt=0)
     for index, details in enumerate(info.heartbeat_details if info.attempt > 1 else ()):
@@ -383,6 +441,9 @@ def _said_before(info: activity.Info, superstep_id: str | None) -> tuple[LiveWin
                 continue
             if isinstance(found, LiveWindow):
                 window = found
+            if isinstance(found, JournalPart) and found.of is not None:
+                burst += [details.journal] if isinstance(details, JournalledDict) and found.of == "burst" else []
+                continue
             if isinstance(details, JournalledDict):  # The window's is empty where all was just moved to storage.
                 (newest_part if index == 0 else older).append(details.journal)
-    return window, older + newest_part
+    return window, older + newest_part, burst

@@ -35,7 +35,8 @@ def count_superstep(workflow_name: str, result: SuperstepResult) -> None:
     """
     meter = activity.metric_meter().with_additional_attributes({"framework_workflow": workflow_name})
     by_state = meter.with_additional_attributes({"state": result.state})
-    by_state.create_counter(SUPERSTEPS, "Supersteps that have ended").add(1)
+    burst = sum(found.kind is None for found in result.between)
+    by_state.create_counter(SUPERSTEPS, "Supersteps that have ended").add(1 + burst)
     if result.checkpoint is not None:
         facts = result.checkpoint
         meter.create_histogram(CHECKPOINT_BYTES, "Raw size of checkpoints", "By").record(facts.size_bytes)

@@ -42,6 +42,17 @@ class PassedCheckpoints:
         self.patches.append(patch(raw, following))
         self.keep(MOST)
 
+    def drop_newest(self) -> None:
+        """Take the newest back."""
+        self.facts.pop()
+        self.patches.pop()
+        self._added = bool(self.facts)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the texts of all of them."""
+        return sum(facts.size_bytes for facts in self.facts)
+
     def keep(self, most: int) -> None:
         """Let go of the oldest until `most` are left at most, and `MOST_BYTES` of them."""
         most_bytes = min(MOST_BYTES, max_checkpoint_bytes())

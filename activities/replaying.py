@@ -145,6 +145,9 @@ def _unhindered(step: SuperstepInput, tools: Collection[str]) -> SuperstepInput:
             "tools": changed or None,
             "timeout": None,
             "idle_timeout": None,
+            "burst": None,
+            "begun": None,
+            "begun_in": None,
             "mirror": None,
             "own_storage": True,  # Then the storage that the workflow was built with takes nothing.
             "keep_journal": None,

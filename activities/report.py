@@ -78,7 +78,8 @@ async def reported_failure(
     with contextlib.suppress(PayloadError):  # What failed first is what counts.
         payloads = payloads_of(writer, hosted)
     limit = MAX_FAILURE_BYTES if not stored_outside else MAX_STORED_FAILURE_BYTES
-    capture.keep_passed(0)  # What has finished is in the last, and in the journal.
+    if hosted.is_functional:
+        capture.keep_passed(0)  # What has finished is in the last, and in the journal.
     if journal is not None:
         failure.calls = calls_of(journal.tally)
         _leave_journal(failure, journal.whole(limit * 2 // 3))

@@ -23,7 +23,6 @@ from temporalio.service import RPCError
 
 from ..adapter.checkpoints.history import load_checkpoint, start_input
 from ..adapter.checkpoints.label import decoded_checkpoint
-from ..adapter.checkpoints.logged_events import EventWriter
 from ..adapter.checkpoints.mirror import ThreadSource
 from ..adapter.encoding.sending import received
 from ..adapter.errors import (
@@ -34,6 +33,7 @@ from ..adapter.errors import (
     NewerReleaseError,
     NotSealedError,
     PayloadError,
+    WorkerLostError,
 )
 from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.framework.error_data import is_readable
@@ -55,6 +55,8 @@ from ..workflows.messages import (
     Value,
 )
 from .attempts import check_attempts
+from .burst import Burst, Recovered
+from .burst_guard import BurstGuard
 from .cache import CheckpointCache, CheckpointKey
 from .capturing_storage import CapturingStorage
 from .containment import Scope, escaped, is_leaving
@@ -69,7 +71,8 @@ from .invocation import Superstep, in_superstep
 from .journal.calls import journal_calls
 from .journal.journal import Scope as JournalScope
 from .journal.journal import journalled
-from .limits import fits, guard_result
+from .left_over import smaller_left_overs, take_left_over
+from .limits import MAX_LEFT_JOURNAL_BYTES, fits, guard_result
 from .live_events import LiveEvents
 from .metrics import calls_counted, count_restore, count_superstep
 from .mirrors import Mirror, Mirrors, add_status_changes
@@ -80,6 +83,27 @@ from .resources import Resources
 from .start_check import check_graph, check_start, refuse_start
 from .unsaved_state import UnsavedState
 from .warm import WarmInstance, WarmInstances
+
+
+@dataclasses.dataclass
+class _End:
+    """How the supersteps of an activity have ended."""
+
+    run: FrameworkRun | None = None
+    """What the last has told; None where it stands in the burst already, or has come to nothing."""
+    payloads: bytes = b""
+    executors: list[str] = dataclasses.field(default_factory=list)
+    """Whom the messages of the last that has finished may reach."""
+    failed: ApplicationError | None = None
+    cause: Exception | None = None
+    begun: str | None = None
+    """See `SuperstepResult.begun`."""
+
+
+def _end_of(error: DurableWorkflowError | ApplicationError, step: SuperstepInput, beat: Beat, who: list[str]) -> _End:
+    """Return the end of a burst whose last superstep cannot be run, or has come to what cannot be stored."""
+    failed = error if isinstance(error, ApplicationError) else _reported(error, step, beat)
+    return _End(executors=who, failed=failed, cause=cause_of(error), begun="failed")
 
 
 class SuperstepActivity:
@@ -134,9 +158,17 @@ class SuperstepActivity:
         beat = self._beat(step, timeouts)
         async with beat.beating():
             try:
-                check_attempts(step, beat)
+                try:
+                    check_attempts(step, beat)
+                except (WorkerLostError, ApplicationError) as error:
+                    if not beat.burst_before:
+                        raise
+                    beat.refusal = error  # What has finished of the burst is committed first.
                 await beat.begin()
-                return await self._step(step, beat, timeouts)
+                if step.burst is None:
+                    return await self._step(step, beat, timeouts, None)
+                guard = BurstGuard(self._client(), step.superstep_id)
+                return await guard.run(self._step(step, beat, timeouts, guard))
             except (ApplicationError, RPCError):
                 raise  # Told already; or the server's, which is no failure of the superstep.
             except DurableWorkflowError as error:
@@ -175,7 +207,9 @@ class SuperstepActivity:
             await beat.failed()
         return failed
 
-    async def _step(self, step: SuperstepInput, beat: Beat, timeouts: ExecutorTimeouts) -> SuperstepResult:
+    async def _step(
+        self, step: SuperstepInput, beat: Beat, timeouts: ExecutorTimeouts, guard: BurstGuard | None
+    ) -> SuperstepResult:
         if step.flaw is not None:
             raise PayloadError(f"The input of the superstep cannot be read: {step.flaw}.")
         if step.mode not in get_args(SuperstepMode):
@@ -190,7 +224,7 @@ class SuperstepActivity:
             return SuperstepResult(answers=step.superstep_id, state="running", upgrade=taken)
         if step.mode == "store":
             return await self._store(client, hosted, step)
-        return await self._run(client, hosted, step, beat, timeouts)
+        return await self._run(client, hosted, step, beat, timeouts, guard)
 
     def _client(self) -> Client:
         """Return the worker's client; the SDK hands it out as it was given, perhaps without our payload converter."""
@@ -206,8 +240,10 @@ class SuperstepActivity:
         step: SuperstepInput,
         beat: Beat,
         timeouts: ExecutorTimeouts,
+        guard: BurstGuard | None,
     ) -> SuperstepResult:
         info = activity.info()
+        await take_left_over(client, step, beat, _thread_id(info))
         begins = _begins(step)
         mirrors = self._mirrors.of(hosted, step.mirror, required=begins)
         brought, run_input = await asyncio.gather(
@@ -215,71 +251,160 @@ class SuperstepActivity:
         )
         if step.own_storage:  # It takes the place of the workflow's own, as in process.
             mirrors = [mirror for mirror in mirrors if not mirror.is_built_in]
-        async with self._instance(client, hosted, step, brought) as warm:
+        base_raw, recovered = await self._recovered(client, hosted, step, beat, brought)
+        first, held = (step, brought) if recovered is None else (recovered.following(step), recovered.last.raw)
+        async with self._instance(client, hosted, first, held) as warm:
             if begins:
                 check_graph(hosted, step)
-            capture, base_raw = warm.capture, warm.raw
-            if step.mode == "message":
+            capture = warm.capture
+            base_raw = warm.raw if recovered is None else base_raw
+            burst = Burst(step, beat, capture, base_raw)
+            if recovered is not None:
+                burst.resume(recovered)
+            if first.mode == "message":
                 capture.message_run_id = (
                     (info.workflow_run_id or "") if step.message is None else step.message.message_run_id
                 )
-            arguments = await self._arguments(run_input, hosted, step, warm)
-            before = self._unsaved.snapshot(warm.workflow)
+            arguments = await self._arguments(run_input if recovered is None else None, hosted, first, warm)
+            unsaved = self._unsaved.snapshot(warm.workflow)
             # Only a caller who streams reads along; for any other the beat is a sign of life and nothing more.
             told = beat.tell(LiveEvents(hosted.catalog, info.attempt, step.offset)) if step.streaming else None
-            run = FrameworkRun(EventWriter(offset=step.offset, attempt=info.attempt), told)
-            scope = Scope(hosted.name, timeouts, warm.resources.enter if warm.resources is not None else None)
+            await beat.open_journal(hosted.catalog, first)
             place = Superstep(hosted.name, _thread_id(info), capture.message_run_id, superstep=0, attempt=info.attempt)
-            journal = await beat.open_journal(hosted.catalog, step)
+            with in_superstep(warm.workflow, place):
+                if beat.refusal is None:
+                    end = await self._supersteps(client, hosted, warm, burst, arguments, told, beat, timeouts, guard)
+                else:
+                    end = _end_of(beat.refusal, burst.step, beat, burst.executors)
+            if end.failed is not None and not burst.count:
+                if not end.failed.non_retryable:
+                    await beat.failed()
+                else:  # Only the last attempt's checkpoint gets into history.
+                    self._copy(mirrors, client, hosted, capture)
+                raise end.failed from end.cause
+            self._unsaved.compare(warm.workflow, unsaved)
+            try:
+                result = await self._report(client, hosted, step, beat, burst, end, base_raw)
+            except PayloadError as error:
+                if not burst.count or end.run is None:
+                    raise
+                # What the last superstep has come to cannot be stored; those before it stand.
+                end = _end_of(error, burst.step, beat, burst.executors)
+                result = await self._report(client, hosted, step, beat, burst, end, base_raw)
+            if end.run is not None:
+                add_status_changes(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
+            self._keep(hosted, step, warm, result)
+            self._copy(mirrors, client, hosted, capture)
+        count_superstep(hosted.name, result)
+        return result
+
+    async def _supersteps(
+        self,
+        client: Client,
+        hosted: WorkflowDefinition,
+        warm: WarmInstance,
+        burst: Burst,
+        arguments: RunArguments,
+        told: LiveEvents | None,
+        beat: Beat,
+        timeouts: ExecutorTimeouts,
+        guard: BurstGuard | None,
+    ) -> _End:
+        """Run one superstep, or the supersteps of a burst, until it has to end."""
+        executors: list[str] = []
+        while True:
+            step, journal = burst.step, beat.current_journal
+            run = FrameworkRun(burst.writer(), told)
+            scope = Scope(hosted.name, timeouts, warm.resources.enter if warm.resources is not None else None)
             placement = Placement(client, hosted, warm.workflow, step, self._selection, beat)
             try:
                 with (
-                    in_superstep(warm.workflow, place),
                     journalled(None if journal is None else JournalScope(journal)),
                     calls_counted(hosted.name, journal),
+                    contextlib.nullcontext() if guard is None else guard.inside(),
                 ):
                     async with placement.entered():
                         await run_superstep(hosted, warm, step, arguments, run, scope, run_to_pause)
+                executors = targets_of(warm.workflow, warm.capture.last)
+                end = _End(run, payloads_of(run.writer, hosted), executors)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
                 failed = to_application_error(
                     error.error,
-                    await reported_failure(hosted, step, run, capture, base_raw, journal, stored_outside=outside),
+                    await reported_failure(
+                        hosted, step, run, warm.capture, burst.base_raw, journal, stored_outside=outside
+                    ),
                     executor_failed=run.executor_failed,
                     failures=beat.failures + 1,
                     rule=placement.retry_rule(run.failed_executor),
                     told=placement.failures.get(run.failed_executor or ""),
                 )
-                if not failed.non_retryable:
-                    await beat.failed()
-                else:  # Only the last attempt's checkpoint gets into history.
+                if failed.non_retryable:
                     await placement.cancel_open()
-                    self._copy(mirrors, client, hosted, capture)
-                raise failed from cause_of(error.error)
-            self._unsaved.compare(warm.workflow, before)
-            executors = targets_of(warm.workflow, capture.last)
-            report = functools.partial(
-                result_of,
-                *(hosted, step, run, capture, base_raw, executors, _thread_id(info)),
-                payloads_of(run.writer, hosted),
-            )
-            result = await report()
-            if run.writer.readable and not await fits(result, client):
-                result = await report(readable=False)
-            while capture.passed.facts and not await fits(result, client):
-                capture.keep_passed(len(capture.passed.facts) // 2)
-                result = await report(readable=False)
-            add_status_changes(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
-            result.calls = beat.calls
-            if journal is not None and step.keep_journal:
-                keep_journal(result, journal)
-                if not await fits(result, client):  # What a codec makes of it may be larger.
-                    result.with_journal(b"")
-            await self._guard(result, hosted, capture, client)
-            self._keep(hosted, step, warm, result)
-            self._copy(mirrors, client, hosted, capture)
-        count_superstep(hosted.name, result)
+                return _End(executors=burst.executors, failed=failed, cause=cause_of(error.error), begun="failed")
+            except PayloadError as error:
+                if not burst.count:
+                    raise
+                return _end_of(error, step, beat, burst.executors)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if not burst.count or guard is None or not guard.is_cut or task is None:
+                    raise
+                task.uncancel()
+                await placement.cancel_open()
+                return _End(executors=burst.executors, begun="cut")
+            if not burst.may_go_on(run, executors, warm.workflow.max_iterations):
+                return end
+            await burst.finish(run, end.payloads, executors)
+            warm.raw = burst.base_raw
+            if beat.is_asked_to_end or (guard is not None and guard.is_asked):
+                return _End(executors=executors)
+
+    async def _report(
+        self,
+        client: Client,
+        hosted: WorkflowDefinition,
+        step: SuperstepInput,
+        beat: Beat,
+        burst: Burst,
+        end: _End,
+        base_raw: bytes | None,
+    ) -> SuperstepResult:
+        """Return the result of the activity.
+
+        Raises:
+            PayloadError: When it cannot be stored.
+        """
+        capture, journal = burst.capture, beat.current_journal
+        run, payloads = burst.close(end.run, end.payloads)
+        report = functools.partial(
+            result_of,
+            *(hosted, step, run, capture, base_raw, end.executors, _thread_id(activity.info()), payloads),
+        )
+        result = await report()
+        if run.writer.readable and not await fits(result, client):
+            result = await report(readable=False)
+        while capture.passed.facts and not await fits(result, client):
+            capture.keep_passed(len(capture.passed.facts) // 2)
+            result = await report(readable=False)
+        result.calls = burst.calls(beat.calls if end.run is not None else None)
+        if end.begun is not None:
+            await self._leave(client, result, beat, burst, end)
+        elif journal is not None and step.keep_journal:
+            keep_journal(result, journal)
+            if not await fits(result, client):  # What a codec makes of it may be larger.
+                result.with_journal(b"")
+        await self._guard(result, hosted, capture, client)
         return result
+
+    @staticmethod
+    async def _leave(client: Client, result: SuperstepResult, beat: Beat, burst: Burst, end: _End) -> None:
+        """Let a result carry what there is of the superstep that was begun after its last, as far as there is room."""
+        result.begun = end.begun
+        for left in smaller_left_overs(beat.journal(MAX_LEFT_JOURNAL_BYTES), end.failed, burst.step.offset):
+            result.with_journal(left)
+            if await fits(result, client):
+                return
 
     @staticmethod
     def _copy(mirrors: list[Mirror], client: Client, hosted: WorkflowDefinition, capture: CapturingStorage) -> None:
@@ -304,6 +429,18 @@ class SuperstepActivity:
             known=key is not None and (self._cache.get(key) is not None or self._warm.holds(key)),
             caller_checkpoints=self._caller_checkpoints,
         )
+
+    async def _recovered(
+        self, client: Client, hosted: WorkflowDefinition, step: SuperstepInput, beat: Beat, brought: bytes | None
+    ) -> tuple[bytes | None, Recovered | None]:
+        """Return what attempts before this one have finished of a burst, and the checkpoint that it began from."""
+        if step.burst is None or not beat.burst_before:
+            return None, None
+        raw = brought
+        if raw is None and step.base is not None:
+            raw = await self._base(client, hosted, step.base)
+        recovered = Recovered.read(beat.burst_before, raw)
+        return raw, recovered if recovered.finished else None
 
     async def _store(self, client: Client, hosted: WorkflowDefinition, step: SuperstepInput) -> SuperstepResult:
         """Store the base whole in this run's history, which then stands without that of the run before."""
@@ -368,6 +505,8 @@ class SuperstepActivity:
         self._cache.put(key, last.raw, replaces=_key(hosted, step.base))
         if hosted.is_functional:
             self._warm.end(warm)  # It begins anew from its checkpoint, and its instance holds nothing.
+        elif result.begun is not None:
+            self._warm.end(warm)  # Its instance has gone on from there.
         elif not hosted.is_instance:
             warm.raw = last.raw
             if warm.is_open and result.state != "running":  # Who waits for a person does not keep a server running.

@@ -107,7 +107,8 @@ class Progress:
         self.graph_hash = facts.graph_hash
         self._committed = True
         self._seeded = False
-        self.supersteps += step.mode != "store"
+        if step.mode != "store":
+            self.supersteps += 1 + sum(found.kind is None for found in result.between)
         self.superstep = facts.superstep
         if step.mode != "store":
             self.executors = result.next_executors
@@ -165,7 +166,8 @@ class Progress:
         if step.mode == "upgrade":
             return markdown_summary(f"may the run move to the current version of {step.deployment}?")
         names = ", ".join(self.executors) if step.mode == "continue" else step.mode
-        return markdown_summary(f"superstep {self.superstep + 1}: {names}"[:200])
+        which = "superstep" if step.burst is None else "burst from superstep"
+        return markdown_summary(f"{which} {self.superstep + 1}: {names}"[:200])
 
     def result(self, next_offset: int) -> RunResult:
         """Return the result of a run that has come to its end.

@@ -55,9 +55,12 @@ class Steering:
     def __init__(self, message: NextMessage, hold: Hold) -> None:
         self._message = message
         self._hold = hold
+        self.is_news = False
+        """Whether what was carried out last may hold the run where it would not have been held before."""
 
     def signal(self, name: str, arguments: Sequence[RawValue], at: str) -> bool:
         """Take a signal; returns whether it was for us."""
+        self.is_news = False
         if name == MESSAGE_UPDATE:
             self._message.signal(arguments, at=at)
             return True
@@ -80,6 +83,7 @@ class Steering:
 
     def update(self, name: str, arguments: Sequence[RawValue]) -> SteeringReceipt:
         """Carry out an update that was checked; returns how the run stands after it."""
+        self.is_news = False
         self._act(name, arguments, check=False)
         return SteeringReceipt(
             queued=self._message.ids, pause=self._hold.reason, breakpoints=list(self._hold.breakpoints)
@@ -92,6 +96,7 @@ class Steering:
             pause = _read(name, arguments, PauseSignal)
             if not check:
                 self._hold.ask(pause)
+                self.is_news = True
         elif name == CONTINUE_SIGNAL:
             _read(name, arguments, PauseSignal)
             if self._hold.reason is None:
@@ -101,6 +106,7 @@ class Steering:
         else:
             sent = _read(name, arguments, BreakpointsSignal)
             if not check:
+                self.is_news = self.is_news or bool(set(sent.executors) - set(self._hold.breakpoints))
                 self._hold.breakpoints = sent.executors
 
 

@@ -41,6 +41,7 @@ with workflow.unsafe.imports_passed_through():
         STATUS_QUERY,
         SUPERSTEP_ACTIVITY,
         WORKFLOW_TYPE,
+        BurstRule,
         CheckpointRef,
         ContinuedRun,
         EditUpdate,
@@ -110,6 +111,10 @@ class AgentFrameworkWorkflow:
         self._running: workflow.ActivityHandle[RawValue] | None = None
         self._cutting = False
         """Whether it was cancelled as a message has cut it off."""
+        self._burst: str | None = None
+        """The burst that runs."""
+        self._ending: str | None = None
+        """A burst that was told to end with the superstep that it runs."""
         self._stands: SuperstepState = "running"
         """Where the last superstep has left the thread."""
         self._cut: TurnOverError | None = None
@@ -151,6 +156,8 @@ class AgentFrameworkWorkflow:
         """Return what to run next; None where the run is over."""
         if self._message.cuts is not None:
             return await self._next_turn()
+        if result.begun is not None:
+            return self._begun(result)
         if result.state == "idle" and self._message.is_there:
             if self._budget.is_over(self._progress.supersteps) and self._arrivals.are_read:
                 self._continue_as_new(waiting=False, ended=True)
@@ -164,6 +171,13 @@ class AgentFrameworkWorkflow:
         if self._budget.is_over(self._progress.supersteps) and self._arrivals.are_read:
             self._continue_as_new(waiting=False)
         return await self._next_superstep()
+
+    def _begun(self, burst: SuperstepResult) -> SuperstepInput:
+        """Return the superstep that a burst had begun and not finished: it has passed its breakpoints."""
+        step = self._step("continue")
+        step.begun = burst.begun
+        step.begun_in = JournalRef(run_id=workflow.info().run_id, superstep_id=burst.answers)
+        return step
 
     async def _next_superstep(self) -> SuperstepInput | None:
         await self._held(self._progress.executors)
@@ -240,6 +254,7 @@ class AgentFrameworkWorkflow:
         found = self._steering.signal(name, arguments, at)
         if found:
             self._cut_off()
+            self._end_burst()
         return found
 
     def _cut_off(self) -> None:
@@ -247,7 +262,17 @@ class AgentFrameworkWorkflow:
         if self._message.cuts is not None and self._running is not None:
             # Not at once: one that was scheduled just now would never hear of it.
             asyncio.get_running_loop().call_soon(self._running.cancel)
-            self._running, self._cutting = None, True
+            self._running, self._cutting, self._ending = None, True, None
+
+    def _end_burst(self) -> None:
+        """Let a burst end with the superstep that it runs, where it is not known any more whether it may go on.
+
+        Its next superstep does not begin before the server has answered it, which tells that this was asked for; why it
+        was, the activity reads in the status.
+        """
+        if self._running is not None and self._burst is not None and self._steering.is_news:
+            asyncio.get_running_loop().call_soon(self._running.cancel)
+            self._ending, self._burst = self._burst, None
 
     async def _next_turn(self) -> SuperstepInput | None:
         """Begin the turn of the message that is next; where it was withdrawn, go on where the thread stands."""
@@ -437,7 +462,9 @@ class AgentFrameworkWorkflow:
             self._cut_off()
             return receipt
         if name in NAMES:
-            return self._steering.update(name, arguments)
+            receipt_of_steering = self._steering.update(name, arguments)
+            self._end_burst()
+            return receipt_of_steering
         try:
             return self._requests.update(name, arguments, busy=self._busy)
         except RejectedResponseError as error:
@@ -518,6 +545,7 @@ class AgentFrameworkWorkflow:
             priority=self._input.options.priority,
             fairness_key=self._input.options.fairness_key,
             fairness_weight=self._input.options.fairness_weight,
+            ending=self._ending,
         )
 
     @workflow.query(name=PENDING_REQUESTS_QUERY, description="Requests that wait for a response, as plain JSON.")
@@ -545,12 +573,22 @@ class AgentFrameworkWorkflow:
                 "offset": self._log.next_offset,
                 "max_attempts": self._input.options.max_attempts,
                 "timeout": self._input.options.superstep_timeout,
+                "burst": None if mode in ("store", "upgrade") else self._burst_rule(),
                 "pending_status": self._pending_status and mode == "continue",
                 "answered": self._answering,
                 "mirror": self._input.options.mirror,
                 **retry_rules(self._input.options),
             }
         )
+
+    def _burst_rule(self) -> BurstRule | None:
+        options = self._input.options
+        if options.burst is None:
+            return None
+        left = None
+        if options.supersteps_per_run is not None:
+            left = max(1, options.supersteps_per_run - self._progress.supersteps)
+        return BurstRule(seconds=options.burst, supersteps=left, breakpoints=self._hold.breakpoints or None)
 
     def _message_step(self) -> SuperstepInput:
         cuts = self._message.cuts
@@ -652,15 +690,20 @@ class AgentFrameworkWorkflow:
     async def _schedule(self, step: SuperstepInput) -> SuperstepResult:
         options = self._input.options
         step.superstep_id = self._progress.next_superstep_id()
+        if step.burst is not None:  # It may be an outcome later than it was made.
+            step.burst = None if self._hold.is_asked else self._burst_rule()
         try:
             # Decoded here: an error in the SDK would fail the workflow task.
             running = workflow.start_activity(
                 SUPERSTEP_ACTIVITY,
                 step,
                 result_type=RawValue,
-                start_to_close_timeout=timedelta(seconds=options.superstep_timeout) + limits.TIMEOUT_GRACE,
+                start_to_close_timeout=timedelta(
+                    seconds=options.superstep_timeout + (step.burst.seconds if step.burst is not None else 0)
+                )
+                + limits.TIMEOUT_GRACE,
                 heartbeat_timeout=heartbeat_timeout(
-                    options, self._progress.executors if step.mode == "continue" else None
+                    options, self._progress.executors if step.mode == "continue" and step.burst is None else None
                 ),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
                 retry_policy=retry_policy(options),
@@ -670,13 +713,14 @@ class AgentFrameworkWorkflow:
             self._cutting = False
             if step.mode not in ("store", "upgrade"):
                 self._running = running
+                self._burst = step.superstep_id if step.burst is not None else None
                 self._cut_off()
             result: RawValue | None = await running
         except ActivityError as error:
             check_failure(error, step)
             raise
         finally:
-            self._running = None
+            self._running = self._burst = self._ending = None
         return read_result(result, step)
 
     def _commit(self, step: SuperstepInput, result: SuperstepResult) -> None:

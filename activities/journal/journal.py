@@ -116,6 +116,10 @@ class Journal:
         for text in (text for part in before for text in entries_of(part)):
             self._read(text)
 
+    def next(self) -> Journal:
+        """Return the journal of the next superstep of a burst, which has nothing yet."""
+        return Journal(self._catalog, self._writer, self.rules)
+
     def take(self, kind: Kind, key: str, *, counted: bool = True) -> Taken | None:
         """Return what an earlier attempt has left of this, once for each time that it had finished; or None.
 

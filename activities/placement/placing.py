@@ -244,7 +244,9 @@ class Placement:
         thread_id = activity.info().workflow_id or ""
         if len(thread_id) > _MAX_THREAD_ID:
             thread_id = _digest(thread_id)
-        return f"{thread_id}/{self._step.superstep_id}/{executor.id[:200]}{key}"
+        # A burst runs several supersteps, told apart by where their events begin.
+        superstep = f"{self._step.superstep_id}.{self._step.offset}" if self._step.burst else self._step.superstep_id
+        return f"{thread_id}/{superstep}/{executor.id[:200]}{key}"
 
     async def _input(
         self, executor: Executor, rule: ExecutorRule, activity_id: str, message: Any, sources: list[str], state: Any

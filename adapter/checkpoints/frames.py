@@ -160,9 +160,21 @@ def unpack(data: bytes, base: bytes | None) -> Frame:
     return Frame(checkpoint=parts[0], entry=parts[1], payloads=parts[2], readable=parts[3], between=between)
 
 
-def patch(raw: bytes, following: bytes) -> bytes:
-    """Compress a checkpoint for `Frame.between`, as a patch on the one that follows it."""
-    return _compress(raw, following)
+def patch(raw: bytes, other: bytes | None) -> bytes:
+    """Compress a checkpoint as a patch on another: for `Frame.between` the one that follows it."""
+    return _compress(raw, other)
+
+
+def unpatched(data: bytes, other: bytes | None) -> bytes:
+    """Restore what `patch` compressed.
+
+    Raises:
+        CheckpointCorruptedError: When it does not restore, or claims more than may be read.
+        ZstdError: When it is no frame of zstd.
+    """
+    if raw_size(data) > max_checkpoint_bytes():
+        raise CheckpointCorruptedError(f"A checkpoint claims {raw_size(data):,} bytes, more than are read.")
+    return _decompressed(data, other)
 
 
 def _joined(frame: Frame) -> bytes:

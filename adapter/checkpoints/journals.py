@@ -10,9 +10,9 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from ...workflows.messages import JournalPart, JournalRef, LiveWindow, SuperstepFailure
+from ...workflows.messages import JournalPart, JournalRef, LiveWindow, SuperstepFailure, SuperstepResult
 from ..errors import CheckpointCorruptedError, NotSealedError
-from .history import HistoryGoneError, decode, of_superstep, reverse_events
+from .history import HistoryGoneError, decode, of_superstep, reverse_events, superstep_outcome
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 _ENDED = (
@@ -49,6 +49,26 @@ async def left_journal(client: Client, thread_id: str, ref: JournalRef) -> list[
     return []
 
 
+async def left_by_burst(client: Client, thread_id: str, ref: JournalRef) -> bytes:
+    """Return what a burst has left of the superstep that it had begun and not finished; empty where nobody can read it.
+
+    Costs a round trip, as the burst's end is among the last events of its run.
+    """
+    try:
+        async for event in reverse_events(client, thread_id, ref.run_id):
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                outcome = await superstep_outcome(client, event, of_superstep(client, thread_id))
+                if isinstance(outcome, SuperstepResult) and outcome.answers == ref.superstep_id:
+                    return outcome.journal
+    except (NotSealedError, CheckpointCorruptedError, HistoryGoneError) as error:
+        _LOGGER.warning(
+            "What a burst of thread %r has left of its last superstep cannot be read, so that one runs again: %s",
+            thread_id,
+            error,
+        )
+    return b""
+
+
 async def journal_of(client: Client, thread_id: str, ref: JournalRef, event: HistoryEvent) -> list[bytes]:
     """Return the journal in the event that an attempt has failed with, in parts, oldest first.
 
@@ -79,4 +99,8 @@ async def journal_in_beat(client: Client, thread_id: str, ref: JournalRef, paylo
 
 
 def _parts(found: Sequence[SuperstepFailure | LiveWindow | JournalPart], ref: JournalRef) -> list[bytes]:
-    return [part.journal for part in found if part.journal and ref.superstep_id in (None, part.answers)]
+    return [
+        part.journal
+        for part in found
+        if part.journal and ref.superstep_id in (None, part.answers) and getattr(part, "of", None) is None
+    ]

@@ -11,6 +11,8 @@ from agent_framework import WorkflowErrorDetails, WorkflowEvent, WorkflowEventSo
 from ...workflows.messages import ErrorDetails, LoggedEvent, PendingRequest
 from ...workflows.value_limits import MAX_ID, clean_text
 from ..encoding.annotations import schema_type
+from ..encoding.decoding import decoded
+from ..encoding.document import split
 from ..encoding.encoding import dumps_all
 from ..errors import PayloadError
 from ..framework.catalog import TypeCatalog, known_event, type_name
@@ -42,9 +44,13 @@ class EventWriter:
     Args:
         offset: Offset of the first record.
         attempt: Attempt of the activity, from 1.
+        payloads_before: How many of the typed data in the frame are of supersteps before, in the same burst.
+        readable_before: As well, of the readable data.
     """
 
-    def __init__(self, *, offset: int, attempt: int) -> None:
+    def __init__(self, *, offset: int, attempt: int, payloads_before: int = 0, readable_before: int = 0) -> None:
+        self._payloads_before = payloads_before
+        self._readable_before = readable_before
         self._offset = offset
         self._attempt = attempt
         self._updates_left = _UPDATES_BYTES
@@ -138,7 +144,17 @@ class EventWriter:
     def add_readable(self, data: Any) -> int:
         """Put JSON data into the frame; returns its index there."""
         self.readable.append(data)
-        return len(self.readable) - 1
+        return self._readable_before + len(self.readable) - 1
+
+    def readable_of(self, record: LoggedEvent) -> Any:
+        """Return the readable data that is too large for a record of ours; None where it is not."""
+        return None if record.readable is None else self.readable[record.readable - self._readable_before]
+
+    def put_before(self, records: Sequence[LoggedEvent], readable: Sequence[Any]) -> None:
+        """Put what supersteps before have told, in the same burst, before what is here."""
+        self.records = [*records, *self.records]
+        self.readable = [*readable, *self.readable]
+        self._readable_before = 0
 
     def forget_readable(self) -> None:
         """Leave the readable data out of the frame; the typed values stay."""
@@ -165,7 +181,7 @@ class EventWriter:
         index = len(self.payloads) - 1
         if left_out is not None:
             self._left_out[index] = left_out
-        return index
+        return self._payloads_before + index
 
 
 def _is_longer(value: Any, limit: int) -> bool:
@@ -186,6 +202,18 @@ def _is_longer(value: Any, limit: int) -> bool:
         if left < 0:
             return True
     return False
+
+
+async def typed_payloads(text: bytes, catalog: TypeCatalog) -> list[Any]:
+    """Return the typed data in a frame: each superstep of a burst has a text of its own.
+
+    Raises:
+        PayloadError: When some of it is of a type that the catalog does not have.
+    """
+    found: list[Any] = []
+    for part in split(text) if text else ():
+        found += await decoded(part, catalog)
+    return found
 
 
 def to_event(

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from ...workflows.messages import SuperstepFailure, SuperstepResult
 from ..checkpoints.frames import Frame, unpacked
 from ..checkpoints.history import FrameReader, checkpoints_of, stored_frame
-from ..checkpoints.logged_events import ALWAYS_READABLE, readable_event
+from ..checkpoints.logged_events import ALWAYS_READABLE, readable_event, typed_payloads
 from ..checkpoints.mirror import ThreadSource
 from ..encoding.decoding import decoded
 from ..framework.catalog import TypeCatalog
@@ -64,7 +64,7 @@ class SuperstepDecoder:
         payloads: list[Any] | None = None
         if frame is not None and self._catalog is not None:
             if frame.payloads:
-                payloads = await decoded(frame.payloads, self._catalog)
+                payloads = await typed_payloads(frame.payloads, self._catalog)
             if mirror is not None:
                 await self._mirror(outcome, frame, mirror)
         self._readable = _readable(frame) if payloads is None else []

@@ -14,7 +14,7 @@ from agent_framework_temporal.activities.replaying import rerun_superstep
 from agent_framework_temporal.adapter.checkpoints.frames import Frame, unpacked
 from agent_framework_temporal.adapter.checkpoints.handle import Checkpoint, thread_id_of
 from agent_framework_temporal.adapter.checkpoints.history import FrameReader, stored_frame
-from agent_framework_temporal.adapter.checkpoints.logged_events import readable_event
+from agent_framework_temporal.adapter.checkpoints.logged_events import readable_event, typed_payloads
 from agent_framework_temporal.adapter.checkpoints.recorded import RecordedState, RecordedSuperstep, recorded_superstep
 from agent_framework_temporal.adapter.checkpoints.thread import latest_run_id
 from agent_framework_temporal.adapter.encoding.decoding import decoded
@@ -166,7 +166,7 @@ async def _read(
     elif outcome.frame and outcome.checkpoint is not None:
         reader = FrameReader(client, recorded.thread_id, recorded.run_id)
         frame = await reader.restore(stored_frame(outcome, outcome.checkpoint))
-    payloads = await decoded(frame.payloads, hosted.catalog) if frame.payloads else []
+    payloads = await typed_payloads(frame.payloads, hosted.catalog)
     is_failure = isinstance(outcome, SuperstepFailure)
     return SuperstepOutcome(
         events=[readable_event(record, payloads, hosted.catalog) for record in outcome.events if record.origin],

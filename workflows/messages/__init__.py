@@ -117,6 +117,7 @@ from .signals import (
     WithdrawSignal,
 )
 from .superstep import (
+    BurstRule,
     LiveWindow,
     MessageInput,
     OverdueSuperstep,
@@ -159,6 +160,7 @@ __all__ = [
     "Attempts",
     "BetweenFacts",
     "BreakpointsSignal",
+    "BurstRule",
     "Calls",
     "CancelSignal",
     "CheckpointFacts",

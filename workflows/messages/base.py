@@ -135,3 +135,5 @@ class JournalPart(Journalled):
 
     answers: str | None = None
     """`SuperstepInput.superstep_id` of the superstep whose it is."""
+    of: str | None = None
+    """`burst`: it is no journal, but what has finished of a burst; left out otherwise."""

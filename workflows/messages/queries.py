@@ -54,6 +54,8 @@ class RunStatus(WireModel):
     """The last messages that were taken and are not run; left out where there are none."""
     pause: PauseReason | None = None
     """What a healthy run is held for before its next superstep, or will be; its state is `paused` once it is."""
+    ending: str | None = None
+    """Superstep whose burst is to end when what it runs now has finished; left out where none is."""
     breakpoints: list[str] | None = None
     priority: PriorityKey | None = None
     """Of the run's activities; left out where it is the server's."""

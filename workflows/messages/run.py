@@ -125,6 +125,8 @@ class RunOptions(WireModel):
     """From where the framework counts supersteps up to its `max_iterations`."""
     breakpoints: Breakpoints | None = None
     """Pause before supersteps that may run one of these; those of the run's messages, where it continues as new."""
+    burst: Seconds | None = None
+    """For how long one activity may go on with the next superstep; each has its own where it is left out."""
     start_executor: Name | None = None
     """Whom a message reaches first, for `breakpoints`; only `*` stops before it where this is left out."""
     search_attributes: bool = False

@@ -48,6 +48,17 @@ class MessageInput(Value):
     error of its own."""
 
 
+class BurstRule(WireModel):
+    """That an activity may go on with the supersteps after its first: a burst."""
+
+    seconds: float
+    """No superstep begins later."""
+    supersteps: int | None = None
+    """How many it may run; left out where nothing but time limits them."""
+    breakpoints: list[str] | None = None
+    """It ends before a superstep that may run one of these."""
+
+
 class SuperstepInput(Versioned):
     """Argument of the superstep activity: references, never state."""
 
@@ -91,6 +102,10 @@ class SuperstepInput(Versioned):
     """Whether the journal is kept in history when the superstep is committed; left out where it is not."""
     begun_in: JournalRef | None = None
     """Where a superstep that failed for good has left its journal, which this one begins with."""
+    burst: BurstRule | None = None
+    """Left out where the activity runs one superstep."""
+    begun: Literal["failed", "cut"] | str | None = None
+    """See `SuperstepResult.begun`, of the burst that is named in `begun_in`."""
     timeout: float | None = None
     """Seconds an attempt may take."""
     idle_timeout: float | None = None
@@ -158,6 +173,9 @@ class LiveWindow(Journalled):
     """The superstep's `SuperstepInput.offset`: says which one it is, as a reader may not have seen it begin yet."""
     failures: int | None = None
     """Attempts before this one in which an executor failed; in the others the worker was lost."""
+    finished: int | None = None
+    """Of a burst: events before this offset are of supersteps that have finished, and stand whatever becomes of the
+    attempt."""
     begun: int | None = None
     """Attempts that have begun and whose worker did not stop in order; 1 where it is left out. The server counts those
     too that never began."""
@@ -186,6 +204,9 @@ class SuperstepResult(SuperstepOutcome):
     next_executors: list[str] = Field(default_factory=list)
     upgrade: bool | None = None
     """Only of mode `upgrade`: whether the run may move."""
+    begun: Literal["failed", "cut"] | str | None = None
+    """Of a burst that ended as the superstep after its last had failed, or was cut off by the end of its worker: what
+    there is of that one is in the journal, for the activity that goes on with it. Left out otherwise."""
 
 
 class SuperstepFailure(SuperstepOutcome):

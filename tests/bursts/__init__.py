@@ -1,0 +1,1 @@
+"""Bursts: several supersteps in one activity."""
