@@ -23,6 +23,7 @@ from .messages import (
     MessageUpdate,
     QueuedMessage,
     RefusedMessage,
+    SuperstepInput,
     WhenRunning,
     WithdrawSignal,
     json_bytes,
@@ -209,6 +210,19 @@ class NextMessage:
         self._refused.append(RefusedMessage(message_id=message_id, error=told, at=workflow.now().isoformat()))
         while len(self._refused) > limits.MAX_REFUSED_MESSAGES:
             self._refused.popleft()
+
+    def note_cut(self, step: SuperstepInput) -> None:
+        """Note of a message whose turn has come that the next one cuts it off before anything runs."""
+        if step.message is not None and step.message.message_id is not None:
+            self.refuse(step.message.message_id, "Another message has cut it off before its turn began.")
+            self._refused[-1].cut = self.cuts
+
+    def drop(self, error: str) -> None:
+        """Empty the queue of a run that ends."""
+        for kept in self._queue:
+            self.refuse(kept.message_id, error)
+        self._queue.clear()
+        self._bytes = 0
 
     def next(self) -> Turn:
         """Return the message whose turn it is, once."""

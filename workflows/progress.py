@@ -140,6 +140,13 @@ class Progress:
         """Return where the run stands: a turn begins here."""
         return TurnMark(self.step_fields())
 
+    def return_to(self, mark: TurnMark) -> None:
+        """Stand where a turn has begun: what was committed since then stays in history, and nothing goes on from it."""
+        fields = mark.step_fields
+        self.checkpoint, self.graph_hash, self._seeded = fields["base"], fields["graph_hash"], fields["seeded"]
+        self._committed = not fields["keyframe"]
+        self._chain_length, self._chain_bytes = fields["chain_length"], fields["chain_bytes"]
+
     def step_fields(self) -> dict[str, Any]:
         """Return the fields of the next superstep's input that say what it goes on from."""
         return {

@@ -121,7 +121,7 @@ class AgentFrameworkWorkflow:
         self._answering: list[str] = []
         if continued is not None:
             self._take_over(continued)
-        self._turn = self._turn_before = self._progress.mark()
+        self._turn = self._turn_before = self._stood = self._progress.mark()
         if continued is not None and continued.turn is not None:
             self._turn = TurnMark.of(continued.turn)
 
@@ -137,18 +137,27 @@ class AgentFrameworkWorkflow:
         """
         if self._refusal is not None:
             raise self._refusal
-        step = await self._first_step(self._input)
-        while step is not None:
-            try:
-                step = await self._following(await self._superstep(step))
-            except TurnOverError as over:
-                step = await self._after(over)
+        try:
+            step = await self._first_step(self._input)
+            while step is not None:
+                try:
+                    step = await self._following(await self._superstep(step))
+                except TurnOverError as over:
+                    step = await self._after(over)
+        except BaseException:
+            if workflow.cancellation_reason() is not None and self._state != "failed":
+                self._message.drop("The run was cancelled before its turn.")
+                self._state = "cancelled"
+            raise
         return self._finish()
 
     async def _following(self, result: SuperstepResult) -> SuperstepInput | None:
         """Return what to run next; None where the run is over."""
         if self._message.cuts is not None:
             return await self._next_turn()
+        if result.state == "idle" and not self._arrivals.are_read:
+            # Among the signals that are put off may be a message, whose sender was told that it is taken.
+            await workflow.wait_condition(lambda: self._arrivals.are_read)
         if result.state == "idle" and self._message.is_there:
             if self._budget.is_over(self._progress.supersteps) and self._arrivals.are_read:
                 self._continue_as_new(waiting=False, ended=True)
@@ -197,13 +206,16 @@ class AgentFrameworkWorkflow:
         first = self._input.options.start_executor
         return [first] if first is not None else []
 
-    async def _held(self, executors: Sequence[str], *, movable: bool = True, waiting: bool = False) -> None:
+    async def _held(
+        self, executors: Sequence[str], *, movable: bool = True, waiting: bool = False, begins: bool = False
+    ) -> None:
         """Hold the run for as long as somebody wants to look; costs nothing meanwhile.
 
         Args:
             executors: Whom its next superstep may run.
             movable: Whether it may continue as new meanwhile: what is next is known then.
             waiting: Whether it has requests that wait, and answers to them.
+            begins: Whether the turn of the next message begins, which then has no other to cut off.
         """
         if not self._hold.stops(executors):
             return
@@ -212,14 +224,14 @@ class AgentFrameworkWorkflow:
         self._enter("paused")
         self._budget.pause()
         movable = movable and self._cut is None
-        while self._is_held():
+        while self._is_held(begins=begins):
             if movable and self._is_over_budget():
                 self._continue_as_new(waiting=waiting, ended=not waiting and self._stands != "running")
             lull = self._budget.look_again if movable else None
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
                     lambda: (
-                        not self._is_held()
+                        not self._is_held(begins=begins)
                         or (movable and (self._is_over_budget() or (lull is None and self._has_to_look())))  # noqa: B023
                     ),
                     timeout=lull,
@@ -231,8 +243,9 @@ class AgentFrameworkWorkflow:
     def _has_to_look(self) -> bool:
         return self._budget.look_again is not None
 
-    def _is_held(self) -> bool:
-        return self._hold.is_asked or (self._hold.reason is not None and self._message.cuts is None)
+    def _is_held(self, *, begins: bool) -> bool:
+        cuts = not begins and self._message.cuts is not None
+        return self._hold.is_asked or (self._hold.reason is not None and not cuts)
 
     def _steer(self, name: str, arguments: Sequence[RawValue], at: str) -> bool:
         found = self._steering.signal(name, arguments, at)
@@ -249,14 +262,22 @@ class AgentFrameworkWorkflow:
 
     async def _next_turn(self) -> SuperstepInput | None:
         """Begin the turn of the message that is next; where it was withdrawn, go on where the thread stands."""
-        await self._held(self._start_executors)
-        return self._message_step() if self._message.is_there else await self._go_on()
+        await self._held(self._start_executors, begins=True)
+        while self._message.is_there:
+            step = self._message_step()
+            if self._message.cuts is None:
+                return step
+            # The next one cuts it off: what is cancelled in the task that schedules it is never in history.
+            self._message.note_cut(step)
+            self._cut = TurnOverError(step)
+        return await self._go_on()
 
     async def _after(self, over: TurnOverError) -> SuperstepInput | None:
         """Go on after a turn that has ended before it was idle, or whose message was refused."""
         self._answering = []
         if over.refused:
             self._turn = self._turn_before
+            self._progress.return_to(self._stood)
             self._message.refuse(over.refused, over.reason)
             return await (self._next_turn() if self._message.is_there else self._go_on())
         self._cut = over
@@ -562,12 +583,12 @@ class AgentFrameworkWorkflow:
             self._log.append(
                 LoggedEvent(offset=0, type=f"turn_{cuts}", at=workflow.now().isoformat(), data=turn.message_id)
             )
-        step = self._step("message")
-        self._turn_before = self._turn
+        self._turn_before, self._stood = self._turn, self._progress.mark()
         if cuts == "rollback":
-            step = step.model_copy(update=self._turn.step_fields)
+            self._progress.return_to(self._turn)
         else:
-            self._turn = self._progress.mark()
+            self._turn = self._stood
+        step = self._step("message")
         step.cuts = cuts
         step.discard_in_flight = (self._cut is not None or self._stands == "running" or cuts is not None) and (
             step.base is not None
@@ -709,6 +730,7 @@ class AgentFrameworkWorkflow:
         workflow.set_current_details(details)
 
     def _finish(self) -> RunResult:
+        self._hold.release()  # There is no next superstep to hold it before.
         self._enter("idle")
         return self._progress.result(self._log.next_offset)
 

@@ -248,6 +248,8 @@ class RefusedMessage(WireModel):
     message_id: str
     error: str
     at: str | None = None
+    cut: str | None = None
+    """How another message has cut it off before its first superstep began; left out where none has."""
 
 
 class TurnStart(WireModel):
