@@ -35,6 +35,7 @@ from ..adapter.errors import (
     NotSealedError,
     PayloadError,
 )
+from ..adapter.framework.beginning import message_facts
 from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.framework.error_data import is_readable
 from ..adapter.framework.internals import current_key, matches, pending_events
@@ -175,6 +176,8 @@ class SuperstepActivity:
         if step.mode == "upgrade":
             taken = await takes_over(client, step.deployment or "", hosted.name, step.graph_hash or "")
             return SuperstepResult(answers=step.superstep_id, state="running", upgrade=taken)
+        if step.mode == "describe":
+            return SuperstepResult(answers=step.superstep_id, state="running", takes=message_facts(hosted))
         if step.mode == "store":
             return await self._store(client, hosted, step)
         return await self._run(client, hosted, step, beat, timeouts)
@@ -252,6 +255,10 @@ class SuperstepActivity:
             while capture.passed.facts and not await fits(result, client):
                 capture.keep_passed(len(capture.passed.facts) // 2)
                 result = await report(readable=False)
+            if run_input is not None and run_input.options.start_executor is None and not hosted.is_functional:
+                result.takes = message_facts(hosted)
+                if not await fits(result, client):
+                    result.takes = None
             add_status_changes(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
             result.calls = beat.calls
             if journal is not None and step.keep_journal:
@@ -470,7 +477,7 @@ def _reported(error: DurableWorkflowError, step: SuperstepInput, beat: Beat | No
 
 def _begins(step: SuperstepInput) -> bool:
     """Tell whether this is the first superstep of a run that somebody has started."""
-    return step.keyframe and step.mode not in ("continue", "store", "upgrade")
+    return step.keyframe and step.mode not in ("continue", "store", "upgrade", "describe")
 
 
 def _key(hosted: WorkflowDefinition, ref: CheckpointRef | None) -> CheckpointKey | None:

@@ -171,6 +171,8 @@ class Progress:
             return f"store the checkpoint of superstep {self.superstep}"
         if step.mode == "upgrade":
             return markdown_summary(f"may the run move to the current version of {step.deployment}?")
+        if step.mode == "describe":
+            return "whom does a message reach first?"
         names = ", ".join(self.executors) if step.mode == "continue" else step.mode
         return markdown_summary(f"superstep {self.superstep + 1}: {names}"[:200])
 

@@ -47,6 +47,7 @@ with workflow.unsafe.imports_passed_through():
         EventPage,
         JournalRef,
         LoggedEvent,
+        MessageFacts,
         MessageInput,
         MessageReceipt,
         PendingRequest,
@@ -77,6 +78,8 @@ with workflow.unsafe.imports_passed_through():
     from .turns import TurnOverError
     from .upgrade import Upgrade
 
+_ASIDE = ("store", "upgrade", "describe")
+"""Modes that run no executor, so that no message cuts them off."""
 RECOUNTED = ("responses", "cancel", "resume")
 """Modes that begin the count of supersteps anew, where the option says so; a message always does."""
 
@@ -100,7 +103,9 @@ class AgentFrameworkWorkflow:
         self._attributes = Attributes(enabled=run_input.options.search_attributes, fresh=continued is None)
         self._pause = Pause()
         self._hold = Hold(run_input.options.breakpoints or ())
-        self._message = NextMessage()
+        self._message = NextMessage(lambda refused: self._requests.refuse_message(refused, busy=self._busy))
+        self._message.schema = run_input.options.message_schema
+        self._described = False
         self._edit = NextEdit()
         self._steering = Steering(self._message, self._hold)
         self._arrivals = Arrivals(self._requests, self._pause, self._budget, lambda: self._busy, self._steer)
@@ -186,7 +191,7 @@ class AgentFrameworkWorkflow:
                 return await self._next_answers()
             return await (self._next_turn() if continued.ended else self._next_superstep())
         if run_input.mode == "message":
-            await self._held(self._start_executors, movable=False)
+            await self._held(await self._start_executors(), movable=False)
             step = self._step(run_input.mode)
         elif run_input.mode in ("responses", "cancel"):
             await self._held((), movable=False)
@@ -201,10 +206,32 @@ class AgentFrameworkWorkflow:
         step.begun_in = run_input.journal
         return step if self._message.cuts is None else await self._after(TurnOverError(step))
 
-    @property
-    def _start_executors(self) -> list[str]:
-        first = self._input.options.start_executor
-        return [first] if first is not None else []
+    async def _start_executors(self) -> list[str]:
+        """Return whom the next message reaches first; asks a worker where a breakpoint may name that executor."""
+        options = self._input.options
+        unknown = options.start_executor is None and not self._described
+        if unknown and self._hold.reason is None and any(name != "*" for name in self._hold.breakpoints):
+            self._described = True
+            result = await self._asked(self._step("describe"))
+            self._learn(result.takes if result is not None else None)
+        return [options.start_executor] if options.start_executor is not None else []
+
+    def _learn(self, facts: MessageFacts | None) -> None:
+        options = self._input.options
+        if facts is not None and options.start_executor is None:
+            options.start_executor, options.message_schema = facts.start_executor, facts.message_schema
+            self._message.schema = facts.message_schema
+
+    async def _asked(self, step: SuperstepInput) -> SuperstepResult | None:
+        """Return what a worker tells that runs nothing; None where none does."""
+        try:
+            result = await self._execute(step)
+        except (ActivityError, RefusedOutcomeError) as error:
+            if is_cancelled_exception(error):
+                raise
+            result = None
+        _raise_if_cancelled()
+        return result
 
     async def _held(
         self, executors: Sequence[str], *, movable: bool = True, waiting: bool = False, begins: bool = False
@@ -262,7 +289,7 @@ class AgentFrameworkWorkflow:
 
     async def _next_turn(self) -> SuperstepInput | None:
         """Begin the turn of the message that is next; where it was withdrawn, go on where the thread stands."""
-        await self._held(self._start_executors, begins=True)
+        await self._held(await self._start_executors(), begins=True)
         while self._message.is_there:
             step = self._message_step()
             if self._message.cuts is None:
@@ -329,13 +356,7 @@ class AgentFrameworkWorkflow:
             return False
         step = self._step("upgrade")
         step.deployment = self._upgrade.deployment()
-        try:
-            result = await self._execute(step)
-        except (ActivityError, RefusedOutcomeError) as error:
-            if is_cancelled_exception(error):
-                raise
-            result = None
-        _raise_if_cancelled()
+        result = await self._asked(step)
         if result is None or not result.upgrade:
             self._upgrade.refuse(self._progress.supersteps)
             return False
@@ -650,7 +671,7 @@ class AgentFrameworkWorkflow:
         """Run a superstep, and again where its outcome is refused."""
         refused = 0
         while True:
-            if refused and self._message.cuts is not None and step.mode not in ("store", "upgrade"):
+            if refused and self._message.cuts is not None and step.mode not in _ASIDE:
                 raise TurnOverError(step)
             try:
                 return await self._schedule(step)
@@ -681,7 +702,7 @@ class AgentFrameworkWorkflow:
                 summary=self._progress.summary(step),
             )
             self._cutting = False
-            if step.mode not in ("store", "upgrade"):
+            if step.mode not in _ASIDE:
                 self._running = running
                 self._cut_off()
             result: RawValue | None = await running
@@ -701,6 +722,7 @@ class AgentFrameworkWorkflow:
             if record.state == "IN_PROGRESS_PENDING_REQUESTS":
                 self._pending_status = True
         self._progress.commit(step, result)
+        self._learn(result.takes)
         if step.mode != "store":
             self._cut, self._stands = None, result.state  # type: ignore[assignment]
 
@@ -731,6 +753,7 @@ class AgentFrameworkWorkflow:
 
     def _finish(self) -> RunResult:
         self._hold.release()  # There is no next superstep to hold it before.
+        self._requests.flush()
         self._enter("idle")
         return self._progress.result(self._log.next_offset)
 

@@ -12,6 +12,7 @@ from agent_framework_temporal import (
     AlreadyRunningError,
     DurableWorkflow,
     DurableWorkflowError,
+    MessageRefusedError,
     RunCancelledError,
     RunInterruptedError,
     SteeringStatus,
@@ -91,6 +92,37 @@ async def test_a_message_that_cuts_off_stops_at_a_breakpoint_of_its_own(client: 
         assert (await second).get_outputs() == ["two: first two, middle two, last two"]
         with pytest.raises(DurableWorkflowError):  # The run is over.
             await durable.continue_(thread)
+
+
+async def test_one_who_knows_only_the_name(client: Client, gates: Folder) -> None:
+    """The worker tells whom a message reaches first, and what that takes: for breakpoints, and for messages."""
+    async with worker(client, line) as task_queue:
+        named = DurableWorkflow("line", client=client, task_queue=task_queue, breakpoints=["first"])
+        thread = named.checkpoint()
+        first = _task(named.run({"text": "one"}, checkpoint=thread))
+        status = await _until(named, thread.thread_id, "paused")
+        assert status.pause is not None
+        assert status.pause.executors == ["first"]
+        with pytest.raises(MessageRefusedError, match="of type int: message: the value is not of type"):
+            await named.run(7, checkpoint=thread.thread_id, when_running="enqueue")
+        await named.continue_(thread)
+        assert (await first).get_outputs() == ["one: first one, middle one, last one"]
+        # Without breakpoints nobody is asked: the first superstep tells, in its result.
+        named = DurableWorkflow("line", client=client, task_queue=task_queue)
+        thread = named.checkpoint()
+        gates.hold("middle", "two")
+        first = _task(named.run({"text": "two"}, checkpoint=thread))
+        await gates.begun("middle", "two")
+        with pytest.raises(MessageRefusedError, match="of type int"):
+            await named.run(7, checkpoint=thread.thread_id, when_running="interrupt")
+        await named.set_breakpoints(["fir*"], thread)
+        second = _task(named.run({"text": "three"}, checkpoint=thread.thread_id, when_running="enqueue"))
+        await _queued(named, thread.thread_id, 1)
+        gates.let("middle", "two")
+        await _until(named, thread.thread_id, "paused")
+        assert not gates.has_begun("first", "three")
+        await named.continue_(thread)
+        await asyncio.gather(first, second)
 
 
 async def test_a_message_behind_a_flood_is_not_lost(

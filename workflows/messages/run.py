@@ -96,7 +96,10 @@ class RunOptions(WireModel):
     breakpoints: Breakpoints | None = None
     """Pause before supersteps that may run one of these; those of the run's messages, where it continues as new."""
     start_executor: Name | None = None
-    """Whom a message reaches first, for `breakpoints`; only `*` stops before it where this is left out."""
+    """Whom a message reaches first, for `breakpoints`; where it is left out, the worker tells."""
+    message_schema: dict[str, Any] | None = None
+    """JSON Schema of what it takes, for messages that come while the run is open; left out where the worker alone can
+    tell what fits."""
     search_attributes: bool = False
     """Whether the run shows where it stands in our search attributes, if it was started with them."""
 
