@@ -35,6 +35,7 @@ from ..adapter.errors import (
     PayloadError,
     WorkerLostError,
 )
+from ..adapter.framework.beginning import message_facts
 from ..adapter.framework.definition import WorkflowDefinition
 from ..adapter.framework.error_data import is_readable
 from ..adapter.framework.internals import current_key, matches, pending_events
@@ -48,6 +49,7 @@ from ..workflows.messages import (
     SUPERSTEP_ACTIVITY,
     WORKFLOW_TYPE,
     CheckpointRef,
+    MessageFacts,
     RunInput,
     SuperstepInput,
     SuperstepMode,
@@ -222,6 +224,8 @@ class SuperstepActivity:
         if step.mode == "upgrade":
             taken = await takes_over(client, step.deployment or "", hosted.name, step.graph_hash or "")
             return SuperstepResult(answers=step.superstep_id, state="running", upgrade=taken)
+        if step.mode == "describe":
+            return SuperstepResult(answers=step.superstep_id, state="running", takes=message_facts(hosted))
         if step.mode == "store":
             return await self._store(client, hosted, step)
         return await self._run(client, hosted, step, beat, timeouts, guard)
@@ -283,14 +287,16 @@ class SuperstepActivity:
                     self._copy(mirrors, client, hosted, capture)
                 raise end.failed from end.cause
             self._unsaved.compare(warm.workflow, unsaved)
+            unknown = run_input is not None and run_input.options.start_executor is None and not hosted.is_functional
+            takes = message_facts(hosted) if unknown else None
             try:
-                result = await self._report(client, hosted, step, beat, burst, end, base_raw)
+                result = await self._report(client, hosted, step, beat, burst, end, base_raw, takes)
             except PayloadError as error:
                 if not burst.count or end.run is None:
                     raise
                 # What the last superstep has come to cannot be stored; those before it stand.
                 end = _end_of(error, burst.step, beat, burst.executors)
-                result = await self._report(client, hosted, step, beat, burst, end, base_raw)
+                result = await self._report(client, hosted, step, beat, burst, end, base_raw, takes)
             if end.run is not None:
                 add_status_changes(result, mirrors, (client.namespace, _thread_id(info)), step.offset)
             self._keep(hosted, step, warm, result)
@@ -369,6 +375,7 @@ class SuperstepActivity:
         burst: Burst,
         end: _End,
         base_raw: bytes | None,
+        takes: MessageFacts | None,
     ) -> SuperstepResult:
         """Return the result of the activity.
 
@@ -387,6 +394,10 @@ class SuperstepActivity:
         while capture.passed.facts and not await fits(result, client):
             capture.keep_passed(len(capture.passed.facts) // 2)
             result = await report(readable=False)
+        if takes is not None:
+            result.takes = takes
+            if not await fits(result, client):
+                result.takes = None
         result.calls = burst.calls(beat.calls if end.run is not None else None)
         if end.begun is not None:
             await self._leave(client, result, beat, burst, end)
@@ -626,7 +637,7 @@ def _reported(error: DurableWorkflowError, step: SuperstepInput, beat: Beat | No
 
 def _begins(step: SuperstepInput) -> bool:
     """Tell whether this is the first superstep of a run that somebody has started."""
-    return step.keyframe and step.mode not in ("continue", "store", "upgrade")
+    return step.keyframe and step.mode not in ("continue", "store", "upgrade", "describe")
 
 
 def _key(hosted: WorkflowDefinition, ref: CheckpointRef | None) -> CheckpointKey | None:

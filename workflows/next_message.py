@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -23,10 +23,12 @@ from .messages import (
     MessageUpdate,
     QueuedMessage,
     RefusedMessage,
+    SuperstepInput,
     WhenRunning,
     WithdrawSignal,
     json_bytes,
 )
+from .requests.schema import misfits
 from .requests.signals import RejectedResponseError, places, read_json
 from .unreadable import why_unreadable
 
@@ -36,10 +38,14 @@ REFUSED = "MessageRefused"
 """Type of the error that it is given for a message that cannot be used."""
 FULL = "QueueFull"
 """Type of the error that it is given where there is no room."""
+UNFIT = "MessageUnfit"
+"""Type of the error that it is given for one that the start executor cannot take."""
 NOT_QUEUED = "MessageNotQueued"
 """Type of the error that the sender of `withdraw` is given for a message that is not in the queue (any more)."""
 _SHOWN = 120
 _CUTS = ("interrupt", "rollback")
+_PLAIN = (None, "builtins:dict", "builtins:list")
+"""Names of types of which the JSON itself tells all: what has another, the worker builds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +69,16 @@ class Turn:
 
 
 class NextMessage:
-    """Takes `message` and `withdraw`, by signal or update, and says whose turn is next."""
+    """Takes `message` and `withdraw`, by signal or update, and says whose turn is next.
 
-    def __init__(self) -> None:
+    Args:
+        tell: Is given each message that is not run.
+    """
+
+    def __init__(self, tell: Callable[[RefusedMessage], None]) -> None:
+        self._tell = tell
+        self.schema: dict[str, Any] | None = None
+        """JSON Schema of what the start executor takes, where that is known."""
         self._awaited = False
         self._turns = 0
         self._made_up = 0
@@ -107,12 +120,13 @@ class NextMessage:
             busy: Whether an answer is about to be delivered.
 
         Raises:
-            ApplicationError: Of type `MessageNotTaken`, `QueueFull` or `MessageRefused`.
+            ApplicationError: Of type `MessageNotTaken`, `QueueFull`, `MessageUnfit` or `MessageRefused`.
         """
         message = _checked(arguments)
         if message.when_running == "reject" or (message.when_running is None and self._is_busy(busy)):
             raise _failure("The run does not wait for answers, so it takes no message.", BUSY)
         if message.when_running is not None and not self._is_known(message):
+            self._check_fits(message)
             self._check_room(_size(message))
 
     def _is_busy(self, busy: bool) -> bool:
@@ -122,6 +136,20 @@ class NextMessage:
         return message.message_id is not None and (
             message.message_id in self._taken or any(kept.message_id == message.message_id for kept in self._queue)
         )
+
+    def _check_fits(self, message: MessageUpdate) -> None:
+        """Hold a message to the start executor's types before it waits, or cuts anything off."""
+        if message.typed is not None or message.type not in _PLAIN:
+            return
+        value = message.message
+        wrong = misfits(self.schema, value, "message")
+        alone = isinstance(value, list) and len(value) == 1 and not misfits(self.schema, value[0], "message")
+        if wrong and not alone:
+            raise _failure(
+                f"The start executor cannot handle input of type {type(value).__name__}: {'; '.join(wrong)}. "
+                "Nothing was run for this message.",
+                UNFIT,
+            )
 
     def _check_room(self, size: int) -> None:
         if len(self._queue) >= limits.MAX_MESSAGES or self._bytes + size > limits.MAX_MESSAGES_BYTES:
@@ -165,6 +193,7 @@ class NextMessage:
             message.when_running = message.when_running or "enqueue"
             if message.when_running == "reject":
                 raise _failure("A signal is always taken, so it cannot say `reject`.", REFUSED)
+            self._check_fits(message)
             message.received_at = at
             size = _size(message)
             self._check_room(size)
@@ -203,12 +232,26 @@ class NextMessage:
         by = f" by {sent.responder}" if sent.responder else ""
         self.refuse(found.message_id, f"The message was withdrawn{by} before its turn.")
 
-    def refuse(self, message_id: str, error: str) -> None:
+    def refuse(self, message_id: str, error: str, cut: str | None = None) -> None:
         """Note that a message is not run."""
         told = error[: limits.MAX_REFUSED_MESSAGE]
-        self._refused.append(RefusedMessage(message_id=message_id, error=told, at=workflow.now().isoformat()))
+        refused = RefusedMessage(message_id=message_id, error=told, at=workflow.now().isoformat(), cut=cut)
+        self._refused.append(refused)
+        self._tell(refused)
         while len(self._refused) > limits.MAX_REFUSED_MESSAGES:
             self._refused.popleft()
+
+    def note_cut(self, step: SuperstepInput) -> None:
+        """Note of a message whose turn has come that the next one cuts it off before anything runs."""
+        if step.message is not None and step.message.message_id is not None:
+            self.refuse(step.message.message_id, "Another message has cut it off before its turn began.", self.cuts)
+
+    def drop(self, error: str) -> None:
+        """Empty the queue of a run that ends."""
+        for kept in self._queue:
+            self.refuse(kept.message_id, error)
+        self._queue.clear()
+        self._bytes = 0
 
     def next(self) -> Turn:
         """Return the message whose turn it is, once."""

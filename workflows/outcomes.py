@@ -70,7 +70,8 @@ def read_result(given: Any, step: SuperstepInput) -> SuperstepResult:
         raise RefusedOutcomeError(str(error)) from error
     if not isinstance(result, SuperstepResult):
         raise RefusedOutcomeError("Its result is none of a superstep.")
-    if result.checkpoint is None and not result.rejected and result.upgrade is None:
+    told = result.upgrade is not None or result.takes is not None
+    if result.checkpoint is None and not result.rejected and not told:
         raise NoOutcomeError
     _check_answers(result.answers, step)
     if result.state not in get_args(SuperstepState):

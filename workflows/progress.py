@@ -141,6 +141,13 @@ class Progress:
         """Return where the run stands: a turn begins here."""
         return TurnMark(self.step_fields())
 
+    def return_to(self, mark: TurnMark) -> None:
+        """Stand where a turn has begun: what was committed since then stays in history, and nothing goes on from it."""
+        fields = mark.step_fields
+        self.checkpoint, self.graph_hash, self._seeded = fields["base"], fields["graph_hash"], fields["seeded"]
+        self._committed = not fields["keyframe"]
+        self._chain_length, self._chain_bytes = fields["chain_length"], fields["chain_bytes"]
+
     def step_fields(self) -> dict[str, Any]:
         """Return the fields of the next superstep's input that say what it goes on from."""
         return {
@@ -165,6 +172,8 @@ class Progress:
             return f"store the checkpoint of superstep {self.superstep}"
         if step.mode == "upgrade":
             return markdown_summary(f"may the run move to the current version of {step.deployment}?")
+        if step.mode == "describe":
+            return "whom does a message reach first?"
         names = ", ".join(self.executors) if step.mode == "continue" else step.mode
         which = "superstep" if step.burst is None else "burst from superstep"
         return markdown_summary(f"{which} {self.superstep + 1}: {names}"[:200])

@@ -48,6 +48,7 @@ with workflow.unsafe.imports_passed_through():
         EventPage,
         JournalRef,
         LoggedEvent,
+        MessageFacts,
         MessageInput,
         MessageReceipt,
         PendingRequest,
@@ -79,6 +80,8 @@ with workflow.unsafe.imports_passed_through():
     from .turns import TurnOverError
     from .upgrade import Upgrade
 
+_ASIDE = ("store", "upgrade", "describe")
+"""Modes that run no executor, so that no message cuts them off."""
 RECOUNTED = ("responses", "cancel", "resume")
 """Modes that begin the count of supersteps anew, where the option says so; a message always does."""
 
@@ -102,7 +105,9 @@ class AgentFrameworkWorkflow:
         self._attributes = Attributes(enabled=run_input.options.search_attributes, fresh=continued is None)
         self._pause = Pause()
         self._hold = Hold(run_input.options.breakpoints or ())
-        self._message = NextMessage()
+        self._message = NextMessage(lambda refused: self._requests.refuse_message(refused, busy=self._busy))
+        self._message.schema = run_input.options.message_schema
+        self._described = False
         self._edit = NextEdit()
         self._steering = Steering(self._message, self._hold)
         self._priority = RunPriority(run_input.options)
@@ -128,7 +133,7 @@ class AgentFrameworkWorkflow:
         self._answering: list[str] = []
         if continued is not None:
             self._take_over(continued)
-        self._turn = self._turn_before = self._progress.mark()
+        self._turn = self._turn_before = self._stood = self._progress.mark()
         if continued is not None and continued.turn is not None:
             self._turn = TurnMark.of(continued.turn)
 
@@ -144,12 +149,18 @@ class AgentFrameworkWorkflow:
         """
         if self._refusal is not None:
             raise self._refusal
-        step = await self._first_step(self._input)
-        while step is not None:
-            try:
-                step = await self._following(await self._superstep(step))
-            except TurnOverError as over:
-                step = await self._after(over)
+        try:
+            step = await self._first_step(self._input)
+            while step is not None:
+                try:
+                    step = await self._following(await self._superstep(step))
+                except TurnOverError as over:
+                    step = await self._after(over)
+        except BaseException:
+            if workflow.cancellation_reason() is not None and self._state != "failed":
+                self._message.drop("The run was cancelled before its turn.")
+                self._state = "cancelled"
+            raise
         return self._finish()
 
     async def _following(self, result: SuperstepResult) -> SuperstepInput | None:
@@ -158,6 +169,9 @@ class AgentFrameworkWorkflow:
             return await self._next_turn()
         if result.begun is not None:
             return self._begun(result)
+        if result.state == "idle" and not self._arrivals.are_read:
+            # Among the signals that are put off may be a message, whose sender was told that it is taken.
+            await workflow.wait_condition(lambda: self._arrivals.are_read)
         if result.state == "idle" and self._message.is_there:
             if self._budget.is_over(self._progress.supersteps) and self._arrivals.are_read:
                 self._continue_as_new(waiting=False, ended=True)
@@ -193,7 +207,7 @@ class AgentFrameworkWorkflow:
                 return await self._next_answers()
             return await (self._next_turn() if continued.ended else self._next_superstep())
         if run_input.mode == "message":
-            await self._held(self._start_executors, movable=False)
+            await self._held(await self._start_executors(), movable=False)
             step = self._step(run_input.mode)
         elif run_input.mode in ("responses", "cancel"):
             await self._held((), movable=False)
@@ -208,18 +222,43 @@ class AgentFrameworkWorkflow:
         step.begun_in = run_input.journal
         return step if self._message.cuts is None else await self._after(TurnOverError(step))
 
-    @property
-    def _start_executors(self) -> list[str]:
-        first = self._input.options.start_executor
-        return [first] if first is not None else []
+    async def _start_executors(self) -> list[str]:
+        """Return whom the next message reaches first; asks a worker where a breakpoint may name that executor."""
+        options = self._input.options
+        unknown = options.start_executor is None and not self._described
+        if unknown and self._hold.reason is None and any(name != "*" for name in self._hold.breakpoints):
+            self._described = True
+            result = await self._asked(self._step("describe"))
+            self._learn(result.takes if result is not None else None)
+        return [options.start_executor] if options.start_executor is not None else []
 
-    async def _held(self, executors: Sequence[str], *, movable: bool = True, waiting: bool = False) -> None:
+    def _learn(self, facts: MessageFacts | None) -> None:
+        options = self._input.options
+        if facts is not None and options.start_executor is None:
+            options.start_executor, options.message_schema = facts.start_executor, facts.message_schema
+            self._message.schema = facts.message_schema
+
+    async def _asked(self, step: SuperstepInput) -> SuperstepResult | None:
+        """Return what a worker tells that runs nothing; None where none does."""
+        try:
+            result = await self._execute(step)
+        except (ActivityError, RefusedOutcomeError) as error:
+            if is_cancelled_exception(error):
+                raise
+            result = None
+        _raise_if_cancelled()
+        return result
+
+    async def _held(
+        self, executors: Sequence[str], *, movable: bool = True, waiting: bool = False, begins: bool = False
+    ) -> None:
         """Hold the run for as long as somebody wants to look; costs nothing meanwhile.
 
         Args:
             executors: Whom its next superstep may run.
             movable: Whether it may continue as new meanwhile: what is next is known then.
             waiting: Whether it has requests that wait, and answers to them.
+            begins: Whether the turn of the next message begins, which then has no other to cut off.
         """
         if not self._hold.stops(executors):
             return
@@ -228,14 +267,14 @@ class AgentFrameworkWorkflow:
         self._enter("paused")
         self._budget.pause()
         movable = movable and self._cut is None
-        while self._is_held():
+        while self._is_held(begins=begins):
             if movable and self._is_over_budget():
                 self._continue_as_new(waiting=waiting, ended=not waiting and self._stands != "running")
             lull = self._budget.look_again if movable else None
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
                     lambda: (
-                        not self._is_held()
+                        not self._is_held(begins=begins)
                         or (movable and (self._is_over_budget() or (lull is None and self._has_to_look())))  # noqa: B023
                     ),
                     timeout=lull,
@@ -247,8 +286,9 @@ class AgentFrameworkWorkflow:
     def _has_to_look(self) -> bool:
         return self._budget.look_again is not None
 
-    def _is_held(self) -> bool:
-        return self._hold.is_asked or (self._hold.reason is not None and self._message.cuts is None)
+    def _is_held(self, *, begins: bool) -> bool:
+        cuts = not begins and self._message.cuts is not None
+        return self._hold.is_asked or (self._hold.reason is not None and not cuts)
 
     def _steer(self, name: str, arguments: Sequence[RawValue], at: str) -> bool:
         found = self._steering.signal(name, arguments, at)
@@ -276,8 +316,15 @@ class AgentFrameworkWorkflow:
 
     async def _next_turn(self) -> SuperstepInput | None:
         """Begin the turn of the message that is next; where it was withdrawn, go on where the thread stands."""
-        await self._held(self._start_executors)
-        return self._message_step() if self._message.is_there else await self._go_on()
+        await self._held(await self._start_executors(), begins=True)
+        while self._message.is_there:
+            step = self._message_step()
+            if self._message.cuts is None:
+                return step
+            # The next one cuts it off: what is cancelled in the task that schedules it is never in history.
+            self._message.note_cut(step)
+            self._cut = TurnOverError(step)
+        return await self._go_on()
 
     async def _after(self, over: TurnOverError) -> SuperstepInput | None:
         """Go on after a turn that has ended before it was idle, or whose message was refused."""
@@ -285,6 +332,7 @@ class AgentFrameworkWorkflow:
         if over.refused:
             self._turn = self._turn_before
             self._priority.refuse()
+            self._progress.return_to(self._stood)
             self._message.refuse(over.refused, over.reason)
             return await (self._next_turn() if self._message.is_there else self._go_on())
         self._cut = over
@@ -336,13 +384,7 @@ class AgentFrameworkWorkflow:
             return False
         step = self._step("upgrade")
         step.deployment = self._upgrade.deployment()
-        try:
-            result = await self._execute(step)
-        except (ActivityError, RefusedOutcomeError) as error:
-            if is_cancelled_exception(error):
-                raise
-            result = None
-        _raise_if_cancelled()
+        result = await self._asked(step)
         if result is None or not result.upgrade:
             self._upgrade.refuse(self._progress.supersteps)
             return False
@@ -607,12 +649,12 @@ class AgentFrameworkWorkflow:
             self._log.append(
                 LoggedEvent(offset=0, type=f"turn_{cuts}", at=workflow.now().isoformat(), data=turn.message_id)
             )
-        step = self._step("message")
-        self._turn_before = self._turn
+        self._turn_before, self._stood = self._turn, self._progress.mark()
         if cuts == "rollback":
-            step = step.model_copy(update=self._turn.step_fields)
+            self._progress.return_to(self._turn)
         else:
-            self._turn = self._progress.mark()
+            self._turn = self._stood
+        step = self._step("message")
         step.cuts = cuts
         step.discard_in_flight = (self._cut is not None or self._stands == "running" or cuts is not None) and (
             step.base is not None
@@ -674,7 +716,7 @@ class AgentFrameworkWorkflow:
         """Run a superstep, and again where its outcome is refused."""
         refused = 0
         while True:
-            if refused and self._message.cuts is not None and step.mode not in ("store", "upgrade"):
+            if refused and self._message.cuts is not None and step.mode not in _ASIDE:
                 raise TurnOverError(step)
             try:
                 return await self._schedule(step)
@@ -711,7 +753,7 @@ class AgentFrameworkWorkflow:
                 summary=self._progress.summary(step),
             )
             self._cutting = False
-            if step.mode not in ("store", "upgrade"):
+            if step.mode not in _ASIDE:
                 self._running = running
                 self._burst = step.superstep_id if step.burst is not None else None
                 self._cut_off()
@@ -732,6 +774,7 @@ class AgentFrameworkWorkflow:
             if record.state == "IN_PROGRESS_PENDING_REQUESTS":
                 self._pending_status = True
         self._progress.commit(step, result)
+        self._learn(result.takes)
         if step.mode != "store":
             self._cut, self._stands = None, result.state  # type: ignore[assignment]
 
@@ -761,6 +804,8 @@ class AgentFrameworkWorkflow:
         workflow.set_current_details(details)
 
     def _finish(self) -> RunResult:
+        self._hold.release()  # There is no next superstep to hold it before.
+        self._requests.flush()
         self._enter("idle")
         return self._progress.result(self._log.next_offset)
 

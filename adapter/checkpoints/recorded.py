@@ -30,7 +30,7 @@ from .history import (
 from .journals import journal_in_beat, journal_of, left_journal
 from .label import read_superstep
 
-_NO_SUPERSTEP = ("store", "upgrade")
+_NO_SUPERSTEP = ("store", "upgrade", "describe")
 RecordedState: TypeAlias = Literal["committed", "failed", "lost", "cancelled", "running"]
 _ENDED: dict[int, RecordedState] = {
     EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: "lost",

@@ -45,6 +45,7 @@ from ..errors import (
     ThreadExistsError,
     ThreadNotFoundError,
 )
+from ..framework.beginning import message_facts
 from ..framework.catalog import TypeCatalog
 from ..framework.definition import WorkflowDefinition, check_executors
 from ..framework.static_details import static_details
@@ -194,7 +195,7 @@ class Caller:
             workflow_name=name,
             mode="message",
             message=encode_message(message, _catalog(hosted)),
-            options=wire_options(self.options, _catalog(hosted), _start_executor(hosted)),
+            options=wire_options(self.options, _catalog(hosted), message_facts(hosted)),
         )
         shows = await use_search_attributes(self.client, self.options.shows_attributes)
         run_input.options.search_attributes = shows
@@ -545,7 +546,7 @@ class _ThreadCall:
 
     def _input(self, *, mode: Any) -> RunInput:
         catalog = _catalog(self._hosted)
-        options = wire_options(self._caller.options, catalog, _start_executor(self._hosted))
+        options = wire_options(self._caller.options, catalog, message_facts(self._hosted))
         options.priority = self._call.priority or options.priority
         options.fairness_key = self._call.fairness_key or options.fairness_key
         return RunInput(
@@ -674,10 +675,6 @@ def _kwargs(call: Call, name: str, catalog: TypeCatalog | None) -> Value | None:
 
 def _catalog(hosted: WorkflowDefinition | None) -> TypeCatalog | None:
     return None if hosted is None else hosted.catalog
-
-
-def _start_executor(hosted: WorkflowDefinition | None) -> str | None:
-    return None if hosted is None else hosted.start_executor_id
 
 
 def _refuse_no_responses(responses: Mapping[str, Any] | None) -> None:

@@ -591,7 +591,7 @@ class DurableWorkflow(WorkflowInterface):
 
         Raises:
             ThreadNotFoundError: When the thread has no open run.
-            DurableWorkflowError: When nothing holds it.
+            AlreadyRunningError: When nothing holds it.
             NoWorkerError: When no worker answers.
         """
         await self._steer(checkpoint, CONTINUE_SIGNAL, PauseSignal(responder=responder))

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, TypedDict, get_args
 from temporalio.common import TypedSearchAttributes
 
 from ...workflows.exported import exported
-from ...workflows.messages import IterationsPer, RunOptions, WhenRunning
+from ...workflows.messages import IterationsPer, MessageFacts, RunOptions, WhenRunning
 from ..framework.catalog import TypeCatalog
 from .executor_policy import ExecutorPolicy, check_duration, check_retries, policy_rules, wire_values
 from .priority import check_priority
@@ -228,14 +228,14 @@ def check_breakpoints(breakpoints: Sequence[str]) -> list[str]:
 
 
 def wire_options(
-    options: DurableOptions, catalog: TypeCatalog | None = None, start_executor: str | None = None
+    options: DurableOptions, catalog: TypeCatalog | None = None, facts: MessageFacts | None = None
 ) -> RunOptions:
     """Return options as the workflow takes them, but for whether search attributes are registered.
 
     Args:
         options: The options.
         catalog: The types of the workflow; None for a caller without its definition.
-        start_executor: Whom a message reaches first; None where that is not known.
+        facts: Whom a message reaches first; None where that is not known.
 
     Raises:
         PayloadError: When a default response would not arrive as it is.
@@ -249,6 +249,7 @@ def wire_options(
         "search_attributes",
         "breakpoints",
         "start_executor",
+        "message_schema",
     )
     return RunOptions(
         **wire_values(options, RunOptions.model_fields.keys() - apart),
@@ -258,5 +259,6 @@ def wire_options(
         journal=None if options.journal else False,
         keep_journal=options.keep_journal or None,
         breakpoints=check_breakpoints(options.breakpoints) or None,
-        start_executor=start_executor if options.breakpoints else None,
+        start_executor=None if facts is None else facts.start_executor,
+        message_schema=None if facts is None else facts.message_schema,
     )

@@ -26,6 +26,7 @@ from ..errors import (
     MessageRefusedError,
     NoWorkerError,
     PendingRequestsError,
+    RunInterruptedError,
     ThreadNotFoundError,
 )
 from ..temporal.server import REFUSED, describe_run, query_run, retried, rpc_errors
@@ -144,12 +145,19 @@ class ThreadQueries:
 
         Raises:
             MessageRefusedError: When it was withdrawn, or the worker has refused it.
+            RunInterruptedError: When the next one has cut it off before anything ran.
         """
         try:
             status = await self.status(thread_id, None)
         except NoWorkerError:
             return  # Nothing is wrong with the message: it waits for one.
+        if status.state == "cancelled":
+            return  # What the run ends with says it.
         for refused in status.refused_messages or ():
+            if refused.message_id == message_id and refused.cut is not None:
+                error = RunInterruptedError(f"Thread {thread_id!r}: {refused.error}")
+                error.rolled_back = refused.cut == "rollback"
+                raise error
             if refused.message_id == message_id:
                 raise MessageRefusedError(refused.error)
 

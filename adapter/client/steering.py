@@ -10,9 +10,18 @@ from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateR
 from ...workflows.exported import exported
 from ...workflows.messages import PauseReason, QueuedMessage, RefusedMessage, RunStatus, SteeringReceipt, WireModel
 from ...workflows.next_message import NOT_QUEUED
-from ..errors import DurableWorkflowError, MessageRefusedError, NoWorkerError, ThreadNotFoundError
+from ...workflows.steering import NOT_PAUSED
+from ..errors import (
+    AlreadyRunningError,
+    DurableWorkflowError,
+    MessageRefusedError,
+    NoWorkerError,
+    ThreadNotFoundError,
+)
 from ..temporal.server import RunOverError, retried, rpc_errors
 from .options import DurableOptions
+
+_ERRORS: dict[str, type[DurableWorkflowError]] = {NOT_QUEUED: MessageRefusedError, NOT_PAUSED: AlreadyRunningError}
 
 
 @exported
@@ -71,6 +80,7 @@ async def steer(
     Raises:
         ThreadNotFoundError: When the thread has no open run.
         MessageRefusedError: When the message is not in the queue.
+        AlreadyRunningError: When nothing holds the run that is to continue.
         DurableWorkflowError: When the run refuses it.
         NoWorkerError: When no worker has taken it in time.
     """
@@ -87,7 +97,7 @@ async def steer(
                 kind, text = getattr(error.cause, "type", None), str(getattr(error.cause, "message", error.cause))
                 if kind == "AcceptedUpdateCompletedWorkflow":
                     raise RunOverError(text) from error
-                raise (MessageRefusedError if kind == NOT_QUEUED else DurableWorkflowError)(text) from error
+                raise _ERRORS.get(kind or "", DurableWorkflowError)(text) from error
             except WorkflowUpdateRPCTimeoutOrCancelledError as error:
                 raise NoWorkerError(
                     f"No worker of thread {thread_id!r} has answered in time, so nothing says that it was done. Start "

@@ -22,8 +22,15 @@ from ...workflows.messages import (
 )
 from ...workflows.next_edit import BUSY as NOT_EDITED
 from ...workflows.next_edit import REFUSED as EDIT_REFUSED
-from ...workflows.next_message import BUSY, FULL, REFUSED
-from ..errors import AlreadyRunningError, DurableWorkflowError, NoWorkerError, PayloadError, QueueFullError
+from ...workflows.next_message import BUSY, FULL, REFUSED, UNFIT
+from ..errors import (
+    AlreadyRunningError,
+    DurableWorkflowError,
+    MessageRefusedError,
+    NoWorkerError,
+    PayloadError,
+    QueueFullError,
+)
 from ..logging import data_logger
 from ..temporal.server import RunOverError, retried, rpc_errors
 from .options import DurableOptions
@@ -60,6 +67,7 @@ async def send_message(
     Raises:
         RunOverError: When the run is over, or does not wait (any more); nothing was sent.
         PayloadError: When the message cannot be used.
+        MessageRefusedError: When the start executor cannot take it.
         QueueFullError: When there is no room for it.
         NoWorkerError: When no worker has taken it in time.
     """
@@ -79,6 +87,8 @@ async def send_message(
             kind, text = getattr(error.cause, "type", None), str(getattr(error.cause, "message", error.cause))
             if kind == REFUSED:
                 raise PayloadError(text) from error
+            if kind == UNFIT:
+                raise MessageRefusedError(text) from error
             if kind == FULL:
                 raise QueueFullError(text) from error
             if kind == BUSY and message.when_running is not None:

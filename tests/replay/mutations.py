@@ -109,6 +109,13 @@ def _no_store(original: Callable[..., Any]) -> Callable[..., Any]:
     return first_step
 
 
+def _unasked(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def start_executors(self: Any) -> list[str]:
+        return []
+
+    return start_executors
+
+
 def _newest_first(original: Callable[..., Any]) -> Callable[..., Any]:
     def take(self: Any) -> Any:
         self._batches.reverse()
@@ -412,6 +419,7 @@ NOTICED: tuple[Mutation, ...] = (
         constant("_CUTS", lambda _: ()),
         ("cut-off-by-a-message", "rolled-back-for-a-message"),
     ),
+    Mutation("no edit is taken", method("NextEdit", "take", always(None)), ("edited-in-place",)),
     Mutation("nothing holds a run", method("Hold", "stops", always(False)), ("paused-and-continued",)),
     # Deadlines.
     Mutation(
@@ -452,6 +460,12 @@ COMPARED: tuple[Mutation, ...] = (
             ("MAX_REFUSED_MESSAGES", 0.5),
             ("MAX_REFUSED_MESSAGE", 0.1),
         )
+    ),
+    Mutation(
+        "nobody is asked whom a message reaches first",
+        method("AgentFrameworkWorkflow", "_start_executors", _unasked),
+        ("breakpoints-of-one-who-knows-only-the-name",),
+        _CONTENTS,
     ),
     # Options of activities: the server has taken them over from the first schedule.
     Mutation(

@@ -41,6 +41,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.common import RawValue
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from tests.flows import Decision, Order, chain, countdown, echo, shop
@@ -691,13 +692,14 @@ async def _sent(stage: Stage, thread: Checkpoint, when: str, name: str, key: str
 
 @scenario(ACTIVITY_TASK_COMPLETED=3, ACTIVITY_TASK_FAILED=1, WORKFLOW_EXECUTION_COMPLETED=1)
 async def queued_messages(stage: Stage) -> None:
-    """Updates, a signal, one that is sent again, one that is withdrawn, and one that the worker refuses."""
+    """Updates, a signal, one that is sent again, one that is withdrawn; the run refuses one, and the worker another."""
     thread, gate, following = await _held(stage)
     other = GATES[f"{thread.thread_id}-other"] = Gate()
     await _sent(stage, thread, "enqueue", "first", f"{thread.thread_id}-other")
     await _sent(stage, thread, "enqueue", "first", f"{thread.thread_id}-other")
     await stage.run_of(thread).signal("message", {"message": f"{thread.thread_id}-other", "message_id": "second"})
-    await stage.run_of(thread).signal("message", {"message": 7, "message_id": "unfit"})
+    await stage.run_of(thread).signal("message", {"message": 7, "message_id": "misfit"})
+    await stage.run_of(thread).signal("message", {"message": 7, "type": "elsewhere:Number", "message_id": "unfit"})
     await _sent(stage, thread, "enqueue", "third")
     await stage.run_of(thread).signal("withdraw", {"message_id": "third"})
     gate.end()
@@ -815,6 +817,63 @@ async def paused_and_continued(stage: Stage) -> None:
     gate.end()
     await following
     await stage.keep(thread)
+
+
+@scenario(ACTIVITY_TASK_CANCELED=1, ACTIVITY_TASK_COMPLETED=2, WORKFLOW_EXECUTION_COMPLETED=1)
+async def messages_that_cut_each_other_off(stage: Stage) -> None:
+    """Two in the queue when the first of them has its turn: its superstep is in no history."""
+    thread, gate, following = await _held(stage, heartbeat_timeout=timedelta(seconds=1))
+    gate.let(1)
+    await stage.seen_begun(gate, 2)
+    await stage.run_of(thread).signal("pause")
+    for when in ("rollback", "interrupt"):
+        GATES[f"{thread.thread_id}-{when}"] = Gate()
+        GATES[f"{thread.thread_id}-{when}"].end()
+        await _sent(stage, thread, when, when, f"{thread.thread_id}-{when}")
+    await _is_held(stage, thread)
+    await stage.run_of(thread).signal("continue")
+    with contextlib.suppress(RunInterruptedError):
+        await following
+    await stage.ended(thread)
+    await stage.keep(thread)
+
+
+@scenario(runs=1, ACTIVITY_TASK_COMPLETED=2, WORKFLOW_EXECUTION_COMPLETED=1)
+async def breakpoints_of_one_who_knows_only_the_name(stage: Stage) -> None:
+    """A worker is asked whom the message reaches first."""
+    named = DurableWorkflow(
+        "looping", client=stage.client, task_queue=stage.task_queue, search_attributes=False, breakpoints=["ping"]
+    )
+    thread = named.checkpoint()
+    gate = GATES[thread.thread_id] = Gate()
+    gate.end()
+    following = asyncio.ensure_future(named.run(thread.thread_id, checkpoint=thread))
+    await _has_begun(stage, thread)
+    await _is_held(stage, thread)
+    await stage.run_of(thread).signal("continue")
+    await following
+    await stage.keep(thread)
+
+
+@scenario(runs=3, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=1, WORKFLOW_EXECUTION_COMPLETED=2)
+async def edited_in_place(stage: Stage) -> None:
+    """While it waits, by an update that ends the run; and when it is idle, by the next run."""
+    durable, thread = await _waiting_shop(stage, "pen")
+    await durable.edit(thread, edit={"state": {"orders": 5}}, edited_by="ada")
+    await stage.waits(thread)
+    await durable.run(responses={"approve-pen": GOOD}, checkpoint=thread)
+    await durable.edit(thread, edit={"state": {"orders": 6}}, edited_by="ada")
+    await stage.ended(thread)
+    await stage.keep(thread)
+
+
+async def _has_begun(stage: Stage, thread: Checkpoint) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(RPCError):
+                await stage.run_of(thread).describe()
+                return
+            await asyncio.sleep(0.05)
 
 
 async def _is_held(stage: Stage, thread: Checkpoint) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, handler
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 GATES = "TESTS_GATES"
 """Environment variable: a folder. An executor that finds `hold-ID-TEXT` in it waits until that is gone."""
@@ -18,6 +18,14 @@ class Work(BaseModel):
     """What is worked on."""
 
     text: str
+
+    @field_validator("text")
+    @classmethod
+    def _fits(cls, text: str) -> str:
+        """Refuse a text as no schema says it: only the worker can tell."""
+        if text == "unfit":
+            raise ValueError("unfit")
+        return text
 
 
 class Station(Executor):

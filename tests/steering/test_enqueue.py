@@ -173,7 +173,8 @@ async def test_any_language_by_signal_and_update(client: Client, gates: Folder) 
         sent = {"message": {"text": "three"}, "message_id": "third"}
         await handle.signal("message", sent)
         await handle.signal("message", sent)  # Sent again, it is taken once.
-        await handle.signal("message", {"message": {"words": 7}, "message_id": "unfit"})
+        await handle.signal("message", {"message": {"words": 7}, "message_id": "misfit"})
+        await handle.signal("message", {"message": {"text": "unfit"}, "message_id": "unfit"})
         await handle.signal("message", {"nothing": 7})
         await handle.signal("message", {"message": {"text": "five"}, "message_id": "fifth"})
         ids = await _queued(durable, thread.thread_id, 4)
@@ -182,6 +183,16 @@ async def test_any_language_by_signal_and_update(client: Client, gates: Folder) 
             await handle.execute_update("message", {"message": 7, "when_running": "later"})
         assert isinstance(caught.value.cause, ApplicationError)
         assert caught.value.cause.type == "MessageRefused"
+        for misfit, place in (
+            (7, "message: the value is not"),
+            ({"text": 7}, "text: the value is not"),
+            ([{}], "message: "),
+        ):
+            with pytest.raises(WorkflowUpdateFailedError, match="update failed") as caught:
+                await handle.execute_update("message", {"message": misfit, "when_running": "interrupt"})
+            assert isinstance(caught.value.cause, ApplicationError)
+            assert caught.value.cause.type == "MessageUnfit"
+            assert place in caught.value.cause.message
         await handle.execute_update("withdraw", {"message_id": "fifth"})
         gates.let("first", "one")
         assert (await first).get_outputs() == (await _in_process("one"))[0]
@@ -190,6 +201,10 @@ async def test_any_language_by_signal_and_update(client: Client, gates: Folder) 
         assert [event.data for event in whole if event.type == "output"] == [text for (text,) in texts]
         refused = {one.message_id: one.error for one in (await durable.steering(thread)).refused_messages}
         assert "cannot handle input of type" in refused["unfit"]
+        assert 'cannot handle input of type dict: message: "text" is a required property' in refused["misfit"]
+        events = (await handle.query("events"))["events"]
+        told = {event["data"]: event["error"] for event in events if event["type"] == "message_refused"}
+        assert told == refused
         assert "withdrawn" in refused["fifth"]
         assert sum("message: Field required" in error for error in refused.values()) == 1
         # The thread is as good as before.
@@ -204,12 +219,14 @@ async def test_what_the_worker_refuses_reaches_its_own_caller(client: Client, ga
         gates.hold("first", "one")
         first = _task(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
-        unfit = _task(durable.run(7, checkpoint=thread.thread_id))
+        with pytest.raises(MessageRefusedError, match="cannot handle input of type int"):  # It needs no worker.
+            await durable.run(7, checkpoint=thread.thread_id)
+        unfit = _task(durable.run({"text": "unfit"}, checkpoint=thread.thread_id))
         await _queued(durable, thread.thread_id, 1)
         third = _task(durable.run(Work(text="three"), checkpoint=thread.thread_id))
         await _queued(durable, thread.thread_id, 2)
         gates.let("first", "one")
-        with pytest.raises(MessageRefusedError, match="cannot handle input of type int"):
+        with pytest.raises(MessageRefusedError, match="cannot handle input of type dict"):
             await unfit
         results = await asyncio.gather(first, third)
         assert [result.get_outputs() for result in results] == await _in_process("one", "three")

@@ -134,8 +134,11 @@ async def test_a_refused_message_lets_the_turn_go_on(client: Client, gates: Fold
         gates.let("middle", "one")
         gates.hold("middle", "one")
         other = DurableWorkflow(line, client=client, task_queue=task_queue, when_running="interrupt")
-        with pytest.raises(MessageRefusedError, match="cannot handle input"):
+        with pytest.raises(MessageRefusedError, match="cannot handle input"):  # Known at once, it cuts nothing off.
             await other.run(7, checkpoint=thread.thread_id)
+        assert not first.done()
+        with pytest.raises(MessageRefusedError, match="cannot handle input"):  # What only the worker can tell does.
+            await other.run({"text": "unfit"}, checkpoint=thread.thread_id)
         with pytest.raises(RunInterruptedError):
             await first
         gates.let("middle", "one")

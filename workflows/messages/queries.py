@@ -15,7 +15,7 @@ from .records import (
     RefusedMessage,
 )
 
-RunState: TypeAlias = Literal["running", "waiting", "paused", "idle", "failed"]
+RunState: TypeAlias = Literal["running", "waiting", "paused", "idle", "failed", "cancelled"]
 
 
 class EventPage(WireModel):

@@ -137,9 +137,11 @@ class LoggedEvent(WireModel):
     """One entry of a thread's durable event log.
 
     `type` is a framework event type, or one of ours: the audit of requests, `response_accepted`,
-    `response_rejected`, `request_cancelled`, `request_reminder` and `request_expired`, and of mirrors, `mirror_behind`
-    and `mirror_caught_up` (`data` is the mirror's name, `error` why it does not take checkpoints). Ours have no
-    `origin`, by which readers tell them, also those of a newer release: the facade does not yield them as events.
+    `response_rejected`, `request_cancelled`, `request_reminder` and `request_expired`, of mirrors, `mirror_behind`
+    and `mirror_caught_up` (`data` is the mirror's name, `error` why it does not take checkpoints), and of messages,
+    `turn_interrupt`, `turn_rollback` and `message_refused` (`data` is the message's id, `error` why it is not run).
+    Ours have no `origin`, by which readers tell them, also those of a newer release: the facade does not yield them as
+    events.
     """
 
     offset: int
@@ -248,6 +250,15 @@ class RefusedMessage(WireModel):
     message_id: str
     error: str
     at: str | None = None
+    cut: str | None = None
+    """How another message has cut it off before its first superstep began; left out where none has."""
+
+
+class MessageFacts(WireModel):
+    """Whom a message reaches first, and what that takes; see the options of a run of the same names."""
+
+    start_executor: Name | None = None
+    message_schema: dict[str, Any] | None = None
 
 
 class TurnStart(WireModel):

@@ -128,7 +128,10 @@ class RunOptions(WireModel):
     burst: Seconds | None = None
     """For how long one activity may go on with the next superstep; each has its own where it is left out."""
     start_executor: Name | None = None
-    """Whom a message reaches first, for `breakpoints`; only `*` stops before it where this is left out."""
+    """Whom a message reaches first, for `breakpoints`; where it is left out, the worker tells."""
+    message_schema: dict[str, Any] | None = None
+    """JSON Schema of what it takes, for messages that come while the run is open; left out where the worker alone can
+    tell what fits."""
     search_attributes: bool = False
     """Whether the run shows where it stands in our search attributes, if it was started with them."""
 

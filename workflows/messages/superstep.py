@@ -14,13 +14,16 @@ from .records import (
     CheckpointRef,
     JournalRef,
     LoggedEvent,
+    MessageFacts,
     PendingRequest,
     RunStartFacts,
     Value,
 )
 from .run import ExecutorRule, ToolRule
 
-SuperstepMode: TypeAlias = Literal["message", "responses", "cancel", "resume", "continue", "store", "upgrade"]
+SuperstepMode: TypeAlias = Literal[
+    "message", "responses", "cancel", "resume", "continue", "store", "upgrade", "describe"
+]
 SuperstepState: TypeAlias = Literal["running", "waiting", "idle"]
 
 
@@ -67,7 +70,7 @@ class SuperstepInput(Versioned):
     mode: SuperstepMode | str
     """`message`, `responses`, `cancel`, `resume` begin a run of the framework workflow; `continue` is its next
     superstep; `store` runs nothing and only stores `base` whole; `upgrade` only asks whether the current version of
-    `deployment` takes the run over."""
+    `deployment` takes the run over; `describe` only asks whom a message reaches first, see `MessageFacts`."""
     deployment: str | None = None
     superstep_id: str | None = None
     """Names this superstep within its thread; only an outcome that answers it is taken."""
@@ -207,6 +210,8 @@ class SuperstepResult(SuperstepOutcome):
     begun: Literal["failed", "cut"] | str | None = None
     """Of a burst that ended as the superstep after its last had failed, or was cut off by the end of its worker: what
     there is of that one is in the journal, for the activity that goes on with it. Left out otherwise."""
+    takes: MessageFacts | None = None
+    """Of mode `describe`, and of the first superstep of a run whose start does not say so."""
 
 
 class SuperstepFailure(SuperstepOutcome):

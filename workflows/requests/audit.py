@@ -9,7 +9,7 @@ from temporalio import workflow
 
 from .. import limits
 from ..log import EventLog
-from ..messages import LoggedEvent, PendingRequest, RespondSignal, ResponseInput
+from ..messages import LoggedEvent, PendingRequest, RefusedMessage, RespondSignal, ResponseInput
 
 MAX_DATA_BYTES = 4 * 1024
 """Of a response in the audit; the signal in history has all of it."""
@@ -63,6 +63,12 @@ class Audit:
                 call_id=answer.call_id,
                 error=error,
             )
+        )
+
+    def message_refused(self, message: RefusedMessage) -> None:
+        """Tell of a message that is not run: `data` is its id."""
+        self._refuse(
+            LoggedEvent(offset=0, type="message_refused", at=message.at, data=message.message_id, error=message.error)
         )
 
     def malformed(self, error: str) -> None:

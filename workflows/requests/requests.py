@@ -13,6 +13,7 @@ from ..log import EventLog
 from ..messages import (
     ContinuedRun,
     PendingRequest,
+    RefusedMessage,
     RequestRule,
     RespondReceipt,
     RespondSignal,
@@ -84,6 +85,12 @@ class Requests:
     def refuse(self, name: str, reason: str | None, *, busy: bool) -> None:
         """Refuse a signal that is of no known name, or cannot be read."""
         self._audit.malformed(str(refusal(name, reason)))
+        if not busy:
+            self._audit.flush()
+
+    def refuse_message(self, message: RefusedMessage, *, busy: bool) -> None:
+        """Tell of a message that is not run."""
+        self._audit.message_refused(message)
         if not busy:
             self._audit.flush()
 

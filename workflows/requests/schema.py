@@ -1,6 +1,7 @@
-"""Holds an answer to the JSON Schema of its request's response type, at once and without the type.
+"""Holds an answer to the JSON Schema of its request's response type, and a message to that of the start executor's.
 
-Only updates are held to it. Pydantic, on the worker, has the last word: it knows validators no schema can say.
+At once and without the type. Of answers only updates are held to it. Pydantic, on the worker, has the last word: it
+knows validators no schema can say.
 """
 
 from __future__ import annotations
@@ -32,12 +33,9 @@ def check_schema(request: PendingRequest, response: Any) -> None:
     Raises:
         RejectedResponseError: With the first places that do not fit, never with the value.
     """
-    if fits_schema(request, response):
+    errors = misfits(request.response_schema, response, "response")
+    if not errors:
         return
-    errors = []
-    for error in _first_errors(request, response):
-        place = ".".join(map(str, error.instance_path)) or "response"
-        errors.append(f"{place}: {error.message}"[:MAX_ERROR_TEXT])
     raise RejectedResponseError(
         f"The response to request {request.request_id!r} does not fit {request.response_type}: {'; '.join(errors)}",
         errors,
@@ -46,28 +44,46 @@ def check_schema(request: PendingRequest, response: Any) -> None:
 
 def fits_schema(request: PendingRequest, response: Any) -> bool:
     """Tell whether a response fits, or nothing can be said: then pydantic decides alone."""
+    return _fits(_validator(request.response_schema), response)
+
+
+def misfits(schema: dict[str, Any] | None, value: Any, what: str) -> list[str]:
+    """Say the first places of a value that do not fit a schema, never with the value; none where it fits.
+
+    Args:
+        schema: None takes anything.
+        value: The value.
+        what: Names it as a whole.
+    """
+    validator = _validator(schema)
+    if validator is None or _fits(validator, value):
+        return []
+    errors = []
+    for error in _first_errors(validator, value):
+        place = ".".join(map(str, error.instance_path)) or what
+        errors.append(f"{place}: {error.message}"[:MAX_ERROR_TEXT])
+    return errors
+
+
+def _fits(validator: jsonschema_rs.Draft202012Validator | None, value: Any) -> bool:
     try:
-        validator = _validator(request)
-        return validator is None or validator.is_valid(response)
+        return validator is None or validator.is_valid(value)
     except (jsonschema_rs.ValidationError, ValueError, RecursionError):
         return True  # A value that no schema can be held to.
 
 
-def _first_errors(request: PendingRequest, response: Any) -> list[jsonschema_rs.ValidationError]:
-    validator = _validator(request)
-    if validator is None:
-        return []
-    if json_bytes(response) <= MAX_LISTED_BYTES:
-        return list(itertools.islice(validator.iter_errors(response), MAX_ERRORS))
+def _first_errors(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[jsonschema_rs.ValidationError]:
+    if json_bytes(value) <= MAX_LISTED_BYTES:
+        return list(itertools.islice(validator.iter_errors(value), MAX_ERRORS))
     try:
-        validator.validate(response)
+        validator.validate(value)
     except jsonschema_rs.ValidationError as error:
         return [error]
     return []
 
 
-def _validator(request: PendingRequest) -> jsonschema_rs.Draft202012Validator | None:
-    return None if request.response_schema is None else _compiled(to_json(request.response_schema))
+def _validator(schema: dict[str, Any] | None) -> jsonschema_rs.Draft202012Validator | None:
+    return None if schema is None else _compiled(to_json(schema))
 
 
 @functools.lru_cache(maxsize=_MAX_COMPILED)
