@@ -133,7 +133,10 @@ async def rerun_superstep(
 
 def _unhindered(step: SuperstepInput, tools: Collection[str]) -> SuperstepInput:
     """Return the input of a superstep without what would end it, or take something of it elsewhere."""
-    rules = {name: rule.model_copy(update={"timeout": None}) for name, rule in (step.executors or {}).items()}
+    rules = {
+        name: rule.model_copy(update={"timeout": None, "task_queue": None})
+        for name, rule in (step.executors or {}).items()
+    }
     changed = dict(step.tools or {})
     changed.update((name, (changed.get(name) or ToolRule()).model_copy(update={"journal": False})) for name in tools)
     return step.model_copy(
