@@ -18,6 +18,7 @@ from agent_framework_temporal import (
     position_of,
 )
 from agent_framework_temporal.activities.placement import invocation, placing
+from agent_framework_temporal.adapter.framework.error_data import rebuilt
 from temporalio.client import Client
 
 from tests.functional._flows import pipeline
@@ -75,7 +76,7 @@ async def test_attempts_are_its_own(client: Client, ledger: Ledger) -> None:
         durable = _durable(fan, client, task_queue, executors=policies, max_attempts=5)
         handle = durable.checkpoint()
         ledger.close("cpu-1", "gpu-2")
-        running = asyncio.create_task(durable.run("fail", checkpoint=handle))
+        running = asyncio.ensure_future(durable.run("fail", checkpoint=handle))
         with pytest.raises(PriceError) as raised:
             await running
         # As the type that it is, with its attributes; and the superstep is not tried again for it.
@@ -92,8 +93,7 @@ async def test_error_whose_class_only_its_worker_knows(
         durable = _durable(fan, client, task_queue, executors=policy)
         ledger.close("cpu-1", "gpu-2")
         seen: list[Any] = []
-        real = placing.rebuilt
-        monkeypatch.setattr(placing, "rebuilt", lambda *given, catalog: real(*given, catalog=None))
+        monkeypatch.setattr(f"{placing.__name__}.rebuilt", lambda *given, catalog: rebuilt(*given, catalog=None))
         with pytest.raises(PriceError, match="fail"):
             async for event in durable.run_stream("fail"):
                 seen.append(event)
@@ -191,7 +191,7 @@ async def test_cancelled_with_its_thread(client: Client, ledger: Ledger) -> None
     async with worker(client, fan) as task_queue, worker(client, fan, task_queue=placed):
         durable = _durable(fan, client, task_queue, executors={"gpu-1": ExecutorPolicy(task_queue=placed)})
         handle = durable.checkpoint()
-        running = asyncio.create_task(durable.run("x", checkpoint=handle))
+        running = asyncio.ensure_future(durable.run("x", checkpoint=handle))
         await ledger.until("begin gpu-1")
         await durable.cancel(handle)
         with pytest.raises(RunCancelledError):
@@ -207,7 +207,7 @@ async def test_ended_as_nobody_waits(client: Client, ledger: Ledger, monkeypatch
     async with worker(client, fan) as task_queue, worker(client, fan, task_queue=placed):
         durable = _durable(fan, client, task_queue, executors={"gpu-1": ExecutorPolicy(task_queue=placed)})
         handle = durable.checkpoint()
-        running = asyncio.create_task(durable.run("x", checkpoint=handle))
+        running = asyncio.ensure_future(durable.run("x", checkpoint=handle))
         await ledger.until("begin gpu-1")
         await client.get_workflow_handle(handle.thread_id).terminate()
         await ledger.until("cancelled gpu-1")

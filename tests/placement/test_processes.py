@@ -55,7 +55,7 @@ async def test_two_processes_each_killed(client: Client, ledger: Ledger, workers
     ledger.close("gpu-1")
     first = await workers.start(main, "fan", "!gpu-*")
     lost = await workers.start(gpu, "fan", "gpu-*")
-    running = asyncio.create_task(durable.run("x", checkpoint=handle))
+    running = asyncio.ensure_future(durable.run("x", checkpoint=handle))
     for line in ("begin gpu-1", "end cpu-1", "end gpu-2"):
         await ledger.until(line)
     workers.kill(first)
@@ -79,7 +79,7 @@ async def test_three_queues_at_once_each_killed(client: Client, ledger: Ledger, 
     ledger.close(*names)
     async with worker(client, fan, executors=["start", "join"]) as main:
         durable = _durable(fan, client, main, **{name.replace("-", "_"): queue for name, queue in queues.items()})
-        running = asyncio.create_task(durable.run("x"))
+        running = asyncio.ensure_future(durable.run("x"))
         for name, queue in queues.items():
             process = await workers.start(queue, "fan", name)
             await ledger.until(f"begin {name}")
@@ -100,7 +100,7 @@ async def test_worker_that_is_absent(client: Client, ledger: Ledger, workers: Wo
     async with worker(client, fan) as main:
         durable = _durable(fan, client, main, gpu_1=gpu)
         handle = durable.checkpoint()
-        running = asyncio.create_task(durable.run("x", checkpoint=handle))
+        running = asyncio.ensure_future(durable.run("x", checkpoint=handle))
         await ledger.until("end gpu-2")
         await asyncio.sleep(_ABSENT)
         assert not running.done()
@@ -121,7 +121,7 @@ async def test_calls_of_a_killed_worker_are_not_made_again(client: Client, ledge
     async with worker(client, research) as main:
         durable = _durable(research, client, main, gpu_agent=gpu)
         handle = durable.checkpoint()
-        running = asyncio.create_task(durable.run("x", checkpoint=handle))
+        running = asyncio.ensure_future(durable.run("x", checkpoint=handle))
         await ledger.until("model 2")
         await asyncio.sleep(0.3)
         workers.kill(process)
