@@ -134,7 +134,7 @@ async def rerun_superstep(
 def _unhindered(step: SuperstepInput, tools: Collection[str]) -> SuperstepInput:
     """Return the input of a superstep without what would end it, or take something of it elsewhere."""
     rules = {
-        name: rule.model_copy(update={"timeout": None, "idle_timeout": None})
+        name: rule.model_copy(update={"timeout": None, "idle_timeout": None, "task_queue": None})
         for name, rule in (step.executors or {}).items()
     }
     changed = dict(step.tools or {})

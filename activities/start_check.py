@@ -69,6 +69,8 @@ async def check_start(
             refuse_start(
                 "options.executors", f"there is no executor {executor_id!r}; there are {sorted(known_executors)}."
             )
+    if hosted.is_functional and any(rule.task_queue is not None for rule in (step.executors or {}).values()):
+        refuse_start("options.executors", "the steps of a functional workflow have no task queues of their own.")
     info = activity.info()
     base = step.base
     if base is None:

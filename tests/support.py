@@ -26,6 +26,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from tests.flows import LEDGER
 
 _ROOT = Path(__file__).parents[1]
+_OF_PLUGIN = ("cache_bytes", "mirrors", "caller_checkpoints", "executors")
 _WORKFLOWS = ("tests.flows:chain", "tests.flows:shop", "tests.flows:talk")
 
 
@@ -40,7 +41,7 @@ async def worker(
 ) -> AsyncIterator[str]:
     """Run a worker that hosts `workflows`; yields its task queue."""
     queue = task_queue or unique("queue")
-    chosen = {name: options.pop(name) for name in ("cache_bytes", "mirrors", "caller_checkpoints") if name in options}
+    chosen = {name: options.pop(name) for name in _OF_PLUGIN if name in options}
     plugin = AgentFrameworkPlugin(workflows, **chosen)
     async with Worker(client, task_queue=queue, plugins=[plugin], **options):
         yield queue

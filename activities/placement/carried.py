@@ -88,7 +88,7 @@ class Did:
 
 
 def _plain(step: Step) -> Step:
-    """Return a step whose event is the framework's own, with the key of its class: those of users may be undeclared."""
+    """Return a step whose event is of the framework's class, with the key of its own, undeclared one."""
     event = step[2] if step[1] in EVENTS and len(step) == 3 else None
     if event is None or type(event) is WorkflowEvent:
         return step

@@ -26,6 +26,7 @@ from ..commands.exit_codes import FAILED, exit_code_of
 from ..errors import DurableWorkflowError
 from ..temporal.search_attributes import missing_search_attributes
 from ..temporal.server import retried, rpc_errors
+from ..temporal.standalone import NEEDED, has_standalone_activities
 from .command import PROGRAM, Session, TaskQueue
 from .lookup import DEFAULT_TASK_QUEUE
 from .text import duration
@@ -64,6 +65,7 @@ async def doctor(session: Session, *, task_queue: TaskQueue = None) -> int:
         queue = task_queue or DEFAULT_TASK_QUEUE
         with rpc_errors(client, "look at the server"):
             findings += [await _server(client), await _namespace(client), await _attributes(client)]
+            findings.append(await _placement(client))
             findings += await _workers(client, queue)
         code = FAILED if any(finding.verdict == "bad" for finding in findings) else 0
     _report(session, findings)
@@ -132,6 +134,13 @@ async def _attributes(client: Client) -> Finding:
         text = f"{len(missing)} of {len(ALL_KEYS)} are not registered: {', '.join(missing)}"
         return Finding("search attributes", "note", text, f"{PROGRAM} attributes register")
     return Finding("search attributes", "ok", "registered")
+
+
+async def _placement(client: Client) -> Finding:
+    if await has_standalone_activities(client):
+        return Finding("placement", "ok", "executors may have task queues of their own")
+    text = "no standalone activities, so executors cannot have task queues of their own"
+    return Finding("placement", "note", text, f"For `ExecutorPolicy(task_queue=...)`: {NEEDED}")
 
 
 async def _workers(client: Client, task_queue: str) -> list[Finding]:

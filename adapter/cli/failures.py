@@ -90,7 +90,12 @@ def attempt_lines(attempt: SuperstepAttempt | None, now: datetime) -> list[tuple
         ("attempt", said),
         ("worker" if attempt.state != "waiting" else "last worker", attempt.worker or ""),
         ("last failure", attempt.last_failure or ""),
+        ("waits for", "; ".join(_waiting(name, queue) for name, queue in attempt.waits_for.items())),
     ]
+
+
+def _waiting(executor_id: str, task_queue: str) -> str:
+    return f"a worker of task queue {task_queue!r}, for executor {executor_id!r}: none polls it"
 
 
 def lasted(since: datetime | None, until: datetime) -> dict[str, Any]:

@@ -57,6 +57,8 @@ class SuperstepAttempt:
     """By kind, and `executor`: what it did not do again, as the journal had it from an attempt before."""
     usage: UsageDetails = field(default_factory=UsageDetails)
     """Tokens that it has spent so far, where chat clients report them."""
+    waits_for: Mapping[str, str] = field(default_factory=dict)
+    """Executor id -> its own task queue, on which its invocation waits in vain, as no worker polls it."""
 
 
 async def superstep_attempt(client: Client, thread_id: str) -> SuperstepAttempt | None:
@@ -95,6 +97,7 @@ async def attempt_of(client: Client, thread_id: str, pending: Iterable[PendingAc
             calls_made=calls.made,
             calls_taken=calls.taken,
             usage=usage_details(calls.spent) if calls.spent is not None else UsageDetails(),
+            waits_for=(window.waits if window is not None and window.attempt == activity.attempt else None) or {},
         )
     return None
 

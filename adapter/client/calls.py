@@ -69,6 +69,7 @@ from .arguments import (
 )
 from .call_reader import NO_PENDING, CallReader, CallScope
 from .edit import EditOrder, begin_from_edit
+from .executor_policy import check_placed
 from .fork import begin_from_history, seed_from_storage
 from .input_size import check_input
 from .live_reader import LiveReader
@@ -197,6 +198,7 @@ class Caller:
             message=encode_message(message, _catalog(hosted)),
             options=wire_options(self.options, _catalog(hosted), message_facts(hosted)),
         )
+        await check_placed(self.client, run_input.options.executors)
         shows = await use_search_attributes(self.client, self.options.shows_attributes)
         run_input.options.search_attributes = shows
         await check_input(self.client, run_input)
@@ -565,6 +567,7 @@ class _ThreadCall:
 
     async def _start(self, run_input: RunInput, *, call_id: str | None = None) -> CallReader:
         check_executors(self._caller.options.executors, self._hosted)
+        await check_placed(self._caller.client, run_input.options.executors)
         shows = await use_search_attributes(self._caller.client, self._caller.options.shows_attributes)
         run_input.options.search_attributes = shows
         memo, attributes = start_labels(run_input.workflow_name, self._thread_id, self._labels(), shows=shows)

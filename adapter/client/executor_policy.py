@@ -6,9 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from weakref import WeakSet
+
+from temporalio.client import Client
 
 from ...workflows.exported import exported
 from ...workflows.messages import MAX_ATTEMPTS, MAX_NAME, MAX_SECONDS, ExecutorRule, InDoubt
+from ..temporal.server import rpc_errors
+from ..temporal.standalone import check_placement
 from .priority import check_priority
 from .tool_policy import check_in_doubt
 
@@ -138,6 +143,23 @@ def policy_rules(
         executor_id: ExecutorRule(**wire_values(policy, ExecutorRule.model_fields))
         for executor_id, policy in (policies or {}).items()
     }
+
+
+async def check_placed(client: Client, rules: Mapping[str, ExecutorRule]) -> None:
+    """Refuse executors with a task queue of their own where the server cannot have them; a round trip for a client.
+
+    Raises:
+        PlacementError: When the server has no standalone activities.
+        ServerUnreachableError: When no server answers.
+    """
+    if any(rule.task_queue is not None for rule in rules.values()) and client not in _places:
+        with rpc_errors(client, "look whether executors can have task queues of their own"):
+            await check_placement(client)
+        _places.add(client)
+
+
+_places: WeakSet[Client] = WeakSet()
+"""Clients whose server has standalone activities."""
 
 
 def wire_values(policy: Any, names: Iterable[str]) -> dict[str, Any]:

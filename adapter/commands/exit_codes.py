@@ -15,6 +15,7 @@ from ..errors import (
     NoWorkerError,
     PayloadError,
     PendingRequestsError,
+    PlacementError,
     ServerBusyError,
     ServerUnreachableError,
     StaleCheckpointError,
@@ -54,7 +55,7 @@ _CODES: tuple[tuple[int, tuple[type[Exception], ...]], ...] = (
     (BAD_USAGE, (UsageError,)),
     (BAD_IMPORT, (BadReferenceError,)),
     (NO_SERVER, (ServerUnreachableError, ServerBusyError)),
-    (NOT_HOSTABLE, (HostingError,)),
+    (NOT_HOSTABLE, (HostingError, PlacementError)),
     (NO_WORKER, (NoWorkerError, WorkflowNotHostedError)),
     (NOT_FOUND, (NotFoundError, ThreadNotFoundError, CheckpointNotFoundError)),
     (

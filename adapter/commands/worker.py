@@ -24,6 +24,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from ...workflows.display import terminal_line, terminal_text
 from ..logging import log_to_terminal
 from ..plugin import AgentFrameworkPlugin
+from ..temporal.standalone import check_placement
 from .connection import ConnectionSettings, connect
 from .exit_codes import exit_code_of
 from .health import Health
@@ -88,6 +89,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     text = "seconds that running supersteps get to end when told to stop (25); then they start again elsewhere"
     add("--shutdown-timeout", f"{prefix}_SHUTDOWN_TIMEOUT", text, "25", type=float, metavar="SECONDS")
     add("--max-supersteps", f"{prefix}_MAX_SUPERSTEPS", "supersteps at a time (100)", "100", type=int, metavar="N")
+    executors = f"{prefix}_EXECUTORS"
+    text = f"run these executors only: an id or a pattern, !pattern for all others; can be repeated [{executors}]"
+    parser.add_argument("--executors", action="append", metavar="PATTERN", help=text)
+    text = "supersteps and invocations a second that the server hands out on this task queue, to all its workers"
+    add("--max-per-second", f"{prefix}_MAX_PER_SECOND", text, type=float, metavar="N")
     text = "answer /healthz and /readyz on this port, for probes"
     add("--health-port", f"{prefix}_HEALTH_PORT", text, type=int, metavar="PORT")
     text = "worker deployment to join as version --build-id; runs then stay on the version they began on"
@@ -97,6 +103,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
     options = parser.parse_args(arguments)
     options.workflow = options.workflow or os.environ.get(workflows, "").replace(",", " ").split()
+    options.executors = options.executors or os.environ.get(executors, "").replace(",", " ").split()
     if not options.workflow:
         parser.error(f"say what to host: --workflow package.module:attr, or {workflows}")
     if not options.task_queue:
@@ -105,6 +112,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"there is no configuration file {options.config_file!r}")
     if options.shutdown_timeout < 0 or options.max_supersteps < 1:
         parser.error("--shutdown-timeout must be 0 or more, --max-supersteps 1 or more")
+    if options.max_per_second is not None and not options.max_per_second > 0:
+        parser.error("--max-per-second must be more than 0")
     if (options.deployment is None) is not (options.build_id is None):
         parser.error("--deployment and --build-id go together")
     if options.log_level not in logging.getLevelNamesMapping():
@@ -114,7 +123,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 async def _run(options: argparse.Namespace) -> None:
     stopping = _told_to_stop()
-    plugin = AgentFrameworkPlugin([load_workflow(reference) for reference in options.workflow])
+    sources = [load_workflow(reference) for reference in options.workflow]
+    plugin = AgentFrameworkPlugin(sources, executors=options.executors)
     hosted = await plugin.prepare()
     settings = ConnectionSettings(
         address=options.address,
@@ -123,16 +133,20 @@ async def _run(options: argparse.Namespace) -> None:
         config_file=options.config_file,
     )
     client = await connect(settings, [plugin])
+    if options.executors:
+        await check_placement(client)
     worker = Worker(
         client,
         task_queue=options.task_queue,
         graceful_shutdown_timeout=timedelta(seconds=options.shutdown_timeout),
         max_concurrent_activities=options.max_supersteps,
+        max_task_queue_activities_per_second=options.max_per_second,
         deployment_config=_deployment(options),
     )
     where = f"namespace {client.namespace!r} at {client.service_client.config.target_host}"
     names = ", ".join(hosted)
-    print(terminal_line(f"Serving {names} on task queue {options.task_queue!r}, {where}"), flush=True)
+    which = f" ({', '.join(options.executors)})" if options.executors else ""
+    print(terminal_line(f"Serving {names}{which} on task queue {options.task_queue!r}, {where}"), flush=True)
     async with AsyncExitStack() as stack:
         if options.health_port is not None:
             health = Health(client, lambda: worker.is_running and not stopping.is_set())

@@ -4,6 +4,7 @@
 |---|---|
 | a thread | its start, signals, updates and queries with their answers, its result and failure, its memo |
 | supersteps of a thread | their inputs, results, failures and heartbeats |
+| an invocation | what an executor on a task queue of its own is given and does: by the id of its activity |
 | a schedule | the start and memo of the threads it starts: they have its id and the time of the start |
 
 The namespace is part of each. What kind of thing it is, a start or a result, is sealed inside with it.
@@ -35,7 +36,7 @@ def place_of(context: SerializationContext) -> bytes:
     """Return the place that a context of the SDK stands for."""
     if isinstance(context, ActivitySerializationContext):
         place = {"namespace": context.namespace, "activity_of": context.workflow_id}
-        if context.workflow_id is None:
+        if not context.workflow_id:  # Of a standalone activity; its worker's SDK says the empty text.
             place = {"namespace": context.namespace, "activity": context.activity_id}
     elif isinstance(context, ScheduleSerializationContext):
         place = {"namespace": context.namespace, "schedule": context.workflow_id}

@@ -209,6 +209,20 @@ async def is_polled(client: Client, task_queue: str) -> bool:
     return any(poller.last_access_time.ToDatetime(tzinfo=UTC) > since for poller in response.pollers)
 
 
+async def check_placement(client: Client) -> None:
+    """Make sure that executors may have task queues of their own; one round trip.
+
+    Raises:
+        PlacementError: When the server has no standalone activities.
+        RPCError: When it does not say.
+    """
+    if not await has_standalone_activities(client):
+        raise PlacementError(
+            f"The Temporal server at {client.service_client.config.target_host} has no standalone activities in "
+            f"namespace {client.namespace!r}: {NEEDED}"
+        )
+
+
 async def has_standalone_activities(client: Client) -> bool:
     """Tell whether the server has them in the client's namespace; one round trip.
 
