@@ -29,7 +29,7 @@ from .capturing_storage import Captured, CapturingStorage
 from .framework_run import FrameworkRun
 from .heartbeat import Beat
 from .journal.stream import EntryStream, entries_of
-from .limits import MAX_BURST_BYTES
+from .limits import MAX_BURST_BYTES, MAX_BURST_EVENTS_BYTES
 from .passed import MOST, MOST_BYTES
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
@@ -137,7 +137,9 @@ class Burst:
         self._readable: list[Any] = []
         self._texts: list[bytes] = []
         self._stream = EntryStream()
-        self._size = 0
+        self._events_size = 0
+        self._patches: list[bytes] = []
+        """The checkpoints of the superstep that has just ended."""
         self._calls: Calls | None = None
 
     def writer(self) -> EventWriter:
@@ -175,8 +177,15 @@ class Burst:
         passed = self.capture.passed
         if len(passed.facts) + 2 >= MOST or passed.size + 2 * len(last.raw) > MOST_BYTES:
             return False
-        self._size += sum(map(json_bytes, run.writer.records))
-        return max(self._size, self._stream.packed_size) < min(MAX_BURST_BYTES, self._beat.room // 2)
+        if self.base_raw is None and len(last.raw) > MAX_BURST_BYTES:
+            return False  # It is stored whole, once; as patches on it the next take little.
+        self._patches, raw = [], self.base_raw
+        for found in self.capture.saved:
+            self._patches.append(patch(found.raw, raw))
+            raw = found.raw
+        self._events_size += sum(map(json_bytes, run.writer.records)) + json_bytes(run.writer.readable)
+        packed = self._stream.packed_size + sum(map(len, self._patches))
+        return packed < MAX_BURST_BYTES and self._events_size < MAX_BURST_EVENTS_BYTES
 
     async def finish(self, run: FrameworkRun, payloads: bytes, executors: list[str]) -> None:
         """Bring to the server what a superstep has come to, and make ready for the next; one round trip.
@@ -195,21 +204,18 @@ class Burst:
             calls=calls,
             executors=executors,
         )
-        raw, patches = self.base_raw, list[bytes]()
-        for found in self.capture.saved:
-            patches.append(patch(found.raw, raw))
-            raw = found.raw
-        self._stream.append(joined(finished.model_dump_json().encode(), payloads, *patches))
+        self._stream.append(joined(finished.model_dump_json().encode(), payloads, *self._patches))
         self._take(finished, payloads)
         await self._beat.finished(self._stream.packed, self.step.offset)
 
     def resume(self, recovered: Recovered) -> None:
         """Go on from what attempts before this one have finished."""
-        self.capture.saved = []
+        base, self.capture.saved = self.capture.base, []
         for (finished, payloads, captured), text in zip(recovered.finished, recovered.texts, strict=True):
             self.capture.saved = captured
             self._stream.append(text)
             self._take(finished, payloads)
+        self.capture.base = base  # The instance is still to be restored from it.
 
     def _take(self, finished: _Finished, payloads: bytes) -> None:
         self.count += 1
