@@ -104,7 +104,7 @@ class Recovered:
 
     def following(self, step: SuperstepInput) -> SuperstepInput:
         """Return the input of the superstep that follows, of the activity's."""
-        return following(step, self.last, [record for finished, _, _ in self.finished for record in finished.records])
+        return step.following(_ref(self.last), [one for finished, _, _ in self.finished for one in finished.records])
 
 
 class Burst:
@@ -167,6 +167,9 @@ class Burst:
             return False
         if rule.supersteps is not None and self.count + 1 >= rule.supersteps:
             return False
+        journal = self._beat.current_journal
+        if self.step.keep_journal and journal is not None and journal.noted:
+            return False  # It is kept with the result of its superstep.
         if any(fnmatchcase(name, pattern) for name in executors for pattern in rule.breakpoints or ()):
             return False
         if "*" in (rule.breakpoints or ()):
@@ -229,7 +232,7 @@ class Burst:
         last = self.capture.saved[-1]
         self.capture.pass_on()
         self.base_raw = last.raw
-        self.step = following(self.step, last, finished.records)
+        self.step = self.step.following(_ref(last), finished.records)
 
     def close(self, run: FrameworkRun | None, payloads: bytes) -> tuple[FrameworkRun, bytes]:
         """Return what all supersteps have told, and the text of their typed data.
@@ -251,39 +254,14 @@ class Burst:
         return sum_of_calls(self._calls, current)
 
 
-def following(step: SuperstepInput, last: Captured, told: Sequence[LoggedEvent]) -> SuperstepInput:
-    """Return the input of the superstep that follows within a burst.
-
-    Args:
-        step: The one before.
-        last: Its checkpoint.
-        told: What it has told.
-    """
+def _ref(found: Captured) -> CheckpointRef:
     info = activity.info()
-    base = CheckpointRef(
+    return CheckpointRef(
         thread_id=info.workflow_id or "",
         run_id=info.workflow_run_id or "",
-        checkpoint_id=last.checkpoint_id,
-        digest=digest(last.raw),
+        checkpoint_id=found.checkpoint_id,
+        digest=digest(found.raw),
     )
-    changed = {
-        "mode": "continue",
-        "base": base,
-        "keyframe": False,
-        "seeded": False,
-        "message": None,
-        "responses": None,
-        "function_invocation_kwargs": None,
-        "client_kwargs": None,
-        "discard_in_flight": False,
-        "restores": None,
-        "recount": None,
-        "begun": None,
-        "begun_in": None,
-        "offset": step.offset + len(told),
-        "pending_status": step.pending_status or _has_pending_status(told),
-    }
-    return step.model_copy(update=changed)
 
 
 def sum_of_calls(total: Calls | None, more: Calls | None) -> Calls | None:
@@ -293,10 +271,6 @@ def sum_of_calls(total: Calls | None, more: Calls | None) -> Calls | None:
     if result is not None and spent:
         result.spent = sum_of(spent)
     return result
-
-
-def _has_pending_status(records: Iterable[LoggedEvent]) -> bool:
-    return any(record.state == "IN_PROGRESS_PENDING_REQUESTS" for record in records)
 
 
 def _saved(found: Captured) -> _Saved:

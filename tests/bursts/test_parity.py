@@ -14,7 +14,6 @@ from tests.parity.gallery import GALLERY, Row
 from tests.parity.gallery.functional import ROWS as FUNCTIONAL
 from tests.support import worker
 
-
 _GRAPHS = [row for row in GALLERY if row not in FUNCTIONAL]  # Those run to their next pause anyway.
 
 

@@ -984,7 +984,7 @@ async def search_attributes(stage: Stage) -> None:
 # Bursts.
 
 
-_BURST = {"burst": timedelta(minutes=1)}
+_BURST: dict[str, Any] = {"burst": timedelta(minutes=1)}
 
 
 @scenario(runs=5, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=2, ACTIVITY_TASK_CANCEL_REQUESTED=1, ACTIVITY_TASK_FAILED=1)
