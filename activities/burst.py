@@ -29,7 +29,7 @@ from .capturing_storage import Captured, CapturingStorage
 from .framework_run import FrameworkRun
 from .heartbeat import Beat
 from .journal.stream import EntryStream, entries_of
-from .limits import MAX_BURST_BYTES
+from .limits import MAX_BURST_BYTES, MAX_BURST_EVENTS_BYTES
 from .passed import MOST, MOST_BYTES
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
@@ -104,7 +104,7 @@ class Recovered:
 
     def following(self, step: SuperstepInput) -> SuperstepInput:
         """Return the input of the superstep that follows, of the activity's."""
-        return following(step, self.last, [record for finished, _, _ in self.finished for record in finished.records])
+        return step.following(_ref(self.last), [one for finished, _, _ in self.finished for one in finished.records])
 
 
 class Burst:
@@ -137,7 +137,9 @@ class Burst:
         self._readable: list[Any] = []
         self._texts: list[bytes] = []
         self._stream = EntryStream()
-        self._size = 0
+        self._events_size = 0
+        self._patches: list[bytes] = []
+        """The checkpoints of the superstep that has just ended."""
         self._calls: Calls | None = None
 
     def writer(self) -> EventWriter:
@@ -165,6 +167,9 @@ class Burst:
             return False
         if rule.supersteps is not None and self.count + 1 >= rule.supersteps:
             return False
+        journal = self._beat.current_journal
+        if self.step.keep_journal and journal is not None and journal.noted:
+            return False  # It is kept with the result of its superstep.
         if any(fnmatchcase(name, pattern) for name in executors for pattern in rule.breakpoints or ()):
             return False
         if "*" in (rule.breakpoints or ()):
@@ -175,8 +180,15 @@ class Burst:
         passed = self.capture.passed
         if len(passed.facts) + 2 >= MOST or passed.size + 2 * len(last.raw) > MOST_BYTES:
             return False
-        self._size += sum(map(json_bytes, run.writer.records))
-        return max(self._size, self._stream.packed_size) < min(MAX_BURST_BYTES, self._beat.room // 2)
+        if self.base_raw is None and len(last.raw) > MAX_BURST_BYTES:
+            return False  # It is stored whole, once; as patches on it the next take little.
+        self._patches, raw = [], self.base_raw
+        for found in self.capture.saved:
+            self._patches.append(patch(found.raw, raw))
+            raw = found.raw
+        self._events_size += sum(map(json_bytes, run.writer.records)) + json_bytes(run.writer.readable)
+        packed = self._stream.packed_size + sum(map(len, self._patches))
+        return packed < MAX_BURST_BYTES and self._events_size < MAX_BURST_EVENTS_BYTES
 
     async def finish(self, run: FrameworkRun, payloads: bytes, executors: list[str]) -> None:
         """Bring to the server what a superstep has come to, and make ready for the next; one round trip.
@@ -195,21 +207,18 @@ class Burst:
             calls=calls,
             executors=executors,
         )
-        raw, patches = self.base_raw, list[bytes]()
-        for found in self.capture.saved:
-            patches.append(patch(found.raw, raw))
-            raw = found.raw
-        self._stream.append(joined(finished.model_dump_json().encode(), payloads, *patches))
+        self._stream.append(joined(finished.model_dump_json().encode(), payloads, *self._patches))
         self._take(finished, payloads)
         await self._beat.finished(self._stream.packed, self.step.offset)
 
     def resume(self, recovered: Recovered) -> None:
         """Go on from what attempts before this one have finished."""
-        self.capture.saved = []
+        base, self.capture.saved = self.capture.base, []
         for (finished, payloads, captured), text in zip(recovered.finished, recovered.texts, strict=True):
             self.capture.saved = captured
             self._stream.append(text)
             self._take(finished, payloads)
+        self.capture.base = base  # The instance is still to be restored from it.
 
     def _take(self, finished: _Finished, payloads: bytes) -> None:
         self.count += 1
@@ -223,7 +232,7 @@ class Burst:
         last = self.capture.saved[-1]
         self.capture.pass_on()
         self.base_raw = last.raw
-        self.step = following(self.step, last, finished.records)
+        self.step = self.step.following(_ref(last), finished.records)
 
     def close(self, run: FrameworkRun | None, payloads: bytes) -> tuple[FrameworkRun, bytes]:
         """Return what all supersteps have told, and the text of their typed data.
@@ -245,39 +254,14 @@ class Burst:
         return sum_of_calls(self._calls, current)
 
 
-def following(step: SuperstepInput, last: Captured, told: Sequence[LoggedEvent]) -> SuperstepInput:
-    """Return the input of the superstep that follows within a burst.
-
-    Args:
-        step: The one before.
-        last: Its checkpoint.
-        told: What it has told.
-    """
+def _ref(found: Captured) -> CheckpointRef:
     info = activity.info()
-    base = CheckpointRef(
+    return CheckpointRef(
         thread_id=info.workflow_id or "",
         run_id=info.workflow_run_id or "",
-        checkpoint_id=last.checkpoint_id,
-        digest=digest(last.raw),
+        checkpoint_id=found.checkpoint_id,
+        digest=digest(found.raw),
     )
-    changed = {
-        "mode": "continue",
-        "base": base,
-        "keyframe": False,
-        "seeded": False,
-        "message": None,
-        "responses": None,
-        "function_invocation_kwargs": None,
-        "client_kwargs": None,
-        "discard_in_flight": False,
-        "restores": None,
-        "recount": None,
-        "begun": None,
-        "begun_in": None,
-        "offset": step.offset + len(told),
-        "pending_status": step.pending_status or _has_pending_status(told),
-    }
-    return step.model_copy(update=changed)
 
 
 def sum_of_calls(total: Calls | None, more: Calls | None) -> Calls | None:
@@ -287,10 +271,6 @@ def sum_of_calls(total: Calls | None, more: Calls | None) -> Calls | None:
     if result is not None and spent:
         result.spent = sum_of(spent)
     return result
-
-
-def _has_pending_status(records: Iterable[LoggedEvent]) -> bool:
-    return any(record.state == "IN_PROGRESS_PENDING_REQUESTS" for record in records)
 
 
 def _saved(found: Captured) -> _Saved:

@@ -166,11 +166,6 @@ class Beat:
         await self.write()
 
     @property
-    def room(self) -> int:
-        """Bytes of what is kept, packed, that a heartbeat has room for."""
-        return self._room
-
-    @property
     def current_journal(self) -> Journal | None:
         """The journal of the superstep that runs."""
         return self._journal

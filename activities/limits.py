@@ -27,9 +27,11 @@ MAX_STORED_FAILURE_BYTES = 16_000_000
 """Where external storage takes it."""
 MAX_JOURNAL_BYTES = 1_000_000
 """Packed, in a heartbeat: of one over 2 MB the server fails the superstep for good."""
-MAX_BURST_BYTES = 400_000
-"""What a burst has come to: its events as JSON, and all of it packed in a heartbeat. Its result has room for as much,
-and for its last superstep; it ends where it has grown beyond."""
+MAX_BURST_BYTES = 64 * 1024
+"""Of a burst, packed: each of its supersteps writes all of it with its heartbeat. It ends where it is larger, and
+another begins."""
+MAX_BURST_EVENTS_BYTES = 400_000
+"""Of its events as JSON, which its result holds as they are."""
 MAX_LEFT_JOURNAL_BYTES = 500_000
 """Of the superstep that a burst has begun and not finished, in its result."""
 _MAX_FAILED_EVENTS = 300_000

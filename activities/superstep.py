@@ -335,6 +335,7 @@ class SuperstepActivity:
                 end = _End(run, payloads_of(run.writer, hosted), executors)
             except SuperstepError as error:
                 outside = stores_outside(client.data_converter)
+                run.writer.stand_alone()
                 failed = to_application_error(
                     error.error,
                     await reported_failure(

@@ -12,7 +12,19 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from . import cache, conversation, depth, history_size, journal, overhead, requests, streaming, throughput, waiting
+from . import (
+    bursts,
+    cache,
+    conversation,
+    depth,
+    history_size,
+    journal,
+    overhead,
+    requests,
+    streaming,
+    throughput,
+    waiting,
+)
 from ._bench import Bench
 from ._table import Table
 
@@ -24,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
     "cache": cache.measure,
     "streaming": streaming.measure,
     "waiting": waiting.measure,
+    "bursts": bursts.measure,
     "journal": journal.measure,
     "requests": requests.measure,
     "throughput": throughput.measure,

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Unpack
 
-from agent_framework_temporal import DurableWorkflow, start_dev_server
+from agent_framework_temporal import DurableWorkflow, OptionArguments, start_dev_server
 from agent_framework_temporal.adapter.checkpoints.history import superstep_outcome
 from agent_framework_temporal.adapter.temporal.client import framed_client
 from agent_framework_temporal.workflows.messages import SuperstepResult
@@ -130,9 +130,9 @@ class Bench:
         await self.client.execute_workflow(NaiveWorkflow.run, args=[steps, size], id=thread_id, task_queue=queue)
         return await self.finished(thread_id)
 
-    async def durable(self, queue: str, name: str, message: Any) -> Run:
+    async def durable(self, queue: str, name: str, message: Any, **options: Unpack[OptionArguments]) -> Run:
         """Run a framework workflow, and wait for its end as for the others: nobody follows its events meanwhile."""
-        durable = DurableWorkflow(_FLOWS[name], client=self.client, task_queue=queue)
+        durable = DurableWorkflow(_FLOWS[name], client=self.client, task_queue=queue, **options)
         handle = durable.checkpoint()
         stream = durable.run_stream(message, checkpoint=handle)
         async for _ in stream:

@@ -34,6 +34,11 @@ class Table:
         verdict = "met" if measured <= at_most else "MISSED"
         self.note(f"goal: {what} at most {_text(at_most)}: {_text(measured)}, {verdict}")
 
+    def goal_at_least(self, what: str, measured: float, at_least: float) -> None:
+        """Add a line that says whether a goal is met that more is better for."""
+        verdict = "met" if measured >= at_least else "MISSED"
+        self.note(f"goal: {what} at least {_text(at_least)}: {_text(measured)}, {verdict}")
+
     def as_json(self) -> dict[str, Any]:
         """Return the table as plain data."""
         return asdict(self)

@@ -84,6 +84,15 @@ class EventWriter:
             self._add_data(event, record)
         self.records.append(record)
 
+    def stand_alone(self) -> None:
+        """Let the records go without what supersteps before have told: they get a frame of their own."""
+        for record in self.records:
+            if record.payload is not None:
+                record.payload -= self._payloads_before
+            if record.readable is not None:
+                record.readable -= self._readable_before
+        self._payloads_before = self._readable_before = 0
+
     def encoded(self, catalog: TypeCatalog) -> bytes:
         """Return the events' typed data as text, and note in each record without data how much there is of it.
 

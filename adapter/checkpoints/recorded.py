@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from temporalio.api.enums.v1 import EventType
@@ -11,7 +11,15 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from ...workflows.messages import SUPERSTEP_ACTIVITY, JournalRef, SuperstepFailure, SuperstepInput, SuperstepResult
+from ...workflows.messages import (
+    SUPERSTEP_ACTIVITY,
+    CheckpointFacts,
+    CheckpointRef,
+    JournalRef,
+    SuperstepFailure,
+    SuperstepInput,
+    SuperstepResult,
+)
 from ..errors import CheckpointNotFoundError, NotSealedError
 from ..temporal.server import describe_run
 from .history import (
@@ -55,6 +63,8 @@ class RecordedSuperstep:
     attempt: int
     journal: Sequence[bytes] = ()
     """In parts; empty where none was kept."""
+    burst: SuperstepResult | None = None
+    """The outcome of the burst that it was one of, whose frame holds what is its own; None where it was alone."""
 
 
 async def recorded_superstep(
@@ -148,8 +158,8 @@ async def _of_run(client: Client, thread_id: str, run_id: str) -> AsyncIterator[
         if step.mode in _NO_SUPERSTEP or (step.superstep_id is not None and step.superstep_id in refused):
             continue
         found = await _recorded(client, thread_id, run_id, step, attributes.activity_id, ends.get(event.event_id))
-        if found is not None:
-            yield found
+        for superstep in () if found is None else _supersteps(found):
+            yield superstep
 
 
 async def _recorded(
@@ -164,7 +174,7 @@ async def _recorded(
     if isinstance(outcome, SuperstepResult) and outcome.checkpoint is None:
         return None  # Every response was refused, so that nothing ran.
     journal = await journal_of(client, thread_id, ref, end)
-    if isinstance(outcome, SuperstepResult) and outcome.journal:
+    if isinstance(outcome, SuperstepResult) and outcome.journal and outcome.begun is None:
         journal = [outcome.journal]
     state: RecordedState = "committed" if isinstance(outcome, SuperstepResult) else "failed"
     if outcome is None:
@@ -180,6 +190,52 @@ async def _recorded(
         attempt=outcome.attempt if outcome is not None else 1,
         journal=journal,
     )
+
+
+def _supersteps(found: RecordedSuperstep) -> Iterator[RecordedSuperstep]:
+    """Yield the supersteps of a burst, newest first, or the only one."""
+    burst = found.outcome
+    if not isinstance(burst, SuperstepResult) or burst.checkpoint is None:
+        yield found
+        return
+    reached = [*_facts_between(burst, burst.checkpoint), burst.checkpoint]
+    if len(reached) == 1:
+        yield found
+        return
+    supersteps: list[RecordedSuperstep] = []
+    step = found.step
+    for place, facts in enumerate(reached):
+        is_last = place == len(reached) - 1
+        told = [
+            record
+            for record in burst.events
+            if (record.superstep or 0) == facts.superstep or (not place and (record.superstep or 0) < facts.superstep)
+        ]
+        kept = {} if is_last else {"state": "running", "pending": [], "schemas": {}}
+        outcome = burst.model_copy(update={"events": told, "checkpoint": facts, "between": [], **kept})
+        journal = found.journal if is_last else ()
+        supersteps.append(
+            replace(found, step=step, outcome=outcome, number=facts.superstep, journal=journal, burst=burst)
+        )
+        base = CheckpointRef(
+            thread_id=found.thread_id, run_id=found.run_id, checkpoint_id=facts.checkpoint_id, digest=facts.digest
+        )
+        step = step.following(base, told)
+    yield from reversed(supersteps)
+
+
+def _facts_between(burst: SuperstepResult, last: CheckpointFacts) -> Iterator[CheckpointFacts]:
+    for found in burst.between:
+        if found.kind is None:
+            yield last.model_copy(
+                update={
+                    "checkpoint_id": found.checkpoint_id,
+                    "superstep": found.superstep,
+                    "digest": found.digest,
+                    "size_bytes": found.size_bytes,
+                    "timestamp": found.timestamp,
+                }
+            )
 
 
 async def _running(

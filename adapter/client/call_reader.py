@@ -330,9 +330,10 @@ class CallReader:
         self._tells_failure = False
 
     async def _outcome(self, step: SuperstepResult | SuperstepFailure) -> AsyncIterator[WorkflowEvent[Any]]:
-        for notice in self._given_live.void(step.attempt):
+        for notice in self._given_live.void(step):
             yield notice
-        given = self._given_live.take()
+        given = self._given_live.take(step)
+        reached = _checkpoints_of(step)
         async for offset, event in self._decoder.events(step, mirror=self._scope.mirror):
             if offset <= self._after:
                 continue
@@ -341,7 +342,7 @@ class CallReader:
             self._handle.offset = offset
             if event.type == "superstep_completed" and step.checkpoint is not None:
                 # A caller may note the handle here, or leave: the framework saves before it yields this event.
-                self._cursor.move(self._ref(step.checkpoint.checkpoint_id))
+                self._cursor.move(self._ref(reached.get(event.iteration, step.checkpoint.checkpoint_id)))
             if offset not in given:
                 yield event
         if isinstance(step, SuperstepResult):
@@ -406,6 +407,12 @@ class CallReader:
         if failure is None:
             return RunFailedError(f"The run of thread {thread_id!r} failed: {closed.message}. {resume}")
         return _exception(failure, self._decoder.catalog)
+
+
+def _checkpoints_of(outcome: SuperstepResult | SuperstepFailure) -> dict[int | None, str]:
+    """Return the checkpoints that the supersteps of a burst have reached before its last, by number."""
+    between = outcome.between if isinstance(outcome, SuperstepResult) else ()
+    return {found.superstep: found.checkpoint_id for found in between if found.kind is None}
 
 
 def _exception(failure: RunFailure | SuperstepFailure, catalog: TypeCatalog | None) -> Exception:

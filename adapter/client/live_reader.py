@@ -43,6 +43,8 @@ class LiveEventsRead:
     """The attempt that is running or awaited."""
     events: list[tuple[int, WorkflowEvent[Any]]]
     """Events of that attempt not read before, with their offsets."""
+    finished: int = 0
+    """Events before this offset stand, whichever attempt has told them: their supersteps have finished in a burst."""
 
 
 class LiveReader:
@@ -107,7 +109,9 @@ class LiveReader:
                         break
                 if pending.attempt != self._attempt:
                     self._attempt, self._read = pending.attempt, -1
-                return LiveEventsRead(self._attempt, [] if window is None else await self._new(window))
+                if window is None:
+                    return LiveEventsRead(self._attempt, [])
+                return LiveEventsRead(self._attempt, await self._new(window), window.finished or 0)
         return LiveEventsRead(self._attempt, [])
 
     async def _window(self, run_id: str, payload: Payload) -> LiveWindow | None:

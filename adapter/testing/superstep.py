@@ -6,14 +6,14 @@ import difflib
 import pprint
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agent_framework import WorkflowCheckpoint, WorkflowEvent
 from agent_framework_temporal.activities.replaying import rerun_superstep
 from agent_framework_temporal.adapter.checkpoints.frames import Frame, unpacked
 from agent_framework_temporal.adapter.checkpoints.handle import Checkpoint, thread_id_of
-from agent_framework_temporal.adapter.checkpoints.history import FrameReader, stored_frame
+from agent_framework_temporal.adapter.checkpoints.history import FrameReader, checkpoints_of, stored_frame
 from agent_framework_temporal.adapter.checkpoints.logged_events import readable_event, typed_payloads
 from agent_framework_temporal.adapter.checkpoints.recorded import RecordedState, RecordedSuperstep, recorded_superstep
 from agent_framework_temporal.adapter.checkpoints.thread import latest_run_id
@@ -161,7 +161,12 @@ async def _read(
     outcome: SuperstepResult | SuperstepFailure,
 ) -> SuperstepOutcome:
     frame = Frame(checkpoint=b"", payloads=b"")
-    if outcome.frame and outcome.checkpoint is None:
+    burst = recorded.burst if outcome is recorded.outcome else None
+    if burst is not None and burst.checkpoint is not None and outcome.checkpoint is not None:
+        stored = stored_frame(burst, burst.checkpoint)
+        frame = await FrameReader(client, recorded.thread_id, recorded.run_id).restore(stored)
+        frame = replace(frame, checkpoint=(await checkpoints_of(stored, frame))[outcome.checkpoint.checkpoint_id])
+    elif outcome.frame and outcome.checkpoint is None:
         frame = await unpacked(outcome.frame, None)
     elif outcome.frame and outcome.checkpoint is not None:
         reader = FrameReader(client, recorded.thread_id, recorded.run_id)

@@ -100,6 +100,13 @@ def _to(name: str, value: int, *scenarios: str) -> Mutation:
 # The changes themselves, where they take more than a line.
 
 
+def _without_between(original: Callable[..., Any]) -> Callable[..., Any]:
+    def commit(self: Any, step: Any, result: Any) -> None:
+        original(self, step, result.model_copy(update={"between": []}))
+
+    return commit
+
+
 def _no_store(original: Callable[..., Any]) -> Callable[..., Any]:
     async def first_step(self: Any, run_input: Any) -> Any:
         if run_input.continued is not None and run_input.continued.waiting:
@@ -265,6 +272,9 @@ NOTICED: tuple[Mutation, ...] = (
         sdk(temporalio.workflow, "start_activity", _another_name),
         ("several-supersteps", "lost-worker", "forked-from-history", "failure-after-retries", "second-turn"),
     ),
+    # Bursts.
+    Mutation("lets a burst go on when it should pause", method(_WORKFLOW, "_end_burst", always(None)), ("bursts",)),
+    Mutation("counts a burst as one superstep", method("Progress", "commit", _without_between), ("bursts",)),
     # Continuing as new.
     Mutation(
         "never continues as new between supersteps",

@@ -1061,6 +1061,37 @@ async def search_attributes(stage: Stage) -> None:
     await stage.keep(thread, paused)
 
 
+# Bursts.
+
+
+_BURST: dict[str, Any] = {"burst": timedelta(minutes=1)}
+
+
+@scenario(runs=5, WORKFLOW_EXECUTION_CONTINUED_AS_NEW=2, ACTIVITY_TASK_CANCEL_REQUESTED=1, ACTIVITY_TASK_FAILED=1)
+async def bursts(stage: Stage) -> None:
+    """Runs of some supersteps, one whose second superstep fails for good, and one that is paused in the middle."""
+    counting = stage.durable(countdown, supersteps_per_run=5, **_BURST)
+    counted = counting.checkpoint()
+    await counting.run(11, checkpoint=counted)
+    failing = stage.durable(frail, max_attempts=1, pause_on_failure=True, **_BURST)
+    failed = failing.checkpoint()
+    FAILING.add("two burst")
+    with contextlib.suppress(ValueError):
+        await failing.run("burst", checkpoint=failed)
+    FAILING.discard("two burst")
+    await failing.retry(failed.thread_id)
+    await stage.ended(failed)
+    paused, gate, following = await _held(stage, **_BURST)
+    await stage.run_of(paused).execute_update("pause")
+    gate.let(1)
+    while (await stage.run_of(paused).query("status"))["state"] != "paused":
+        await asyncio.sleep(0.02)
+    await stage.run_of(paused).execute_update("continue")
+    gate.end()
+    await following
+    await stage.keep(counted, failed, paused)
+
+
 # Worker deployment versions.
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
@@ -134,6 +135,34 @@ class SuperstepInput(Versioned):
     """See `RunInput.flaw`."""
     cuts: Literal["interrupt", "rollback"] | str | None = None
     """With `message`: that it has ended the turn before it, and how; left out where that had ended by itself."""
+
+    def following(self, base: CheckpointRef, told: Sequence[LoggedEvent]) -> SuperstepInput:
+        """Return the input of the superstep that follows within a burst.
+
+        Args:
+            base: The checkpoint that this one has come to.
+            told: The events that this one has told.
+        """
+        begun = any(record.state == "IN_PROGRESS_PENDING_REQUESTS" for record in told)
+        changed = {
+            "mode": "continue",
+            "base": base,
+            "keyframe": False,
+            "seeded": False,
+            "message": None,
+            "responses": None,
+            "function_invocation_kwargs": None,
+            "client_kwargs": None,
+            "discard_in_flight": False,
+            "cuts": None,
+            "restores": None,
+            "recount": None,
+            "begun": None,
+            "begun_in": None,
+            "offset": self.offset + len(told),
+            "pending_status": self.pending_status or begun,
+        }
+        return self.model_copy(update=changed)
 
 
 class SuperstepOutcome(Journalled, Versioned):
