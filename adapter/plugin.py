@@ -74,9 +74,9 @@ class AgentFrameworkPlugin(SimplePlugin):
             must not block the event loop. One that a workflow was built with is such a mirror of its runs, unnamed.
         caller_checkpoints: Whether a thread may begin from a checkpoint that its caller brings along, of a storage that
             the worker does not know. Without it only from those that history, or a mirror of the run, holds.
-        sandboxed: Whether our own workflow runs in the SDK's sandbox, as those of your own on this worker do in any case.
-            It is tested and replayed there, calls none of your code, and costs a worker CPU with each superstep, and
-            memory with each run, in it.
+        sandboxed: Whether our own workflow runs in the SDK's sandbox, as those of your own on this worker do in any
+            case. It is tested and replayed there, and calls none of your code; in production the sandbox would cost a
+            worker CPU with each superstep, and memory with each run.
 
     Raises:
         HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a
