@@ -43,7 +43,9 @@ from .pacemaker import Pacemaker, Pulse, beat_interval
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 _PAUSE = 0.05
-"""Between two beats that carry events, in seconds: each is a round trip to the server."""
+"""Seconds until the first beat that carries something: most supersteps without a model are over by then."""
+_BETWEEN = 0.03
+"""Seconds between two beats that carry events: each is a round trip to the server."""
 _BYTES_PER_SECOND = 4_000_000
 """Of heartbeats that carry events: one with a large journal makes the next wait for longer."""
 _WRITE_TIMEOUT = timedelta(seconds=5)
@@ -127,6 +129,9 @@ class Beat:
         """Whether a write is worth waiting for: not where the last one had no answer."""
         self._over = False
         self._soon: asyncio.Task[None] | None = None
+        self._telling: asyncio.TimerHandle | None = None
+        """Until there are no events to tell, or they have been told."""
+        self._tell_from = asyncio.get_running_loop().time() + _PAUSE
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
@@ -217,10 +222,19 @@ class Beat:
             self._soon = self._start(self._write_after_pause())
 
     def tell(self, live: LiveEvents) -> LiveEvents:
-        """Tell these live events with each beat; returns them."""
+        """Tell these live events, with each beat and soon after each of them; returns them."""
         self._live = live
-        self._start(self._tell(live))
+        live.on_news = self._tell_soon
         return live
+
+    def _tell_soon(self) -> None:
+        if self._telling is None and not self._over:
+            loop = asyncio.get_running_loop()
+            self._telling = loop.call_at(max(self._tell_from, loop.time()), self._tell_now)
+
+    def _tell_now(self) -> None:
+        if self._live is not None and not self._over:
+            self._start(self._tell(self._live))
 
     async def failed(self) -> None:
         """Tell the next attempt that an executor has failed in this one; one round trip."""
@@ -235,7 +249,8 @@ class Beat:
     @contextlib.asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
         """Beat while the body runs."""
-        self._start(self._prepare())
+        if self._may_be_given_up and not self._encodes_anywhere:
+            self._start(self._prepare())
         if self._pacemaker is None:
             self._start(self._beat_from_the_loop())
         elif not self._watched:
@@ -249,10 +264,13 @@ class Beat:
             raise
         finally:
             self._over = True
-            tasks = list(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._telling is not None:
+                self._telling.cancel()
+            if self._tasks:
+                tasks = list(self._tasks)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
             self._pulse.ends_at = lambda: None  # It beats on until the SDK has encoded its outcome.
             if self._pacemaker is not None and not self._watched:
                 self._pacemaker.ended(self._info.task_token)
@@ -265,18 +283,20 @@ class Beat:
 
     async def _prepare(self) -> None:
         """Encode what the thread may have to say, where it cannot do so itself."""
-        if self._may_be_given_up and not self._encodes_anywhere:
-            with contextlib.suppress(Exception):  # The codec is code of others.
-                overdue = [self._overdue_window(None), *self._burst_part()]
-                self._overdue_details = await self._converter.encode(overdue)
+        with contextlib.suppress(Exception):  # The codec is code of others.
+            self._overdue_details = await self._converter.encode([self._overdue_window(None), *self._burst_part()])
 
     async def _tell(self, live: LiveEvents) -> None:
-        while True:
-            size = self._journal.packed_size if self._journal is not None else 0
-            await asyncio.sleep(_PAUSE + size / _BYTES_PER_SECOND)
-            if live.changed:
+        try:
+            if live.changed():
                 async with self._writing:
                     await self._send(certain=False)
+        finally:
+            size = self._journal.packed_size if self._journal is not None else 0
+            self._tell_from = asyncio.get_running_loop().time() + _BETWEEN + size / _BYTES_PER_SECOND
+            self._telling = None
+            if live.has_new:  # Of meanwhile.
+                self._tell_soon()
 
     async def _write_after_pause(self) -> None:
         await asyncio.sleep(_PAUSE)

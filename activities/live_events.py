@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from agent_framework import WorkflowEvent
 
 from ..adapter.checkpoints.frames import Frame, pack
+from ..adapter.checkpoints.logged_events import is_longer
 from ..adapter.encoding.document import join
 from ..adapter.encoding.encoding import dumps
 from ..adapter.errors import PayloadError
@@ -16,7 +18,11 @@ from ..adapter.framework.internals import event_types
 from ..workflows.messages import LiveWindow, LoggedEvent
 
 MAX_WINDOW_BYTES = 64 * 1024
-"""Of records and typed data; about 20 windows a second are sent while events come."""
+"""Of records and typed data; about 30 windows a second are sent while events come."""
+
+
+def _nothing() -> None:
+    """Tell nobody."""
 
 
 class LiveEvents:
@@ -37,8 +43,11 @@ class LiveEvents:
         self._offset = offset
         self._events: deque[tuple[LoggedEvent, bytes | None, int]] = deque()
         self._bytes = 0
-        self.changed = False
-        """Whether there are events that `window` has not returned yet."""
+        self._changed = False
+        self._new: list[tuple[LoggedEvent, WorkflowEvent[Any], Any]] = []
+        """Not encoded yet: most supersteps are over before anybody is told of them."""
+        self.on_news: Callable[[], None] = _nothing
+        """Called when there is something to tell."""
 
     def add(self, record: LoggedEvent, event: WorkflowEvent[Any], readable: Any = None) -> None:
         """Add an event and its record.
@@ -48,29 +57,55 @@ class LiveEvents:
             event: The event.
             readable: The readable data that is too large for the record.
         """
-        if (record.data_bytes or 0) > MAX_WINDOW_BYTES:
-            return
+        if (record.data_bytes or 0) <= MAX_WINDOW_BYTES:
+            self._new.append((record, event, readable))
+            self.on_news()
+
+    @property
+    def has_new(self) -> bool:
+        """Whether events have come that were not looked at."""
+        return bool(self._new)
+
+    def changed(self) -> bool:
+        """Tell whether there are events that `window` has not returned yet, and that fit one."""
+        new, self._new = self._new, []
+        taken: list[tuple[LoggedEvent, bytes | None, int]] = []
+        size = 0
+        for record, event, readable in reversed(new):
+            found = self._encoded(record, event, readable)
+            if found is not None:
+                size += found[2]
+                if size > MAX_WINDOW_BYTES:
+                    break
+                taken.append(found)
+        self._events.extend(reversed(taken))
+        self._bytes += sum(found[2] for found in taken)
+        while self._bytes > MAX_WINDOW_BYTES:
+            self._bytes -= self._events.popleft()[2]
+        self._changed = self._changed or bool(taken)
+        return self._changed
+
+    def _encoded(
+        self, record: LoggedEvent, event: WorkflowEvent[Any], readable: Any
+    ) -> tuple[LoggedEvent, bytes | None, int] | None:
         if record.readable is not None:
             record = record.model_copy(update={"data": readable, "readable": None, "data_bytes": None})
         data: bytes | None = None
         if record.payload is not None:
+            if is_longer(event.data, MAX_WINDOW_BYTES):
+                return None  # Writing it, to find it too long, takes long.
             try:
                 typed = (event.data, *event_types(event)) if event.type == "request_info" else event.data
                 data = dumps(typed, self._catalog)
             except PayloadError:
-                return  # The superstep's result says so, where it counts.
+                return None  # The superstep's result says so, where it counts.
         size = len(record.model_dump_json()) + len(data or b"")
-        if size > MAX_WINDOW_BYTES:
-            return
-        self._events.append((record, data, size))
-        self._bytes += size
-        while self._bytes > MAX_WINDOW_BYTES:
-            self._bytes -= self._events.popleft()[2]
-        self.changed = True
+        return (record, data, size) if size <= MAX_WINDOW_BYTES else None
 
     def window(self) -> LiveWindow:
         """Return the window as it is now."""
-        self.changed = False
+        self.changed()
+        self._changed = False
         records: list[LoggedEvent] = []
         payloads: list[bytes] = []
         for record, data, _ in self._events:

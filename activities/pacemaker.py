@@ -95,6 +95,8 @@ class Pacemaker:
         self._condition = threading.Condition()
         self._pulses: dict[bytes, Pulse] = {}
         self._thread: threading.Thread | None = None
+        self._waits = math.inf
+        """Seconds for which the thread waits, at most: without end where there is nothing to beat for."""
         self._closed = False
         self._asked: float | None = None
         """When the loop was asked whether it runs, until it has answered."""
@@ -131,7 +133,8 @@ class Pacemaker:
                 # Debuggers that stop every thread at a breakpoint leave such a one alone.
                 vars(self._thread).update(pydev_do_not_trace=True, is_pydev_daemon_thread=True)
                 self._thread.start()
-            self._condition.notify()
+            if pulse.interval / 2 < self._waits:  # Else it looks soon enough, and waking it takes a while.
+                self._condition.notify()
 
     def beat(self, pulse: Pulse, details: Sequence[Payload]) -> None:
         """Beat for a superstep at once, and with these details from now on."""
@@ -187,10 +190,11 @@ class Pacemaker:
             with self._condition:
                 if not self._pulses and not self._closed:
                     self._asked = self._suspect = None
+                    self._waits = math.inf
                     self._condition.wait()
                     self._looked = time.monotonic()
-                tick = min((pulse.interval / 2 for pulse in self._pulses.values()), default=_TICK)
-                self._condition.wait(min(tick, _TICK))
+                self._waits = min([_TICK, *(pulse.interval / 2 for pulse in self._pulses.values())])
+                self._condition.wait(self._waits)
                 if self._closed:
                     return
                 now = time.monotonic()

@@ -79,9 +79,9 @@ class AgentFrameworkPlugin(SimplePlugin):
         executors: Which executors run on this worker: ids, or patterns such as `gpu-*`, those with `!` before them left
             out (`!gpu-*`: all others); all. It refuses the others, so give these a task queue of their own,
             `ExecutorPolicy(task_queue=...)`; factories learn of it from `takes_executor`.
-        sandboxed: Whether our own workflow runs in the SDK's sandbox, as your own on this worker do in any case.
-            It is tested and replayed there, calls none of your code, and costs a worker CPU with each superstep, and
-            memory with each run, in it.
+        sandboxed: Whether our own workflow runs in the SDK's sandbox, as those of your own on this worker do in any
+            case. It is tested and replayed there, and calls none of your code; in production the sandbox would cost a
+            worker CPU with each superstep, and memory with each run.
 
     Raises:
         HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a

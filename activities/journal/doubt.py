@@ -117,15 +117,15 @@ async def handled(executor: Executor, handler: Handler, message: Any, context: W
     if invocation is None or invocation.executor is not executor:
         await handler(message, context)
         return
-    scope, journal, key = invocation.scope, invocation.scope.journal, invocation.scope.key
-    asked = None if scope.is_inner else journal.to_ask(key)
+    scope, journal = invocation.scope, invocation.scope.journal
+    asked = None if scope.is_inner else journal.to_ask(scope)
     if asked is not None:
         await _ask(invocation, asked, context)
         return
     if not is_watched(invocation):
         await handler(message, context)
         return
-    note = beginning(scope, "", journal.rules.in_doubt(scope.executor_id))
+    note, key = beginning(scope, "", journal.rules.in_doubt(scope.executor_id)), scope.key
     if journal.is_refused("executor", key):
         raise refused_error(scope, "")
     if journal.is_in_doubt("executor", key) and not journal.was_told("executor", key, this_activity()):

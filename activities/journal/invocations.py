@@ -40,7 +40,7 @@ from ...adapter.framework.internals import (
 from ..placement.current import placed
 from ..progress import progressed
 from .doubt import Invocation, add_answers, invoked, is_watched
-from .journal import Journal, Scope, current_scope, journalled
+from .journal import Journal, Name, Scope, current_scope, journalled
 
 _LOGGER = logging.getLogger("agent_framework_temporal.worker")
 _KEY_BYTES = 12
@@ -71,13 +71,22 @@ async def _execute(
         return
     path = executor.id if outer.executor_id is None else f"{outer.executor_id}/{executor.id}"
     is_inner = outer.executor_id is not None
-    scope = Scope(outer.journal, _key(outer, executor, message, sources), path, is_inner)
+    journal = outer.journal
+    keeps, invocations = journal.rules.keeps(path), _invocations_of(journal)
+    data, request_id = message_parts(message)
+    name = Name(functools.partial(_key, outer, executor.id, sources, request_id), data)
+    # Alone, it is known later by the framework's copy of its message; to the others the message may belong as well.
+    if journal.is_new and keeps and not is_inner and not invocations.any_active:
+        journal.name_later(name)
+    else:
+        journal.name_all()
+        name.find()
+    scope = Scope(journal, name, path, is_inner)
     with journalled(scope):
-        if not scope.journal.rules.keeps(path):
+        if not keeps:
             await execute(message, sources, state, context)
             return
-        invocations = _invocations_of(scope.journal)
-        invocation = Invocation(executor, scope, message, sources, functools.partial(invocations.read, scope.key))
+        invocation = Invocation(executor, scope, message, sources, lambda: invocations.read(scope.key))
         async with invocations.active(is_inner=is_inner):
             await _invoke(workflow, invocation, invocations.group(outer.key), execute, state, context)
 
@@ -86,7 +95,7 @@ async def _invoke(
     workflow: Workflow, invocation: Invocation, group: _Group, execute: Execute, state: Any, context: Any
 ) -> None:
     executor, scope, message = invocation.executor, invocation.scope, invocation.message
-    entry = group.arrived(scope.key)
+    entry = group.arrived(scope)
     if entry is None:
         await group.settled(executor.id)
     else:
@@ -103,8 +112,9 @@ async def _invoke(
             return
         group.abandon(executor.id)
         done = Done(invocations.next_number)
+        recording = RecordingContext(context, done, functools.partial(_begins, scope.name))
         with invoked(invocation):
-            await execute(message, invocation.sources, RecordingState(state, done), RecordingContext(context, done))
+            await execute(message, invocation.sources, RecordingState(state, done), recording)
         done.end()
         await invocations.finished(invocation, done.noted)
 
@@ -122,11 +132,16 @@ async def _restored(workflow: Workflow, executor: Executor, entry: _Entry) -> bo
     return True
 
 
-def _key(outer: Scope, executor: Executor, message: Any, sources: list[str]) -> str:
+def _begins(name: str | Name, message: Any) -> None:
+    """Take the framework's copy of a message: the executor may change the message itself."""
+    if isinstance(name, Name):
+        name.message = message
+
+
+def _key(outer: Scope, executor_id: str, sources: list[str], request_id: str | None, message: Any) -> str:
     """Return what names an invocation within the one around it, the same in each attempt."""
-    data, request_id = message_parts(message)
     journal = outer.journal
-    like = _digest(executor.id, sources, request_id, journal.digest(data))
+    like = _digest(executor_id, sources, request_id, journal.digest(message))
     return f"{outer.key}/{journal.nth(f'{outer.key}/{like}')}.{like}"  # None begins as another, and goes on.
 
 
@@ -203,9 +218,9 @@ class _Group:
         self._last = 0
         self._changed = asyncio.Event()
 
-    def arrived(self, key: str) -> _Entry | None:
+    def arrived(self, scope: Scope) -> _Entry | None:
         """Return what there is of an invocation that is to begin."""
-        entry = self._entries.get(key)
+        entry = self._entries.get(scope.key) if self._entries else None
         if entry is not None:
             entry.has_arrived = True
         return entry
@@ -286,6 +301,11 @@ class _Invocations:
         self._number = 0
         self.read("")
 
+    @property
+    def any_active(self) -> bool:
+        """Whether an invocation runs, or is held back."""
+        return self._active > 0 or self._held is not None
+
     def read(self, key: str) -> None:
         """Take what the journal has of the invocations with keys that begin so."""
         found: dict[str, list[_Entry]] = {}
@@ -333,7 +353,7 @@ class _Invocations:
     async def finished(self, invocation: Invocation, done: list[list[Any]]) -> None:
         """Note an invocation that has finished, if it has to be."""
         is_inner = invocation.scope.is_inner
-        durable = is_inner or is_watched(invocation) or self._journal.has_calls(invocation.scope.key)
+        durable = is_inner or is_watched(invocation) or self._journal.has_calls(invocation.scope)
         note = functools.partial(self._note, invocation, done, durable=durable)
         if is_inner or is_watched(invocation) or self._active > 1:
             await note()

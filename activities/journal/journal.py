@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -111,6 +112,9 @@ class Journal:
         self._refused: set[tuple[str, str]] = set()
         self._likes: Counter[str] = Counter()
         self._calling: set[str] = set()
+        self._unnamed: list[Name] = []
+        self.is_new = not any(before)
+        """Whether no attempt before has left anything."""
         self.beside: dict[type[Any], Any] = {}
         """What belongs to this superstep beside it."""
         for text in (text for part in before for text in entries_of(part)):
@@ -146,9 +150,12 @@ class Journal:
         return True
 
     def digest(self, value: Any) -> str:
-        """Return what tells a value from others; of one that cannot be stored its type."""
+        """Return what tells a value from others; of one that cannot be stored its type.
+
+        Taken of a copy, always: what the value was is known later by the copy that the framework makes of it.
+        """
         try:
-            text = dumps(value, self._catalog)
+            text = dumps(_copied(value), self._catalog)
         except PayloadError:
             text = type_key(type(value)).encode()
         return blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
@@ -165,9 +172,19 @@ class Journal:
                 for value in values:
                     yield key, value
 
-    def has_calls(self, key: str) -> bool:
-        """Tell whether the invocation with a key has finished a call in this attempt."""
-        return key in self._calling
+    def name_later(self, name: Name) -> None:
+        """Take note of an invocation whose name may never be asked for."""
+        self._unnamed.append(name)
+
+    def name_all(self) -> None:
+        """Name the invocations that have come so far, in their order."""
+        unnamed, self._unnamed = self._unnamed, []
+        for name in unnamed:
+            name.find()
+
+    def has_calls(self, scope: Scope) -> bool:
+        """Tell whether an invocation has finished a call in this attempt."""
+        return bool(self._calling) and scope.key in self._calling
 
     def beginning(self, kind: str, key: str) -> Beginning | None:
         """Return what is known of the begin of something in doubt."""
@@ -185,11 +202,14 @@ class Journal:
         """Tell whether people have been told that this is in doubt, in another activity than `within`."""
         return bool(self._told.get((kind, key), set()) - {within})
 
-    def to_ask(self, key: str) -> Place | None:
-        """Return something that a person is asked about: what the invocation with a key, or one below, had begun.
+    def to_ask(self, scope: Scope) -> Place | None:
+        """Return something that a person is asked about: what an invocation, or one below it, had begun.
 
         The last that had begun, as a call says more than the invocation that makes it.
         """
+        if not self._notes:
+            return None
+        key = scope.key
         places = [place for place, note in self._notes.items() if note.asks and self._is_open(place, key)]
         return places[-1] if places else None
 
@@ -418,17 +438,51 @@ def newest(parts: Iterable[bytes], most: int) -> bytes:
     return stream.packed
 
 
+def _copied(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # The framework says so, as it copies each message too.
+        return value
+
+
+class Name:
+    """What names an invocation within a superstep, found when somebody asks: of one that calls nothing, nobody does.
+
+    Args:
+        find: Finds it, given the message as it came.
+        message: The message, until the executor may change it.
+    """
+
+    def __init__(self, find: Callable[[Any], str], message: Any) -> None:
+        self._find = find
+        self.message = message
+        self._found: str | None = None
+
+    def find(self) -> str:
+        """Return it."""
+        if self._found is None:
+            self._found, self.message = self._find(self.message), None
+        return self._found
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Whose call it is that runs: the invocation of an executor, and the journal of its superstep."""
 
     journal: Journal
-    key: str = ""
-    """Names the invocation within the superstep; keys of what it calls begin with it."""
+    name: str | Name = ""
     executor_id: str | None = None
     """The executor's path: within a sub-workflow after the id of the executor around it, with a slash between."""
     is_inner: bool = False
     """Whether the executor is one of a sub-workflow."""
+
+    @property
+    def key(self) -> str:
+        """Names the invocation within the superstep; keys of what it calls begin with it."""
+        if isinstance(self.name, str):
+            return self.name
+        self.journal.name_all()
+        return self.name.find()
 
 
 class _Entered:

@@ -124,7 +124,7 @@ class EventWriter:
 
     def _add_data(self, event: WorkflowEvent[Any], record: LoggedEvent) -> None:
         record.data_type = type_key(type(event.data))
-        if event.type not in ALWAYS_READABLE and _is_longer(event.data, _PREVIEW_BYTES):
+        if event.type not in ALWAYS_READABLE and is_longer(event.data, _PREVIEW_BYTES):
             # Making JSON of a conversation, to find it too long, takes longer than most of the rest.
             record.payload = self._keep(event.data, record)
             return
@@ -193,7 +193,7 @@ class EventWriter:
         return self._payloads_before + index
 
 
-def _is_longer(value: Any, limit: int) -> bool:
+def is_longer(value: Any, limit: int) -> bool:
     """Tell whether the text in a value is longer than `limit`; looks at no more of it than that takes."""
     left = limit
     stack = [value]

@@ -310,6 +310,8 @@ class CallReader:
                     await asyncio.wait([following], timeout=None if live is None else live.pause)
                     if live is not None and not following.done():
                         for event in self._given_live.give(await live.read(self._follower.run_id), self._after):
+                            if event.origin is WorkflowEventSource.EXECUTOR:
+                                self._follower.pace.tells = True
                             yield event
                 yield await following
         finally:

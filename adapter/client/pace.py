@@ -30,21 +30,22 @@ _FIRST = 0.015
 """Seconds until a first superstep is looked for: a worker takes the run up meanwhile."""
 _SETTLE = 0.004
 """Seconds a worker takes for a workflow task, about: what it decides is read with its beginning."""
-_QUICK = 0.3
-"""Seconds up to which a superstep's end is awaited here, by how long those before it took, and not on the server."""
+_QUICK, _QUICK_TELLING = 0.6, 0.3
+"""Seconds up to which a superstep's end is awaited here, by how long those before it took, and not on the server; less
+where executors say something meanwhile, of which nothing is heard before it is known which superstep runs."""
 _MOST_LATE = 0.05
 """Seconds that an outcome may have been there by then, of a superstep that took as long as most."""
-_TOGETHER = 0.1
-"""Seconds up to which a superstep may be read together with the next one."""
+_TOGETHER, _TOGETHER_TELLING = 0.6, 0.1
+"""Seconds up to which a superstep may be read together with the next one, as above."""
 _BUDGET = 0.95
 """Requests that a superstep is worth; the rest is for the beginning and the end of the call."""
 _LEAST_SPENT, _MOST_SPENT = -1.0, 6.0
 """Requests less the budget: what was saved or spent long ago does not count."""
-_LEAST_LOOK, _MOST_LOOK = 0.06, 0.25
-_LONG = 0.2
-"""Seconds from which it is worth a request to hear of a superstep at once."""
+_LEAST_LOOK, _MOST_LOOK, _MOST_LOOK_TELLING = 0.06, 0.6, 0.25
 _SLOW = 1.0
 """Seconds from which a superstep is slow anyway, so that it is looked at early."""
+_WORTH = 2.0
+"""Seconds from which a superstep is worth a request of its own, though nothing is given before the end."""
 
 
 class Pace(ABC):
@@ -56,6 +57,8 @@ class Pace(ABC):
     def __init__(self) -> None:
         self.goes_on = True
         """Whether another superstep follows the last one."""
+        self.tells = False
+        """Whether executors have said something while they ran."""
         self._last: int | None = None
         """Type of the last event."""
         self._fresh = False
@@ -149,18 +152,18 @@ class StreamPace(Pace):
             return 0.0
         if not self._took or self._outcome_at is None:
             return _FIRST
-        if typical > _QUICK:
+        if typical > (_QUICK_TELLING if self.tells else _QUICK):
             return self._after_task()
         most = sorted(self._took)[int(len(self._took) * 0.7)]
         expected = min(most, 1.5 * typical, typical + _MOST_LATE) + 0.001
-        if self._over_budget > 0.5 and typical <= _TOGETHER:
+        if self._over_budget > 0.5 and typical <= (_TOGETHER_TELLING if self.tells else _TOGETHER):
             expected += typical
         return max(0.0, self._outcome_at + self._clock + expected - time.monotonic())
 
     def first_look(self) -> float:
         """Return the seconds until a superstep counts as running long, so that its live events are looked at."""
-        typical = self._typical
-        return _LEAST_LOOK if typical > _SLOW else min(max(1.5 * typical, _LEAST_LOOK), _MOST_LOOK)
+        typical, most = self._typical, _MOST_LOOK_TELLING if self.tells else _MOST_LOOK
+        return _LEAST_LOOK if typical > _SLOW else min(max(1.5 * typical, _LEAST_LOOK), most)
 
 
 class RunPace(Pace):
@@ -199,4 +202,4 @@ class RunPace(Pace):
     def _is_slow(self) -> bool:
         """Whether it is the executors that take long, and not all else because there is much to do."""
         typical = self._typical
-        return typical > _LONG and median(self._ran) > 0.7 * typical
+        return typical > _WORTH and median(self._ran) > 0.7 * typical

@@ -18,6 +18,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from pydantic_core import to_json
+
 from ..errors import PayloadError
 
 FORMAT = 1
@@ -112,8 +114,29 @@ class Document:
 
 
 def text(node: Any) -> str:
-    """Return the JSON of one node."""
-    return _ENCODER.encode(node)
+    """Return the JSON of one node.
+
+    Raises:
+        ValueError: When it holds an integer of too many digits.
+    """
+    try:
+        data = to_json(node, inf_nan_mode="constants")
+    except (ValueError, RecursionError):  # It takes no text but Unicode.
+        return _ENCODER.encode(node)
+    # It writes integers of any length, which nobody could read; where they are texts of digits all is well.
+    return _ENCODER.encode(node) if _has_long_number(data) else data.decode()
+
+
+def _has_long_number(data: bytes) -> bool:
+    """Tell whether there are so many digits in a row that Python refuses an integer of as many."""
+    most = sys.get_int_max_str_digits() or MAX_DIGITS
+    for place in range(0, len(data), most):
+        if 48 <= data[place] < 58:
+            before, after = data[max(0, place - most) : place], data[place : place + most + 1]
+            digits = len(before) - len(before.rstrip(_DIGITS)) + len(after) - len(after.lstrip(_DIGITS))
+            if digits > most:
+                return True
+    return False
 
 
 def lines(shapes: Mapping[str, Any], parts: list[Any], body: str) -> bytes:
@@ -172,6 +195,7 @@ def _integer(digits: str) -> int:
 
 MAX_DIGITS = 4_300
 """Of an integer in JSON: to read one takes the square of its digits."""
+_DIGITS = b"0123456789"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
 _DECODER = json.JSONDecoder()
 _CAREFUL_DECODER = json.JSONDecoder(parse_int=_integer)

@@ -434,11 +434,13 @@ class RecordingContext:
     Args:
         recorded: The context.
         record: Takes the notes.
+        invoked: Takes the framework's copy of the message, before the executor is given it.
     """
 
-    def __init__(self, recorded: RunnerContext, record: Record) -> None:
+    def __init__(self, recorded: RunnerContext, record: Record, invoked: Callable[[Any], None]) -> None:
         self.recorded = recorded
         self.record = record
+        self.invoked = invoked
 
     def __getattr__(self, name: str) -> Any:
         """Give what is not noted."""
@@ -453,6 +455,7 @@ class RecordingContext:
         """Add an event; one that repeats the message is noted without it."""
         if event.type == "executor_invoked" and event.origin is WorkflowEventSource.FRAMEWORK:
             self.record("invoked")
+            self.invoked(event.data)
         else:
             self.record("event", event)
         await self.recorded.add_event(event)
@@ -536,7 +539,7 @@ async def invoke(
         record: Takes what it does.
     """
     traces, spans = (getattr(message, name, None) for name in ("trace_contexts", "source_span_ids"))
-    context: Any = RecordingContext(workflow._runner_context, record)
+    context: Any = RecordingContext(workflow._runner_context, record, lambda _: None)
     await executor.execute(message, sources, RecordingState(state, record), context, traces, spans)
 
 

@@ -4,7 +4,7 @@ The SDK spends on each signal more than our workflow does on one that it refuses
 the same two seconds.
 
 Our workflow runs without the SDK's sandbox unless a worker asks for it. Its code is this package's alone, which the
-sandbox takes from outside anyway, and is held to be deterministic by replaying stored histories in it; entering it
+sandbox takes from outside anyway, and is held to be deterministic by replaying stored histories in it. Entering it
 costs CPU with each task and each payload, and memory with each run. Other workflows of the worker keep theirs.
 """
 

@@ -672,13 +672,30 @@ async def test_an_invocation_writes_what_a_recording_context_and_state_note() ->
 
 async def test_the_path_of_an_invocation_is_found_behind_a_recording_context() -> None:
     workflow = _append()
-    context = _framework.RecordingContext(workflow._runner_context, lambda *step: None)
+    context = _framework.RecordingContext(workflow._runner_context, lambda *step: None, lambda data: None)
     (append,) = workflow.executors.values()
     given: Any = context
     ctx: WorkflowContext[Any, Any] = WorkflowContext(append, ["x"], State(), given)
     assert _framework.invocation_path(workflow, ctx) == ("append",)
     _framework.stand_for(ctx, ["y"], "r")
     assert (ctx.source_executor_ids, ctx.request_id) == (["y"], "r"), _changed("WorkflowContext")
+
+
+async def test_an_executor_tells_a_copy_of_its_message_before_it_may_change_it() -> None:
+    seen: list[Any] = []
+
+    class Changing(Executor):
+        @handler
+        async def change(self, message: list[str], ctx: WorkflowContext) -> None:
+            """Change what it was given."""
+            assert seen == [["a"]], _changed("Executor.execute: executor_invoked")
+            message.append("b")
+
+    workflow = WorkflowBuilder(name="changing", start_executor=Changing(id="changing")).build()
+    context: Any = _framework.RecordingContext(workflow._runner_context, lambda *step: None, seen.append)
+    (executor,) = workflow.executors.values()
+    await executor.execute(["a"], ["x"], State(), context)
+    assert seen == [["a"]], _changed("Executor.execute: executor_invoked")
 
 
 def test_answers_are_looked_up_where_a_handler_is_added() -> None:

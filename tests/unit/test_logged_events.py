@@ -17,7 +17,7 @@ from agent_framework import (
 )
 from agent_framework_temporal.adapter.checkpoints.logged_events import (
     EventWriter,
-    _is_longer,
+    is_longer,
     pending_of,
     readable_event,
     to_event,
@@ -145,9 +145,9 @@ def test_data_is_long_as_soon_as_it_has_that_much_in_it() -> None:
     loop: list[Any] = []
     loop.append(loop)
     for long in ("x" * 1_025, ["x" * 600, {"a": b"y" * 600}], [Draft(text="x" * 1_100)], list(range(2_000)), loop):
-        assert _is_longer(long, 1_024)
+        assert is_longer(long, 1_024)
     for short in ("x" * 1_000, [Draft(text="x")], None, Draft, {"a": (1, 2)}):
-        assert not _is_longer(short, 1_024)
+        assert not is_longer(short, 1_024)
 
 
 def test_streamed_updates_are_readable_up_to_a_budget() -> None:
