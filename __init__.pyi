@@ -13,6 +13,8 @@ from .adapter.checkpoints.lineage import CheckpointInfo as CheckpointInfo
 from .adapter.checkpoints.mirror import MirrorSource as MirrorSource
 from .adapter.checkpoints.storage import HistoryCheckpointStorage as HistoryCheckpointStorage
 from .adapter.client.attempts import SuperstepAttempt as SuperstepAttempt
+from .adapter.client.cost import RunCost as RunCost
+from .adapter.client.cost import ThreadCost as ThreadCost
 from .adapter.client.deletion import delete_threads as delete_threads
 from .adapter.client.devui import DevUIEntity as DevUIEntity
 from .adapter.client.durable_workflow import DurableWorkflow as DurableWorkflow

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Self
 
 _LINE = re.compile(r"^service_requests\{(?P<labels>.*)\} (?P<count>\S+)$", re.MULTILINE)
+_ACTION = re.compile(r"^action\{(?P<labels>.*)\} (?P<count>\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _OF_WORKERS = re.compile(
     r"Poll(Workflow|Activity|Nexus)TaskQueue|Respond|RecordActivityTaskHeartbeat|RecordWorkerHeartbeat|ShutdownWorker"
@@ -37,11 +38,24 @@ class ServedRequests:
         found, self._before = now - self._before, now
         return found
 
-    def _served(self) -> Counter[str]:
+    async def actions(self) -> Counter[str]:
+        """Return the actions that the server has counted in the namespace `default` so far, by its own names."""
+        await asyncio.sleep(_SHOWN_AFTER)
+        found: Counter[str] = Counter()
+        for line in _ACTION.finditer(await asyncio.to_thread(self._metrics)):
+            labels = dict(_LABEL.findall(line["labels"]))
+            if labels.get("namespace") == "default":
+                found[labels.get("action_type", "")] += int(float(line["count"]))
+        return found
+
+    def _metrics(self) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=10) as response:
-            text = response.read().decode()
+            text: str = response.read().decode()
+        return text
+
+    def _served(self) -> Counter[str]:
         served: Counter[str] = Counter()
-        for line in _LINE.finditer(text):
+        for line in _LINE.finditer(self._metrics()):
             labels = dict(_LABEL.findall(line["labels"]))
             name = labels.get("operation", "")
             if labels.get("service_name") == "frontend" and not _OF_WORKERS.match(name):

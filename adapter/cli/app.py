@@ -73,7 +73,7 @@ def worker(context: typer.Context) -> None:
     raise typer.Exit(run_worker(context.args))
 
 
-_READS = frozenset({"stream", "status", "checkpoints", "show", "diff", "replay"})
+_READS = frozenset({"stream", "status", "checkpoints", "cost", "show", "diff", "replay"})
 """What needs histories only, so that an exported thread can stand for the server."""
 
 for _function in (
@@ -83,6 +83,7 @@ for _function in (
     _respond.respond,
     _threads.status,
     _threads.checkpoints,
+    _threads.cost,
     _checkpoint.show,
     _checkpoint.diff,
     _run.resume,

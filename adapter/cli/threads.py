@@ -279,3 +279,47 @@ async def cancel(
         raise rejection(error) from error
     session.output.json({"thread_id": thread, "cancelled": receipt.queued})
     session.output.line(f"Cancelled: {', '.join(receipt.queued)}")
+
+
+_ACTIONS = {
+    "workflow_started": "runs started",
+    "workflow_reset": "resets",
+    "schedule": "by a schedule",
+    "activity_started": "supersteps",
+    "activity_retried": "their retries",
+    "timer_started": "timers",
+    "signal": "signals",
+    "update": "updates",
+    "search_attributes_upserted": "attributes",
+    "options_updated": "options changed",
+}
+
+
+async def cost(session: Session, thread: Thread) -> None:
+    """Say what a thread has cost: actions of Temporal Cloud, events and bytes of its histories. Needs no worker."""
+    facts = await existing_thread(await session.client(), thread)
+    target = await facade(session, workflow=None, task_queue=None, thread=facts)
+    found = await target.durable.cost(thread)
+    session.output.json(
+        {
+            "thread_id": thread,
+            "actions": found.actions,
+            "total_actions": found.total_actions,
+            "heartbeats": found.heartbeats,
+            "history_events": found.history_events,
+            "history_bytes": found.history_bytes,
+            "runs": [dataclasses.asdict(run) for run in found.runs],
+        }
+    )
+    beats = "not known, as it streamed" if found.heartbeats is None else f"about {found.heartbeats}"
+    session.output.facts(
+        [
+            ("thread", thread),
+            ("workflow", facts.workflow_name),
+            ("actions", f"{found.total_actions}, without heartbeats and queries"),
+            *((label, str(found.actions.get(name, "") or "")) for name, label in _ACTIONS.items()),
+            ("heartbeats", beats),
+            ("runs", str(len(found.runs))),
+            ("history", f"{found.history_events} events, {size(found.history_bytes)}"),
+        ]
+    )

@@ -53,6 +53,7 @@ from .agent import AgentThread
 from .arguments import given_kwargs, refuse_tools, split_message
 from .attempts import SuperstepAttempt, superstep_attempt
 from .calls import Call, Caller
+from .cost import ThreadCost, thread_cost
 from .deletion import delete_thread
 from .devui import DevUIEntity
 from .edit import Edit, EditOrder, editor_name
@@ -544,6 +545,21 @@ class DurableWorkflow(WorkflowInterface):
         await self._definition()  # An async factory's name is known only now.
         thread_id = self._handle(checkpoint).thread_id
         return await read_usage(self._client, thread_id, self.name, queries=self._caller.queries)
+
+    async def cost(self, checkpoint: Checkpoint | str | None = None) -> ThreadCost:
+        """Return what the thread has cost over all its runs: actions of Temporal Cloud by kind, events and bytes.
+
+        By its histories alone, so no worker is needed, and none of it makes an action. Costs a visibility query, and a
+        round trip for each run and for each 200 events.
+
+        Args:
+            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+
+        Raises:
+            ThreadNotFoundError: When there is no such thread, or it belongs to another workflow.
+        """
+        await self._definition()  # An async factory's name is known only now.
+        return await thread_cost(self._client, self._handle(checkpoint).thread_id, self.name)
 
     async def cancel(self, checkpoint: Checkpoint | str | None = None) -> None:
         """Cancel what runs in the thread; the cancellation reaches the running executor. One round trip.
