@@ -1,9 +1,9 @@
 """Keeps the garbage collector out of where it does harm or only costs: from `ast.parse`, and from what collection made.
 
-CPython before 3.11.8 and 3.12.2 counts in one place, for the whole process, how deep the tree is that `ast.parse` makes
-(python/cpython#106905). Garbage that is collected meanwhile may run Python code, which lets other threads run or formats
-a traceback; if that parses too, the count is wrong and the parse fails: "SystemError: AST constructor recursion depth
-mismatch". pytest parses wherever it rewrites assertions or shows a failure, so now and then that ended a session.
+CPython before 3.11.8 and 3.12.2 counts in one place, for the whole process, how deep the tree is that `ast.parse`
+makes (python/cpython#106905). Garbage that is collected meanwhile may run Python code, which lets other threads run or
+formats a traceback; if that parses too, the count is wrong and the parse fails: "SystemError: AST constructor recursion
+depth mismatch". pytest parses wherever it rewrites assertions or shows a failure, so now and then that ended a session.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import sys
 import threading
 from typing import Any
 
-_parse = ast.parse
+_parse: Any = ast.parse
 _one_at_a_time = threading.RLock()
 
 
 @functools.wraps(_parse)
-def _undisturbed_parse(*arguments: Any, **options: Any) -> ast.AST:
+def _undisturbed_parse(*arguments: Any, **options: Any) -> Any:
     with _one_at_a_time:
         enabled = gc.isenabled()
         gc.disable()
@@ -34,7 +34,7 @@ def _undisturbed_parse(*arguments: Any, **options: Any) -> ast.AST:
 def mend_parsing() -> None:
     """Replace `ast.parse` by one that nothing disturbs, where Python needs that."""
     if sys.version_info < (3, 11, 8) or (3, 12) <= sys.version_info < (3, 12, 2):
-        ast.parse = _undisturbed_parse
+        ast.parse = _undisturbed_parse  # type: ignore[assignment]
 
 
 def keep_what_is_there() -> None:
