@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +18,11 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
+
+from tests._undisturbed import keep_what_is_there, mend_parsing
+
+mend_parsing()
+gc.disable()  # Until all tests are collected.
 
 pytest_plugins = ["tests.parity.outcomes"]
 
@@ -60,6 +66,11 @@ async def local_server(*values: str) -> WorkflowEnvironment:
         dev_server_log_level="error",
         dev_server_extra_args=[part for value in values for part in ("--dynamic-config-value", value)],
     )
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again, now that imports and collection have left none."""
+    keep_what_is_there()
 
 
 @pytest.fixture(scope="session")

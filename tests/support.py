@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import uuid
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
@@ -24,6 +23,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from tests.flows import LEDGER
+from tests.forked import python
 
 _ROOT = Path(__file__).parents[1]
 _OF_PLUGIN = ("cache_bytes", "mirrors", "caller_checkpoints", "executors")
@@ -59,7 +59,7 @@ async def worker_process(
     """Run `worker.py` as a process of its own; it is killed at the end if it still runs."""
     noted = {} if ledger is None else {LEDGER: str(ledger), "TESTS_DELAY": str(delay)}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "worker.py", *(f"--workflow={workflow}" for workflow in workflows)),
+        *python("worker.py", *(f"--workflow={workflow}" for workflow in workflows)),
         *("--task-queue", task_queue, "--address", client.service_client.config.target_host),
         *("--namespace", client.namespace, *flags),
         cwd=_ROOT,

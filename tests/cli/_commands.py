@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.forked import python
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = str(Path(sys.executable).with_name("agent-framework-temporal"))
 MODULE = (sys.executable, "-m", "agent_framework_temporal.adapter.cli")
@@ -52,7 +54,7 @@ async def started(
 ) -> AsyncIterator[Process]:
     """Start a command; it is killed at the end."""
     process = await asyncio.create_subprocess_exec(
-        *(*MODULE, *arguments),
+        *python(*MODULE[1:], *arguments),
         cwd=folder,
         env=environment(variables),
         stdin=PIPE,
