@@ -20,7 +20,10 @@ from typing import Any
 from pydantic import ValidationError
 from temporalio import activity
 from temporalio.api.common.v1 import Payload, Payloads
-from temporalio.api.workflowservice.v1 import RecordActivityTaskHeartbeatRequest
+from temporalio.api.workflowservice.v1 import (
+    RecordActivityTaskHeartbeatRequest,
+    RespondActivityTaskCanceledRequest,
+)
 from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
@@ -245,6 +248,23 @@ class Beat:
         """Note that this attempt ends as its worker stops in order, so that it does not count."""
         self._begun -= 1
         await self.write()
+
+    async def cancelled(self) -> None:
+        """Leave the journal in history as the attempt is cancelled: the superstep may run again, or be looked into.
+
+        One round trip, and none where nothing was kept. The SDK can report a cancellation without details only; what it
+        reports after this comes too late.
+        """
+        if self._journal is None or not self._journal.packed_size:
+            return
+        request = RespondActivityTaskCanceledRequest(
+            namespace=self._info.namespace,
+            task_token=self._info.task_token,
+            identity=self._client.identity,
+            details=Payloads(payloads=await self._details()),
+        )
+        with contextlib.suppress(RPCError):
+            await self._client.workflow_service.respond_activity_task_canceled(request, timeout=_WRITE_TIMEOUT)
 
     @contextlib.asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:

@@ -180,6 +180,8 @@ class SuperstepActivity:
                     details = activity.cancellation_details()
                     if details is not None and details.worker_shutdown:
                         await beat.released()
+                    elif details is not None and details.cancel_requested:
+                        await beat.cancelled()
                     raise
                 readable = error if isinstance(error, Exception) and is_readable(error) else escaped(error)
                 failed = await self._failed(step, readable, beat)

@@ -161,9 +161,12 @@ def expiry_of(message: str) -> SuperstepFailure:
 
 def cut_off(superstep_id: str | None) -> SuperstepFailure:
     """Return the failure of a superstep that another message has cut off, of which nobody is told as of a failure."""
-    message = "Another message has cut off the turn."
     return SuperstepFailure(
-        answers=superstep_id, error_module=OUR_ERRORS, error_type="RunInterruptedError", message=message
+        answers=superstep_id,
+        journalled=True,
+        error_module=OUR_ERRORS,
+        error_type="RunInterruptedError",
+        message="Another message has cut off the turn.",
     )
 
 

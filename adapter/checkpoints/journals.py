@@ -19,11 +19,14 @@ _ENDED = (
     EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
     EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED,
     EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
 )
+_MOST = 5
+"""Attempts that are looked at for one: after a superstep that was cut off, messages may have been refused."""
 
 
 async def left_journal(client: Client, thread_id: str, ref: JournalRef) -> list[bytes]:
-    """Return the journal that a run's last superstep has left: in its failure, or in its last heartbeat.
+    """Return the journal that a superstep has left: in its failure, its cancellation, or its last heartbeat.
 
     Costs a round trip, as the failure is among the last events of its run.
 
@@ -37,9 +40,14 @@ async def left_journal(client: Client, thread_id: str, ref: JournalRef) -> list[
         beginning.
     """
     try:
+        looked = 0
         async for event in reverse_events(client, thread_id, ref.run_id):
-            if event.event_type in _ENDED:
-                return await journal_of(client, thread_id, ref, event)
+            if event.event_type not in _ENDED:
+                continue
+            found = await journal_of(client, thread_id, ref, event)
+            looked += 1
+            if found or ref.superstep_id is None or looked == _MOST:
+                return found
     except (NotSealedError, CheckpointCorruptedError, HistoryGoneError) as error:
         _LOGGER.warning(
             "The journal of a superstep of thread %r that had failed cannot be read, so all of it runs again: %s",
@@ -70,7 +78,7 @@ async def left_by_burst(client: Client, thread_id: str, ref: JournalRef) -> byte
 
 
 async def journal_of(client: Client, thread_id: str, ref: JournalRef, event: HistoryEvent) -> list[bytes]:
-    """Return the journal in the event that an attempt has failed with, in parts, oldest first.
+    """Return the journal in the event that an attempt has ended with, in parts, oldest first.
 
     Raises:
         NotSealedError: When nobody with a key has written it there.
@@ -80,7 +88,9 @@ async def journal_of(client: Client, thread_id: str, ref: JournalRef, event: His
     timed_out = event.activity_task_timed_out_event_attributes.failure
     if failed:
         return _parts([await decode(client, failed[0], SuperstepFailure, place)], ref)
-    return await journal_in_beat(client, thread_id, ref, timed_out.timeout_failure_info.last_heartbeat_details.payloads)
+    cancelled = event.activity_task_canceled_event_attributes.details.payloads
+    last = timed_out.timeout_failure_info.last_heartbeat_details.payloads
+    return await journal_in_beat(client, thread_id, ref, cancelled or last)
 
 
 async def journal_in_beat(client: Client, thread_id: str, ref: JournalRef, payloads: Sequence[Payload]) -> list[bytes]:

@@ -37,6 +37,7 @@ from ...workflows.messages import (
     WhenRunning,
     WithdrawSignal,
 )
+from ..checkpoints.export import export_thread
 from ..checkpoints.handle import Checkpoint
 from ..checkpoints.lineage import CheckpointInfo
 from ..checkpoints.mirror import MirrorStorage, ThreadSource, copy_missing
@@ -509,6 +510,20 @@ class DurableWorkflow(WorkflowInterface):
         source = ThreadSource(self._client, thread_id, run_id, hosted.catalog)
         with rpc_errors(self._client, f"copy the checkpoints of thread {thread_id!r}", thread_id):
             return await copy_missing(source, MirrorStorage(storage))
+
+    async def export(self, checkpoint: Checkpoint | str | None = None, *, opened: bool = False) -> AsyncIterator[str]:
+        """Yield a thread as lines of JSON for a file, which `ThreadArchive` reads; see the function `export_thread`.
+
+        Args:
+            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+            opened: See `export_thread`.
+
+        Raises:
+            ThreadNotFoundError: When there is no such thread.
+            NotSealedError: When something is to be opened that no key of this client's opens.
+        """
+        async for line in export_thread(self._client, self._handle(checkpoint), opened=opened):
+            yield line
 
     async def pending_requests(self, checkpoint: Checkpoint | str | None = None) -> list[PendingRequest]:
         """Return what the thread waits for, as plain JSON: one query, which a worker answers.

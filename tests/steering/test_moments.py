@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any
+from datetime import timedelta
+from typing import Any, Never
 
 import pytest
-from agent_framework import WorkflowRunResult
+from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, WorkflowRunResult, handler
 from agent_framework_temporal import (
     AlreadyRunningError,
     DurableWorkflow,
@@ -16,11 +17,13 @@ from agent_framework_temporal import (
     RunCancelledError,
     RunInterruptedError,
     SteeringStatus,
+    once,
 )
 from agent_framework_temporal.workflows import limits
 from temporalio.client import Client
 
-from tests.steering._line import Folder, Work, line
+from tests.sealing._rogue import connect
+from tests.steering._line import Folder, Station, Work, held, line
 from tests.support import worker
 
 
@@ -178,3 +181,63 @@ async def test_what_was_asked_for_is_over_with_the_run(client: Client, gates: Fo
         await first
         status = await durable.steering(thread)
         assert (status.state, status.pause) == ("idle", None)
+
+
+PAID: list[str] = []
+
+
+class Payer(Executor):
+    """Pays once, while another executor of its superstep is held."""
+
+    @handler
+    async def pay(self, work: Work, ctx: WorkflowContext[Never, str]) -> None:
+        await once(ctx, "pay", self._pay, work.text)
+        await ctx.yield_output(f"{work.text} is paid")
+
+    async def _pay(self, text: str) -> str:
+        PAID.append(text)
+        return text
+
+
+class Holder(Executor):
+    """Waits at its gate."""
+
+    @handler
+    async def hold(self, work: Work, ctx: WorkflowContext[Never, str]) -> None:
+        await held(self.id, work.text)
+        await ctx.yield_output(f"{work.text} was held")
+
+
+def paying() -> Workflow:
+    """Build two executors that take a message together."""
+    first = Station("first")
+    return (
+        WorkflowBuilder(name="paying", start_executor=first)
+        .add_fan_out_edges(first, [Payer(id="payer"), Holder(id="holder")])
+        .build()
+    )
+
+
+@pytest.mark.parametrize("is_sealed", [False, True], ids=["plain", "sealed"])
+async def test_what_had_finished_is_not_done_again(client: Client, gates: Folder, *, is_sealed: bool) -> None:
+    """Of a superstep that was cut off for a message which is then refused, so that it runs again."""
+    chosen = await connect(client) if is_sealed else client
+    PAID.clear()
+    async with worker(chosen, paying) as task_queue:
+        durable = DurableWorkflow(paying, client=chosen, task_queue=task_queue, heartbeat_timeout=timedelta(seconds=2))
+        thread = durable.checkpoint()
+        gates.hold("holder", "one")
+        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        await gates.begun("holder", "one")
+        async with asyncio.timeout(30):
+            while not PAID:
+                await asyncio.sleep(0.05)
+        other = DurableWorkflow(paying, client=chosen, task_queue=task_queue, when_running="interrupt")
+        with pytest.raises(MessageRefusedError):
+            await other.run({"text": "unfit"}, checkpoint=thread.thread_id)
+        with pytest.raises(RunInterruptedError):
+            await first
+        gates.let("holder", "one")
+        result = await durable.run(checkpoint=thread)
+        assert sorted(result.get_outputs()) == ["one is paid", "one was held"]
+        assert PAID == ["one"]
