@@ -34,7 +34,7 @@ def _undisturbed_parse(*arguments: Any, **options: Any) -> Any:
 def mend_parsing() -> None:
     """Replace `ast.parse` by one that nothing disturbs, where Python needs that."""
     if sys.version_info < (3, 11, 8) or (3, 12) <= sys.version_info < (3, 12, 2):
-        ast.parse = _undisturbed_parse  # type: ignore[assignment]
+        ast.parse = _undisturbed_parse
 
 
 def keep_what_is_there() -> None:
