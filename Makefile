@@ -9,13 +9,17 @@ INSTALL_ARGS := -m pip install --quiet --disable-pip-version-check --config-sett
 INSTALL := $(BIN)/python $(INSTALL_ARGS)
 PACKAGE := __init__.py worker.py adapter activities workflows
 
-.PHONY: docs help demo demo-crash server test test-core test-cores chaos crash-points soak flood hostile devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
+# Hundreds of processes import the package; each would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: docs help demo demo-crash server test test-quick test-core test-cores chaos crash-points soak flood hostile devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
 	@echo 'make demo-crash        the same, with its worker killed in the middle of a tool loop'
 	@echo 'make server            a local Temporal server that keeps its threads in .temporal/'
-	@echo 'make test [ARGS=...]   the whole test suite'
+	@echo 'make test [ARGS=...]   the whole test suite; README.md says how long it takes'
+	@echo 'make test-quick        in less than two minutes: what needs no server and few processes, and all replays'
 	@echo 'make test-core CORE=1.23.0   what depends on the framework, against that agent-framework-core'
 	@echo 'make test-cores        the same for the oldest and the newest that is supported'
 	@echo 'make soak              10,000 supersteps in one thread, and the worker does not grow; SOAK_SUPERSTEPS=n'
@@ -40,9 +44,15 @@ demo-crash: $(VENV)/.demo
 server: $(VENV)/.demo
 	@$(BIN)/agent-framework-temporal-dev-server --database .temporal/threads.db $(ARGS)
 
-# Three processes, each with a Temporal server of its own: most tests wait most of the time, for a server or a worker.
+# Four processes, each with a Temporal server of its own: most tests wait most of the time, for a server or a worker.
+# Each begins with a part of its own, so that tests of one file share what they start, and takes from the others' when it
+# is done.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 3 $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
+
+# For the loop of work.
+test-quick: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/architecture tests/replay tests/unit $(ARGS)
 
 # What depends on the framework, against another version of it, in an environment of its own.
 CORE_BIN = $(VENV)-core-$(CORE)/bin
@@ -50,7 +60,7 @@ test-core:
 	@test -n "$(CORE)" || { echo 'Say which agent-framework-core: make test-core CORE=1.23.0' >&2; exit 1; }
 	test -x $(CORE_BIN)/python || $(PYTHON) -m venv $(VENV)-core-$(CORE)
 	$(CORE_BIN)/python $(INSTALL_ARGS) --editable '.[test]' 'agent-framework-core==$(CORE)'
-	$(CORE_BIN)/python -m pytest -n 2 tests/unit tests/parity tests/replay $(ARGS)
+	$(CORE_BIN)/python -m pytest -n 2 --dist worksteal tests/unit tests/parity tests/replay $(ARGS)
 
 # The oldest and the newest that the declared range admits, where `make test` has not run against them already.
 test-cores: $(VENV)/.test
@@ -109,7 +119,8 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # `test` has the wheel test in it.
-ci: lint format-check typecheck docs test test-cores
+ci:
+	.ci/run
 
 clean:
 	rm -rf $(VENV) $(VENV)-core-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -124,8 +135,8 @@ $(VENV)/.created:
 # An editable installation that type checkers understand links each file, so it has to be made anew when files come and
 # go. This file changes only then.
 $(VENV)/.files: $(VENV)/.created FORCE
-	@find $(PACKAGE) -name '*.py' | sort > $@.new
-	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+	@new=$@.$$$$; find $(PACKAGE) -name '*.py' | sort > $$new; \
+		if cmp -s $$new $@; then rm $$new; else mv $$new $@; fi
 
 $(VENV)/.demo: pyproject.toml $(VENV)/.files
 	$(INSTALL) --editable '.[demo]'

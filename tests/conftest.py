@@ -19,9 +19,10 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from tests._undisturbed import keep_what_is_there, mend_parsing
+from tests._undisturbed import give_workflow_tasks_time, keep_what_is_there, mend_parsing
 
 mend_parsing()
+give_workflow_tasks_time()
 gc.disable()  # Until all tests are collected.
 
 pytest_plugins = ["tests.parity.outcomes"]

@@ -13,6 +13,8 @@ from pydantic import BaseModel
 
 LEDGER = "TESTS_LEDGER"
 """Environment variable: a file to which executors append what they did."""
+HOLD = "TESTS_HOLD"
+"""Environment variable: a file that the chain's second step waits for, where it is set."""
 
 
 class Order(BaseModel):
@@ -77,6 +79,8 @@ class Step(Executor):
         note(f"begin {self.id} {text}")
         try:
             await asyncio.sleep(float(os.environ.get("TESTS_DELAY", "0")))
+            while self.id == STEPS[1] and HOLD in os.environ and not Path(os.environ[HOLD]).exists():
+                await asyncio.sleep(0.05)
         except asyncio.CancelledError:
             note(f"cancelled {self.id} {text}")
             raise

@@ -30,6 +30,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests._undisturbed import give_workflow_tasks_time
+
 _ROOT = Path(__file__).parents[1]
 _IMPORTED = (
     "agent_framework.orchestrations",
@@ -180,6 +182,7 @@ def _main() -> Callable[[], object]:
     for name in _IMPORTED:
         importlib.import_module(name)
     del sys.modules[_ANEW]
+    give_workflow_tasks_time()
     assert len(os.listdir("/proc/self/task")) == 1, "an import has started a thread, which no child would have"
     gc.freeze()
     return _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -9,6 +9,7 @@ the reason: `<!-- not executed: ... -->`.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -26,6 +27,7 @@ from agent_framework_temporal import Checkpoint, DurableWorkflow, Response
 from temporalio.client import Client
 
 from tests.docs._pages import PAGES, README, ROOT, Block, blocks, write_files
+from tests.forked import python
 from tests.support import unique, worker
 
 _PROJECT = ("my_workflow", "start", "go_on")
@@ -123,12 +125,14 @@ def _check_python(arguments: list[str], where: str) -> None:
         assert (ROOT / arguments[0]).exists() or arguments[0].removesuffix(".py") in _PROJECT, where
 
 
+@functools.cache
 def _help(command: tuple[str, ...]) -> str:
     name, *rest = command
-    path = Path(sys.executable).with_name(name)
+    path = str(Path(sys.executable).with_name(name))
+    program = (path,) if name == "temporal" else python(path)
     environment = {**os.environ, "COLUMNS": "200"}
     done = subprocess.run(
-        [str(path), *rest, "--help"], capture_output=True, text=True, check=True, timeout=60, env=environment
+        [*program, *rest, "--help"], capture_output=True, text=True, check=True, timeout=60, env=environment
     )
     return done.stdout
 

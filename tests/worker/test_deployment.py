@@ -13,7 +13,7 @@ from agent_framework_temporal.activities.deployment import takes_over
 from agent_framework_temporal.adapter.framework.definition import define
 from temporalio.client import Client
 
-from tests.flows import STEPS, Decision, Order, chain, shop
+from tests.flows import HOLD, STEPS, Decision, Order, chain, shop
 from tests.support import make_current, unique, worker_process
 
 
@@ -43,11 +43,19 @@ async def _begin(client: Client, task_queue: str, ledger: Path) -> tuple[Durable
     return durable, checkpoint
 
 
-async def test_run_moves_to_a_version_with_the_same_graph(client: Client, tmp_path: Path) -> None:
+@pytest.fixture
+def current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a file that the second step of the chain waits for."""
+    monkeypatch.setenv(HOLD, str(tmp_path / "current"))
+    return tmp_path / "current"
+
+
+async def test_run_moves_to_a_version_with_the_same_graph(client: Client, tmp_path: Path, current: Path) -> None:
     ledger, deployment = tmp_path / "ledger", unique("deployment")
     async with _version(client, deployment, "1", ledger, ["tests.flows:chain"], delay=1.5) as old:
         durable, checkpoint = await _begin(client, deployment, ledger)
         async with _version(client, deployment, "2", ledger, ["tests.flows:chain"]) as new:
+            current.touch()
             result = await durable.run(checkpoint=checkpoint)
     assert result.get_outputs() == ["a>first>second>third done"]
     who = _who(ledger)
@@ -56,11 +64,12 @@ async def test_run_moves_to_a_version_with_the_same_graph(client: Client, tmp_pa
     assert who[-1][1] == new
 
 
-async def test_run_stays_where_the_graph_is_another(client: Client, tmp_path: Path) -> None:
+async def test_run_stays_where_the_graph_is_another(client: Client, tmp_path: Path, current: Path) -> None:
     ledger, deployment = tmp_path / "ledger", unique("deployment")
     async with _version(client, deployment, "1", ledger, ["tests.flows:chain"], delay=1.0) as old:
         durable, checkpoint = await _begin(client, deployment, ledger)
         async with _version(client, deployment, "2", ledger, ["tests.worker.upgraded:chain"]) as new:
+            current.touch()
             hosted = await define(chain)
             assert not await takes_over(client, deployment, "chain", hosted.graph_hash)
             result = await durable.run(checkpoint=checkpoint)
