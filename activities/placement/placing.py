@@ -103,7 +103,7 @@ class Placement:
     ) -> None:
         self._client = client
         self._hosted = hosted
-        self._workflow = workflow
+        self._instance = workflow
         self._step = step
         self._rules = step.executors or {}
         self._selection = selection
@@ -203,7 +203,7 @@ class Placement:
         del self._open[activity_id]
         ended = await self._ended(executor, rule, queue, started, outcome)
         if ended.did.own is not None:
-            sessions = sessions_of(executors_of(self._workflow))
+            sessions = sessions_of(executors_of(self._instance))
             await executor.on_checkpoint_restore(ended.did.own)
             await drop_restored_events_of(executor)
             share_restored(sessions)
