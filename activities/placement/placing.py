@@ -76,8 +76,8 @@ _PATIENCE = 10.0
 """Seconds until it is looked whether an invocation waits in vain for a worker."""
 _LOOK_AGAIN = 30.0
 _ID_BYTES = 12
-_MAX_THREAD_ID = 600
-"""Characters; the server takes 1,000 of an activity's id."""
+_MAX_THREAD_ID, _MAX_EXECUTOR_ID = 120, 60
+"""Bytes in an activity's id, of which many servers are set up to take no more than 255."""
 
 
 class Placement:
@@ -241,10 +241,8 @@ class Placement:
             like = _digest([executor.id, sources, request_id, dumps(data, self._hosted.catalog).hex()])
             self._likes[like] += 1
             key = f"/{self._likes[like]}.{like}"
-        thread_id = activity.info().workflow_id or ""
-        if len(thread_id) > _MAX_THREAD_ID:
-            thread_id = _digest(thread_id)
-        return f"{thread_id}/{self._step.superstep_id}/{executor.id[:200]}{key}"
+        thread_id = _short(activity.info().workflow_id or "", _MAX_THREAD_ID)
+        return f"{thread_id}/{self._step.superstep_id}/{_short(executor.id, _MAX_EXECUTOR_ID)}{key}"
 
     async def _input(
         self, executor: Executor, rule: ExecutorRule, activity_id: str, message: Any, sources: list[str], state: Any
@@ -422,6 +420,10 @@ def _timed_out(executor: Executor, rule: ExecutorRule, queue: str, failure: Fail
 def _no_worker(executor: Executor, queue: str) -> str:
     command = shell_command(["agent-framework-temporal-worker", "--workflow", "MODULE:ATTR", "--task-queue", queue])
     return f"Executor {executor.id!r} waits for a worker, as none polls task queue {queue!r}. Start one: `{command}`."
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text.encode()) <= most else _digest(text)
 
 
 def _digest(value: Any) -> str:
