@@ -32,22 +32,25 @@ def _policies(queues: list[str], place: int | None) -> dict[str, ExecutorPolicy]
 
 
 async def _supersteps(bench: Bench, queues: list[str], served: ServedRequests) -> Table:
-    supersteps = 8 if bench.quick else 40
+    supersteps, rounds = (8, 1) if bench.quick else (20, 8)
     table = Table(
-        f"(p) a superstep of one executor, {supersteps} in a row",
+        f"(p) a superstep of one executor, {rounds} runs of {supersteps} each, in turns",
         ("state", "the executor runs", "ms (median)", "history events", "history bytes", "requests"),
     )
     places = (_HERE, _OTHER) if bench.quick else tuple(_PLACES)
     for state, size in [*SIZES.items()][1 if bench.quick else 0 : 2]:
+        seconds: dict[str, list[float]] = {where: [] for where in places}
+        for _ in range(rounds):
+            for where in places:
+                run = await _keep(bench, queues, _PLACES[where], supersteps, size)
+                seconds[where] += run.seconds_per_step()
         for where in places:
-            place = _PLACES[where]
-            await _keep(bench, queues, place, 3, size)  # Warms up.
             await served.since()
-            run = await _keep(bench, queues, place, supersteps, size)
+            run = await _keep(bench, queues, _PLACES[where], supersteps, size)
             asked = sum((await served.since()).values())
             events, history = len(run.events) / supersteps, run.history_bytes / supersteps
             table.add(
-                *(state, where, milliseconds(run.seconds_per_step())),
+                *(state, where, milliseconds(seconds[where])),
                 *(round(events, 1), round(history), round(asked / supersteps, 1)),
             )
     table.note("Requests: of the facade, and of the superstep for its invocation; not what workers poll and report.")

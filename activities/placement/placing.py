@@ -214,6 +214,8 @@ class Placement:
         scope = current_scope()
         if scope is not None and ended.calls is not None:
             await scope.journal.called_elsewhere(activity_id, executor.id, ended.calls)
+        if scope is not None and ended.failure is not None:
+            await scope.journal.left_elsewhere(scope.key, executor.id, ended.failure.journal)
         if ended.error is not None:
             if ended.failure is not None:
                 self.failures[executor.id] = ended.failure
@@ -277,6 +279,9 @@ class Placement:
                 trace=step.trace,
             ),
         ).with_frame(await given.framed(self._hosted.catalog))
+        scope = current_scope()
+        if scope is not None:
+            found.with_journal(scope.journal.take_elsewhere(scope.key))
         if not stores_outside(self._client.data_converter):
             size = (await encoded_payload(self._client.data_converter, found)).ByteSize()
             if size > MAX_PAYLOAD_BYTES:

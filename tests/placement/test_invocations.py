@@ -232,6 +232,24 @@ async def test_calls_and_tokens_are_counted(client: Client, ledger: Ledger) -> N
         assert usages[0][0] == {"chat": 4, "tool": 3}
 
 
+async def test_calls_of_one_that_failed_are_not_made_again(client: Client, ledger: Ledger) -> None:
+    """A run that resumes hands on what the invocation had come to that had failed for good."""
+    placed, message = unique("placed"), unique("fail")
+    policy = {"*": ExecutorPolicy(task_queue=placed, max_attempts=1)}
+    async with worker(client, research) as task_queue, worker(client, research, task_queue=placed):
+        durable = _durable(research, client, task_queue, executors=policy)
+        handle = durable.checkpoint()
+        with pytest.raises(OSError, match="told to fail"):
+            async for _ in durable.run_stream(message, checkpoint=handle):
+                pass
+        events = [event async for event in durable.run_stream(checkpoint=handle)]
+        usage = await durable.usage(handle)
+    assert any(event.type == "output" for event in events)
+    assert [ledger.count(f"look up {topic}") for topic in range(3)] == [1, 1, 1]
+    assert [ledger.count(f"model {number}") for number in range(4)] == [1, 1, 1, 2]
+    assert usage.calls_taken == {"chat": 3, "tool": 3}
+
+
 async def test_one_that_is_hosted_as_an_instance(client: Client) -> None:
     placed = unique("placed")
     async with worker(client, office()) as task_queue, worker(client, office, task_queue=placed):
