@@ -23,7 +23,7 @@ _PLACES = {_HERE: None, "on a queue of its own, the same process": 0, _OTHER: 1}
 async def measure(bench: Bench) -> list[Table]:
     """Run all on a server of its own, whose requests are counted."""
     served, arguments = ServedRequests.with_arguments()
-    async with Bench.start(quick=bench.quick, arguments=arguments) as own, own.workers((), (), ()) as queues:
+    async with Bench.start(quick=bench.quick, arguments=arguments) as own, own.workers((), (), (), ()) as queues:
         return [await _supersteps(own, queues, served), await _fan_out(own, queues), await _tokens(own, queues, served)]
 
 
@@ -71,7 +71,7 @@ async def _fan_out(bench: Bench, queues: list[str]) -> Table:
         ("queues", "the longest, s", "all three, s", "at once"),
     )
     names = ("one", "two", "three")
-    policies = {name: ExecutorPolicy(task_queue=queue) for name, queue in zip(names, queues, strict=True)}
+    policies = {name: ExecutorPolicy(task_queue=queue) for name, queue in zip(names, queues[1:], strict=True)}
     durable = DurableWorkflow(spread, client=bench.client, task_queue=queues[0], executors=policies)
     await durable.run(Spread(0.0))
     found = [tuple(output) for output in (await durable.run(Spread(seconds))).get_outputs()]

@@ -179,6 +179,11 @@ class Placement:
                 f"This worker runs {list(self._selection.patterns)}, and not executor {executor.id!r}, which has no "
                 'task queue of its own. Give it one: `executors={...: ExecutorPolicy(task_queue="...")}`.'
             )
+        if queue == activity.info().task_queue:
+            raise PlacementError(
+                f"Executor {executor.id!r} cannot have the task queue of its superstep, {queue!r}: supersteps that "
+                "wait for it would take the places on their workers that it needs. Give it another one."
+            )
         if self._hosted.is_instance:
             raise PlacementError(
                 f"Executor {executor.id!r} cannot run on task queue {queue!r}: workflow {self._hosted.name!r} is "

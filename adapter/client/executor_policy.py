@@ -110,8 +110,6 @@ class ExecutorPolicy:
             raise ValueError(f"`task_queue` must be the name of a task queue, got {self.task_queue!r}.")
         if self.priority is not None and self.priority not in range(1, 6):
             raise ValueError(f"`priority` must be 1 to 5, 1 being the first, got {self.priority!r}.")
-        if self.task_queue is None and (self.worker_timeout is not None):
-            raise ValueError("`worker_timeout` is for executors with a `task_queue` of their own.")
 
 
 def policy_rules(
