@@ -12,7 +12,7 @@ PACKAGE := __init__.py worker.py adapter activities workflows
 # Hundreds of processes import the package; each would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs help demo demo-crash server test test-quick test-core test-cores chaos crash-points soak flood hostile devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
+.PHONY: docs help demo demo-crash server test test-quick test-core test-cores chaos crash-points placement soak flood hostile devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
@@ -29,6 +29,7 @@ help:
 	@echo 'make bench [ARGS=...]  what a superstep costs, on a local Temporal server; ARGS=--quick: in a minute'
 	@echo 'make chaos [ARGS=...]  kill workers and servers at random under load, and check what is left'
 	@echo 'make crash-points      kill a worker in each model and tool call of each orchestration'
+	@echo 'make placement         every row of the gallery placed, and a worker that is absent for a minute'
 	@echo 'make wheel-test        only: does the built wheel work in an empty environment'
 	@echo 'make lint format format-check typecheck'
 	@echo 'make docs              the documentation as a site, in site/'
@@ -93,6 +94,10 @@ devui-test: $(VENV)/.test
 # Workers and servers killed at random; the documentation's figures: ARGS='--worker-kills 240 --server-kills 24'.
 chaos: $(VENV)/.test
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+# The whole gallery with each executor on a queue of its own, and a worker that is absent for a minute.
+placement: $(VENV)/.test
+	PLACEMENT=all $(BIN)/python -m pytest tests/placement $(ARGS)
 
 # A worker killed in each call of each orchestration; the suite takes four calls of each.
 crash-points: $(VENV)/.test

@@ -48,7 +48,7 @@ def check_attempts(step: SuperstepInput, beat: Beat) -> None:
         _LOGGER.warning(
             "Thread %r runs a superstep of workflow %r again, attempt %d. Attempts before it that lost a worker: %d; "
             "in which an executor failed: %d. The run fails when %d workers are lost in one superstep.",
-            info.workflow_id,
+            info.workflow_id or step.superstep_id,
             step.workflow_name,
             info.attempt,
             beat.losses,

@@ -143,15 +143,15 @@ class Beat:
         if self._info.attempt > 1:
             await self.write()
 
-    async def open_journal(self, catalog: TypeCatalog, step: SuperstepInput) -> Journal | None:
-        """Open the superstep's journal with what attempts before this one have left; None where it keeps none.
+    async def open_journal(self, catalog: TypeCatalog, step: SuperstepInput, left: bytes = b"") -> Journal | None:
+        """Open the superstep's journal with what attempts before this one have left, or `left`; None where it has none.
 
         Costs a round trip where a superstep is retried that had failed for good.
         """
         rules = JournalRules(step)
         if not rules.enabled:
             return None
-        before = self._before
+        before = self._before or ([left] if left else [])
         if not before and step.begun_in is not None and step.begun is None and self._info.workflow_id is not None:
             before = await left_journal(self._client, self._info.workflow_id, step.begun_in)
         self._journal, self._before = Journal(catalog, self, rules, before), []

@@ -207,7 +207,7 @@ class _SilentBeat(Beat):
     async def begin(self) -> None:
         """See base class."""
 
-    async def open_journal(self, catalog: TypeCatalog, step: SuperstepInput) -> Journal | None:
+    async def open_journal(self, catalog: TypeCatalog, step: SuperstepInput, left: bytes = b"") -> Journal | None:
         """See base class."""
         self._journal = self._activity.journal(catalog, JournalRules(step))
         return self._journal

@@ -20,6 +20,7 @@ from . import (
     history_size,
     journal,
     overhead,
+    placement,
     requests,
     streaming,
     throughput,
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
     "journal": journal.measure,
     "requests": requests.measure,
     "throughput": throughput.measure,
+    "placement": placement.measure,
 }
 
 

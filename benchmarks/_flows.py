@@ -97,6 +97,33 @@ class Teller(Executor):
             await ctx.send_message(Telling(telling.supersteps - 1, telling.tokens, telling.pause))
 
 
+@dataclass
+class Spread:
+    """How long each of three executors takes."""
+
+    seconds: float
+
+
+class Starter(Executor):
+    """Sends what it is given to all three."""
+
+    @handler
+    async def start(self, given: Spread, ctx: WorkflowContext[Spread]) -> None:
+        """Send it."""
+        await ctx.send_message(given)
+
+
+class Sleeper(Executor):
+    """Takes its time, and says from when to when."""
+
+    @handler
+    async def sleep(self, given: Spread, ctx: WorkflowContext[Never, list[float]]) -> None:
+        """Sleep."""
+        begun = time.time()
+        await asyncio.sleep(given.seconds)
+        await ctx.yield_output([begun, time.time()])
+
+
 class Speaker(Executor):
     """Adds 5 KB to the conversation it is given and passes the whole on, as a chain of agents does."""
 
@@ -166,6 +193,13 @@ def tell() -> Workflow:
     one, two = Teller(id="one"), Teller(id="two")
     builder = WorkflowBuilder(name="tell", start_executor=one, max_iterations=MAX_SUPERSTEPS)
     return builder.add_edge(one, two).add_edge(two, one).build()
+
+
+def spread() -> Workflow:
+    """Build the workflow that fans out to three executors."""
+    start, sleepers = Starter(id="start"), [Sleeper(id=name) for name in ("one", "two", "three")]
+    builder = WorkflowBuilder(name="spread", start_executor=start, output_from=[*sleepers])
+    return builder.add_fan_out_edges(start, sleepers).build()
 
 
 def ask() -> Workflow:

@@ -31,7 +31,7 @@ from ._bare import (
     PublishedWorkflow,
     ToolLoopWorkflow,
 )
-from ._flows import Work, ask, carry, keep, speak, tell
+from ._flows import Work, ask, carry, keep, speak, spread, tell
 
 READY = "ready"
 
@@ -85,7 +85,7 @@ async def main() -> None:
         _frames.KEYFRAME_EVERY = 1_000_000
         _frames.KEYFRAME_MIN_BYTES = 1_000_000_000
     client = await Client.connect(options.address)
-    plugin = AgentFrameworkPlugin([keep, carry, speak, tell, ask, tool_loop], cache_bytes=options.cache_bytes)
+    plugin = AgentFrameworkPlugin([keep, carry, speak, tell, ask, spread, tool_loop], cache_bytes=options.cache_bytes)
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     worker = Worker(

@@ -315,6 +315,22 @@ class Journal:
             self.tally.add(calls)
             await self._add(["elsewhere", key, name, True, None, None, None], durable=None)
 
+    async def left_elsewhere(self, key: str, name: str, journal: bytes) -> None:
+        """Keep the journal of an invocation that ran elsewhere and has failed, for when it runs again.
+
+        Args:
+            key: Names the invocation within the superstep.
+            name: For people: of the executor.
+            journal: What it has left; empty for nothing.
+        """
+        if journal:
+            await self._add(["elsewhere", f"{key}:left", name, True, journal, None, None], durable=None)
+
+    def take_elsewhere(self, key: str) -> bytes:
+        """Return what `left_elsewhere` has kept in an earlier attempt; empty where there is nothing."""
+        found = self.take("elsewhere", f"{key}:left", counted=False)
+        return found.value if found is not None and isinstance(found.value, bytes) else b""
+
     @property
     def packed(self) -> bytes:
         """What a heartbeat carries, compressed; empty where nothing was noted."""

@@ -220,7 +220,7 @@ class InvocationActivity:
                 told.add(last, event, None if last.readable is None else writer.readable[last.readable])
 
         place = Superstep(hosted.name, found.thread_id, found.message_run_id, found.superstep, info.attempt)
-        journal = await beat.open_journal(hosted.catalog, step)
+        journal = await beat.open_journal(hosted.catalog, step, found.journal)
         with (
             in_superstep(workflow, place),
             journalled(None if journal is None else JournalScope(journal)),
@@ -268,11 +268,12 @@ async def _failed(
     """Return what an invocation reports that has failed: with what it had told until then, if there is room."""
     done.end()
     failure = SuperstepFailure(answers=found.invocation_id, attempt=activity.info().attempt, calls=beat.calls)
+    failure.with_journal(beat.journal(MAX_FAILURE_BYTES // 2))
     has_run = bool(done.noted) or isinstance(error, TimeoutError)
     if hosted is not None and done.noted:
         with contextlib.suppress(PayloadError):  # What failed first is what counts.
             frame = await Did(done.noted).framed(hosted.catalog)
-            if len(frame) <= MAX_FAILURE_BYTES:
+            if len(frame) <= MAX_FAILURE_BYTES // 2:
                 failure.with_frame(frame)
     rule = retry_rule(found.step, found.executor_id)
     failed = to_application_error(error, failure, executor_failed=has_run, failures=beat.failures + 1, rule=rule)

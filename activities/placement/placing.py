@@ -76,8 +76,8 @@ _PATIENCE = 10.0
 """Seconds until it is looked whether an invocation waits in vain for a worker."""
 _LOOK_AGAIN = 30.0
 _ID_BYTES = 12
-_MAX_THREAD_ID = 600
-"""Characters; the server takes 1,000 of an activity's id."""
+_MAX_THREAD_ID, _MAX_EXECUTOR_ID = 120, 60
+"""Bytes in an activity's id, of which many servers are set up to take no more than 255."""
 
 
 class Placement:
@@ -103,7 +103,7 @@ class Placement:
     ) -> None:
         self._client = client
         self._hosted = hosted
-        self._workflow = workflow
+        self._instance = workflow
         self._step = step
         self._rules = step.executors or {}
         self._selection = selection
@@ -179,6 +179,11 @@ class Placement:
                 f"This worker runs {list(self._selection.patterns)}, and not executor {executor.id!r}, which has no "
                 'task queue of its own. Give it one: `executors={...: ExecutorPolicy(task_queue="...")}`.'
             )
+        if queue == activity.info().task_queue:
+            raise PlacementError(
+                f"Executor {executor.id!r} cannot have the task queue of its superstep, {queue!r}: supersteps that "
+                "wait for it would take the places on their workers that it needs. Give it another one."
+            )
         if self._hosted.is_instance:
             raise PlacementError(
                 f"Executor {executor.id!r} cannot run on task queue {queue!r}: workflow {self._hosted.name!r} is "
@@ -203,7 +208,7 @@ class Placement:
         del self._open[activity_id]
         ended = await self._ended(executor, rule, queue, started, outcome)
         if ended.did.own is not None:
-            sessions = sessions_of(executors_of(self._workflow))
+            sessions = sessions_of(executors_of(self._instance))
             await executor.on_checkpoint_restore(ended.did.own)
             await drop_restored_events_of(executor)
             share_restored(sessions)
@@ -214,6 +219,8 @@ class Placement:
         scope = current_scope()
         if scope is not None and ended.calls is not None:
             await scope.journal.called_elsewhere(activity_id, executor.id, ended.calls)
+        if scope is not None and ended.failure is not None:
+            await scope.journal.left_elsewhere(scope.key, executor.id, ended.failure.journal)
         if ended.error is not None:
             if ended.failure is not None:
                 self.failures[executor.id] = ended.failure
@@ -241,12 +248,10 @@ class Placement:
             like = _digest([executor.id, sources, request_id, dumps(data, self._hosted.catalog).hex()])
             self._likes[like] += 1
             key = f"/{self._likes[like]}.{like}"
-        thread_id = activity.info().workflow_id or ""
-        if len(thread_id) > _MAX_THREAD_ID:
-            thread_id = _digest(thread_id)
+        thread_id = _short(activity.info().workflow_id or "", _MAX_THREAD_ID)
         # A burst runs several supersteps, told apart by where their events begin.
         superstep = f"{self._step.superstep_id}.{self._step.offset}" if self._step.burst else self._step.superstep_id
-        return f"{thread_id}/{superstep}/{executor.id[:200]}{key}"
+        return f"{thread_id}/{superstep}/{_short(executor.id, _MAX_EXECUTOR_ID)}{key}"
 
     async def _input(
         self, executor: Executor, rule: ExecutorRule, activity_id: str, message: Any, sources: list[str], state: Any
@@ -281,6 +286,9 @@ class Placement:
                 trace=step.trace,
             ),
         ).with_frame(await given.framed(self._hosted.catalog))
+        scope = current_scope()
+        if scope is not None:
+            found.with_journal(scope.journal.take_elsewhere(scope.key))
         if not stores_outside(self._client.data_converter):
             size = (await encoded_payload(self._client.data_converter, found)).ByteSize()
             if size > MAX_PAYLOAD_BYTES:
@@ -424,6 +432,10 @@ def _timed_out(executor: Executor, rule: ExecutorRule, queue: str, failure: Fail
 def _no_worker(executor: Executor, queue: str) -> str:
     command = shell_command(["agent-framework-temporal-worker", "--workflow", "MODULE:ATTR", "--task-queue", queue])
     return f"Executor {executor.id!r} waits for a worker, as none polls task queue {queue!r}. Start one: `{command}`."
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text.encode()) <= most else _digest(text)
 
 
 def _digest(value: Any) -> str:

@@ -116,8 +116,6 @@ class ExecutorPolicy:
         ):
             raise ValueError(f"`task_queue` must be the name of a task queue, got {self.task_queue!r}.")
         check_priority(self.priority, None)
-        if self.task_queue is None and (self.worker_timeout is not None):
-            raise ValueError("`worker_timeout` is for executors with a `task_queue` of their own.")
 
 
 def policy_rules(

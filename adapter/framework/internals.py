@@ -513,9 +513,11 @@ def recorded_context(context: Any) -> Any:
 
 def state_values(state: State) -> dict[str, Any]:
     """Return what an executor sees of a workflow's state now, without what the framework keeps there of others."""
+    seen = State()
+    vars(seen).update({name: dict(found) for name, found in vars(state).items() if isinstance(found, dict)})
+    seen.commit()
     left_out = (EXECUTOR_STATE, _const.EDGE_STATE_KEY)
-    keys = [key for key in {**state._committed, **state._pending} if key not in left_out and state.has(key)]
-    return {key: state.get(key) for key in keys}
+    return {key: value for key, value in seen.export_state().items() if key not in left_out}
 
 
 def state_of(values: dict[str, Any]) -> State:

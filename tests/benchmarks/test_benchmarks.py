@@ -30,7 +30,7 @@ async def test_quick_benchmarks(tmp_path: Path) -> None:
         if process.returncode is None:
             process.kill()
     assert process.returncode == 0
-    for part in ("(a)", "(b)", "(c)", "(d)", "(e)", "(f)", "(g)", "(h)", "(i)", "(j)", "(k)"):
+    for part in ("(a)", "(b)", "(c)", "(d)", "(e)", "(f)", "(g)", "(h)", "(i)", "(j)", "(k)", "(p)"):
         assert f"\n{part} " in printed.decode()
     tables: list[dict[str, Any]] = json.loads(report.read_text())
 
@@ -53,6 +53,12 @@ async def test_quick_benchmarks(tmp_path: Path) -> None:
     assert activities["history events a call"] > 5
     (idle,) = _rows(tables, "(h)")
     assert idle["queries, which a worker answers"] == idle["history events"] == 0
+
+    here, other = _rows(tables, "(p) a superstep")
+    assert here["history events"] == other["history events"]
+    assert other["requests"] - here["requests"] <= 2.2  # It is started, and its outcome waited for.
+    (fan_out,) = _rows(tables, "(p) a fan-out")
+    assert fan_out["at once"] == "yes"
 
     requests = {row["caller"]: row["requests"] for row in _rows(tables, "(i)")}
     assert requests["`run()`"] <= 0.2

@@ -69,7 +69,7 @@ async def test_doctor_says_what_is_missing(cli: Commands, queue: str) -> None:
     found = {item["what"]: item for item in (await cli("doctor", "-q", queue, "--json")).json}
     assert found["workers, workflows"]["verdict"] == found["workers, supersteps"]["verdict"] == "ok"
     assert "temporalio" in found["versions"]["found"]
-    assert found["server"]["verdict"] == "ok"
+    assert found["server"]["verdict"] == found["placement"]["verdict"] == "ok"
 
 
 async def test_doctor_without_a_server(unused_tcp_port: int) -> None:

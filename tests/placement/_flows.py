@@ -137,6 +137,10 @@ def office() -> Workflow:
     return WorkflowBuilder(name="office", start_executor=Clerk(id="clerk")).build()
 
 
+FAILED: set[str] = set()
+"""Messages that have failed once, after all had been looked up."""
+
+
 def look_up(topic: str) -> str:
     """Look a topic up."""
     note(f"look up {topic}")
@@ -148,6 +152,10 @@ def _research(prompt: Prompt) -> Reply:
     note(f"model {found}")
     if found < 3:
         return Reply(calls=(ToolCall("look_up", {"topic": str(found)}),))
+    asked = prompt.user_texts[-1]
+    if asked.startswith("fail") and asked not in FAILED:
+        FAILED.add(asked)
+        raise OSError("told to fail")
     return Reply("found " + " ".join(f"word{number}" for number in range(20)))
 
 

@@ -24,6 +24,7 @@ from temporalio.client import Client
 from tests.functional._flows import pipeline
 from tests.placement._flows import PriceError, fan, office, research, speech
 from tests.placement._ledger import Ledger
+from tests.sealing._rogue import connect
 from tests.support import unique, worker
 
 _FAST = timedelta(milliseconds=20)
@@ -164,8 +165,10 @@ async def test_requests_are_asked_and_answered_there(client: Client) -> None:
     assert await _invocations(client, placed) == 2
 
 
-async def test_live_events(client: Client, ledger: Ledger) -> None:
-    """Words come while the executor speaks, in their order, and once; nobody looks where nobody streams."""
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
+async def test_live_events(sealed: bool, client: Client, ledger: Ledger) -> None:
+    """Words come while the executor speaks, in their order, and once."""
+    client = await connect(client) if sealed else client
     placed = unique("placed")
     words = " ".join(f"w{number}" for number in range(6))
     ledger.close("speaker-4")
@@ -218,18 +221,33 @@ async def test_ended_as_nobody_waits(client: Client, ledger: Ledger, monkeypatch
 async def test_calls_and_tokens_are_counted(client: Client, ledger: Ledger) -> None:
     placed = unique("placed")
     async with worker(client, research) as task_queue, worker(client, research, task_queue=placed):
-        here, there = (
-            _durable(research, client, task_queue, executors={name: ExecutorPolicy(task_queue=queue)})
-            for name, queue in (("*", task_queue), ("gpu-agent", placed))
-        )
         usages = []
-        for durable in (_durable(research, client, task_queue), here, there):
+        for policies in (None, {"gpu-agent": ExecutorPolicy(task_queue=placed)}):
+            durable = _durable(research, client, task_queue, executors=policies)
             handle = durable.checkpoint()
             await durable.run("x", checkpoint=handle)
             found = await durable.usage(handle)
             usages.append((dict(found.calls_made), dict(found.usage), dict(found.executors)))
-        assert usages[0] == usages[1] == usages[2]
+        assert usages[0] == usages[1]
         assert usages[0][0] == {"chat": 4, "tool": 3}
+
+
+async def test_calls_of_one_that_failed_are_not_made_again(client: Client, ledger: Ledger) -> None:
+    """A run that resumes hands on what the invocation had come to that had failed for good."""
+    placed, message = unique("placed"), unique("fail")
+    policy = {"*": ExecutorPolicy(task_queue=placed, max_attempts=1)}
+    async with worker(client, research) as task_queue, worker(client, research, task_queue=placed):
+        durable = _durable(research, client, task_queue, executors=policy)
+        handle = durable.checkpoint()
+        with pytest.raises(OSError, match="told to fail"):
+            async for _ in durable.run_stream(message, checkpoint=handle):
+                pass
+        events = [event async for event in durable.run_stream(checkpoint=handle)]
+        usage = await durable.usage(handle)
+    assert any(event.type == "output" for event in events)
+    assert [ledger.count(f"look up {topic}") for topic in range(3)] == [1, 1, 1]
+    assert [ledger.count(f"model {number}") for number in range(4)] == [1, 1, 1, 2]
+    assert usage.calls_taken == {"chat": 3, "tool": 3}
 
 
 async def test_one_that_is_hosted_as_an_instance(client: Client) -> None:
@@ -242,14 +260,21 @@ async def test_one_that_is_hosted_as_an_instance(client: Client) -> None:
 
 async def test_workers_run_only_what_they_host(client: Client) -> None:
     """The worker of a queue runs executors of its workflows, of the same graph, and of these those that it takes."""
-    other = unique("placed")
-    async with worker(client, office, executors=["!clerk"]) as task_queue, worker(client, speech, task_queue=other):
+    other, third = unique("placed"), unique("placed")
+    async with (
+        worker(client, office, executors=["!clerk"]) as task_queue,
+        worker(client, speech, task_queue=other),
+        worker(client, office, executors=["!clerk"], task_queue=third),
+    ):
         with pytest.raises(PlacementError, match=r"This worker runs \['!clerk'\], and not executor 'clerk'"):
             await _durable(office, client, task_queue).run("x")
         placed = {"clerk": ExecutorPolicy(task_queue=other)}
         with pytest.raises(WorkflowNotHostedError, match="does not host workflow 'office'"):
             await _durable(office, client, task_queue, executors=placed).run("x")
         itself = {"clerk": ExecutorPolicy(task_queue=task_queue)}
+        with pytest.raises(PlacementError, match="cannot have the task queue of its superstep"):
+            await _durable(office, client, task_queue, executors=itself).run("x")
+        itself = {"clerk": ExecutorPolicy(task_queue=third)}
         with pytest.raises(PlacementError, match=r"not executor 'clerk'\. Start it with `--executors clerk`"):
             await _durable(office, client, task_queue, executors=itself).run("x")
 
@@ -273,8 +298,8 @@ async def test_refused_policies(client: Client) -> None:
         ExecutorPolicy(task_queue="")
     with pytest.raises(ValueError, match="`priority` must be 1 to 5"):
         ExecutorPolicy(task_queue="gpu", priority=6)
-    with pytest.raises(ValueError, match="`worker_timeout` is for executors"):
-        ExecutorPolicy(worker_timeout=timedelta(seconds=1))
+    with pytest.raises(ValueError, match="`worker_timeout` must be longer than 0"):
+        ExecutorPolicy(worker_timeout=timedelta(0))
     with pytest.raises(ValueError, match="no executor 'gpu-\\*' in the workflow"):
         await _durable(office, client, "queue", executors={"gpu-*": ExecutorPolicy(task_queue="gpu")}).run("x")
     with pytest.raises(ValueError, match="steps of a functional workflow run where its function runs"):

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from agent_framework_temporal import DurableWorkflow, ExecutorPolicy, LiveEventsDiscarded
+from agent_framework_temporal import DurableWorkflow, ExecutorPolicy, InDoubtError, LiveEventsDiscarded
 from agent_framework_temporal.adapter.client.event_position import without_void
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
@@ -133,6 +133,23 @@ async def test_calls_of_a_killed_worker_are_not_made_again(client: Client, ledge
     assert [ledger.count(f"model {number}") for number in range(4)] == [1, 1, 1, 1]
     assert [ledger.count(f"look up {topic}") for topic in range(3)] == [1, 1, 1]
     assert usage.calls_taken["chat"] == 3
+
+
+async def test_an_invocation_in_doubt(client: Client, ledger: Ledger, workers: Workers) -> None:
+    """The rule for what is in doubt holds there: who has begun and was lost is not run again."""
+    gpu = unique("gpu")
+    ledger.close("gpu-1")
+    process = await workers.start(gpu, "fan", "gpu-*")
+    async with worker(client, fan) as main:
+        policy = ExecutorPolicy(task_queue=gpu, in_doubt="error", heartbeat_timeout=_SECOND)
+        durable = DurableWorkflow(fan, client=client, task_queue=main, executors={"gpu-1": policy})
+        running = asyncio.ensure_future(durable.run("x"))
+        await ledger.until("begin gpu-1")
+        workers.kill(process)
+        await workers.start(gpu, "fan", "gpu-*")
+        with pytest.raises(InDoubtError, match="Executor 'gpu-1' had begun in attempt 1"):
+            await running
+    assert ledger.count("begin gpu-1") == 1
 
 
 async def test_words_of_a_killed_worker_are_taken_back(client: Client, ledger: Ledger, workers: Workers) -> None:

@@ -670,6 +670,30 @@ async def test_an_invocation_writes_what_a_recording_context_and_state_note() ->
     assert all(hasattr(InProcRunnerContext, name) for name in told), _changed("RunnerContext: see RecordingContext")
 
 
+async def test_an_invocation_elsewhere_sees_what_it_would_see_here() -> None:
+    """What is committed, and what siblings have written since; what it writes itself is noted by two recordings."""
+    state = State()
+    state.import_state({"a": 1, "b": 2, "c": [3], _const.EDGE_STATE_KEY: {}, _framework.EXECUTOR_STATE: {}})
+    recording = _framework.RecordingState(state, lambda *step: None)
+    recording.set("b", 4)
+    recording.delete("a")
+    assert _framework.state_values(recording) == {"b": 4, "c": [3]}, _changed("State: see state_values")
+    assert (state.export_state()["a"], state.has("a")) == (1, False), _changed("State: it has to stay as it is")
+    noted: list[tuple[Any, ...]] = []
+    workflow, (append,) = (found := _append()), found.executors.values()
+    message = WorkflowMessage(data="x", source_id="s")
+
+    def record(*step: Any) -> None:
+        noted.append(step)
+
+    outer = _framework.RecordingState(_framework.state_of({"b": 4}), record)
+    _framework.RecordingState(outer, lambda *step: None).set("d", 5)
+    assert noted.pop() == ("set", "d", 5)
+    await _framework.invoke(workflow, append, message, ["s"], _framework.state_of({}), record)
+    assert noted[0] == ("invoked",)
+    assert noted[-1][1].type == "executor_completed", _changed("Executor.execute")
+
+
 async def test_the_path_of_an_invocation_is_found_behind_a_recording_context() -> None:
     workflow = _append()
     context = _framework.RecordingContext(workflow._runner_context, lambda *step: None, lambda data: None)

@@ -218,6 +218,7 @@ async def test_says_that_there_is_no_such_namespace(address: str) -> None:
         (["--workflow", "a:b"], "say which task queue to serve"),
         (["--workflow", "a:b", "--task-queue", "q", "--config-file", "/no/such.toml"], "no configuration file"),
         (["--workflow", "a:b", "--task-queue", "q", "--max-supersteps", "0"], "--max-supersteps 1 or more"),
+        (["--workflow", "a:b", "--task-queue", "q", "--max-per-second", "0"], "--max-per-second must be more than 0"),
         (["--workflow", "a:b", "--task-queue", "q", "--log-level", "loud"], "'loud' is none of"),
     ],
 )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from .base import Framed, Versioned
+from .base import Framed, Journalled, Versioned
 from .records import Calls
 from .superstep import SuperstepInput
 
 
-class InvocationInput(Framed, Versioned):
+class InvocationInput(Journalled, Versioned):
     """Argument of the invocation activity. The frame holds message, senders, and the states of workflow and executor.
+
+    Its journal is what an invocation has left that had failed for good, where its superstep is retried.
 
     What runs is chosen by names alone, among the workflows that the worker hosts.
     """
