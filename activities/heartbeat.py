@@ -173,9 +173,10 @@ class Beat:
         """Whether attempts before this one have said something of the superstep."""
         return self._said_before
 
-    def begin_with(self, journal: bytes) -> None:
-        """Begin with a journal that another activity has left of this superstep."""
+    def begin_with(self, journal: bytes, calls: Calls | None) -> None:
+        """Begin with the journal that another activity has left of this superstep, and what that has called."""
         self._before = [journal] if journal else []
+        self._calls_before = calls
 
     @property
     def calls(self) -> Calls | None:

@@ -69,7 +69,7 @@ from .invocation import Superstep, in_superstep
 from .journal.calls import journal_calls
 from .journal.journal import Scope as JournalScope
 from .journal.journal import journalled
-from .left_over import smaller_left_overs, take_left_over
+from .left_over import left_overs, take_left_over
 from .limits import MAX_LEFT_JOURNAL_BYTES, fits, guard_result
 from .live_events import LiveEvents
 from .metrics import calls_counted, count_restore, count_superstep
@@ -383,10 +383,13 @@ class SuperstepActivity:
     async def _leave(client: Client, result: SuperstepResult, beat: Beat, burst: Burst, end: _End) -> None:
         """Let a result carry what there is of the superstep that was begun after its last, as far as there is room."""
         result.begun = end.begun
-        for left in smaller_left_overs(beat.journal(MAX_LEFT_JOURNAL_BYTES), end.failed, burst.step.offset):
+        journal = beat.journal(MAX_LEFT_JOURNAL_BYTES)
+        for left in left_overs(journal, beat.calls, end.failed, burst.step.offset):
             result.with_journal(left)
             if await fits(result, client):
                 return
+        result.begun = None  # It runs again.
+        result.with_journal(b"")
 
     @staticmethod
     def _copy(mirrors: list[Mirror], client: Client, hosted: WorkflowDefinition, capture: CapturingStorage) -> None:
