@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import dataclasses
 import functools
 from collections.abc import AsyncIterator
@@ -366,9 +367,13 @@ class SuperstepActivity:
         result = await report()
         if run.writer.readable and not await fits(result, client):
             result = await report(readable=False)
-        while capture.passed.facts and not await fits(result, client):
-            capture.keep_passed(len(capture.passed.facts) // 2)
-            result = await report(readable=False)
+        if capture.passed.facts and not await fits(result, client):
+            saved, passed = list(capture.saved), copy.deepcopy(capture.passed)
+            while capture.passed.facts and not await fits(result, client):
+                capture.keep_passed(len(capture.passed.facts) // 2)
+                result = await report(readable=False)
+            if burst.count and not await fits(result, client):
+                capture.saved, capture.passed = saved, passed  # The last superstep fails, and those before it stand.
         result.calls = burst.calls(beat.calls if end.run is not None else None)
         if end.begun is not None:
             await self._leave(client, result, beat, burst, end)
