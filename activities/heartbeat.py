@@ -148,8 +148,10 @@ class Beat:
         self._journal.tally.resume(self._calls_before)
         return self._journal
 
-    async def finished(self, packed: bytes, offset: int) -> None:
+    async def finished(self, packed: bytes, offset: int) -> bool:
         """Tell that a superstep of a burst has finished, and begin with the next; one round trip.
+
+        Returns whether the server has it.
 
         Args:
             packed: All that have finished in this burst.
@@ -161,7 +163,9 @@ class Beat:
         self._before, self._spilled = [], []
         if self._journal is not None:
             self._journal = self._journal.next()
+        written = self._written
         await self.write()
+        return self._written > written
 
     @property
     def current_journal(self) -> Journal | None:

@@ -338,9 +338,9 @@ class SuperstepActivity:
                 return _End(executors=burst.executors, begun="cut")
             if not burst.may_go_on(run, executors, warm.workflow.max_iterations):
                 return end
-            await burst.finish(run, end.payloads, executors)
+            acknowledged = await burst.finish(run, end.payloads, executors)
             warm.raw = burst.base_raw
-            if beat.is_asked_to_end or (guard is not None and guard.is_asked):
+            if not acknowledged or beat.is_asked_to_end or (guard is not None and guard.is_asked):
                 return _End(executors=executors)
 
     async def _report(
