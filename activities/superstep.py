@@ -94,6 +94,8 @@ class _End:
     """Whom the messages of the last that has finished may reach."""
     failed: ApplicationError | None = None
     cause: Exception | None = None
+    error: SuperstepError | None = None
+    """What was raised, for who runs a superstep again to look into it."""
     begun: str | None = None
     """See `SuperstepResult.begun`."""
 
@@ -269,6 +271,7 @@ class SuperstepActivity:
                     await beat.failed()
                 else:  # Only the last attempt's checkpoint gets into history.
                     self._copy(mirrors, client, hosted, capture)
+                end.failed.__context__ = end.error
                 raise end.failed from end.cause
             self._unsaved.compare(warm.workflow, unsaved)
             try:
@@ -325,7 +328,9 @@ class SuperstepActivity:
                     failures=beat.failures + 1,
                     rule=retry_rule(step, run.failed_executor),
                 )
-                return _End(executors=burst.executors, failed=failed, cause=cause_of(error.error), begun="failed")
+                return _End(
+                    executors=burst.executors, failed=failed, cause=cause_of(error.error), error=error, begun="failed"
+                )
             except PayloadError as error:
                 if not burst.count:
                     raise
