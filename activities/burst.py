@@ -190,8 +190,10 @@ class Burst:
         packed = self._stream.packed_size + sum(map(len, self._patches))
         return packed < MAX_BURST_BYTES and self._events_size < MAX_BURST_EVENTS_BYTES
 
-    async def finish(self, run: FrameworkRun, payloads: bytes, executors: list[str]) -> None:
+    async def finish(self, run: FrameworkRun, payloads: bytes, executors: list[str]) -> bool:
         """Bring to the server what a superstep has come to, and make ready for the next; one round trip.
+
+        Returns whether the server has it, so that the next may begin.
 
         Args:
             run: What it has told.
@@ -209,7 +211,7 @@ class Burst:
         )
         self._stream.append(joined(finished.model_dump_json().encode(), payloads, *self._patches))
         self._take(finished, payloads)
-        await self._beat.finished(self._stream.packed, self.step.offset)
+        return await self._beat.finished(self._stream.packed, self.step.offset)
 
     def resume(self, recovered: Recovered) -> None:
         """Go on from what attempts before this one have finished."""

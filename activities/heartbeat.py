@@ -158,8 +158,10 @@ class Beat:
         self._journal.tally.resume(self._calls_before)
         return self._journal
 
-    async def finished(self, packed: bytes, offset: int) -> None:
+    async def finished(self, packed: bytes, offset: int) -> bool:
         """Tell that a superstep of a burst has finished, and begin with the next; one round trip.
+
+        Returns whether the server has it.
 
         Args:
             packed: All that have finished in this burst.
@@ -171,7 +173,9 @@ class Beat:
         self._before, self._spilled = [], []
         if self._journal is not None:
             self._journal = self._journal.next()
+        written = self._written
         await self.write()
+        return self._written > written
 
     @property
     def current_journal(self) -> Journal | None:
@@ -183,9 +187,10 @@ class Beat:
         """Whether attempts before this one have said something of the superstep."""
         return self._said_before
 
-    def begin_with(self, journal: bytes) -> None:
-        """Begin with a journal that another activity has left of this superstep."""
+    def begin_with(self, journal: bytes, calls: Calls | None) -> None:
+        """Begin with the journal that another activity has left of this superstep, and what that has called."""
         self._before = [journal] if journal else []
+        self._calls_before = calls
 
     @property
     def calls(self) -> Calls | None:

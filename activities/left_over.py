@@ -17,64 +17,64 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
 from ..adapter.checkpoints.journals import left_by_burst
-from ..workflows.messages import SuperstepFailure, SuperstepInput, WireModel
+from ..workflows.messages import Calls, SuperstepFailure, SuperstepInput, WireModel
 from .burst import joined, parted
 from .failures import RepeatedAttemptError
 from .heartbeat import Beat
 from .journal.stream import EntryStream, entries_of
 
 
-class _Failed(WireModel):
-    """How a superstep has failed."""
+class _LeftOver(WireModel):
+    """What there is of a superstep that was begun, beside its journal."""
 
-    failure: SuperstepFailure
-    offset: int
-    """Of the superstep's first event, when it ran."""
+    calls: Calls | None = None
+    """Of the attempts so far."""
+    failure: SuperstepFailure | None = None
+    """What it has failed with; None where it was cut off."""
+    offset: int = 0
+    """Of the superstep's first event, when it failed."""
     wait: float | None = None
     """Seconds until another attempt; left out where there is none."""
     type: str | None = None
 
 
-def left_over(journal: bytes, failed: ApplicationError | None = None, offset: int = 0) -> bytes:
-    """Pack what a burst leaves.
-
-    Args:
-        journal: Of the superstep that was cut off.
-        failed: What it has failed with, a `SuperstepFailure` in its details that has the journal.
-        offset: Of the superstep's first event.
-    """
+def _packed(left: _LeftOver, journal: bytes) -> bytes:
+    frame = left.failure.frame if left.failure is not None else b""
     stream = EntryStream()
-    if failed is None:
-        stream.append(joined(b"", b"", journal))
-        return stream.packed
-    failure: SuperstepFailure = failed.details[0]
-    wait = None if failed.next_retry_delay is None else failed.next_retry_delay.total_seconds()
-    head = _Failed(failure=failure, offset=offset, wait=None if failed.non_retryable else wait or 0.0, type=failed.type)
-    stream.append(joined(head.model_dump_json().encode(), failure.frame, failure.journal))
+    stream.append(joined(left.model_dump_json().encode(), frame, journal))
     return stream.packed
 
 
-def smaller_left_overs(journal: bytes, failed: ApplicationError | None, offset: int) -> Iterator[bytes]:
-    """Yield what a burst leaves, ever less of it, until it fits; the error always stays.
+def left_overs(journal: bytes, calls: Calls | None, failed: ApplicationError | None, offset: int) -> Iterator[bytes]:
+    """Yield what a burst leaves, packed, ever less of it until it fits; the error always stays.
 
     Args:
         journal: Of the superstep that was begun.
-        failed: See `left_over`.
-        offset: See `left_over`.
+        calls: What it has called.
+        failed: What it has failed with, a `SuperstepFailure` in its details; None where it was cut off.
+        offset: Of its first event.
     """
-    yield left_over(journal, failed, offset)
     if failed is None:
-        yield b""
+        yield _packed(_LeftOver(calls=calls), journal)
+        yield _packed(_LeftOver(calls=calls), b"")
         return
     failure: SuperstepFailure = failed.details[0]
-    failure.with_journal(b"")
+    wait = None if failed.next_retry_delay is None else failed.next_retry_delay.total_seconds()
+    left = _LeftOver(
+        calls=failure.calls,
+        failure=failure,
+        offset=offset,
+        wait=None if failed.non_retryable else wait or 0.0,
+        type=failed.type,
+    )
+    yield _packed(left, failure.journal)
     failure.journalled = None
-    yield left_over(b"", failed, offset)
+    yield _packed(left, b"")
     failure.with_frame(b"")
     failure.checkpoint = None
     for record in failure.events:
         record.payload = record.readable = None
-    yield left_over(b"", failed, offset)
+    yield _packed(left, b"")
 
 
 async def take_left_over(client: Client, step: SuperstepInput, beat: Beat, thread_id: str) -> None:
@@ -90,22 +90,21 @@ async def take_left_over(client: Client, step: SuperstepInput, beat: Beat, threa
     packed = await left_by_burst(client, thread_id, step.begun_in)
     try:
         head, frame, journal = parted(next(iter(entries_of(packed))))
-        failed = _Failed.model_validate_json(head) if head else None
+        left = _LeftOver.model_validate_json(head)
     except (StopIteration, ValueError, struct.error, ValidationError):
         return  # It runs from its beginning.
-    beat.begin_with(journal)
-    if failed is not None:
-        await _report(failed, frame, journal, step, beat)
+    beat.begin_with(journal, left.calls)
+    if left.failure is not None:
+        left.failure.with_frame(frame)
+        left.failure.with_journal(journal)
+        await _report(left.failure, left, step, beat)
 
 
-async def _report(failed: _Failed, frame: bytes, journal: bytes, step: SuperstepInput, beat: Beat) -> NoReturn:
-    failure = failed.failure
+async def _report(failure: SuperstepFailure, left: _LeftOver, step: SuperstepInput, beat: Beat) -> NoReturn:
     failure.answers = step.superstep_id
     for record in failure.events:
-        record.offset += step.offset - failed.offset
-    failure.with_frame(frame)
-    failure.with_journal(journal)
-    if failed.wait is None:
-        raise ApplicationError(failure.message, failure, type=failed.type, non_retryable=True)
+        record.offset += step.offset - left.offset
+    if left.wait is None:
+        raise ApplicationError(failure.message, failure, type=left.type, non_retryable=True)
     await beat.failed()
-    raise RepeatedAttemptError(RuntimeError(failure.message), failure, timedelta(seconds=failed.wait))
+    raise RepeatedAttemptError(RuntimeError(failure.message), failure, timedelta(seconds=left.wait))

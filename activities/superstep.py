@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import dataclasses
 import functools
 from collections.abc import AsyncIterator
@@ -73,7 +74,7 @@ from .invocation import Superstep, in_superstep
 from .journal.calls import journal_calls
 from .journal.journal import Scope as JournalScope
 from .journal.journal import journalled
-from .left_over import smaller_left_overs, take_left_over
+from .left_over import left_overs, take_left_over
 from .limits import MAX_LEFT_JOURNAL_BYTES, fits, guard_result
 from .live_events import LiveEvents
 from .metrics import calls_counted, count_restore, count_superstep
@@ -98,6 +99,8 @@ class _End:
     """Whom the messages of the last that has finished may reach."""
     failed: ApplicationError | None = None
     cause: Exception | None = None
+    error: SuperstepError | None = None
+    """What was raised, for who runs a superstep again to look into it."""
     begun: str | None = None
     """See `SuperstepResult.begun`."""
 
@@ -287,6 +290,7 @@ class SuperstepActivity:
                     await beat.failed()
                 else:  # Only the last attempt's checkpoint gets into history.
                     self._copy(mirrors, client, hosted, capture)
+                end.failed.__context__ = end.error
                 raise end.failed from end.cause
             self._unsaved.compare(warm.workflow, unsaved)
             unknown = run_input is not None and run_input.options.start_executor is None and not hosted.is_functional
@@ -350,7 +354,9 @@ class SuperstepActivity:
                 )
                 if failed.non_retryable:
                     await placement.cancel_open()
-                return _End(executors=burst.executors, failed=failed, cause=cause_of(error.error), begun="failed")
+                return _End(
+                    executors=burst.executors, failed=failed, cause=cause_of(error.error), error=error, begun="failed"
+                )
             except PayloadError as error:
                 if not burst.count:
                     raise
@@ -364,9 +370,9 @@ class SuperstepActivity:
                 return _End(executors=burst.executors, begun="cut")
             if not burst.may_go_on(run, executors, warm.workflow.max_iterations):
                 return end
-            await burst.finish(run, end.payloads, executors)
+            acknowledged = await burst.finish(run, end.payloads, executors)
             warm.raw = burst.base_raw
-            if beat.is_asked_to_end or (guard is not None and guard.is_asked):
+            if not acknowledged or beat.is_asked_to_end or (guard is not None and guard.is_asked):
                 return _End(executors=executors)
 
     async def _report(
@@ -394,9 +400,13 @@ class SuperstepActivity:
         result = await report()
         if run.writer.readable and not await fits(result, client):
             result = await report(readable=False)
-        while capture.passed.facts and not await fits(result, client):
-            capture.keep_passed(len(capture.passed.facts) // 2)
-            result = await report(readable=False)
+        if capture.passed.facts and not await fits(result, client):
+            saved, passed = list(capture.saved), copy.deepcopy(capture.passed)
+            while capture.passed.facts and not await fits(result, client):
+                capture.keep_passed(len(capture.passed.facts) // 2)
+                result = await report(readable=False)
+            if burst.count and not await fits(result, client):
+                capture.saved, capture.passed = saved, passed  # The last superstep fails, and those before it stand.
         if takes is not None:
             result.takes = takes
             if not await fits(result, client):
@@ -415,10 +425,13 @@ class SuperstepActivity:
     async def _leave(client: Client, result: SuperstepResult, beat: Beat, burst: Burst, end: _End) -> None:
         """Let a result carry what there is of the superstep that was begun after its last, as far as there is room."""
         result.begun = end.begun
-        for left in smaller_left_overs(beat.journal(MAX_LEFT_JOURNAL_BYTES), end.failed, burst.step.offset):
+        journal = beat.journal(MAX_LEFT_JOURNAL_BYTES)
+        for left in left_overs(journal, beat.calls, end.failed, burst.step.offset):
             result.with_journal(left)
             if await fits(result, client):
                 return
+        result.begun = None  # It runs again.
+        result.with_journal(b"")
 
     @staticmethod
     def _copy(mirrors: list[Mirror], client: Client, hosted: WorkflowDefinition, capture: CapturingStorage) -> None:

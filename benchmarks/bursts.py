@@ -26,8 +26,17 @@ async def measure(bench: Bench) -> list[Table]:
 async def _compare(bench: Bench, server: str) -> Table:
     rounds, sizes = (1, {"10 B": 10}) if bench.quick else (7, SIZES)
     table = Table(
-        f"(j) {_STEPS} supersteps in a burst, and as many bare activities, on {server}: from start to end, ms (median)",
-        ("state", "bare activities", "supersteps", "burst", "bare / burst", "events: bare", "supersteps", "burst"),
+        f"(l) {_STEPS} supersteps in a burst, and as many bare activities, on {server}: from start to end, ms (median)",
+        (
+            "state",
+            "bare activities",
+            "supersteps",
+            "burst",
+            "bare / burst",
+            "events: bare",
+            "events: supersteps",
+            "events: burst",
+        ),
     )
     times: dict[str, list[float]] = defaultdict(list)
     ratios: dict[str, list[float]] = defaultdict(list)

@@ -30,7 +30,7 @@ async def test_quick_benchmarks(tmp_path: Path) -> None:
         if process.returncode is None:
             process.kill()
     assert process.returncode == 0
-    for part in ("(a)", "(b)", "(c)", "(d)", "(e)", "(f)", "(g)", "(h)", "(i)", "(j)", "(k)", "(p)"):
+    for part in ("(a)", "(b)", "(c)", "(d)", "(e)", "(f)", "(g)", "(h)", "(i)", "(j)", "(k)", "(l)", "(p)"):
         assert f"\n{part} " in printed.decode()
     tables: list[dict[str, Any]] = json.loads(report.read_text())
 
@@ -51,6 +51,8 @@ async def test_quick_benchmarks(tmp_path: Path) -> None:
     kept, _, activities = _rows(tables, "(j)")
     assert kept["history events a call"] == 0
     assert activities["history events a call"] > 5
+    (burst,) = _rows(tables, "(l)")
+    assert burst["events: burst"] == 11, "6 events a burst, and 5 a run"
     (idle,) = _rows(tables, "(h)")
     assert idle["queries, which a worker answers"] == idle["history events"] == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 from collections import Counter
@@ -25,6 +26,8 @@ class Plan:
     """In which, and how often, the executor raises."""
     holds: list[int] = field(default_factory=list)
     """In which it waits until a file is there that the ledger's folder gets from `let`."""
+    bulky: int = 0
+    """In which it yields more than fits into a payload."""
     number: int = 1
 
 
@@ -68,10 +71,10 @@ class Stepper(Executor):
             while not Path(os.environ[LEDGER]).with_name(f"let-{number}").exists():
                 await asyncio.sleep(0.01)
         ctx.set_state("done", [*ctx.get_state("done", []), number])
-        await ctx.yield_output(f"{self.id} {number}")
+        await ctx.yield_output(os.urandom(2_000_000).hex() if number == plan.bulky else f"{self.id} {number}")
         _note(f"end {number}")
         if number < plan.last:
-            await ctx.send_message(Plan(plan.last, plan.kills, plan.fails, plan.holds, number + 1))
+            await ctx.send_message(dataclasses.replace(plan, number=number + 1))
 
 
 def steps() -> Workflow:

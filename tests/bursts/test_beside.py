@@ -20,12 +20,14 @@ from agent_framework import (
 from agent_framework_temporal import DurableWorkflow, FileStorageDriver, ThreadArchive, export_thread
 from agent_framework_temporal.activities import burst as burst_module
 from agent_framework_temporal.testing import replay_superstep
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.converter import ExternalStorage
 
 from tests.bursts._flows import Plan, outputs, steps
-from tests.bursts.test_bursts import LONG, scheduled
+from tests.bursts.test_bursts import LONG, place, scheduled
 from tests.bursts.test_crashes import durable_steps
 from tests.checkpoints._threads import assert_lineage
 from tests.flows import countdown
@@ -159,3 +161,23 @@ async def test_usage_and_status_count_all_of_it(client: Client, stops: Any) -> N
         assert (await handle.query("status"))["superstep"] == 5
         found: WorkflowMetadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
         assert found.current_details.startswith("**idle**, 5 supersteps committed")
+
+
+async def test_an_operator_resets_to_before_it(client: Client) -> None:
+    """It runs once more, under the same offsets, and a kept handle reads on from there."""
+    async with worker(client, countdown) as task_queue:
+        durable = DurableWorkflow(countdown, client=client, task_queue=task_queue, burst=LONG)
+        thread = durable.checkpoint()
+        before = [event async for event in durable.run_stream(4, checkpoint=thread)]
+        request = ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=thread.thread_id, run_id=thread.run_id),
+            reason="a test",
+            request_id=thread.thread_id,
+            workflow_task_finish_event_id=4,
+        )
+        await client.workflow_service.reset_workflow_execution(request)
+        again = [event async for event in durable.run_stream(checkpoint=thread)]
+        assert [place(event).offset for event in again] == [place(event).offset for event in before]
+        assert [(event.type, event.data) for event in again] == [(event.type, event.data) for event in before]
+        assert [info.superstep for info in await durable.checkpoints(thread)] == list(range(6))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from agent_framework import WorkflowEvent
-from agent_framework_temporal import DurableWorkflow, LiveEventsDiscarded, WorkerLostError
+from agent_framework_temporal import DurableWorkflow, LiveEventsDiscarded, PayloadError, WorkerLostError
 from agent_framework_temporal.adapter.client.event_position import without_void
 from temporalio.client import Client
 
@@ -128,6 +128,16 @@ async def test_one_that_fails_for_good_leaves_those_before_it(client: Client, le
         assert (await durable.run(checkpoint=thread)).get_outputs() == outputs(5, 8)
         assert _only(ledger, "end") == ended(8)
         assert_lineage(await durable.checkpoints(thread))
+
+
+async def test_one_whose_outcome_does_not_fit_leaves_those_before_it(client: Client, ledger: Path) -> None:
+    async with worker(client, steps) as task_queue:
+        durable = durable_steps(client, task_queue, max_attempts=1)
+        thread = durable.checkpoint()
+        with pytest.raises(PayloadError, match=r"superstep 4 .* takes [\d,]+ bytes"):
+            await durable.run(Plan(6, bulky=4), checkpoint=thread)
+        assert [info.superstep for info in await durable.checkpoints(thread)] == [0, 1, 2, 3]
+        assert lines(ledger)["end 4"] == 1
 
 
 @pytest.mark.timeout(60)
