@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -104,11 +105,10 @@ class Beat:
         self._attempt = info.attempt
         self._interval = beat_interval(info.heartbeat_timeout)
         self._timeouts = timeouts
-        self._converter: DataConverter = heartbeat_converter(self._client.data_converter, info)
         self._live: LiveEvents | None = None
         self._journal: Journal | None = None
         self._spilled: list[Payload] = []
-        storage = self._converter.external_storage
+        storage = client.data_converter.external_storage
         self._outside: DataConverter | None = None
         """Puts what it encodes into external storage, however small."""
         self._room = MAX_JOURNAL_BYTES
@@ -136,6 +136,11 @@ class Beat:
         """Until there are no events to tell, or they have been told."""
         self._tell_from = asyncio.get_running_loop().time() + _PAUSE
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @functools.cached_property
+    def _converter(self) -> DataConverter:
+        """Encodes what is said; most supersteps are over before they say anything."""
+        return heartbeat_converter(self._client.data_converter, self._info)
 
     async def begin(self) -> None:
         """Note that this attempt begins, so that it counts if its worker is lost; one round trip, but for the first."""
@@ -431,7 +436,8 @@ class Beat:
     @property
     def _encodes_anywhere(self) -> bool:
         """Whether another thread may encode: a codec and a storage may be bound to this event loop."""
-        return self._converter.payload_codec is None and self._converter.external_storage is None
+        converter = self._client.data_converter
+        return converter.payload_codec is None and converter.external_storage is None
 
     def _last_words(self, place: Place | None) -> Sequence[Payload] | None:
         """Return what a superstep says that is given up; called in the pacemaker's thread."""

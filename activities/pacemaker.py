@@ -197,6 +197,8 @@ class Pacemaker:
                 self._condition.wait(self._waits)
                 if self._closed:
                     return
+                if not self._pulses:
+                    continue
                 now = time.monotonic()
                 blocked = self._look(now)
                 for pulse in self._pulses.values():

@@ -26,7 +26,7 @@ async def measure(bench: Bench) -> list[Table]:
 async def _compare(bench: Bench, server: str) -> Table:
     rounds, sizes = (1, {"10 B": 10}) if bench.quick else (7, SIZES)
     table = Table(
-        f"(l) {_STEPS} supersteps in a burst, and as many bare activities, on {server}: from start to end, ms (median)",
+        f"(n) {_STEPS} supersteps in a burst, and as many bare activities, on {server}: from start to end, ms (median)",
         (
             "state",
             "bare activities",

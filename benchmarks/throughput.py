@@ -39,7 +39,7 @@ class _Spent:
 
 
 async def _at_once(bench: Bench, queue: str) -> Table:
-    runs, rounds = (6, 1) if bench.quick else (60, 5)
+    runs, rounds = (6, 1) if bench.quick else (60, 3)
     table = Table(
         f"(l) {runs} runs at once of {_SUPERSTEPS} supersteps with {_SIZE:,} B of state, one worker",
         ("", "steps a second", "CPU of worker and client, ms a step", "CPU of the server, ms a step"),

@@ -20,6 +20,8 @@ def add_calls(total: Calls | None, more: Calls | None) -> Calls | None:
     long, and no number beyond `MAX_COUNT`. Tokens of single attempts are not in it.
     """
     found = [calls for calls in (total, more) if calls is not None]
+    if not found:
+        return None
     result = Calls(
         made=_counts(calls.made for calls in found),
         taken=_counts(calls.taken for calls in found),

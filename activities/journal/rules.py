@@ -6,6 +6,8 @@ from typing import Any
 
 from ...workflows.messages import InDoubt, SuperstepInput, ToolRule
 
+_NO_RULE = ToolRule()
+
 
 class JournalRules:
     """Rules by executor and tool.
@@ -32,7 +34,7 @@ class JournalRules:
         return self._tool(tool).in_doubt or self._own(executor_id, "in_doubt") or "again"
 
     def _tool(self, name: str | None) -> ToolRule:
-        return self._tools.get(name or "") or ToolRule()
+        return self._tools.get(name or "", _NO_RULE)
 
     def _own(self, path: str | None, name: str) -> Any:
         """Return what the rule of an executor says; what is left out for one of a sub-workflow, the one around says."""

@@ -27,7 +27,7 @@ class EntryStream:
         self._begin()
 
     def _begin(self) -> None:
-        self._compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
+        self._compressor: zstandard.ZstdCompressionObj | None = None  # It takes time and memory, and most need none.
         self._packed = bytearray()
 
     def append(self, text: bytes) -> None:
@@ -37,6 +37,8 @@ class EntryStream:
         self._pack(text)
 
     def _pack(self, text: bytes) -> None:
+        if self._compressor is None:
+            self._compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
         self._packed += self._compressor.compress(_LENGTH.pack(len(text)) + text)
         self._packed += self._compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
 

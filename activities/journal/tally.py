@@ -69,6 +69,11 @@ class Tally:
         self.dropped = 0
         """Entries that the journal had no room for."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell."""
+        return not (self.calls or self.taken or self.tokens or self.dropped)
+
     def made(self, kind: str, executor_id: str | None, tokens: Tokens | None) -> None:
         """Count something that was done."""
         if kind != "executor":  # It is no call, and its events tell of it.
@@ -112,6 +117,8 @@ def calls_of(tally: Tally) -> Calls | None:
 
     Where there are more executors than are told apart, those that have spent most are.
     """
+    if tally.is_empty:
+        return None
     most = sorted(tally.tokens.items(), key=lambda found: -found[1].total)
     calls = add_calls(
         None,

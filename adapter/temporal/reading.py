@@ -61,10 +61,8 @@ class _TaskDataConverter(DataConverter):
 
     @classmethod
     def of(cls, converter: DataConverter) -> _TaskDataConverter:
-        found = cls(**{field.name: getattr(converter, field.name) for field in fields(converter) if field.init})
-        kept = {"payload_converter": converter.payload_converter, "failure_converter": converter.failure_converter}
-        for name, value in {**kept, "_strict": converter, "_until": None, "_logged": False}.items():
-            object.__setattr__(found, name, value)
+        found = object.__new__(cls)  # Twice for each workflow task: what the other has made is not made again.
+        vars(found).update(vars(converter), _strict=converter, _until=None, _logged=False)
         return found
 
     async def decode(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:

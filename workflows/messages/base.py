@@ -63,18 +63,23 @@ def json_bytes(value: Any) -> int:
     return len(to_json(value))
 
 
+_ONLY_NONE: tuple[Any, ...] = (None,)
+
+
 class WireModel(BaseModel):
     """A model that ignores fields of a newer release and leaves out what is unset, to keep histories small."""
 
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
-    _left_out: ClassVar[tuple[Any, ...]] = (None,)
+    _left_out: ClassVar[tuple[Any, ...]] = _ONLY_NONE
     sealed_as: ClassVar[frozenset[str] | None] = None
     """Names of the models it may be read from where payloads are sealed; its own where there is none."""
 
     @model_serializer(mode="wrap")
     def _without_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        left_out = self._left_out
-        return {key: value for key, value in handler(self).items() if value not in left_out}
+        left_out, fields = self._left_out, handler(self)
+        if left_out is _ONLY_NONE:
+            return {key: value for key, value in fields.items() if value is not None}
+        return {key: value for key, value in fields.items() if value not in left_out}
 
 
 class Versioned(WireModel):
