@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from . import cache, conversation, depth, history_size, journal, overhead, requests, streaming, waiting
+from . import cache, conversation, depth, fleet, history_size, journal, overhead, requests, streaming, waiting
 from ._bench import Bench
 from ._table import Table
 
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
     "waiting": waiting.measure,
     "journal": journal.measure,
     "requests": requests.measure,
+    "fleet": fleet.measure,
 }
 
 
