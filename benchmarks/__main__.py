@@ -15,6 +15,7 @@ from pathlib import Path
 from . import cache, conversation, depth, fleet, history_size, journal, overhead, requests, streaming, waiting
 from ._bench import Bench
 from ._table import Table
+from .peers import measure as peers
 
 BENCHMARKS: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
     "overhead": overhead.measure,
@@ -27,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
     "journal": journal.measure,
     "requests": requests.measure,
     "fleet": fleet.measure,
+    "peers": peers.measure,
 }
 
 
