@@ -17,6 +17,7 @@ from . import (
     cache,
     conversation,
     depth,
+    fleet,
     history_size,
     journal,
     overhead,
@@ -28,6 +29,7 @@ from . import (
 )
 from ._bench import Bench
 from ._table import Table
+from .peers import measure as peers
 
 BENCHMARKS: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
     "overhead": overhead.measure,
@@ -42,6 +44,8 @@ BENCHMARKS: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
     "requests": requests.measure,
     "throughput": throughput.measure,
     "placement": placement.measure,
+    "fleet": fleet.measure,
+    "peers": peers.measure,
 }
 
 

@@ -71,7 +71,9 @@ class Bench:
         self.client = framed_client(client)
         self.quick = quick
         self.processes: dict[str, int] = {}
-        """Process ids of the workers, by task queue."""
+        """Process ids of the workers, by task queue; of several on one queue the last."""
+        self.started: list[int] = []
+        """Process ids of all workers that were started, in this order."""
 
     @classmethod
     @asynccontextmanager
@@ -91,9 +93,9 @@ class Bench:
             yield cls(await server.connect(), quick=quick)
 
     @asynccontextmanager
-    async def worker(self, *options: str) -> AsyncIterator[str]:
-        """Run a worker process; yields its task queue."""
-        queue = f"bench-{uuid.uuid4().hex[:8]}"
+    async def worker(self, *options: str, queue: str | None = None) -> AsyncIterator[str]:
+        """Run a worker process; yields its task queue, a new one if none is named."""
+        queue = queue or f"bench-{uuid.uuid4().hex[:8]}"
         address = self.client.service_client.config.target_host
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks._worker", address, queue, *options),
@@ -106,6 +108,7 @@ class Bench:
             if line.decode().strip() != READY:
                 raise RuntimeError("The measured worker did not start; see its error above.")
             self.processes[queue] = process.pid
+            self.started.append(process.pid)
             yield queue
         finally:
             if process.returncode is None:
@@ -163,6 +166,15 @@ class Bench:
             return None
         outcome = await superstep_outcome(self.client, event)
         return outcome if isinstance(outcome, SuperstepResult) else None
+
+
+def resident(process: int, *, peak: bool = False) -> int:
+    """Return the memory of a process in bytes, now or at most so far; 0 where the system does not tell."""
+    status, name = Path(f"/proc/{process}/status"), "VmHWM:" if peak else "VmRSS:"
+    for line in status.read_text().splitlines() if status.exists() else ():
+        if line.startswith(name):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def milliseconds(seconds: Sequence[float]) -> float:

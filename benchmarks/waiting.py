@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -12,7 +11,7 @@ from agent_framework_temporal import DurableWorkflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
-from ._bench import Bench, milliseconds
+from ._bench import Bench, milliseconds, resident
 from ._flows import ask
 from ._table import Table
 
@@ -27,9 +26,9 @@ async def measure(bench: Bench) -> list[Table]:
     async with bench.worker() as queue:
         await _ask(bench, queue, "warm-up")
         await bench.bare(queue, 30)
-        before = _resident(bench, queue)
+        before = resident(bench.processes[queue])
         handles = [handle for handle in await _all(_ask(bench, queue, str(number)) for number in range(runs))]
-        waiting = _resident(bench, queue)
+        waiting = resident(bench.processes[queue])
         bare: list[float] = []
         answered: list[float] = []
         ratios: list[float] = []
@@ -44,7 +43,7 @@ async def measure(bench: Bench) -> list[Table]:
         table.add("worker's memory before, MB", round(before / _MEGABYTE, 1))
         table.add("with all of them waiting, MB", round(waiting / _MEGABYTE, 1))
         table.add("for each run, KB", round((waiting - before) / runs / 1_000, 1))
-        table.add("after all answers, MB", round(_resident(bench, queue) / _MEGABYTE, 1))
+        table.add("after all answers, MB", round(resident(bench.processes[queue]) / _MEGABYTE, 1))
         table.add("a bare activity step, ms (median)", milliseconds(bare))
         table.add("answer to the end of the superstep that takes it, ms (median)", milliseconds(answered))
         ratio = round(median(ratios), 2)
@@ -84,12 +83,3 @@ async def _all(calls: Iterable[Awaitable[Any]]) -> list[Any]:
             return await call
 
     return await asyncio.gather(*(limited(call) for call in calls))
-
-
-def _resident(bench: Bench, queue: str) -> int:
-    """Return the memory of a worker's process, in bytes; 0 where the system does not tell."""
-    status = Path(f"/proc/{bench.processes[queue]}/status")
-    for line in status.read_text().splitlines() if status.exists() else ():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0

@@ -14,7 +14,7 @@ from agent_framework import Workflow, WorkflowBuilder
 from agent_framework_temporal import DurableWorkflow, RequestPolicy, ThreadCost, ThreadNotFoundError
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client, ScheduleSpec
+from temporalio.client import Client, ScheduleActionExecutionStartWorkflow, ScheduleSpec
 from temporalio.testing import WorkflowEnvironment
 
 from benchmarks._agents import tool_loop
@@ -151,7 +151,9 @@ async def test_a_schedule_and_a_reset(client: Client) -> None:
             async with asyncio.timeout(60):
                 while not (actions := (await handle.describe()).info.recent_actions):
                     await asyncio.sleep(0.1)
-            thread = durable.checkpoint(actions[0].action.workflow_id)  # type: ignore[union-attr]
+            begun = actions[0].action
+            assert isinstance(begun, ScheduleActionExecutionStartWorkflow)
+            thread = durable.checkpoint(begun.workflow_id)
             await durable.run(checkpoint=thread)
             assert (await durable.cost(thread)).actions == {
                 "workflow_started": 1,
@@ -181,16 +183,16 @@ async def test_the_command(client: Client, server_commands: Commands, ledger: Pa
         durable = DurableWorkflow(chain, client=client, task_queue=task_queue)
         thread = durable.checkpoint()
         await durable.run("a", checkpoint=thread, priority=1, fairness_key="acme")
-    cost = await durable.cost(thread)
-    found = (await server_commands("cost", thread.thread_id, "--json")).json
-    assert found["actions"] == cost.actions
-    assert (found["total_actions"], found["history_bytes"]) == (6, cost.history_bytes)
-    assert found["runs"][0]["run_id"] == thread.run_id
-    text = (await server_commands("cost", thread.thread_id)).out
-    assert "actions        6, without heartbeats and queries\nruns started   1\nsupersteps     5\n" in text
-    assert f"history        {cost.history_events} events, " in text
-    # The thread's status says what came first, without a worker too.
-    assert "priority       1, fairness key 'acme'\n" in (await server_commands("status", thread.thread_id)).out
+        cost = await durable.cost(thread)
+        found = (await server_commands("cost", thread.thread_id, "--json")).json
+        assert found["actions"] == cost.actions
+        assert (found["total_actions"], found["history_bytes"]) == (6, cost.history_bytes)
+        assert found["runs"][0]["run_id"] == thread.run_id
+        text = (await server_commands("cost", thread.thread_id)).out
+        assert "actions        6, without heartbeats and queries\nruns started   1\nsupersteps     5\n" in text
+        assert f"history        {cost.history_events} events, " in text
+        # The thread's status says what came first, without a worker too.
+        assert "priority       1, fairness key 'acme'\n" in (await server_commands("status", thread.thread_id)).out
 
 
 _BILLED = {

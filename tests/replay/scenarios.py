@@ -719,7 +719,7 @@ async def messages_with_priorities(stage: Stage) -> None:
     thread, gate, following = await _held(stage, priority=4, fairness_weight=2.0, supersteps_per_run=2)
     key = f"{thread.thread_id}-other"
     other = GATES[key] = Gate()
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"message": key, "message_id": "first", "priority": 1, "fairness_key": "acme"},
         {"message": 7, "message_id": "unfit", "priority": 5},
         {"message": key, "message_id": "last"},
