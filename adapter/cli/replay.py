@@ -28,7 +28,7 @@ async def replay(
         str, typer.Option("--workflow", "-w", metavar="MODULE:ATTR", help="Where the workflow is defined.")
     ],
     superstep: Annotated[
-        int | None, typer.Option("--superstep", "-s", metavar="N", min=1, help="Which one; the last if left out.")
+        int | None, typer.Option("--superstep", "-s", metavar="N", min=0, help="Which one; the last if left out.")
     ] = None,
     run: Annotated[
         str | None, typer.Option("--run", metavar="ID", help="Run that it is in, where several messages had it.")

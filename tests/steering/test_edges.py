@@ -157,7 +157,7 @@ async def test_a_flood_of_messages_is_survived(client: Client, gates: Folder) ->
         first = _task(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
         handle = client.get_workflow_handle(thread.thread_id)
-        await asyncio.gather(*(handle.signal("message", {"message": number}) for number in range(600)))
+        await asyncio.gather(*(handle.signal("message", {"message": {"text": "unfit"}}) for _ in range(600)))
         await _queued(durable, thread.thread_id, 100)
         gates.let("first", "one")
         assert (await first).get_outputs() == ["one: first one, middle one, last one"]
