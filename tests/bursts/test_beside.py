@@ -171,7 +171,7 @@ async def test_an_operator_resets_to_before_it(client: Client) -> None:
         before = [event async for event in durable.run_stream(4, checkpoint=thread)]
         request = ResetWorkflowExecutionRequest(
             namespace=client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=thread.thread_id, run_id=thread.run_id),
+            workflow_execution=WorkflowExecution(workflow_id=thread.thread_id, run_id=thread.run_id or ""),
             reason="a test",
             request_id=thread.thread_id,
             workflow_task_finish_event_id=4,

@@ -27,6 +27,7 @@ def durable_steps(client: Client, task_queue: str, **options: Any) -> DurableWor
         "burst": LONG,
         "heartbeat_timeout": timedelta(seconds=1),
         "retry_initial_interval": timedelta(milliseconds=20),
+        "worker_timeout": timedelta(minutes=1),
         **options,
     }
     return DurableWorkflow(steps, client=client, task_queue=task_queue, **chosen)
@@ -44,7 +45,7 @@ def _outputs(events: list[WorkflowEvent[Any]]) -> list[Any]:
     return [event.data for event in events if event.type == "output"]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 async def test_killed_twice_in_the_middle(client: Client, ledger: Path) -> None:
     """Each goes on after the last superstep that had finished: none runs again, and none is told twice."""
     task_queue = unique("queue")
@@ -140,7 +141,7 @@ async def test_one_whose_outcome_does_not_fit_leaves_those_before_it(client: Cli
         assert lines(ledger)["end 4"] == 1
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 async def test_workers_that_are_lost_for_good_too(client: Client, ledger: Path) -> None:
     task_queue = unique("queue")
     durable = durable_steps(client, task_queue, max_worker_losses=1)
