@@ -72,6 +72,8 @@ class Bench:
         self.quick = quick
         self.processes: dict[str, int] = {}
         """Process ids of the workers, by task queue."""
+        self._stack = AsyncExitStack()
+        self._shared = ""
 
     @classmethod
     @asynccontextmanager
@@ -88,11 +90,22 @@ class Bench:
         settings += ["history.transferProcessorMaxPollRPS=20"] if limited else []
         configured = [word for setting in settings for word in ("--dynamic-config-value", setting)]
         async with await start_dev_server(extra_args=[*configured, *arguments]) as server:
-            yield cls(await server.connect(), quick=quick)
+            bench = cls(await server.connect(), quick=quick)
+            async with bench._stack:
+                yield bench
 
     @asynccontextmanager
     async def worker(self, *options: str) -> AsyncIterator[str]:
-        """Run a worker process; yields its task queue."""
+        """Run a worker process; yields its task queue. To be quick, one does for all that want no options."""
+        if not self.quick or options:
+            async with self._worker(*options) as queue:
+                yield queue
+        else:
+            self._shared = self._shared or await self._stack.enter_async_context(self._worker())
+            yield self._shared
+
+    @asynccontextmanager
+    async def _worker(self, *options: str) -> AsyncIterator[str]:
         queue = f"bench-{uuid.uuid4().hex[:8]}"
         address = self.client.service_client.config.target_host
         process = await asyncio.create_subprocess_exec(
