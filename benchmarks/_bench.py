@@ -74,6 +74,8 @@ class Bench:
         """Process ids of the workers, by task queue; of several on one queue the last."""
         self.started: list[int] = []
         """Process ids of all workers that were started, in this order."""
+        self._stack = AsyncExitStack()
+        self._shared = ""
 
     @classmethod
     @asynccontextmanager
@@ -90,11 +92,25 @@ class Bench:
         settings += ["history.transferProcessorMaxPollRPS=20"] if limited else []
         configured = [word for setting in settings for word in ("--dynamic-config-value", setting)]
         async with await start_dev_server(extra_args=[*configured, *arguments]) as server:
-            yield cls(await server.connect(), quick=quick)
+            bench = cls(await server.connect(), quick=quick)
+            async with bench._stack:
+                yield bench
 
     @asynccontextmanager
     async def worker(self, *options: str, queue: str | None = None) -> AsyncIterator[str]:
-        """Run a worker process; yields its task queue, a new one if none is named."""
+        """Run a worker process; yields its task queue, a new one if none is named.
+
+        To be quick, one does for all that want neither options nor a queue of their own.
+        """
+        if not self.quick or options or queue is not None:
+            async with self._worker(*options, queue=queue) as taken:
+                yield taken
+        else:
+            self._shared = self._shared or await self._stack.enter_async_context(self._worker())
+            yield self._shared
+
+    @asynccontextmanager
+    async def _worker(self, *options: str, queue: str | None = None) -> AsyncIterator[str]:
         queue = queue or f"bench-{uuid.uuid4().hex[:8]}"
         address = self.client.service_client.config.target_host
         process = await asyncio.create_subprocess_exec(

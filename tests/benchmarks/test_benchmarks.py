@@ -16,7 +16,7 @@ def _rows(tables: list[dict[str, Any]], title: str) -> list[dict[str, Any]]:
     return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_quick_benchmarks(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     process = await asyncio.create_subprocess_exec(
