@@ -15,8 +15,8 @@ from ._table import Table
 
 _TOKENS_A_SECOND = 25
 _HERE = "in the superstep"
-_OTHER = "on a queue of its own, another process"
-_PLACES = {_HERE: None, "on a queue of its own, the same process": 0, _OTHER: 1}
+_OTHER = "on a queue of its own"
+_PLACES = {_HERE: None, _OTHER: 1}
 """Where the executors run, and the number of that worker."""
 
 
@@ -37,14 +37,13 @@ async def _supersteps(bench: Bench, queues: list[str], served: ServedRequests) -
         f"(p) a superstep of one executor, {rounds} runs of {supersteps} each, in turns",
         ("state", "the executor runs", "ms (median)", "history events", "history bytes", "requests"),
     )
-    places = (_HERE, _OTHER) if bench.quick else tuple(_PLACES)
     for state, size in [*SIZES.items()][1 if bench.quick else 0 : 2]:
-        seconds: dict[str, list[float]] = {where: [] for where in places}
+        seconds: dict[str, list[float]] = {where: [] for where in _PLACES}
         for _ in range(rounds):
-            for where in places:
+            for where in _PLACES:
                 run = await _keep(bench, queues, _PLACES[where], supersteps, size)
                 seconds[where] += run.seconds_per_step()
-        for where in places:
+        for where in _PLACES:
             await served.since()
             run = await _keep(bench, queues, _PLACES[where], supersteps, size)
             asked = sum((await served.since()).values())

@@ -109,6 +109,8 @@ class Placement:
         self._selection = selection
         self._beat = beat
         self._likes: Counter[str] = Counter()
+        self._turns: dict[str, asyncio.Lock] = {}
+        """Let an executor have one invocation at a time, as here: the next begins with the state after it."""
         self._open: dict[str, StandaloneActivity] = {}
         self._over: set[str] = set()
         """Executors whose invocation has failed for good."""
@@ -157,7 +159,8 @@ class Placement:
             Exception: What it has failed with.
         """
         try:
-            await self._invoke(executor, message, sources, state, context)
+            async with self._turns.setdefault(executor.id, asyncio.Lock()):
+                await self._invoke(executor, message, sources, state, context)
         except AttemptOverError:
             raise
         except Exception as error:

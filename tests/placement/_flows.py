@@ -109,6 +109,22 @@ def fan() -> Workflow:
     return builder.add_fan_out_edges(start, workers).add_fan_in_edges(workers, join).build()
 
 
+class Repeat(Executor):
+    """Sends the text on, twice."""
+
+    @handler
+    async def repeat(self, text: str, ctx: WorkflowContext[str]) -> None:
+        ctx.set_state("topic", text)
+        await ctx.send_message(text)
+        await ctx.send_message(text)
+
+
+def twice() -> Workflow:
+    """Build a workflow whose worker has two invocations in one superstep, that are alike."""
+    repeat, work = Repeat(id="repeat"), Work("gpu-1")
+    return WorkflowBuilder(name="twice", start_executor=repeat, output_from=[work]).add_edge(repeat, work).build()
+
+
 class Clerk(Executor):
     """Asks, and goes on with the answer."""
 

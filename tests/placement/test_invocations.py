@@ -22,7 +22,7 @@ from agent_framework_temporal.adapter.framework.error_data import rebuilt
 from temporalio.client import Client
 
 from tests.functional._flows import pipeline
-from tests.placement._flows import PriceError, fan, office, research, speech
+from tests.placement._flows import PriceError, fan, office, research, speech, twice
 from tests.placement._ledger import Ledger
 from tests.sealing._rogue import connect
 from tests.support import unique, worker
@@ -68,6 +68,18 @@ async def test_policies_by_id_pattern_and_default(client: Client, ledger: Ledger
     assert ledger.count("begin") == 6
     keys = [words[3] for words in ledger.lines("key")]
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("journal", [True, False], ids=["journal", "no-journal"])
+async def test_two_that_are_alike(journal: bool, client: Client, ledger: Ledger) -> None:
+    """One comes after the other, and begins with the state that this has left."""
+    gpu = unique("gpu")
+    async with worker(client, twice) as task_queue, worker(client, twice, task_queue=gpu):
+        durable = _durable(
+            twice, client, task_queue, executors={"gpu-1": ExecutorPolicy(task_queue=gpu)}, journal=journal
+        )
+        assert (await durable.run("x")).get_outputs() == ["gpu-1:1:None", "gpu-1:2:None"]
+    assert ledger.count("begin gpu-1") == await _invocations(client, gpu) == 2
 
 
 async def test_attempts_are_its_own(client: Client, ledger: Ledger) -> None:
