@@ -25,10 +25,15 @@ def more(state: State) -> str:
     return END if is_done(state["state"]) else "step"
 
 
-def build(**options: Any) -> Any:
+async def more_later(state: State) -> str:
+    """Say where to go on, in an event loop that has no threads: Temporal's."""
+    return more(state)
+
+
+def build(*, asynchronous: bool, **options: Any) -> Any:
     """Build the graph."""
     builder = StateGraph(State)
     builder.add_node("step", step, **options)
     builder.add_edge(START, "step")
-    builder.add_conditional_edges("step", more, ["step", END])
+    builder.add_conditional_edges("step", more_later if asynchronous else more, ["step", END])
     return builder

@@ -37,7 +37,7 @@ async def main() -> None:
         "start_to_close_timeout": timedelta(minutes=5),
         "heartbeat_timeout": timedelta(seconds=2),
     }
-    plugin = LangGraphPlugin(graphs={"loop": build(metadata=options)})
+    plugin = LangGraphPlugin(graphs={"loop": build(asynchronous=True, metadata=options)})
     async with Worker(client, task_queue=given.thread, workflows=[Loop], plugins=[plugin]):
         if given.again:
             await client.get_workflow_handle(given.thread).result()

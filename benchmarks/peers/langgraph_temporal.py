@@ -16,12 +16,11 @@ async def main() -> None:
     """Run a worker and the graph."""
     given = arguments()
     client = await Client.connect(given.address)
-    graph = TemporalGraph(build().compile(), client, task_queue=given.thread)
+    graph = TemporalGraph(build(asynchronous=False).compile(), client, task_queue=given.thread)
     config = {"configurable": {"thread_id": given.thread}, "recursion_limit": 10_000}
     async with graph.create_worker(workflow_runner=UnsandboxedWorkflowRunner()):
         if given.again:
-            async for found in client.list_workflows(f"TaskQueue = '{given.thread}'"):
-                await client.get_workflow_handle(found.id).result()
+            await client.get_workflow_handle(given.thread).result()
         else:
             await graph.ainvoke({"state": first_state(given.case, given.size, given.steps)}, config)
     report()
