@@ -721,7 +721,7 @@ async def messages_with_priorities(stage: Stage) -> None:
     other = GATES[key] = Gate()
     messages: list[dict[str, Any]] = [
         {"message": key, "message_id": "first", "priority": 1, "fairness_key": "acme"},
-        {"message": 7, "message_id": "unfit", "priority": 5},
+        {"message": 7, "type": "elsewhere:Number", "message_id": "unfit", "priority": 5},
         {"message": key, "message_id": "last"},
     ]
     for message in messages:
