@@ -81,7 +81,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             `ExecutorPolicy(task_queue=...)`; factories learn of it from `takes_executor`.
         sandboxed: Whether our own workflow runs in the SDK's sandbox, as those of your own on this worker do in any
             case. It is tested and replayed there, and calls none of your code; in production the sandbox would cost a
-            worker CPU with each superstep, and memory with each run.
+            worker CPU with each superstep.
 
     Raises:
         HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a

@@ -5,7 +5,7 @@ the same two seconds.
 
 Our workflow runs without the SDK's sandbox unless a worker asks for it. Its code is this package's alone, which the
 sandbox takes from outside anyway, and is held to be deterministic by replaying stored histories in it. Entering it
-costs CPU with each task and each payload, and memory with each run. Other workflows of the worker keep theirs.
+costs CPU with each task and each payload. Other workflows of the worker keep theirs.
 """
 
 from __future__ import annotations
