@@ -84,7 +84,7 @@ async def test_a_wait_for_a_worker_is_no_time_of_the_executor(client: Client) ->
 async def test_priority_of_the_run(client: Client) -> None:
     gpu, other = unique("gpu"), unique("gpu")
     async with worker(client, rounds) as task_queue:
-        facade = {"client": client, "task_queue": task_queue, "priority": 2, "fairness_key": "acme"}
+        facade: dict[str, Any] = {"client": client, "task_queue": task_queue, "priority": 2, "fairness_key": "acme"}
         for queue, policy, expected in (
             (gpu, ExecutorPolicy(task_queue=gpu), 2),
             (other, ExecutorPolicy(task_queue=other, priority=1), 1),
