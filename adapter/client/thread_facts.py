@@ -10,7 +10,7 @@ from temporalio.client import Client
 from ...workflows.messages import WORKFLOW_TYPE
 from ...workflows.search_attributes import SINCE, STATE
 from ..checkpoints.thread import latest_run
-from ..errors import ThreadNotFoundError
+from ..errors import NotSealedError, ThreadNotFoundError
 from ..temporal.labels import attributes_of
 from ..temporal.server import rpc_errors
 from .attempts import SuperstepAttempt, attempt_of
@@ -48,13 +48,21 @@ async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
 
     Raises:
         ThreadNotFoundError: When the workflow id is that of something else.
+        NotSealedError: When it is sealed, and this process has no key for it.
     """
     with rpc_errors(client, f"look up thread {thread_id!r}"):
         found = (await latest_run(client, thread_id, end=False)).description
     if found is None:
         return None
     info = found.info
-    name = await found.workflow_name() if info.type.name == WORKFLOW_TYPE else None
+    try:
+        name = await found.workflow_name() if info.type.name == WORKFLOW_TYPE else None
+    except KeyError as error:  # The SDK's, of an encoding that nothing here decodes.
+        raise NotSealedError(
+            f"Thread {thread_id!r} cannot be read ({error.args[0]}): this process has no key or codec for it. Give its "
+            "client's data converter the codec (`sealing_data_converter(keys=...)`), or a command the keys in "
+            "AGENT_FRAMEWORK_TEMPORAL_KEYS."
+        ) from error
     if name is None:
         raise ThreadNotFoundError(
             f"{thread_id!r} is a Temporal workflow of type {info.type.name!r}, no thread of a framework workflow."

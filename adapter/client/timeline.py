@@ -19,6 +19,7 @@ from ..checkpoints.history import (
     of_superstep,
     reverse_events,
     run_before,
+    scheduled_by,
     start_input,
     superstep_outcome,
 )
@@ -181,13 +182,11 @@ def _entry(
 
 
 def _scheduled(event: HistoryEvent) -> int:
-    ends = {
-        EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: event.activity_task_completed_event_attributes,
-        EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: event.activity_task_failed_event_attributes,
-        EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: event.activity_task_timed_out_event_attributes,
-    }
-    found = ends.get(event.event_type, event.activity_task_canceled_event_attributes)
-    return found.scheduled_event_id
+    if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+        return event.activity_task_timed_out_event_attributes.scheduled_event_id
+    if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+        return event.activity_task_canceled_event_attributes.scheduled_event_id
+    return scheduled_by(event)
 
 
 def _time(stamp: Timestamp) -> datetime:

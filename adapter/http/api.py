@@ -12,14 +12,15 @@ from fastapi.responses import JSONResponse
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
-from .app import AppSettings, AsgiApp
+from .app import API_PREFIX, AppSettings, AsgiApp
 from .checkpoint_routes import checkpoint_routes
 from .guard import Guard
 from .models import Service as ServiceModel
 from .models import WorkflowDetail, WorkflowSummary
 from .pages import page_routes
 from .problems import MEDIA_TYPE, Problem, ProblemError, documented, problem_of
-from .service import PREFIX, Service
+from .reading_routes import reading_routes
+from .service import Service
 from .thread_routes import thread_routes
 
 _PACKAGE = "agent-framework-temporal"
@@ -52,7 +53,7 @@ def build_api(settings: AppSettings) -> AsgiApp:
         title=_PACKAGE,
         version=version,
         description="Threads of durable agent-framework workflows: begin, follow, answer, compare, fork, edit.",
-        openapi_url=f"{PREFIX}/openapi.json",
+        openapi_url=f"{API_PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -64,8 +65,9 @@ def build_api(settings: AppSettings) -> AsgiApp:
             Exception: _problem,
         },
     )
-    router = APIRouter(prefix=PREFIX)
+    router = APIRouter(prefix=API_PREFIX)
     router.include_router(_service_routes(service, version))
+    router.include_router(reading_routes(service))
     router.include_router(thread_routes(service))
     router.include_router(checkpoint_routes(service))
     app.include_router(router)

@@ -19,6 +19,7 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+API_PREFIX = "/api/v1"
 MAX_BODY_BYTES = 1_000_000
 MAX_STREAMS = 256
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -35,6 +35,7 @@ from .app import Receive, Scope, Send
 from .hosted import ThreadCalls
 from .place import Place
 from .problems import problem_of
+from .shared_reads import SharedReads
 
 _BEAT_SECONDS = 15.0
 """After so long without an event a comment is sent, by which both ends see that the other is there."""
@@ -62,14 +63,16 @@ _NOT_OF_THE_RUN = (
 
 
 class Streams:
-    """How many streams there are.
+    """How many streams there are, and what they share.
 
     Args:
         most: How many there may be.
+        reads: What was read a moment ago.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, reads: SharedReads) -> None:
         self._most = most
+        self.reads = reads
         self.open = 0
 
     @property
@@ -121,7 +124,7 @@ class EventStream:
                     await send(_chunk(message))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _messages(self) -> AsyncIterator[bytes]:
+    async def _messages(self) -> AsyncGenerator[bytes]:
         client, thread_id = self._calls.caller.client, self._calls.facts.thread_id
         look = look_at(client, thread_id, "")
         told: dict[str, Any] | None = None
@@ -159,14 +162,17 @@ class EventStream:
         return None
 
     async def _standing(self, error: Exception | None) -> dict[str, Any]:
-        thread_id = self._calls.facts.thread_id
-        info = await thread_info(self._calls.caller.client, thread_id)
+        client, thread_id = self._calls.caller.client, self._calls.facts.thread_id
+        info = await self._streams.reads.read(("standing", thread_id), lambda: thread_info(client, thread_id))
         if info is None:
             raise ThreadNotFoundError(f"Thread {thread_id!r} is not there (any more).")
+        state: str = info.state
+        if state == "open":  # It shows no search attributes; a stream ends so only where the run waits, or has failed.
+            state = "waiting" if error is None else "paused"
         found: dict[str, Any] = {
             "thread_id": thread_id,
             "run_id": info.run_id,
-            "state": info.state,
+            "state": state,
             "pending_requests": info.pending_requests,
         }
         if error is not None:
@@ -195,12 +201,12 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-async def _with_beats(messages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _with_beats(messages: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     """Yield messages, and a beat where none comes for a while."""
     coming: asyncio.Future[bytes] | None = None
     try:
         while True:
-            coming = coming or asyncio.ensure_future(anext(messages))  # type: ignore[arg-type]
+            coming = coming or asyncio.ensure_future(anext(messages))
             done, _ = await asyncio.wait([coming], timeout=_BEAT_SECONDS)
             if not done:
                 yield _BEAT
@@ -215,7 +221,7 @@ async def _with_beats(messages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             coming.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await coming
-        await messages.aclose()  # type: ignore[attr-defined]
+        await messages.aclose()
 
 
 async def _standing(look: Look, after: float) -> tuple[str, int, int]:

@@ -14,7 +14,7 @@ from agent_framework import Workflow
 from ..checkpoints.handle import Checkpoint
 from ..client.calls import Call, Caller
 from ..client.thread_cursor import ThreadCursor
-from ..client.thread_facts import ThreadFacts, existing_thread
+from ..client.thread_facts import ThreadFacts
 from ..errors import HostingError
 from ..framework.catalog import type_name
 from ..framework.definition import WorkflowDefinition, define
@@ -109,13 +109,8 @@ class Threads:
             raise ProblemError(404, "workflow-not-known", f"{text} Give it to `http_app(workflows=[...])`.")
         return found
 
-    async def of_thread(self, thread_id: str) -> ThreadCalls:
-        """Return what carries out the calls of a thread that has begun.
-
-        Raises:
-            ThreadNotFoundError: When there is none.
-        """
-        facts = await existing_thread(self.client, thread_id)
+    async def of_thread(self, facts: ThreadFacts) -> ThreadCalls:
+        """Return what carries out the calls of a thread that has begun."""
         return ThreadCalls(self._settings, facts, (await self.hosted()).get(facts.workflow_name))
 
     async def start(

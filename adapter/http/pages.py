@@ -14,12 +14,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from ...workflows.display import json_text
 from ...workflows.messages import PendingRequest
+from .app import API_PREFIX
 from .forms import Field, fields_of, html_of, value_of
 from .guard import COOKIE, is_same, session_of
 from .links import RespondClaim, read_link
 from .problems import ProblemError, problem_of
 from .requests import answer, pending_request
-from .service import PREFIX, Service
+from .service import Service
 
 ASSETS = Path(__file__).with_name("assets")
 """Where the console's files lie, once it has some."""
@@ -65,8 +66,8 @@ def _add_console(router: APIRouter, service: Service) -> None:
         body = (
             "<h1>agent-framework-temporal</h1>"
             f"<p>Threads of namespace <b>{escape(service.client.namespace)}</b>, over HTTP. The console is not part of "
-            f'this release; the API is at <a href="{escape(root)}{PREFIX}/threads">{PREFIX}/threads</a>, and '
-            f'<a href="{escape(root)}{PREFIX}/openapi.json">its document</a> says what it takes.</p>'
+            f'this release; the API is at <a href="{escape(root)}{API_PREFIX}/threads">{API_PREFIX}/threads</a>, and '
+            f'<a href="{escape(root)}{API_PREFIX}/openapi.json">its document</a> says what it takes.</p>'
         )
         if service.settings.token is not None:
             body += (
@@ -107,9 +108,9 @@ def _add_answer(router: APIRouter, service: Service) -> None:
 
     @router.post("/answer/{token:part}")
     async def answered(token: str, request: Request) -> HTMLResponse:
-        sent = await _sent(request)
         try:
             waiting, claim = await _waiting(service, token)
+            sent = await _sent(request)
         except Exception as error:
             return _refused(error)
         try:

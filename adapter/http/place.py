@@ -15,7 +15,7 @@ from agent_framework import WorkflowEvent
 from ..client.event_position import EventPosition, LiveEventsDiscarded, position_of
 from .problems import ProblemError
 
-_ID = re.compile(r"(-1|\d{1,15})(?:\.(\d{1,9})\.(\d{1,15}(?:-\d{1,15})?(?:,\d{1,15}(?:-\d{1,15})?)*))?")
+_ID = re.compile(r"(-1|\d{1,15})(?:\.(\d{1,9})\.(\d{1,15}(?:-\d{1,15})?(?:,\d{1,15}(?:-\d{1,15})?)*))?", re.ASCII)
 _MAX_ID = 8_000
 _MAX_OFFSETS = 200_000
 
@@ -89,10 +89,10 @@ class Place:
     def _moved(self, event: WorkflowEvent[Any], position: EventPosition) -> Iterator[WorkflowEvent[Any]]:
         offset = position.offset
         if self._given and position.attempt != self._attempt:
-            if position.live and not self._resumed:
-                self.base, self._given = self._given[-1][1], []  # Their superstep was committed before this one began.
-            else:
+            if self._resumed:
                 yield self._void(position.superstep)
+            else:  # The stream itself takes back what is lost: so their superstep was committed before this one began.
+                self.base, self._given = self._given[-1][1], []
         elif self._given and position.live and not self._resumed and position.superstep != self._superstep:
             self.base, self._given = self._given[-1][1], []
         known = offset <= self.base or any(low <= offset <= high for low, high in self._given)

@@ -7,16 +7,16 @@ from urllib.parse import quote
 
 from fastapi import Request
 
+from ..client.thread_facts import existing_thread
 from ..client.threads import ThreadInfo
 from ..temporal.sealing import SealingCodec
-from .app import AppSettings
+from .app import API_PREFIX, AppSettings
 from .events import Streams
 from .guard import CALLER
 from .hosted import ThreadCalls, Threads
 from .models import ThreadRef, ThreadSummary
 from .shared_reads import SharedReads
 
-PREFIX = "/api/v1"
 _CLOUD = (".tmprl.cloud", ".api.temporal.io")
 WORKER_WAIT = timedelta(seconds=10)
 """For so long a worker may take to give a verdict."""
@@ -34,7 +34,7 @@ class Service:
         self.client = settings.client
         self.threads = Threads(settings)
         self.reads = SharedReads()
-        self.streams = Streams(settings.max_streams)
+        self.streams = Streams(settings.max_streams, self.reads)
         host = self.client.service_client.config.target_host.rpartition(":")[0]
         self.temporal_ui = settings.temporal_ui or ("https://cloud.temporal.io" if host.endswith(_CLOUD) else None)
 
@@ -55,7 +55,8 @@ class Service:
         """
         if writes:
             self.reads.changed()
-        return await self.threads.of_thread(thread_id)
+        facts = await self.reads.read(("facts", thread_id), lambda: existing_thread(self.client, thread_id))
+        return await self.threads.of_thread(facts)
 
     def temporal(self, thread_id: str, run_id: str | None) -> str | None:
         """Return the address of a run in Temporal's Web UI, as far as it is known."""
@@ -70,7 +71,7 @@ class Service:
             thread_id=thread_id,
             workflow=workflow,
             run_id=run_id,
-            events=f"{self.base(request)}{PREFIX}/threads/{quote(thread_id, safe='')}/events",
+            events=f"{self.base(request)}{API_PREFIX}/threads/{quote(thread_id, safe='')}/events",
             temporal=self.temporal(thread_id, run_id),
         )
 
