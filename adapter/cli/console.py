@@ -15,7 +15,8 @@ import typer
 from ..commands.connection import configuration
 from ..commands.exit_codes import UsageError
 from ..commands.references import load_workflow
-from ..http.app import API_PREFIX, http_app
+from ..http.app import http_app
+from ..http.settings import API_PREFIX
 from .command import Session, TaskQueue
 from .lookup import DEFAULT_TASK_QUEUE
 

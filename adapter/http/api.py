@@ -12,7 +12,6 @@ from fastapi.responses import JSONResponse
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
-from .app import API_PREFIX, AppSettings, AsgiApp
 from .checkpoint_routes import checkpoint_routes
 from .guard import Guard
 from .models import Service as ServiceModel
@@ -21,6 +20,7 @@ from .pages import page_routes
 from .problems import MEDIA_TYPE, Problem, ProblemError, documented, problem_of
 from .reading_routes import reading_routes
 from .service import Service
+from .settings import API_PREFIX, AppSettings, AsgiApp
 from .thread_routes import thread_routes
 
 _PACKAGE = "agent-framework-temporal"

@@ -31,10 +31,10 @@ from ..errors import (
     ThreadNotFoundError,
     WorkflowNotHostedError,
 )
-from .app import Receive, Scope, Send
 from .hosted import ThreadCalls
 from .place import Place
 from .problems import problem_of
+from .settings import Receive, Scope, Send
 from .shared_reads import SharedReads
 
 _BEAT_SECONDS = 15.0

@@ -20,8 +20,8 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 from pydantic_core import from_json
 
 from ...workflows.value_limits import clean_text, flaw
-from .app import ApiRequest, AppSettings, AsgiApp, Receive, Scope, Send
 from .problems import MEDIA_TYPE, ProblemError, problem_of
+from .settings import ApiRequest, AppSettings, AsgiApp, Receive, Scope, Send
 
 CALLER = "agent_framework_temporal.caller"
 """Key of the scope: who calls."""

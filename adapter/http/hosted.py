@@ -20,9 +20,9 @@ from ..framework.catalog import type_name
 from ..framework.definition import WorkflowDefinition, define
 from ..framework.internals import matches
 from ..framework.values import from_json_value, json_schema, validation_errors
-from .app import AppSettings
 from .models import InputSchema, WorkflowSummary
 from .problems import ProblemError
+from .settings import AppSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
+from collections.abc import Mapping
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,33 +14,22 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from ...workflows.display import json_text
 from ...workflows.messages import PendingRequest
-from .app import API_PREFIX
 from .forms import Field, fields_of, html_of, value_of
 from .guard import COOKIE, is_same, session_of
 from .links import RespondClaim, read_link
 from .problems import ProblemError, problem_of
 from .requests import answer, pending_request
 from .service import Service
+from .settings import API_PREFIX
 
-ASSETS = Path(__file__).with_name("assets")
-"""Where the console's files lie, once it has some."""
+_ASSETS = Path(__file__).with_name("assets")
 _MAX_SHOWN = 20_000
 _MAX_FIELDS = 400
-_STYLE = (
-    ":root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}"
-    "body{margin:0 auto;max-width:40rem;padding:1rem}"
-    "label{display:block;margin:1rem 0 0;font-weight:600}"
-    "input,select,textarea,button{display:block;box-sizing:border-box;width:100%;font:inherit;padding:.5rem}"
-    "button{margin-top:1.5rem;cursor:pointer}"
-    "pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:1rem;border:1px solid GrayText;border-radius:.5rem}"
-    ".wrong{border-left:.25rem solid #c33;padding-left:1rem}small{display:block}"
-)
-_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".html": "text/html"}
 _POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_DIGEST}'; img-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-CONSOLE_POLICY = (
+_CONSOLE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
@@ -63,6 +52,9 @@ def _add_console(router: APIRouter, service: Service) -> None:
     # Each thing has an address of its own, which stays: a thread, a superstep of it, a checkpoint, a request.
     async def console(request: Request) -> HTMLResponse:
         root = request.scope.get("root_path", "")
+        whole = _assets().get("index.html")
+        if whole is not None:
+            return HTMLResponse(whole, headers=_policy(_CONSOLE_POLICY))
         body = (
             "<h1>agent-framework-temporal</h1>"
             f"<p>Threads of namespace <b>{escape(service.client.namespace)}</b>, over HTTP. The console is not part of "
@@ -75,14 +67,18 @@ def _add_console(router: APIRouter, service: Service) -> None:
                 '<input type="password" name="token" autocomplete="current-password" required></label>'
                 "<button>Sign in</button></form>"
             )
-        return _page("agent-framework-temporal", body)
+        return _page(root, "agent-framework-temporal", body)
 
     for path in ("/", "/threads/{rest:path}", "/workflows/{rest:path}"):
         router.add_api_route(path, console, methods=["GET"], response_class=HTMLResponse)
 
     @router.get("/assets/{name:part}")
     async def asset(name: str) -> Response:
-        raise ProblemError(404, "not-found", f"There is no file {name[:100]!r}.")
+        found = _assets().get(name)
+        if found is None:
+            raise ProblemError(404, "not-found", f"There is no file {name[:100]!r}.")
+        kind = _KINDS[Path(name).suffix]
+        return Response(found, media_type=kind, headers={"Cache-Control": "no-cache", **_policy(_CONSOLE_POLICY)})
 
     @router.post("/session")
     async def sign_in(request: Request) -> Response:
@@ -99,34 +95,71 @@ def _add_console(router: APIRouter, service: Service) -> None:
 
 def _add_answer(router: APIRouter, service: Service) -> None:
     @router.get("/answer/{token:part}")
-    async def form(token: str) -> HTMLResponse:
+    async def form(token: str, request: Request) -> HTMLResponse:
+        page = _Pages(request)
         try:
             waiting, _ = await _waiting(service, token)
         except Exception as error:
-            return _refused(error)
-        return _form(waiting, {}, None)
+            return page.refused(error)
+        return page.form(waiting, {}, None)
 
     @router.post("/answer/{token:part}")
     async def answered(token: str, request: Request) -> HTMLResponse:
+        page = _Pages(request)
         try:
             waiting, claim = await _waiting(service, token)
             sent = await _sent(request)
         except Exception as error:
-            return _refused(error)
+            return page.refused(error)
         try:
             response = value_of(_fields(waiting), sent)
         except ValueError as error:
-            return _form(waiting, sent, str(error))
+            return page.form(waiting, sent, str(error))
         try:
             calls = await service.of_thread(claim.thread_id, writes=True)
             await answer(calls, claim.request_id, response, claim.responder or "respond link", once=True)
         except ProblemError as error:
             if error.problem.verdict is None:
-                return _refused(error)
-            return _form(waiting, sent, "; ".join(error.problem.errors or [error.problem.detail]))
+                return page.refused(error)
+            return page.form(waiting, sent, "; ".join(error.problem.errors or [error.problem.detail]))
         except Exception as error:
-            return _refused(error)
-        return _page("Thank you", "<h1>Thank you</h1><p>The answer is taken. This link answers nothing else.</p>")
+            return page.refused(error)
+        return page.made("Thank you", "<h1>Thank you</h1><p>The answer is taken. This link answers nothing else.</p>")
+
+
+class _Pages:
+    """The pages of a link, for whoever asks for one.
+
+    Args:
+        request: What asks.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._root = request.scope.get("root_path", "")
+
+    def form(self, request: PendingRequest, given: dict[str, str], wrong: str | None) -> HTMLResponse:
+        """Return the form, with what was given before and what is wrong with it."""
+        asked = _shown(request.request)
+        controls = "".join(html_of(field, given.get(field.name)) for field in _fields(request))
+        refused = f'<p class="wrong" role="alert">{escape(wrong)}</p>' if wrong is not None else ""
+        body = (
+            f"<h1>{escape(request.executor_id)} asks</h1><pre>{escape(asked)}</pre>{refused}"
+            f'<form method="post">{controls}<button>Answer</button></form>'
+        )
+        return self.made("A request for you", body, status=422 if wrong is not None else 200)
+
+    def refused(self, error: Exception) -> HTMLResponse:
+        """Return what says why there is no form."""
+        problem = problem_of(error).problem
+        if problem.status == 404:
+            text = "It does not wait for an answer any more: it was answered, cancelled, or its thread is over."
+            return self.made("Nothing to answer", f"<h1>Nothing to answer</h1><p>{text}</p>", status=410)
+        title = escape(problem.title)
+        return self.made(problem.title, f"<h1>{title}</h1><p>{escape(problem.detail)}</p>", status=problem.status)
+
+    def made(self, title: str, body: str, *, status: int = 200) -> HTMLResponse:
+        """Return a page."""
+        return _page(self._root, title, body, status=status)
 
 
 async def _waiting(service: Service, token: str) -> tuple[PendingRequest, RespondClaim]:
@@ -156,17 +189,6 @@ def _fields(request: PendingRequest) -> list[Field]:
     return fields_of(request.response_schema or {})
 
 
-def _form(request: PendingRequest, given: dict[str, str], wrong: str | None) -> HTMLResponse:
-    asked = _shown(request.request)
-    controls = "".join(html_of(field, given.get(field.name)) for field in _fields(request))
-    refused = f'<p class="wrong" role="alert">{escape(wrong)}</p>' if wrong is not None else ""
-    body = (
-        f"<h1>{escape(request.executor_id)} asks</h1><pre>{escape(asked)}</pre>{refused}"
-        f'<form method="post">{controls}<button>Answer</button></form>'
-    )
-    return _page("A request for you", body, status=422 if wrong is not None else 200)
-
-
 def _shown(data: Any) -> str:
     if isinstance(data, dict):
         lines = (f"{key}: {value if isinstance(value, str) else json_text(value)}" for key, value in data.items())
@@ -176,19 +198,21 @@ def _shown(data: Any) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]} ..."
 
 
-def _refused(error: Exception) -> HTMLResponse:
-    problem = problem_of(error).problem
-    if problem.status == 404:
-        text = "This request does not wait for an answer any more: it was answered, cancelled, or its thread is over."
-        return _page("Nothing to answer", f"<h1>Nothing to answer</h1><p>{text}</p>", status=410)
-    title = escape(problem.title)
-    return _page(problem.title, f"<h1>{title}</h1><p>{escape(problem.detail)}</p>", status=problem.status)
+@cache
+def _assets() -> Mapping[str, bytes]:
+    """Return the console's files by name, of the kinds that it has."""
+    return {path.name: path.read_bytes() for path in _ASSETS.iterdir() if path.suffix in _KINDS}
 
 
-def _page(title: str, body: str, *, status: int = 200) -> HTMLResponse:
+def _policy(policy: str) -> dict[str, str]:
+    return {"Content-Security-Policy": policy}
+
+
+def _page(root: str, title: str, body: str, *, status: int = 200) -> HTMLResponse:
     html = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>{body}</main></body></html>"
+        f'<title>{escape(title)}</title><link rel="stylesheet" href="{escape(root)}/assets/style.css"></head>'
+        f"<body><main>{body}</main></body></html>"
     )
-    return HTMLResponse(html, status_code=status, headers={"Content-Security-Policy": _POLICY})
+    return HTMLResponse(html, status_code=status, headers=_policy(_POLICY))

@@ -10,11 +10,11 @@ from fastapi import Request
 from ..client.thread_facts import existing_thread
 from ..client.threads import ThreadInfo
 from ..temporal.sealing import SealingCodec
-from .app import API_PREFIX, AppSettings
 from .events import Streams
 from .guard import CALLER
 from .hosted import ThreadCalls, Threads
 from .models import ThreadRef, ThreadSummary
+from .settings import API_PREFIX, AppSettings
 from .shared_reads import SharedReads
 
 _CLOUD = (".tmprl.cloud", ".api.temporal.io")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar, cast
@@ -42,8 +41,3 @@ class SharedReads:
         """Forget what was answered: something was sent."""
         self._round += 1
         self._answers.clear()
-
-
-def off_loop(function: Callable[..., _T], *arguments: Any) -> Awaitable[_T]:
-    """Run what takes long for much data in a thread, as other requests are answered meanwhile."""
-    return asyncio.to_thread(function, *arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +51,7 @@ class Sent:
 
 async def read_stream(
     http: httpx.AsyncClient, thread_id: str, *, last: str | None = None, **query: Any
-) -> AsyncIterator[Sent]:
+) -> AsyncGenerator[Sent]:
     """Yield what a thread's stream sends."""
     headers = {} if last is None else {"Last-Event-ID": last}
     async with http.stream(

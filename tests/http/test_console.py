@@ -58,7 +58,11 @@ async def test_it_serves_a_namespace(client: Client) -> None:
                 page = await http.get(path)
                 assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
                 assert "default-src 'none'" in page.headers["content-security-policy"]
-            assert (await http.get("/assets/none.js")).status_code == 404
+                assert '<link rel="stylesheet" href="/assets/style.css">' in page.text
+            style = await http.get("/assets/style.css")
+            assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
+            for missing in ("none.js", "..%2Fpages.py", "%2Fetc%2Fpasswd", "style.css%00"):
+                assert (await http.get(f"/assets/{missing}")).status_code == 404, missing
 
 
 async def test_beyond_this_machine_it_makes_a_token(client: Client) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-import jsonschema
+import jsonschema_rs
 import pytest
 from agent_framework_temporal import http_app
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
@@ -70,7 +70,7 @@ class _Called:
 
     def _check(self, value: Any, schema: dict[str, Any]) -> None:
         whole = {**schema, "components": self._document["components"]}
-        jsonschema.Draft202012Validator(whole).validate(value)
+        jsonschema_rs.Draft202012Validator(whole).validate(value)
 
 
 async def test_it_is_true(http: httpx.AsyncClient, document: dict[str, Any]) -> None:

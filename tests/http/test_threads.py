@@ -99,9 +99,11 @@ async def test_what_waits_is_steered(http: httpx.AsyncClient) -> None:
 
 async def _until(http: httpx.AsyncClient, path: str, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     async with asyncio.timeout(60):
-        while not reached(found := (await http.get(path)).json()):
+        while True:
+            found: dict[str, Any] = (await http.get(path)).json()
+            if reached(found):
+                return found
             await asyncio.sleep(0.1)
-    return found
 
 
 async def test_a_failure_is_told_and_resumed(http: httpx.AsyncClient) -> None:
