@@ -12,7 +12,6 @@ from typing import Any
 from pydantic_core import to_json
 from temporalio.service import RPCError
 
-from ...workflows.display import json_text
 from ..client.event_json import event_json
 from ..client.look import Look, look_at
 from ..client.threads import thread_info
@@ -189,7 +188,7 @@ class EventStream:
 
 
 def _named(name: str, data: dict[str, Any], place: str) -> bytes:
-    return f"id: {place}\nevent: {name}\ndata: {json_text(data)}\n\n".encode()
+    return f"id: {place}\nevent: {name}\ndata: ".encode() + to_json(data) + b"\n\n"
 
 
 def _chunk(body: bytes) -> dict[str, Any]:
