@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import cache
 from html import escape
@@ -20,7 +21,6 @@ from .links import RespondClaim, read_link
 from .problems import ProblemError, problem_of
 from .requests import answer, pending_request
 from .service import Service
-from .settings import API_PREFIX
 
 _ASSETS = Path(__file__).with_name("assets")
 _MAX_SHOWN = 20_000
@@ -52,33 +52,23 @@ def _add_console(router: APIRouter, service: Service) -> None:
     # Each thing has an address of its own, which stays: a thread, a superstep of it, a checkpoint, a request.
     async def console(request: Request) -> HTMLResponse:
         root = request.scope.get("root_path", "")
-        whole = _assets().get("index.html")
-        if whole is not None:
-            return HTMLResponse(whole, headers=_policy(_CONSOLE_POLICY))
-        body = (
-            "<h1>agent-framework-temporal</h1>"
-            f"<p>Threads of namespace <b>{escape(service.client.namespace)}</b>, over HTTP. The console is not part of "
-            f'this release; the API is at <a href="{escape(root)}{API_PREFIX}/threads">{API_PREFIX}/threads</a>, and '
-            f'<a href="{escape(root)}{API_PREFIX}/openapi.json">its document</a> says what it takes.</p>'
-        )
-        if service.settings.token is not None:
-            body += (
-                f'<form method="post" action="{escape(root)}/session"><label>Token'
-                '<input type="password" name="token" autocomplete="current-password" required></label>'
-                "<button>Sign in</button></form>"
-            )
-        return _page(root, "agent-framework-temporal", body)
+        frame = _assets()["index.html"].decode().replace("{root}", escape(root))
+        return HTMLResponse(frame, headers=_policy(_CONSOLE_POLICY))
 
     for path in ("/", "/threads/{rest:path}", "/workflows/{rest:path}"):
         router.add_api_route(path, console, methods=["GET"], response_class=HTMLResponse)
 
     @router.get("/assets/{name:part}")
-    async def asset(name: str) -> Response:
+    async def asset(name: str, request: Request) -> Response:
         found = _assets().get(name)
         if found is None:
             raise ProblemError(404, "not-found", f"There is no file {name[:100]!r}.")
         kind = _KINDS[Path(name).suffix]
-        return Response(found, media_type=kind, headers={"Cache-Control": "no-cache", **_policy(_CONSOLE_POLICY)})
+        tag = f'"{hashlib.sha256(found).hexdigest()[:32]}"'
+        headers = {"Cache-Control": "no-cache", "ETag": tag, **_policy(_CONSOLE_POLICY)}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(found, media_type=kind, headers=headers)
 
     @router.post("/session")
     async def sign_in(request: Request) -> Response:
