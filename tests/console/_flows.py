@@ -75,12 +75,13 @@ class Editor(Executor):
 
 
 class Printer(Executor):
-    """Yields what was decided; of one topic only once it is mended."""
+    """Yields what was decided; of a topic `jam FILE` only once that file is there."""
 
     @handler
     async def print(self, text: str, ctx: WorkflowContext[str, str]) -> None:
-        if text.startswith("jam") and not ctx.get_state("mended", False):
-            raise ValueError("the paper is jammed")
+        topic, _, _ = text.partition(":")
+        if topic.startswith("jam ") and not Path(topic.removeprefix("jam ")).exists():
+            raise ValueError(f"the paper is jammed: {topic}")
         await ctx.yield_output(text)
 
 

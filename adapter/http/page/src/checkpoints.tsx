@@ -55,7 +55,7 @@ export function Checkpoints({ detail, chosen, compared }: { detail: ThreadDetail
               <Link to={address("threads", id, "checkpoints", one.checkpoint_id)} current={one.checkpoint_id === chosen}>
                 {`Superstep ${one.superstep}${one.kind === "superstep" ? "" : ` (${one.kind})`}`}
               </Link>
-              <State state={one.state} />
+              {one.state !== "running" && <State state={one.state} />}
               {one.edited_by && <span class="tag">{`edited by ${one.edited_by}`}</span>}
               <span class="quiet">
                 <When at={one.timestamp} /> · {bytes(one.size_bytes)}
@@ -168,7 +168,7 @@ function Change({ one }: { one: Difference }) {
           <span class="sign" aria-label="before">
             −
           </span>
-          <Value value={before} depth={1} />
+          <Value value={before} />
         </div>
       )}
       {one.kind !== "removed" && (
@@ -176,7 +176,7 @@ function Change({ one }: { one: Difference }) {
           <span class="sign" aria-label="after">
             +
           </span>
-          <Value value={after} depth={1} />
+          <Value value={after} />
         </div>
       )}
     </div>
@@ -227,7 +227,7 @@ function Held({ detail, checkpointId }: { detail: ThreadDetail; checkpointId: st
           .map((part) => (
             <section key={part} aria-label={PARTS[part]}>
               <h3>{PARTS[part]}</h3>
-              <Value value={content[part]} depth={1} />
+              <Value value={content[part]} />
             </section>
           ))}
       {text.value !== null && (
@@ -240,7 +240,7 @@ function Held({ detail, checkpointId }: { detail: ThreadDetail; checkpointId: st
         </div>
       )}
       {content && (
-        <div class="field">
+        <div class="field apart">
           <label htmlFor="fork-id">
             Id of the new thread <span class="quiet">optional</span>
           </label>

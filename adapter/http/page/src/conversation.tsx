@@ -35,12 +35,14 @@ const NOTES: { [type: string]: string } = {
 export function itemsOf(events: ThreadEvent[], all: boolean): Item[] {
   const items: Item[] = [];
   let begins = false;
+  // What was told while it ran is part of the log once anything after it is.
+  const logged = events.reduce((most, event) => (event.live ? most : Math.max(most, event.offset)), -1);
   for (const event of events) {
     const base = {
       key: event.offset,
       superstep: event.superstep,
       at: event.at,
-      live: event.live ?? false,
+      live: (event.live ?? false) && event.offset > logged,
       words: wordsOf(event.data),
       data: event.data,
       attempt: event.attempt,
@@ -172,7 +174,7 @@ function Entry({ item, threadId, waits }: { item: Item; threadId: string; waits:
         </span>
         {item.live ? <span class="writing">as it comes</span> : item.at && <When at={item.at} />}
       </div>
-      {item.words !== null && item.kind !== "event" ? (
+      {item.words !== null && (item.kind === "output" || item.kind === "failure") ? (
         <div class="said">
           <Text text={item.words} />
         </div>

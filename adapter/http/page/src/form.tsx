@@ -21,11 +21,11 @@ function FieldTemplate(props: FieldTemplateProps) {
   const { id, label, children, displayLabel, required, rawErrors, rawDescription, hidden, schema } = props;
   if (hidden) return <div hidden>{children}</div>;
   const errors = [...new Set(rawErrors ?? [])];
-  const isGroup = schema.type === "object" || schema.type === "array" || !displayLabel;
+  const isGroup = schema.type === "object" || schema.type === "array" || (!displayLabel && schema.type !== "boolean");
   return (
     <div class={errors.length ? "field has-error" : "field"} id={`${id}__field`}>
       {!isGroup && (
-        <label htmlFor={id} id={`${id}__label`}>
+        <label htmlFor={schema.type === "boolean" ? undefined : id} id={`${id}__label`}>
           {label}
           {!required && <span class="quiet"> optional</span>}
         </label>
@@ -264,7 +264,7 @@ function errorsOf(error: unknown, schema: RJSFSchema): ErrorSchema {
   const found = error.errors.flatMap((text) => {
     const match = /^([^:]+): ([\s\S]+)$/.exec(text);
     const first = match?.[1]?.split(/[.[/]/)[0] ?? "";
-    return match && names.includes(first) ? [{ property: propertyOf(`/${first}`), message: match[2] ?? "", stack: text }] : [];
+    return match && names.includes(first) ? [{ property: propertyOf(`/${first}`), message: (match[2] ?? "").replace(/^the value /, ""), stack: text }] : [];
   });
   return found.length === error.errors.length ? (toErrorSchema(found) as ErrorSchema) : {};
 }

@@ -90,9 +90,10 @@ function laidOut(graph: Graph): Laid {
   };
 }
 
-export function GraphView({ graph, events, label }: { graph: Graph; events: ThreadEvent[]; label: string }) {
+/** Draws a graph; without events, as those of a sub-workflow are not told, it has no state. */
+export function GraphView({ graph, events, label }: { graph: Graph; events: ThreadEvent[] | null; label: string }) {
   const laid = useMemo(() => laidOut(graph), [graph]);
-  const activity = activityOf(events, graph);
+  const activity = activityOf(events ?? [], graph);
   const unfolded = useSignal<string | null>(null);
   const inner = unfolded.value === null ? null : (graph.executors[unfolded.value]?.workflow ?? null);
   return (
@@ -118,7 +119,7 @@ export function GraphView({ graph, events, label }: { graph: Graph; events: Thre
           {laid.nodes.map((node) => {
             const state: string = activity.state[node.id] ?? "idle";
             const runs = activity.runs[node.id] ?? 0;
-            const said = `${node.id}: ${state === "idle" ? "not run yet" : state}${runs > 1 ? `, run ${runs} times` : ""}`;
+            const said = events === null ? node.id : `${node.id}: ${state === "idle" ? "not run yet" : state}${runs > 1 ? `, run ${runs} times` : ""}`;
             const toggle = node.inner ? () => (unfolded.value = unfolded.value === node.id ? null : node.id) : undefined;
             return (
               <g
@@ -128,7 +129,7 @@ export function GraphView({ graph, events, label }: { graph: Graph; events: Thre
                 data-executor={node.id}
                 transform={`translate(${node.x - node.width / 2} ${node.y - HEIGHT / 2})`}
                 role={toggle ? "button" : "img"}
-                tabIndex={toggle ? 0 : undefined}
+                tabindex={toggle ? 0 : undefined}
                 aria-expanded={toggle ? unfolded.value === node.id : undefined}
                 aria-label={said}
                 onClick={toggle}
@@ -160,7 +161,7 @@ export function GraphView({ graph, events, label }: { graph: Graph; events: Thre
       {inner && (
         <section class="inner" aria-label={`Sub-workflow of ${unfolded.value}`}>
           <h3>{unfolded.value}</h3>
-          <GraphView graph={inner} events={events} label={`Graph of ${unfolded.value}`} />
+          <GraphView graph={inner} events={null} label={`Graph of ${unfolded.value}`} />
         </section>
       )}
     </>

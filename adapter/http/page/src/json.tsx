@@ -4,7 +4,7 @@ import type { Json } from "./api";
 
 const LONG_TEXT = 2_000;
 const MANY = 50;
-const OPEN_DEPTH = 2;
+const OPEN_DEPTH = 3;
 
 export function Value({ value, depth = 0 }: { value: Json | undefined; depth?: number }) {
   if (value === null || value === undefined) return <span class="json-word">null</span>;
@@ -23,7 +23,7 @@ function Entries({ entries, depth, isList }: { entries: [string, Json][]; depth:
   if (!isOpen.value) {
     return (
       <button type="button" class="small" aria-expanded={false} onClick={() => (isOpen.value = true)}>
-        {isList ? `${entries.length} items` : `${entries.length} fields`}
+        {`${entries.length} ${isList ? "item" : "field"}${entries.length === 1 ? "" : "s"}`}
       </button>
     );
   }
@@ -71,7 +71,7 @@ export function Text({ text, quoted = false }: { text: string; quoted?: boolean 
 export function wordsOf(data: Json | undefined): string | null {
   if (typeof data === "string") return data;
   if (data === null || typeof data !== "object" || Array.isArray(data)) return null;
-  if (typeof data.text === "string" && data.contents === undefined) return data.text;
+  if (typeof data.text === "string" && typeof data.type === "string" && data.contents === undefined) return data.text;
   if (Array.isArray(data.contents)) {
     const texts = data.contents.map((item) =>
       item && typeof item === "object" && !Array.isArray(item) && typeof item.text === "string" ? item.text : null,

@@ -65,7 +65,7 @@ function RequestCard(props: {
       )}
       {!!request.errors?.length && <p class="hint">{`Refused before: ${request.errors[request.errors.length - 1]?.error ?? ""}`}</p>}
       {!props.worker && <p class="hint">No worker runs: an answer is taken once one does.</p>}
-      <SchemaForm schema={props.schema} label="Answer" idPrefix={`answer-${request.request_id}`} submit={answer}>
+      <SchemaForm key={String(props.schema === null)} schema={props.schema} label="Answer" idPrefix={`answer-${request.request_id}`} submit={answer}>
         {props.links && (
           <Action
             label="Make a link"

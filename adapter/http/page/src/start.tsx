@@ -88,7 +88,7 @@ export function Start({ name }: { name: string }) {
           {found.graph && !found.functional && (
             <section class="card" aria-label="Graph">
               <h2>Graph</h2>
-              <GraphView graph={found.graph} events={[]} label={`Graph of ${name}`} />
+              <GraphView graph={found.graph} events={null} label={`Graph of ${name}`} />
             </section>
           )}
         </div>
@@ -114,7 +114,7 @@ function InputForm(props: { inputs: Workflow["inputs"]; label: string; idPrefix:
           </select>
         </div>
       )}
-      <SchemaForm key={chosen.value} schema={input?.json_schema ?? null} label={props.label} idPrefix={props.idPrefix} submit={props.submit} />
+      <SchemaForm key={`${chosen.value} ${input?.type}`} schema={input?.json_schema ?? null} label={props.label} idPrefix={props.idPrefix} submit={props.submit} />
     </>
   );
 }

@@ -1,12 +1,20 @@
 // The timeline of supersteps: how long each took, where it ran, and what it called.
+import { useEffect } from "preact/hooks";
 import type { Superstep } from "./api";
 import { Value } from "./json";
 import { Link, address } from "./router";
 import type { ThreadLog } from "./thread_log";
 import { Empty, State, When, lasted } from "./ui";
 
+const MOST_EVENTS = 200;
+
 export function Supersteps({ log, threadId, chosen }: { log: ThreadLog; threadId: string; chosen: string[] }) {
   void log.version.value;
+  const isThere = !chosen.length || log.supersteps.some((one) => chosen[0] === one.run_id && chosen[1] === String(one.event_id));
+  const looksFor = !isThere && log.hasOlder.value && !log.isLoading.value;
+  useEffect(() => {
+    if (looksFor) void log.older();
+  }, [looksFor, log.supersteps.length]);
   const longest = Math.max(...log.supersteps.map((one) => one.seconds ?? 0), 0.001);
   if (!log.supersteps.length) return <Empty>{log.isLoading.value ? "Loading …" : "No superstep has begun yet."}</Empty>;
   return (
@@ -22,7 +30,7 @@ export function Supersteps({ log, threadId, chosen }: { log: ThreadLog; threadId
                     {one.superstep === null ? "Superstep" : `Superstep ${one.superstep}`}
                   </Link>
                 </h2>
-                <State state={one.running ? "running" : one.state} />
+                <State state={one.running ? "running" : one.state === "running" ? "done" : one.state} />
                 <When at={one.started_at ?? one.scheduled_at} />
               </div>
               <meter class="bar" min={0} max={longest} value={one.seconds ?? 0} aria-label={`It took ${lasted(one.seconds)}`} />
@@ -36,7 +44,7 @@ export function Supersteps({ log, threadId, chosen }: { log: ThreadLog; threadId
                 {costOf(one.usage) && <Fact name="Cost" value={costOf(one.usage) ?? ""} />}
               </dl>
               {one.failure && <p class="wrong">{one.failure}</p>}
-              {isChosen && <Detail one={one} threadId={threadId} />}
+              {isChosen && <Detail one={one} log={log} threadId={threadId} />}
             </li>
           );
         })}
@@ -50,7 +58,9 @@ export function Supersteps({ log, threadId, chosen }: { log: ThreadLog; threadId
   );
 }
 
-function Detail({ one, threadId }: { one: Superstep; threadId: string }) {
+function Detail({ one, log, threadId }: { one: Superstep; log: ThreadLog; threadId: string }) {
+  const last = one.last_offset ?? Infinity;
+  const events = log.all().filter((event) => event.offset >= one.first_offset && event.offset <= last);
   return (
     <>
       {one.checkpoint_id && (
@@ -60,7 +70,7 @@ function Detail({ one, threadId }: { one: Superstep; threadId: string }) {
       )}
       <h3>Events</h3>
       <ol class="items">
-        {(one.events ?? []).slice(0, 200).map((event) => (
+        {events.slice(0, MOST_EVENTS).map((event) => (
           <li key={event.offset} class="item" data-kind="event">
             <div class="item-head">
               <span class="item-title">{[event.type, event.executor_id ?? event.source_executor_id].filter(Boolean).join(" · ")}</span>
@@ -70,6 +80,7 @@ function Detail({ one, threadId }: { one: Superstep; threadId: string }) {
           </li>
         ))}
       </ol>
+      {events.length > MOST_EVENTS && <p class="hint">{`${events.length - MOST_EVENTS} more`}</p>}
     </>
   );
 }

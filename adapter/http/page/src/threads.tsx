@@ -5,12 +5,14 @@ import { type ThreadPage, call, pathOf, queryOf } from "./api";
 import { Link, address, go, place } from "./router";
 import { Empty, State, When, Wrong, now } from "./ui";
 
+/** In a namespace that does not know our search attributes a thread is `open`, whether it runs, waits or is paused. */
 const FILTERS: [string, string, string[]][] = [
   ["", "All", []],
   ["waiting", "Waiting for people", ["waiting"]],
-  ["running", "Running", ["open", "running"]],
+  ["open", "Open", ["open"]],
+  ["running", "Running", ["running"]],
   ["failed", "Failed", ["failed", "paused", "terminated", "timed_out"]],
-  ["idle", "Idle", ["idle", "cancelled"]],
+  ["over", "Over", ["idle", "cancelled"]],
 ];
 const PER_PAGE = "50";
 const POLL = 3_000;

@@ -155,7 +155,7 @@ export function Copy({ text, label }: { text: string; label: string }) {
   };
   return (
     <button type="button" class="small" onClick={() => void copy()} aria-label={`Copy ${label}`}>
-      {done.value ? "Copied" : "Copy"}
+      {done.value ? "Copied" : "Copy link"}
     </button>
   );
 }
