@@ -24,7 +24,7 @@ from tests.support import unique, worker_process
 
 expect: Any = pytest.importorskip("playwright.async_api", reason="the extra `test` has it").expect
 expect.set_options(timeout=30_000)
-_EVENTS = int(os.environ.get("CONSOLE_EVENTS", "1500"))
+_EVENTS = int(os.environ.get("CONSOLE_EVENTS", "800"))
 _PER_SUPERSTEP = 5
 
 
@@ -106,7 +106,7 @@ async def test_a_long_thread_is_shown_as_soon_as_a_short_one(console: Console) -
     for thread in (short, long):
         await whole_stream(console.http, thread)
     best: dict[str, float] = {}
-    for thread in (short, long) * 4:
+    for thread in (short, long) * 3:
         async with console.page(f"/threads/{thread}", scripts=[_MARK]) as page:
             await expect(page.locator(".item").first).to_be_visible()
             took = await page.evaluate(_FIRST_CONTENT)

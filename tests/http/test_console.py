@@ -58,7 +58,7 @@ async def test_it_serves_a_namespace(client: Client) -> None:
                 page = await http.get(path)
                 assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
                 assert "default-src 'none'" in page.headers["content-security-policy"]
-                assert '<link rel="stylesheet" href="/assets/style.css">' in page.text
+                assert '<link rel="stylesheet" href="/assets/console-style.css">' in page.text
             style = await http.get("/assets/style.css")
             assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
             for missing in ("none.js", "..%2Fpages.py", "%2Fetc%2Fpasswd", "style.css%00"):

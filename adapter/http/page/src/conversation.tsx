@@ -111,7 +111,10 @@ export function Conversation({ log, threadId, waiting }: { log: ThreadLog; threa
     const now = itemsOf(log.all(), all.value);
     const index = now.findIndex((item) => item.key === anchor);
     end.value = Math.min(now.length, Math.max(WINDOW, index + Math.floor(WINDOW / 3)));
-    requestAnimationFrame(() => document.getElementById(`event-${anchor}`)?.scrollIntoView({ block: "start" }));
+    requestAnimationFrame(() => {
+      const element = document.getElementById(`event-${anchor}`);
+      if (element && box.current) box.current.scrollTop += element.getBoundingClientRect().top - box.current.getBoundingClientRect().top;
+    });
   };
   const newer = () => {
     end.value = last + WINDOW >= items.length ? null : last + Math.floor(WINDOW / 2);
