@@ -57,7 +57,7 @@ def _add_console(router: APIRouter, service: Service) -> None:
             return HTMLResponse(whole, headers=_policy(_CONSOLE_POLICY))
         body = (
             "<h1>agent-framework-temporal</h1>"
-            f"<p>Threads of namespace <b>{escape(service.client.namespace)}</b>, over HTTP. The console is not part of "
+            "<p>Threads of durable workflows, over HTTP. The console is not part of "
             f'this release; the API is at <a href="{escape(root)}{API_PREFIX}/threads">{API_PREFIX}/threads</a>, and '
             f'<a href="{escape(root)}{API_PREFIX}/openapi.json">its document</a> says what it takes.</p>'
         )
