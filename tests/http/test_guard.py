@@ -246,3 +246,9 @@ async def test_two_workflows_of_one_name(client: Client) -> None:
         config = client.config()
         config["data_converter"] = DataConverter(payload_converter_class=_Own)
         http_app(Client(**config))
+
+
+async def test_temporal_cloud_has_a_web_ui_that_is_known() -> None:
+    cloud = await Client.connect("orders.a2dd6.tmprl.cloud:7233", namespace="orders.a2dd6", lazy=True)
+    status, _, body = await _asked(http_app(cloud, [echo]))
+    assert (status, json.loads(body)["temporal_ui"]) == (200, "https://cloud.temporal.io")
