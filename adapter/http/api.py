@@ -73,7 +73,7 @@ def build_api(settings: AppSettings) -> AsgiApp:
     app.include_router(router)
     app.include_router(page_routes(service))
     _describe(app, secured=settings.token is not None or settings.authenticate is not None)
-    return Guard(_answering(app), settings)
+    return Guard(_answering(app, service), settings)
 
 
 def _service_routes(service: Service, version: str) -> APIRouter:
@@ -130,8 +130,11 @@ def _response(error: ProblemError) -> JSONResponse:
     return JSONResponse(content, error.problem.status, headers=error.headers, media_type=MEDIA_TYPE)
 
 
-def _answering(app: FastAPI) -> AsgiApp:
-    """Return the application without the error that its server error middleware raises again once it has answered."""
+def _answering(app: FastAPI, service: Service) -> AsgiApp:
+    """Return the application without the error that its server error middleware raises again once it has answered.
+
+    What was read before something was sent, or meanwhile, is forgotten.
+    """
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         begun = False
@@ -146,6 +149,9 @@ def _answering(app: FastAPI) -> AsgiApp:
         except Exception:
             if not begun or scope["type"] != "http":
                 raise
+        finally:
+            if scope["type"] == "http" and scope["method"] != "GET":
+                service.reads.changed()
 
     return answer
 

@@ -96,7 +96,6 @@ def _add_going_on(router: APIRouter, service: Service) -> None:
             responses=new.responses or None,
             streaming=new.streaming,
         )
-        service.reads.changed()
         ref = service.ref(request, workflow, handle.thread_id, handle.run_id)
         response.headers["Location"] = ref.events.removesuffix("/events")
         return ref
@@ -107,5 +106,4 @@ def _add_going_on(router: APIRouter, service: Service) -> None:
         by = editor_name(new.edited_by or caller_of(request), service.client)
         order = EditOrder(new.edit, by, in_place=True)
         await calls.start(checkpoint_id=new.checkpoint_id, order=order, streaming=new.streaming)
-        service.reads.changed()
         return service.ref(request, calls.facts.workflow_name, thread_id, calls.handle.run_id)

@@ -30,6 +30,7 @@ _LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]@/\s]+)(:\d{1,5})?", re.IGNORECASE)
 _OPEN = re.compile(r"/(answer/.*|session|assets/.*|threads/.*|workflows/.*|)")
 """Paths without data of a thread: the pages' frames, and what a link's own signature opens."""
+_FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-real-ip", "via"})
 _MAX_PATH = 8_000
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -219,6 +220,8 @@ def _is_local(scope: Scope) -> bool:
     """Tell whether a peer on this machine calls by a name of this machine."""
     client, found = scope.get("client"), _host(scope)
     if client is None or found is None or found[1].lower() not in _LOCAL_HOSTS:
+        return False
+    if _headers(scope).keys() & _FORWARDED:  # Of a proxy here, for somebody elsewhere.
         return False
     try:
         return ipaddress.ip_address(client[0]).is_loopback

@@ -33,7 +33,6 @@ class Place:
         self.base = base
         self._attempt = attempt
         self._given = given or []
-        self._superstep: int | None = None
         self._resumed = bool(given)
         """Whether the live events were given by a stream before this one."""
 
@@ -93,13 +92,10 @@ class Place:
                 yield self._void(position.superstep)
             else:  # The stream itself takes back what is lost: so their superstep was committed before this one began.
                 self.base, self._given = self._given[-1][1], []
-        elif self._given and position.live and not self._resumed and position.superstep != self._superstep:
-            self.base, self._given = self._given[-1][1], []
         known = offset <= self.base or any(low <= offset <= high for low, high in self._given)
         if position.live:
             if self._resumed and known:
                 self._resumed = False  # The stream takes them back itself from now on.
-            self._superstep = position.superstep
             if not known:
                 self._attempt = position.attempt
                 self._add(offset)
@@ -124,10 +120,15 @@ class Place:
         return LiveEventsDiscarded(superstep=superstep or 0, attempt=attempt, offsets=offsets)
 
     def _discarded(self, notice: LiveEventsDiscarded) -> LiveEventsDiscarded:
-        offsets = sorted({*notice.offsets, *self._offsets()})
+        if self._resumed:
+            offsets = sorted({*notice.offsets, *self._offsets()})
+        else:
+            offsets = list(notice.offsets)
+            # What was given before these is of a superstep that was committed.
+            self.base = max([self.base, *(offset for offset in self._offsets() if offset < offsets[0])])
         self._given, self._resumed = [], False
         if notice.attempt is None:
-            self.base = min(self.base, offsets[0] - 1) if offsets else self.base
+            self.base = min(self.base, offsets[0] - 1)
         return LiveEventsDiscarded(superstep=notice.superstep, attempt=notice.attempt, offsets=offsets)
 
     def _offsets(self) -> list[int]:

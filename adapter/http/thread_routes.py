@@ -68,7 +68,6 @@ def _add_writing(router: APIRouter, service: Service) -> None:
             raise ThreadExistsError(
                 f"Thread {new.thread_id!r} has begun already. Send it a message: POST .../threads/ID/messages."
             )
-        service.reads.changed()
         handle = await service.threads.start(hosted, new.message, new.thread_id, new.tags, streaming=new.streaming)
         ref = service.ref(request, name, handle.thread_id, handle.run_id)
         response.headers["Location"] = ref.events.removesuffix("/events")
@@ -146,7 +145,6 @@ def _add_requests(router: APIRouter, service: Service) -> None:
     async def respond(thread_id: str, request_id: str, new: NewResponse, request: Request) -> Verdict:
         calls = await service.of_thread(thread_id, writes=True)
         receipt = await answer(calls, request_id, new.response, new.responder or caller_of(request), early=new.early)
-        service.reads.changed()
         verdict = Verdict(verdict="accepted", thread_id=thread_id, request_id=request_id)
         return verdict if receipt.queued else verdict.model_copy(update={"verdict": "early"})
 

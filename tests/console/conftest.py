@@ -31,6 +31,7 @@ class Console:
     browser: Any
     http: httpx.AsyncClient
     queue: str
+    client: Client
     wrong: list[str] = field(default_factory=list)
     """What browsers have complained of."""
 
@@ -77,7 +78,7 @@ async def served(client: Client, browser: Any) -> AsyncIterator[Console]:
         worker(client, press, countdown) as queue,
         api(client, press, countdown, task_queue=queue, link_key=b"k" * 32) as http,
     ):
-        yield Console(browser, http, queue)
+        yield Console(browser, http, queue, client)
 
 
 @pytest.fixture

@@ -15,11 +15,13 @@ import httpx
 import pytest
 import uvicorn
 from agent_framework_temporal import http_app
+from fastapi import FastAPI
 from temporalio.client import Client
 
 from tests.console._flows import press
 from tests.console.conftest import Console, shot
-from tests.http._serving import API, begun, whole_stream
+from tests.flows import countdown
+from tests.http._serving import API, begun, serving, whole_stream
 from tests.support import unique, worker_process
 
 expect: Any = pytest.importorskip("playwright.async_api", reason="the extra `test` has it").expect
@@ -55,7 +57,7 @@ async def test_the_worker_is_killed_while_words_come(client: Client, browser: An
         _service(client, queue, port),
     ):
         thread = await begun(http, "press", {"topic": topic, "gate": str(gate)})
-        async with Console(browser, http, queue).page(f"/threads/{thread}") as page:
+        async with Console(browser, http, queue, client).page(f"/threads/{thread}") as page:
             said = page.locator(".item[data-kind=output]")
             await expect(said).to_have_text(re.compile(f"{topic}-2 $"))
             first.kill()
@@ -76,7 +78,7 @@ async def test_the_service_is_away_for_a_while(client: Client, browser: Any, con
     thread = await begun(console.http, "press", {"topic": topic})
     await whole_stream(console.http, thread)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
-        other = Console(browser, http, console.queue)
+        other = Console(browser, http, console.queue, client)
         async with _service(client, console.queue, port):
             context = other.page(f"/threads/{thread}")
             page = await context.__aenter__()
@@ -124,3 +126,24 @@ async def test_a_long_thread_is_shown_as_soon_as_a_short_one(console: Console) -
         await page.get_by_role("button", name="Show newer").click()
         assert await page.evaluate("document.querySelectorAll('*').length") < 3_000
         await shot(page, "long")
+
+
+async def test_it_is_mounted_under_a_path_and_asks_for_its_token(console: Console, browser: Any) -> None:
+    """Its addresses are below the path, and nothing but the form is shown before the token is given."""
+    thread = await begun(console.http, "countdown", 1)
+    app = FastAPI()
+    inner = http_app(console.client, [countdown], task_queue=console.queue, token="known to few")
+    app.mount("/a b", inner)
+    async with serving(app) as http:
+        async with Console(browser, http, console.queue, console.client).page(f"/a%20b/threads/{thread}") as page:
+            await page.get_by_label("Token").fill("a guess")
+            await page.get_by_role("button", name="Sign in").click()
+            await expect(page.get_by_role("alert")).to_contain_text("That is not the token.")
+            assert await page.locator(".item").count() == 0
+            await page.get_by_label("Token").fill("known to few")
+            await page.get_by_role("button", name="Sign in").click()
+            await expect(page.get_by_text("0 left")).to_be_visible()
+            await page.get_by_role("link", name="Supersteps").click()
+            assert page.url.endswith(f"/a%20b/threads/{thread}/supersteps")
+            await page.reload()
+            await expect(page.locator(".step")).to_have_count(2)

@@ -17,6 +17,7 @@ from temporalio.client import Client
 from tests.flows import echo
 from tests.http._serving import API, serving
 
+pytestmark = pytest.mark.hostile("F")
 _TOKEN = "only for this test"  # noqa: S105
 _JSON = {"Content-Type": "application/json"}
 _PATH = f"{API}/workflows/echo/threads"
@@ -86,6 +87,8 @@ async def test_without_a_token_only_this_machine_is_let_in(client: Client, peer:
     if status == 401:
         assert headers["www-authenticate"] == "Bearer" and "token" in json.loads(body)["detail"]
     assert (await _asked(app, client=None, headers={"host": "localhost"}))[0] == 401
+    for name in ("x-forwarded-for", "forwarded", "x-real-ip", "via"):
+        assert (await _asked(app, headers={"host": "localhost", name: "10.0.0.7"}))[0] == 401
 
 
 async def test_a_token_is_asked_of_everybody(client: Client) -> None:
@@ -243,3 +246,9 @@ async def test_two_workflows_of_one_name(client: Client) -> None:
         config = client.config()
         config["data_converter"] = DataConverter(payload_converter_class=_Own)
         http_app(Client(**config))
+
+
+async def test_temporal_cloud_has_a_web_ui_that_is_known() -> None:
+    cloud = await Client.connect("orders.a2dd6.tmprl.cloud:7233", namespace="orders.a2dd6", lazy=True)
+    status, _, body = await _asked(http_app(cloud, [echo]))
+    assert (status, json.loads(body)["temporal_ui"]) == (200, "https://cloud.temporal.io")

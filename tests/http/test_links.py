@@ -22,6 +22,7 @@ from temporalio.client import Client
 from tests.http._serving import API, api, begun, outputs, whole_stream
 from tests.support import unique, worker
 
+pytestmark = pytest.mark.hostile("F")
 _KEY = secrets.token_bytes(32)
 _HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 

@@ -14,18 +14,19 @@ from agent_framework_temporal.adapter.http.problems import ProblemError
 from agent_framework_temporal.workflows.messages import LoggedEvent
 
 
-def _event(offset: int, superstep: int, attempt: int, *, live: bool) -> WorkflowEvent[Any]:
+def _event(offset: int, attempt: int, *, live: bool) -> WorkflowEvent[Any]:
+    superstep = 0 if offset < 2 else 1 if offset < 4 else 2 if offset < 12 else 3
     event: WorkflowEvent[Any] = WorkflowEvent("output", data=(offset, attempt), executor_id="x")
     set_position(event, LoggedEvent(offset=offset, type="output", superstep=superstep, attempt=attempt), live=live)
     return event
 
 
 class _Thread:
-    """A thread of three supersteps, the second of which is lost twice; a stream of it begins anywhere, at any time."""
+    """A thread of three activities, some of which are lost; the first one has the events before the first superstep."""
 
     def __init__(self, choice: random.Random) -> None:
         self._choice = choice
-        self.steps = [(range(4), 1), (range(4, 12), choice.choice((1, 2, 3))), (range(12, 15), 1)]
+        self.steps = [(range(4), choice.choice((1, 2))), (range(4, 12), choice.choice((1, 2, 3))), (range(12, 15), 1)]
         self.done = 0
         """Supersteps that are committed."""
         self.attempt = 1
@@ -61,7 +62,7 @@ class _Reader:
             offsets, attempt = self._thread.steps[self._step]
             found += self._void(attempt)
             found += [
-                _event(offset, self._step, attempt, live=False)
+                _event(offset, attempt, live=False)
                 for offset in offsets
                 if offset > self._after and offset not in self._live
             ]
@@ -75,7 +76,7 @@ class _Reader:
                 gap = offset % 5 == 3  # Too large to be told live.
                 if offset > self._after and offset not in self._live and not gap:
                     self._live[offset] = attempt
-                    found.append(_event(offset, self._step, attempt, live=True))
+                    found.append(_event(offset, attempt, live=True))
         return found
 
     def _void(self, attempt: int) -> list[WorkflowEvent[Any]]:

@@ -116,15 +116,17 @@ async def test_what_a_lost_attempt_has_told_is_taken_back(client: Client, tmp_pa
         async with worker_process(client, queue, workflows=flows):
             stayed = await staying
             back = gone + await whole_stream(http, thread, last=gone[-1].id)
-    for sent in (stayed, back):
+        whole = await whole_stream(http, thread)
+    for sent in (stayed, back, whole):
         assert _counting(sent) == _ALL
+        assert _told(sent).keys() == _told(whole).keys()
         assert sent[-1].name == "end" and sent[-1].data["state"] == "idle"
     assert any(sent.data.get("type") == "live_events_discarded" for sent in back)
 
 
-def _counting(sent: list[Sent]) -> list[Any]:
-    """Return the outputs that count in the end, by what the stream says."""
-    told: dict[int, Any] = {}
+def _told(sent: list[Sent]) -> dict[int, dict[str, Any]]:
+    """Return the events that count in the end, by what the stream says."""
+    told: dict[int, dict[str, Any]] = {}
     for found in sent:
         if found.data.get("type") == "live_events_discarded":
             for offset in found.data["offsets"]:
@@ -132,7 +134,11 @@ def _counting(sent: list[Sent]) -> list[Any]:
         elif found.name == "message":
             assert found.data["offset"] not in told, "told twice"
             told[found.data["offset"]] = found.data
-    return [data["data"] for _, data in sorted(told.items()) if data["type"] == "output"]
+    return told
+
+
+def _counting(sent: list[Sent]) -> list[Any]:
+    return [data["data"] for _, data in sorted(_told(sent).items()) if data["type"] == "output"]
 
 
 async def test_a_stream_that_goes_on_shows_the_answer_of_another(http: httpx.AsyncClient) -> None:
