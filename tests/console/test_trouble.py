@@ -26,6 +26,7 @@ from tests.support import unique, worker_process
 
 expect: Any = pytest.importorskip("playwright.async_api", reason="the extra `test` has it").expect
 expect.set_options(timeout=30_000)
+_KNOWN = "known to few, and to no others"
 _EVENTS = int(os.environ.get("CONSOLE_EVENTS", "800"))
 _PER_SUPERSTEP = 5
 
@@ -132,18 +133,20 @@ async def test_it_is_mounted_under_a_path_and_asks_for_its_token(console: Consol
     """Its addresses are below the path, and nothing but the form is shown before the token is given."""
     thread = await begun(console.http, "countdown", 1)
     app = FastAPI()
-    inner = http_app(console.client, [countdown], task_queue=console.queue, token="known to few")
+    inner = http_app(console.client, [countdown], task_queue=console.queue, token=_KNOWN)
     app.mount("/a b", inner)
-    async with serving(app) as http:
-        async with Console(browser, http, console.queue, console.client).page(f"/a%20b/threads/{thread}") as page:
-            await page.get_by_label("Token").fill("a guess")
-            await page.get_by_role("button", name="Sign in").click()
-            await expect(page.get_by_role("alert")).to_contain_text("That is not the token.")
-            assert await page.locator(".item").count() == 0
-            await page.get_by_label("Token").fill("known to few")
-            await page.get_by_role("button", name="Sign in").click()
-            await expect(page.get_by_text("0 left")).to_be_visible()
-            await page.get_by_role("link", name="Supersteps").click()
-            assert page.url.endswith(f"/a%20b/threads/{thread}/supersteps")
-            await page.reload()
-            await expect(page.locator(".step")).to_have_count(2)
+    async with (
+        serving(app) as http,
+        Console(browser, http, console.queue, console.client).page(f"/a%20b/threads/{thread}") as page,
+    ):
+        await page.get_by_label("Token").fill("a guess")
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_contain_text("That is not the token.")
+        assert await page.locator(".item").count() == 0
+        await page.get_by_label("Token").fill(_KNOWN)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_text("0 left")).to_be_visible()
+        await page.get_by_role("link", name="Supersteps").click()
+        assert page.url.endswith(f"/a%20b/threads/{thread}/supersteps")
+        await page.reload()
+        await expect(page.locator(".step")).to_have_count(2)
