@@ -12,7 +12,7 @@ PACKAGE := __init__.py worker.py adapter activities workflows
 # Hundreds of processes import the package; each would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs help demo demo-crash server test test-quick test-core test-cores chaos crash-points placement soak flood hostile devui-test bench wheel-test lint format format-check typecheck ci clean FORCE
+.PHONY: docs help demo demo-crash server test test-quick test-core test-cores chaos crash-points placement soak flood hostile devui-test console-assets console-long bench wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
@@ -25,6 +25,8 @@ help:
 	@echo 'make soak              10,000 supersteps in one thread, and the worker does not grow; SOAK_SUPERSTEPS=n'
 	@echo 'make flood             10,000 and 30,000 hostile signals against a run'
 	@echo 'make hostile [ARGS=..] all that a hostile neighbour would try, with a figure for each section; ARGS=--quick'
+	@echo 'make console-assets    build the page of the console; needs Node 20'
+	@echo 'make console-long      the tests of the console, with a thread of 10,000 events'
 	@echo 'make devui-test        DevUI with a durable workflow, in headless Chromium'
 	@echo 'make bench [ARGS=...]  what a superstep costs, on a local Temporal server; ARGS=--quick: in a minute'
 	@echo 'make chaos [ARGS=...]  kill workers and servers at random under load, and check what is left'
@@ -90,6 +92,15 @@ devui-test: $(VENV)/.test
 	@command -v chromium >/dev/null || { echo 'Install chromium first, for instance: apt-get install chromium' >&2; exit 1; }
 	$(INSTALL) --editable '.[devui,test]'
 	$(BIN)/python -m pytest tests/devui $(ARGS)
+
+# Builds the console's page into adapter/http/assets, which is checked in: it needs Node 20, which nothing else does.
+console-assets:
+	@command -v npm >/dev/null || { echo 'Install Node 20 or newer first' >&2; exit 1; }
+	cd adapter/http/page && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent check && npm run --silent build
+
+# The console's tests with a thread of 10,000 events; the suite's has fewer. Needs `chromium` on the machine.
+console-long: $(VENV)/.test
+	CONSOLE_EVENTS=10000 $(BIN)/python -m pytest tests/console $(ARGS)
 
 # Workers and servers killed at random; the documentation's figures: ARGS='--worker-kills 240 --server-kills 24'.
 chaos: $(VENV)/.test

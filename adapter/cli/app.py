@@ -13,6 +13,7 @@ import typer
 from ...workflows.display import terminal_text
 from ..commands.exit_codes import FAILED
 from . import checkpoint as _checkpoint
+from . import console as _console
 from . import dev as _dev
 from . import doctor as _doctor
 from . import exported as _exported
@@ -59,6 +60,7 @@ def _options(
 
 
 register(app, _dev.dev)
+register(app, _console.console)
 
 
 @app.command(

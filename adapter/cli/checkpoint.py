@@ -12,19 +12,17 @@ from temporalio.client import Client
 from ...workflows.display import json_text, one_line, terminal_line
 from ..checkpoints.edit_document import EditDocument
 from ..checkpoints.editing import editable
-from ..checkpoints.history import load_checkpoint
-from ..checkpoints.lineage import Locator, thread_infos
 from ..checkpoints.outline import Change, changes, outline
-from ..checkpoints.thread import latest_run_id
 from ..client.edit import edited_checkpoint
+from ..client.held_checkpoint import raw_checkpoint
 from ..client.options import OptionArguments
+from ..client.thread_facts import ThreadFacts, existing_thread
 from ..commands.exit_codes import UsageError
 from ..framework.definition import WorkflowDefinition, define
-from ..temporal.server import rpc_errors
 from .command import Session, TaskQueue, Thread, Workflow
 from .editor import edited
 from .follow import follow
-from .lookup import Target, ThreadFacts, existing_thread, facade, read_json
+from .lookup import Target, facade, read_json
 from .options import Options, read_options
 from .output import Output
 from .respond import login
@@ -152,26 +150,6 @@ async def edit_of(
     raw = await raw_checkpoint(client, checkpoint_id, thread)
     document = EditDocument(editable(raw, hosted), hosted.declared, hosted.catalog).content
     return await edited(document, lambda changed: edited_checkpoint(raw, hosted, changed))
-
-
-async def raw_checkpoint(client: Client, checkpoint_id: str, thread: str | None) -> bytes:
-    """Load a checkpoint from history.
-
-    Args:
-        client: A client with our payload converter.
-        checkpoint_id: Its id.
-        thread: The thread whose list may hold it: visibility, where a run is looked up else, lags behind.
-    """
-    locator = Locator(client)
-    with rpc_errors(client, f"load checkpoint {checkpoint_id!r}"):
-        if thread is not None:
-            facts = await existing_thread(client, thread)
-            run_id = await latest_run_id(client, thread, facts.workflow_name)
-            for info in await thread_infos(client, thread, run_id):
-                locator.saw(thread, info.run_id)
-                if info.kind == "edit":
-                    locator.saw_edit(thread, info.run_id, info.checkpoint_id)
-        return await load_checkpoint(client, await locator.locate(checkpoint_id))
 
 
 def _sides(change: Change) -> dict[str, Any]:

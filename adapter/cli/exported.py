@@ -14,12 +14,13 @@ from ..checkpoints.export import export_thread
 from ..checkpoints.lineage import CheckpointInfo, thread_infos
 from ..checkpoints.storage import HistoryCheckpointStorage
 from ..checkpoints.thread import latest_run, read_standing
+from ..client.thread_facts import existing_thread, find_thread
 from ..commands.exit_codes import FAILED, NotFoundError, UsageError
 from ..errors import ThreadExistsError
 from ..plugin import AgentFrameworkPlugin
 from .command import Session, TaskQueue, Thread, Workflow, open_archive
 from .follow import follow
-from .lookup import existing_thread, facade, find_thread, read_responses
+from .lookup import facade, read_responses
 from .options import Options, read_options
 from .run import Interactive, Responses
 from .text import size

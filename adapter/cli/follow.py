@@ -11,10 +11,10 @@ from agent_framework import ResponseStream, WorkflowEvent, WorkflowRunResult, Wo
 
 from ...workflows.messages import PendingRequest
 from ..checkpoints.handle import Checkpoint
+from ..client.event_json import result_json
 from ..client.usage import RunUsage
 from ..errors import DurableWorkflowError, HistoryReadOnlyError, ThreadPausedError
 from .command import PROGRAM, Session
-from .event_json import result_json
 from .form import ask_all
 from .lookup import Target
 from .text import short, text_of, usage_facts

@@ -8,10 +8,10 @@ from typing import Annotated, Any, cast
 import typer
 
 from ..client.deletion import delete_thread, delete_threads
+from ..client.thread_facts import existing_thread
 from ..client.threads import ListedState, ThreadFilter, ThreadInfo, thread_info, threads
 from ..commands.exit_codes import RefusedError, UsageError
 from .command import Session
-from .lookup import existing_thread
 from .options import read_duration
 from .text import elapsed
 

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from ..client.thread_status import moment
 from ..client.waiting_requests import waiting_requests as waiting_requests
 from ..temporal.search_attributes import all_names, register_search_attributes
 from .command import Session
-from .text import elapsed, moment, short
+from .text import elapsed, short
 
 
 async def inbox(

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..client.event_json import event_json
+from ..client.thread_facts import existing_thread
 from ..commands.exit_codes import FAILED, INTERRUPTED, UsageError
 from ..commands.references import load_workflow
 from .command import Session, Thread
-from .event_json import event_json
-from .lookup import existing_thread
 from .run_model import event_line
 
 if TYPE_CHECKING:

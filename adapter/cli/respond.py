@@ -1,4 +1,4 @@
-"""The command `respond`, and the updates it and `cancel` send."""
+"""The command `respond`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Annotated, Any
 import typer
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.display import shell_command
-from ...workflows.messages import CANCEL_SIGNAL, RESPOND_SIGNAL, PendingRequest, RespondReceipt
+from ...workflows.messages import PendingRequest, RespondReceipt
 from ..client.queries import ThreadQueries
+from ..client.response_update import send_response
+from ..client.thread_facts import WORKER_TIMEOUT, ThreadFacts, existing_thread
 from ..commands.exit_codes import NotFoundError, RefusedError, UsageError
 from ..errors import NoWorkerError
 from ..temporal.client import has_worker
-from ..temporal.server import REFUSED, describe_run, retried, rpc_errors
+from ..temporal.server import rpc_errors
 from .command import PROGRAM, Session, Thread, Workflow
 from .follow import follow
 from .form import ask, is_skipped, show_request
-from .lookup import WORKER_TIMEOUT, Target, ThreadFacts, existing_thread, facade, read_json
+from .lookup import Target, facade, read_json
 
 
 async def respond(
@@ -122,40 +123,10 @@ async def _late(session: Session, target: Target, facts: ThreadFacts, request_id
 async def _send(
     client: Client, facts: ThreadFacts, request_id: str, response: Any, responder: str | None
 ) -> RespondReceipt:
-    argument = {"request_id": request_id, "response": response, "responder": responder}
     try:
-        return await _update(client, facts, RESPOND_SIGNAL, argument)
+        return await send_response(client, facts.thread_id, request_id, response, responder)
     except WorkflowUpdateFailedError as error:
         raise rejection(error) from error
-
-
-async def cancel_requests(
-    client: Client, facts: ThreadFacts, request_ids: list[str], responder: str | None
-) -> RespondReceipt:
-    """Cancel pending requests of an open run by its update.
-
-    Raises:
-        WorkflowUpdateFailedError: When it is rejected.
-    """
-    argument = {"request_ids": request_ids, "responder": responder or login()}
-    return await _update(client, facts, CANCEL_SIGNAL, argument)
-
-
-async def _update(client: Client, facts: ThreadFacts, name: str, argument: dict[str, Any]) -> RespondReceipt:
-    # To whichever run is open: this one may have continued as new.
-    handle = client.get_workflow_handle(facts.thread_id)
-    with rpc_errors(client, f"answer thread {facts.thread_id!r}", facts.thread_id):
-        try:
-            receipt: RespondReceipt = await retried(
-                lambda: handle.execute_update(name, argument, result_type=RespondReceipt), only=REFUSED
-            )
-        except RPCError as error:
-            if error.status == RPCStatusCode.FAILED_PRECONDITION:
-                description = await describe_run(client, facts.thread_id)
-                if description.is_paused:
-                    raise description.paused() from error
-            raise
-        return receipt
 
 
 def rejection(error: WorkflowUpdateFailedError) -> RefusedError:

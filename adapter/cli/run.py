@@ -10,20 +10,12 @@ from ...workflows.messages import WhenRunning
 from ..checkpoints.thread import read_standing
 from ..client.options import check_breakpoints
 from ..client.queries import ThreadQueries
+from ..client.thread_facts import WORKER_TIMEOUT, ThreadFacts, existing_thread, find_thread
 from ..commands.exit_codes import RefusedError, UsageError
 from .checkpoint import By, Changes, edit_of, typed_facade
 from .command import Session, TaskQueue, Thread, Workflow
 from .follow import follow
-from .lookup import (
-    WORKER_TIMEOUT,
-    Target,
-    ThreadFacts,
-    existing_thread,
-    facade,
-    find_thread,
-    read_json,
-    read_responses,
-)
+from .lookup import Target, facade, read_json, read_responses
 from .options import Options, read_options
 from .respond import login
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from ..client.durable_workflow import DurableWorkflow
+from ..client.thread_facts import existing_thread
 from ..commands.exit_codes import NotFoundError, UsageError
 from .command import Session, Thread
-from .lookup import existing_thread, facade
+from .lookup import facade
 
 Responder = Annotated[str | None, typer.Option(metavar="NAME", help="Who says so, for those who look at its status.")]
 

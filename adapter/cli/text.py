@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ...workflows.display import json_text, one_line
@@ -49,15 +49,6 @@ def _text_of_json(value: dict[str, Any]) -> str | None:
         return None
     texts = [item.get("text") for item in contents if isinstance(item, dict) and item.get("type") == "text"]
     return "".join(text for text in texts if isinstance(text, str))
-
-
-def moment(text: str | None) -> datetime | None:
-    """Return the time that a text of another process says; None where it says none."""
-    try:
-        time = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def elapsed(since: datetime | None, until: datetime) -> str:

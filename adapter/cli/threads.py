@@ -7,121 +7,28 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import WorkflowUpdateFailedError
 
 from ...workflows.display import one_line
-from ...workflows.messages import PendingRequest
 from ..checkpoints.lineage import CheckpointInfo
-from ..checkpoints.thread import read_standing
-from ..client.attempts import SuperstepAttempt
-from ..client.queries import ThreadQueries
-from ..client.usage import RunUsage, read_usage
+from ..client.response_update import cancel_requests
+from ..client.thread_facts import existing_thread
+from ..client.thread_status import ThreadStatus, moment, thread_has_worker, thread_status
 from ..commands.exit_codes import NotFoundError
-from ..errors import DurableWorkflowError, NoWorkerError
-from ..temporal.client import has_worker
-from ..temporal.server import rpc_errors
+from ..errors import NoWorkerError
 from .command import Session, Thread
-from .event_json import usage_json
-from .failures import attempt_lines, failure_lines, failure_of, failure_text, lasted, lasted_text
-from .lookup import WORKER_TIMEOUT, ThreadFacts, existing_thread, facade
-from .respond import cancel_requests, rejection
-from .text import elapsed, moment, short, size, usage_facts
+from .failures import attempt_lines, failure_lines, failure_text, lasted_text
+from .lookup import facade
+from .respond import login, rejection
+from .text import elapsed, short, size, usage_facts
 
 
 async def status(session: Session, thread: Thread) -> None:
     """Say where a thread stands: state, superstep, pending requests, size."""
     client = await session.client()
-    facts = await existing_thread(client, thread)
-    found: dict[str, Any] = {
-        "thread_id": thread,
-        "workflow": facts.workflow_name,
-        "state": facts.shown_state or "open",
-        "run_id": facts.run_id,
-        "task_queue": facts.task_queue,
-        "started_at": facts.started_at.isoformat(),
-        "closed_at": facts.closed_at.isoformat() if facts.closed_at else None,
-        "history_events": facts.history_events,
-        "history_bytes": facts.history_bytes,
-        "worker": await _has_worker(client, facts),
-        "attempt": _attempt(facts.attempt),
-        "failure": None,
-        "pending_requests": [],
-        "priority": facts.priority.priority_key,
-        "fairness_key": facts.priority.fairness_key,
-        "fairness_weight": facts.priority.fairness_weight,
-    }
-    requests: list[PendingRequest] = []
-    if not facts.is_open:
-        standing = await read_standing(client, thread, facts.workflow_name, seen_run_id=None)
-        checkpoint = standing.checkpoint.checkpoint_id if standing.checkpoint else None
-        found |= {"state": standing.state, "checkpoint_id": checkpoint}
-    elif facts.paused:
-        found["state"] = "paused by an operator"
-    elif found["worker"]:
-        try:
-            requests = await _ask(client, facts, found)
-        except NoWorkerError:  # The poll of one that has gone is remembered for a while.
-            found["worker"] = False
-    is_paused = found["state"] == "paused" and found.get("pause") is None  # Else it is well, and held.
-    if not facts.is_open or is_paused or (facts.attempt is None and not found["worker"]):
-        found["failure"] = await failure_of(client, facts)
-        if facts.is_open and found["failure"] is not None:
-            found["state"] = "paused"
-    found |= lasted(_since(facts, found, requests), datetime.now(UTC))
-    usage = await _usage(client, facts, answers=bool(found["worker"]) and not facts.paused)
-    session.output.json({**found, **usage_json(usage)})
-    _show(session, facts, found, requests, usage)
-
-
-async def _usage(client: Client, facts: ThreadFacts, *, answers: bool) -> RunUsage | None:
-    queries = ThreadQueries(client, facts.task_queue, WORKER_TIMEOUT) if answers else None
-    try:
-        return await read_usage(client, facts.thread_id, facts.workflow_name, queries=queries)
-    except DurableWorkflowError:  # It says where the thread stands all the same.
-        return None
-
-
-def _since(facts: ThreadFacts, found: dict[str, Any], requests: list[PendingRequest]) -> datetime | None:
-    """Return since when a thread is in its state, as far as that is known."""
-    if not facts.is_open:
-        return facts.closed_at
-    if facts.attempt is not None:
-        return facts.in_state_since or facts.attempt.started_at
-    asked = [time for request in requests if (time := moment(request.asked_at)) is not None]
-    failed = moment(found["failure"]["at"]) if found["failure"] is not None else None
-    return facts.in_state_since or failed or max(asked, default=None)
-
-
-async def _has_worker(client: Client, facts: ThreadFacts) -> bool:
-    with rpc_errors(client, f"look for workers on task queue {facts.task_queue!r}"):
-        return await has_worker(client, facts.task_queue)
-
-
-async def _ask(client: Client, facts: ThreadFacts, found: dict[str, Any]) -> list[PendingRequest]:
-    queries = ThreadQueries(client, facts.task_queue, WORKER_TIMEOUT)
-    live = await queries.status(facts.thread_id, facts.run_id)
-    found |= {
-        "state": live.state,
-        "superstep": live.superstep,
-        "executors": live.executors,
-        "checkpoint_id": live.checkpoint.checkpoint_id if live.checkpoint else None,
-        "queued_messages": [message.model_dump() for message in live.queued_messages or ()],
-        "refused_messages": [message.model_dump() for message in live.refused_messages or ()],
-        "pause": live.pause.model_dump() if live.pause is not None else None,
-        "breakpoints": live.breakpoints or [],
-    }
-    if live.priority or live.fairness_key or live.fairness_weight:
-        found |= {name: getattr(live, name) for name in ("priority", "fairness_key", "fairness_weight")}
-    requests = await queries.pending_requests(facts.thread_id) if live.pending_requests else []
-    found["pending_requests"] = [request.model_dump() for request in requests]
-    return requests
-
-
-def _attempt(attempt: SuperstepAttempt | None) -> dict[str, Any] | None:
-    if attempt is None:
-        return None
-    found = dataclasses.asdict(attempt)
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}
+    told = await thread_status(client, await existing_thread(client, thread))
+    session.output.json(told.as_json())
+    _show(session, told)
 
 
 def _steering_lines(session: Session, thread_id: str, found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -143,13 +50,8 @@ def _steering_lines(session: Session, thread_id: str, found: dict[str, Any]) -> 
     return lines
 
 
-def _show(
-    session: Session,
-    facts: ThreadFacts,
-    found: dict[str, Any],
-    requests: list[PendingRequest],
-    usage: RunUsage | None,
-) -> None:
+def _show(session: Session, told: ThreadStatus) -> None:
+    facts, found, requests, usage = told.facts, told.found, told.requests, told.usage
     output, now = session.output, datetime.now(UTC)
     until = facts.closed_at or now
     state = found["state"]
@@ -269,12 +171,12 @@ async def cancel(
         return
     if not facts.is_open:
         raise NotFoundError(f"Thread {thread!r} has no open run, so no request of it can be cancelled.")
-    if not await _has_worker(client, facts):
+    if not await thread_has_worker(client, facts):
         raise NoWorkerError(
             f"No worker polls task queue {facts.task_queue!r}; requests are cancelled by one. Start it."
         )
     try:
-        receipt = await cancel_requests(client, facts, request, responder)
+        receipt = await cancel_requests(client, thread, request, responder or login())
     except WorkflowUpdateFailedError as error:
         raise rejection(error) from error
     session.output.json({"thread_id": thread, "cancelled": receipt.queued})

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from ...workflows.display import one_line, terminal_line
 from ..checkpoints.handle import Checkpoint
-from .event_json import event_json
+from ..client.event_json import event_json
 from .output import Output
 from .run_model import ExecutorView, RunModel, event_line
 from .text import duration, short

@@ -132,6 +132,12 @@ async def threads(client: Client, **filters: Unpack[ThreadFilter]) -> AsyncItera
         ValueError: For a filter that cannot work.
         DurableWorkflowError: When the server does not take `query`.
     """
+    async for info in listed_threads(client, filters, []):
+        yield info
+
+
+async def listed_threads(client: Client, filters: ThreadFilter, left_out: list[str]) -> AsyncIterator[ThreadInfo]:
+    """Yield threads as `threads` does, and note in `left_out` which cannot be read, for instance without their key."""
     client = framed_client(client)
     limit = filters.get("limit")
     if limit is not None and limit < 1:
@@ -150,13 +156,13 @@ async def threads(client: Client, **filters: Unpack[ThreadFilter]) -> AsyncItera
             batch.append(info)
             if len(batch) < _AT_ONCE:
                 continue
-            for found in await _resolved(client, batch, wanted, seen):
+            for found in await _resolved(client, batch, wanted, seen, left_out):
                 yield found
                 given += 1
                 if given == limit:
                     return
             batch = []
-        for found in await _resolved(client, batch, wanted, seen):
+        for found in await _resolved(client, batch, wanted, seen, left_out):
             yield found
             given += 1
             if given == limit:
@@ -280,13 +286,15 @@ def _key(info: WorkflowExecutionInfo) -> bytes:
 
 
 async def _resolved(
-    client: Client, batch: Iterable[WorkflowExecutionInfo], wanted: _Wanted, seen: set[bytes]
+    client: Client, batch: Iterable[WorkflowExecutionInfo], wanted: _Wanted, seen: set[bytes], left_out: list[str]
 ) -> list[ThreadInfo]:
-    found = await asyncio.gather(*(_thread(client, info, wanted, seen) for info in batch))
+    found = await asyncio.gather(*(_thread(client, info, wanted, seen, left_out) for info in batch))
     return [info for info in found if info is not None and wanted.takes(info)]
 
 
-async def _thread(client: Client, info: WorkflowExecutionInfo, wanted: _Wanted, seen: set[bytes]) -> ThreadInfo | None:
+async def _thread(
+    client: Client, info: WorkflowExecutionInfo, wanted: _Wanted, seen: set[bytes], left_out: list[str]
+) -> ThreadInfo | None:
     """Return the thread that a listed run is the latest of; None where it is not."""
     thread_id, run_id = info.execution.workflow_id, info.execution.run_id
     failed = None
@@ -305,6 +313,7 @@ async def _thread(client: Client, info: WorkflowExecutionInfo, wanted: _Wanted, 
         seen.add(_key(info))
         return await _info(client, info, failed)
     except UNREADABLE as error:
+        left_out.append(thread_id)
         _LOGGER.warning("Thread %r is left out of the list: it cannot be read (%s).", thread_id, error)
     except DurableWorkflowError as error:  # Deleted since it was listed.
         _LOGGER.info("Thread %r is left out of the list: %s", thread_id, error)

@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("adapter.checkpoints",),
     ("adapter.client", "activities"),
     ("adapter.plugin",),
-    ("adapter.commands",),
+    ("adapter.commands", "adapter.http"),
     ("testing",),
     ("adapter.cli",),
     ("worker",),

@@ -98,6 +98,8 @@ def test_holds_the_package_and_nothing_else(wheel: Path) -> None:
     }
     for package in PACKAGES:
         expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in (ROOT / package).rglob("*.py")}
+    assets = ROOT / "adapter" / "http" / "assets"
+    expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in assets.iterdir()}
     # It lies in `adapter`, and is imported as `agent_framework_temporal.testing`.
     expected = {name.replace("/adapter/testing/", "/testing/") for name in expected}
     others = {name for name in names if ".dist-info/" not in name} - {"agent_framework_temporal/py.typed"}

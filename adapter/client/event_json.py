@@ -9,10 +9,10 @@ from agent_framework import WorkflowEvent, WorkflowRunResult
 
 from ...workflows.messages import PendingRequest
 from ..checkpoints.handle import Checkpoint
-from ..client.event_position import LiveEventsDiscarded, calls_of, position_of
-from ..client.usage import RunUsage
 from ..framework.catalog import type_name
 from ..framework.values import preview
+from .event_position import LiveEventsDiscarded, calls_of, position_of
+from .usage import RunUsage
 
 
 def event_json(event: WorkflowEvent[Any]) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""The command `console`: the HTTP API, and the console's place, for one namespace."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import secrets
+import signal
+import socket
+from typing import Annotated
+
+import typer
+
+from ..commands.connection import configuration
+from ..commands.exit_codes import UsageError
+from ..commands.references import load_workflow
+from ..http.app import http_app
+from ..http.settings import API_PREFIX
+from .command import Session, TaskQueue
+from .lookup import DEFAULT_TASK_QUEUE
+
+TOKEN_VARIABLE = "AGENT_FRAMEWORK_TEMPORAL_CONSOLE_TOKEN"  # noqa: S105 - its name
+LINK_KEY_VARIABLE = "AGENT_FRAMEWORK_TEMPORAL_LINK_KEY"
+_LOCAL = ("127.0.0.1", "::1", "localhost")
+_LOCAL_UI = "http://localhost:8233"
+
+
+async def console(
+    session: Session,
+    *,
+    workflow: Annotated[
+        list[str] | None,
+        typer.Option("--workflow", "-w", metavar="MODULE:ATTR", help="Workflow to know; can be repeated."),
+    ] = None,
+    task_queue: TaskQueue = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0: one that is free.")] = 8234,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[:PORT]", help="Name it is called by, besides --host; can be repeated."),
+    ] = None,
+    origin: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="Origin whose pages may call it too; can be repeated.")
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL", help="How people reach it, for respond links.")] = None,
+    temporal_ui: Annotated[
+        str | None, typer.Option(metavar="URL", help="Temporal's Web UI, for links to runs.")
+    ] = None,
+) -> None:
+    """Serve the HTTP API of a namespace: its threads, their events, requests and checkpoints."""
+    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError("`console` needs the extra: pip install 'agent-framework-temporal[cli,http]'")
+    import uvicorn
+
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    made = token is None and host not in _LOCAL
+    if made:
+        token = secrets.token_urlsafe(32)
+    key = os.environ.get(LINK_KEY_VARIABLE, "").encode() or secrets.token_bytes(32)
+    bracketed = f"[{host}]" if ":" in host else host
+    try:
+        app = http_app(
+            await session.client(),
+            [load_workflow(reference) for reference in workflow or ()],
+            task_queue=task_queue or DEFAULT_TASK_QUEUE,
+            token=token,
+            allowed_hosts=[bracketed, *(allowed_host or ())],
+            origins=origin or (),
+            link_key=key,
+            base_url=base_url,
+            temporal_ui=temporal_ui or _ui_of(session),
+        )
+    except ValueError as error:
+        raise UsageError(f"{error} ({TOKEN_VARIABLE}, {LINK_KEY_VARIABLE})") from error
+    with _listening(host, port) as listener:
+        address = f"http://{bracketed}:{listener.getsockname()[1]}"
+        _tell(session, address, token if made else None)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+            limit_concurrency=1_000,
+        )
+        server = uvicorn.Server(config)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # The server ends by these itself, and sends them on then: there is nothing left to end.
+            loop.add_signal_handler(number, lambda: None)
+        await server.serve(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=256)
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
+
+
+def _tell(session: Session, address: str, token: str | None) -> None:
+    kept = bool(os.environ.get(LINK_KEY_VARIABLE))
+    session.output.json({"address": address, "token": token, "links_kept": kept}, line=True)
+    session.output.facts(
+        [
+            ("console", address),
+            ("API", f"{address}{API_PREFIX}/threads"),
+            ("token", f"{token} (made up, as {TOKEN_VARIABLE} is not set)" if token is not None else ""),
+            ("respond links", "" if kept else f"end with this process; set {LINK_KEY_VARIABLE} to keep them"),
+            ("stop", "ctrl-C"),
+        ]
+    )
+
+
+def _ui_of(session: Session) -> str | None:
+    """Return the Web UI of a local dev server, which lies at a port of its own."""
+    address = session.settings.address or configuration(session.settings).get("target_host", "localhost:7233")
+    return _LOCAL_UI if address in ("localhost:7233", "127.0.0.1:7233") else None

@@ -1,0 +1,109 @@
+"""Routes of checkpoints: what they hold, in what they differ, and threads that go on from one, edited or as it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from ..checkpoints.edit_document import EditDocument
+from ..checkpoints.editing import editable
+from ..checkpoints.handle import Checkpoint
+from ..checkpoints.outline import changes, outline
+from ..client.edit import EditOrder, editor_name
+from ..client.held_checkpoint import raw_checkpoint
+from .models import (
+    CheckpointDetail,
+    Checkpoints,
+    CheckpointSummary,
+    Difference,
+    Differences,
+    NewEdit,
+    NewFork,
+    ThreadRef,
+)
+from .problems import ProblemError
+from .service import Service, caller_of
+
+_THREAD = "/threads/{thread_id:part}"
+_CHECKPOINT_ID = Query(min_length=1, max_length=1_000)
+
+
+def checkpoint_routes(service: Service) -> APIRouter:
+    """Return the routes.
+
+    Args:
+        service: What they share.
+    """
+    router = APIRouter(tags=["checkpoints"])
+    _add_reading(router, service)
+    _add_going_on(router, service)
+    return router
+
+
+def _add_reading(router: APIRouter, service: Service) -> None:
+    @router.get(_THREAD + "/checkpoints", summary="A thread's checkpoints, oldest first")
+    async def listed(thread_id: str) -> Checkpoints:
+        async def read() -> Checkpoints:
+            calls = await service.of_thread(thread_id)
+            found = await calls.caller.checkpoints(thread_id, calls.facts.workflow_name)
+            return Checkpoints(checkpoints=[CheckpointSummary(**dataclasses.asdict(info)) for info in found])
+
+        return await service.reads.read(("checkpoints", thread_id), read)
+
+    @router.get(_THREAD + "/checkpoints/{checkpoint_id:part}", summary="What a checkpoint holds")
+    async def shown(thread_id: str, checkpoint_id: str) -> CheckpointDetail:
+        calls = await service.of_thread(thread_id)
+        raw = await raw_checkpoint(service.client, checkpoint_id, thread_id)
+        hosted = calls.definition
+        document = None
+        if hosted is not None:
+            try:
+                document = EditDocument(editable(raw, hosted), hosted.declared, hosted.catalog).content
+            except Exception:  # Of another graph, for instance: it is shown all the same.
+                document = None
+        return CheckpointDetail(content=await outline(raw), editable=document)
+
+    @router.get(_THREAD + "/diff", summary="In what a checkpoint differs from another")
+    async def diff(
+        thread_id: str, before: Annotated[str, _CHECKPOINT_ID], after: Annotated[str, _CHECKPOINT_ID]
+    ) -> Differences:
+        await service.of_thread(thread_id)
+        outlines = [await outline(await raw_checkpoint(service.client, name, thread_id)) for name in (before, after)]
+        found = [Difference(**dataclasses.asdict(change)) for change in changes(*outlines)]
+        return Differences(before=before, after=after, differences=found)
+
+
+def _add_going_on(router: APIRouter, service: Service) -> None:
+    @router.post(_THREAD + "/forks", status_code=201, summary="Begin a thread from a checkpoint, edited or as it was")
+    async def fork(thread_id: str, new: NewFork, request: Request, response: Response) -> ThreadRef:
+        calls = await service.of_thread(thread_id, writes=True)
+        workflow = calls.facts.workflow_name
+        # The list is read to find the run that holds it: visibility, where it would be looked up, lags behind.
+        known = {info.checkpoint_id for info in await calls.caller.checkpoints(thread_id, workflow)}
+        if new.checkpoint_id not in known:
+            raise ProblemError(
+                404, "checkpoint-not-found", f"Thread {thread_id!r} has no checkpoint {new.checkpoint_id!r} (any more)."
+            )
+        by = editor_name(new.edited_by or caller_of(request), service.client)
+        handle = Checkpoint(workflow_name=workflow, thread_id=new.thread_id or f"{workflow}-{uuid.uuid4()}")
+        await calls.start(
+            handle,
+            checkpoint_id=new.checkpoint_id,
+            order=None if new.edit is None else EditOrder(new.edit, by),
+            responses=new.responses or None,
+            streaming=new.streaming,
+        )
+        ref = service.ref(request, workflow, handle.thread_id, handle.run_id)
+        response.headers["Location"] = ref.events.removesuffix("/events")
+        return ref
+
+    @router.post(_THREAD + "/edit", status_code=202, summary="Let a thread go on from an edited checkpoint of its own")
+    async def edit(thread_id: str, new: NewEdit, request: Request) -> ThreadRef:
+        calls = await service.of_thread(thread_id, writes=True)
+        by = editor_name(new.edited_by or caller_of(request), service.client)
+        order = EditOrder(new.edit, by, in_place=True)
+        await calls.start(checkpoint_id=new.checkpoint_id, order=order, streaming=new.streaming)
+        return service.ref(request, calls.facts.workflow_name, thread_id, calls.handle.run_id)

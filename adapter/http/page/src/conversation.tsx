@@ -1,0 +1,189 @@
+// What a thread has said: inputs, answers as they are written, requests, failures; or all of its events.
+import { useSignal } from "@preact/signals";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import type { Json, ThreadEvent } from "./api";
+import { Text, Value, isPiece, wordsOf } from "./json";
+import { Link, address } from "./router";
+import type { ThreadLog } from "./thread_log";
+import { When } from "./ui";
+
+/** As many are in the page at a time, however long the thread is. */
+const WINDOW = 150;
+const NEAR = 60;
+
+export interface Item {
+  key: number;
+  kind: "input" | "output" | "request" | "note" | "failure" | "event";
+  title: string;
+  superstep?: number;
+  at?: string;
+  live: boolean;
+  words: string | null;
+  data?: Json;
+  requestId?: string;
+  attempt?: number;
+}
+
+const NOTES: { [type: string]: string } = {
+  response_accepted: "answered",
+  response_rejected: "sent an answer that does not fit",
+  request_cancelled: "cancelled a request",
+  request_reminder: "is reminded of a request",
+  request_expired: "let a request expire",
+};
+
+export function itemsOf(events: ThreadEvent[], all: boolean): Item[] {
+  const items: Item[] = [];
+  let begins = false;
+  // What was told while it ran is part of the log once anything after it is.
+  const logged = events.reduce((most, event) => (event.live ? most : Math.max(most, event.offset)), -1);
+  for (const event of events) {
+    const base = {
+      key: event.offset,
+      superstep: event.superstep,
+      at: event.at,
+      live: (event.live ?? false) && event.offset > logged,
+      words: wordsOf(event.data),
+      data: event.data,
+      attempt: event.attempt,
+    };
+    const name = event.executor_id ?? "";
+    if (all) {
+      const title = [event.type, name, event.state].filter(Boolean).join(" · ");
+      items.push({ ...base, kind: "event", title, data: event.data ?? failureOf(event) });
+      continue;
+    }
+    if (event.type === "started") begins = true;
+    else if (event.type === "superstep_completed") begins = false;
+    else if (event.type === "executor_invoked" && begins) {
+      begins = false;
+      items.push({ ...base, kind: "input", title: `To ${name}` });
+    } else if (event.type === "output" || event.type === "intermediate" || event.type === "data") {
+      const last = items[items.length - 1];
+      const goesOn = isPiece(event.data) && last?.kind === "output" && last.title === name && last.superstep === event.superstep;
+      if (goesOn && isPiece(last.data) && base.words !== null && last.words !== null) {
+        last.words += base.words;
+        last.live = base.live;
+      } else items.push({ ...base, kind: "output", title: name });
+    } else if (event.type === "request_info") {
+      items.push({ ...base, kind: "request", title: `${name} asks`, requestId: event.request_id });
+    } else if (event.type === "failed" || event.type === "executor_failed") {
+      const said = failureOf(event);
+      const last = items[items.length - 1];
+      if (last?.kind === "failure" && last.superstep === event.superstep) continue;
+      items.push({ ...base, kind: "failure", title: name ? `${name} failed` : "Failed", words: said, data: said });
+    } else if (NOTES[event.type]) {
+      const who = event.responder ?? (event.type.startsWith("response") ? "Somebody" : "The thread");
+      const wrong = typeof event.error === "string" ? `: ${event.error}` : "";
+      items.push({ ...base, kind: "note", title: `${who} ${NOTES[event.type]}${wrong}`, words: null, requestId: event.request_id });
+    }
+  }
+  return items;
+}
+
+function failureOf(event: ThreadEvent): string | null {
+  if (event.details) return `${event.details.error_type ?? "Error"}: ${event.details.message ?? ""}`;
+  if (typeof event.error === "string") return event.error;
+  if (event.error) return `${event.error.type ?? "Error"}: ${event.error.message ?? ""}`;
+  return null;
+}
+
+export function Conversation({ log, threadId, waiting }: { log: ThreadLog; threadId: string; waiting: Set<string> }) {
+  const all = useSignal(false);
+  const end = useSignal<number | null>(null);
+  const follows = useRef(true);
+  const box = useRef<HTMLDivElement>(null);
+  const version = log.version.value;
+  const items = useMemo(() => itemsOf(log.all(), all.value), [version, all.value]);
+  const last = end.value === null ? items.length : Math.min(end.value, items.length);
+  const first = Math.max(0, last - WINDOW);
+  const shown = items.slice(first, last);
+
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (element && end.value === null && follows.current) element.scrollTop = element.scrollHeight;
+  }, [version, all.value, end.value]);
+
+  const older = async () => {
+    follows.current = false;
+    const anchor = shown[0]?.key;
+    if (first === 0) await log.older();
+    const now = itemsOf(log.all(), all.value);
+    const index = now.findIndex((item) => item.key === anchor);
+    end.value = Math.min(now.length, Math.max(WINDOW, index + Math.floor(WINDOW / 3)));
+    requestAnimationFrame(() => {
+      const element = document.getElementById(`event-${anchor}`);
+      if (element && box.current) box.current.scrollTop += element.getBoundingClientRect().top - box.current.getBoundingClientRect().top;
+    });
+  };
+  const newer = () => {
+    end.value = last + WINDOW >= items.length ? null : last + Math.floor(WINDOW / 2);
+    follows.current = end.value === null;
+  };
+  return (
+    <section class="card conversation" aria-label="Messages">
+      <div class="card-head">
+        <h2>{all.value ? "All events" : "Messages"}</h2>
+        <label class="switch">
+          <input type="checkbox" checked={all.value} onChange={() => (all.value = !all.value)} />
+          All events
+        </label>
+      </div>
+      <div
+        class="log"
+        ref={box}
+        tabIndex={0}
+        role="group"
+        aria-label="Messages of the thread, newest last"
+        aria-busy={items[items.length - 1]?.live ?? false}
+        onScroll={(event) => {
+          const element = event.currentTarget;
+          follows.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR;
+        }}
+      >
+        {(first > 0 || log.hasOlder.value) && (
+          <button type="button" class="small" onClick={() => void older()} aria-disabled={log.isLoading.value}>
+            {log.isLoading.value ? "Loading …" : "Show older"}
+          </button>
+        )}
+        {log.isLoading.value && items.length === 0 && <div class="skeleton" aria-hidden="true" />}
+        {!log.isLoading.value && items.length === 0 && <p class="empty">Nothing yet: it appears here as it comes.</p>}
+        <ol class="items">
+          {shown.map((item) => (
+            <Entry key={item.key} item={item} threadId={threadId} waits={item.requestId !== undefined && waiting.has(item.requestId)} />
+          ))}
+        </ol>
+        {last < items.length && (
+          <button type="button" class="small" onClick={newer}>
+            Show newer
+          </button>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function Entry({ item, threadId, waits }: { item: Item; threadId: string; waits: boolean }) {
+  return (
+    <li id={`event-${item.key}`} class="item" data-kind={item.kind}>
+      <div class="item-head">
+        <span class="item-title">{item.title}</span>
+        {waits && item.requestId !== undefined && item.kind === "request" && (
+          <Link to={address("threads", threadId, "requests", item.requestId)}>Answer</Link>
+        )}
+        <span class="quiet">
+          {item.superstep !== undefined && `superstep ${item.superstep}`}
+          {item.attempt !== undefined && item.attempt > 1 && `, attempt ${item.attempt}`}
+        </span>
+        {item.live ? <span class="writing">as it comes</span> : item.at && <When at={item.at} />}
+      </div>
+      {item.words !== null && (item.kind === "output" || item.kind === "failure") ? (
+        <div class="said">
+          <Text text={item.words} />
+        </div>
+      ) : item.data !== undefined && item.data !== null ? (
+        <Value value={item.data} />
+      ) : null}
+    </li>
+  );
+}

@@ -1,0 +1,154 @@
+// Workflows: their graph, the form that starts a thread, and the form for a message to one.
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { type Json, type ThreadDetail, type Workflow, call, pathOf } from "./api";
+import { SchemaForm } from "./form";
+import { GraphView } from "./graph";
+import { Link, address, go } from "./router";
+import { Empty, Wrong } from "./ui";
+
+export function Workflows() {
+  const found = useSignal<Workflow[] | null>(null);
+  const error = useSignal<unknown>(null);
+  useEffect(() => {
+    void call<Workflow[]>(pathOf("workflows")).then(
+      (said) => (found.value = said),
+      (caught) => (error.value = caught),
+    );
+  }, []);
+  return (
+    <>
+      <div class="head">
+        <h1>Workflows</h1>
+      </div>
+      <Wrong error={error.value} />
+      {found.value?.length === 0 && <Empty>This service knows no workflows, so it starts none. Give it some: `console --workflow module:factory`.</Empty>}
+      <ul class="cards">
+        {(found.value ?? []).map((one) => (
+          <li key={one.name} class="card">
+            <h2>
+              <Link to={address("workflows", one.name)}>{one.name}</Link>
+            </h2>
+            {one.description && <p>{one.description}</p>}
+            <p class="hint">{one.inputs.map((input) => shortType(input.type)).join(", ")}</p>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+export function Start({ name }: { name: string }) {
+  const workflow = useSignal<Workflow | null>(null);
+  const error = useSignal<unknown>(null);
+  const threadId = useSignal("");
+  const tags = useSignal("");
+  useEffect(() => {
+    void call<Workflow>(pathOf("workflows", name)).then(
+      (said) => (workflow.value = said),
+      (caught) => (error.value = caught),
+    );
+  }, [name]);
+  const start = async (message: Json) => {
+    const chosen = tags.value.split(",").map((tag) => tag.trim()).filter(Boolean);
+    const body = { message, thread_id: threadId.value || undefined, tags: chosen.length ? chosen : undefined };
+    const ref = await call<{ thread_id: string }>(pathOf("workflows", name, "threads"), body);
+    go(address("threads", ref.thread_id));
+  };
+  const found = workflow.value;
+  return (
+    <>
+      <div class="head">
+        <h1 class="cut">{name}</h1>
+      </div>
+      <Wrong error={error.value} />
+      {!found && error.value === null && <div class="skeleton tall" aria-hidden="true" />}
+      {found && (
+        <div class="columns run">
+          <section class="card" aria-label="Start a thread">
+            <h2>Start a thread</h2>
+            {found.description && <p class="hint">{found.description}</p>}
+            <InputForm inputs={found.inputs} label="Start" idPrefix="input" submit={start} />
+            <details>
+              <summary>More</summary>
+              <div class="field">
+                <label htmlFor="thread-id">
+                  Thread id <span class="quiet">optional</span>
+                </label>
+                <input id="thread-id" value={threadId.value} onInput={(event) => (threadId.value = event.currentTarget.value)} />
+              </div>
+              <div class="field">
+                <label htmlFor="tags">
+                  Tags, with commas between <span class="quiet">optional</span>
+                </label>
+                <input id="tags" value={tags.value} onInput={(event) => (tags.value = event.currentTarget.value)} />
+              </div>
+            </details>
+          </section>
+          {found.graph && !found.functional && (
+            <section class="card" aria-label="Graph">
+              <h2>Graph</h2>
+              <GraphView graph={found.graph} events={null} label={`Graph of ${name}`} />
+            </section>
+          )}
+        </div>
+      )}
+    </>
+  );
+}
+
+function InputForm(props: { inputs: Workflow["inputs"]; label: string; idPrefix: string; submit: (value: Json) => Promise<unknown> }) {
+  const chosen = useSignal(0);
+  const input = props.inputs[chosen.value];
+  return (
+    <>
+      {props.inputs.length > 1 && (
+        <div class="field">
+          <label htmlFor={`${props.idPrefix}-kind`}>What is sent</label>
+          <select id={`${props.idPrefix}-kind`} value={chosen.value} onChange={(event) => (chosen.value = Number(event.currentTarget.value))}>
+            {props.inputs.map((one, index) => (
+              <option key={one.type} value={index}>
+                {shortType(one.type)}
+              </option>
+            ))}
+          </select>
+        </div>
+      )}
+      <SchemaForm key={`${chosen.value} ${input?.type}`} schema={input?.json_schema ?? null} label={props.label} idPrefix={props.idPrefix} submit={props.submit} />
+    </>
+  );
+}
+
+export function MessageForm({ detail, workflow, moved }: { detail: ThreadDetail; workflow: Workflow | null; moved: () => void }) {
+  const sent = useSignal(0);
+  const isOpen = detail.closed_at === null;
+  const send = async (message: Json) => {
+    await call(pathOf("threads", detail.thread_id, "messages"), { message, when_running: isOpen ? "enqueue" : undefined });
+    sent.value += 1;
+    moved();
+  };
+  return (
+    <section class="card" aria-label="Send a message">
+      {!!detail.queued_messages?.length && (
+        <>
+          <h2>Waiting for their turn</h2>
+          <ol class="items">
+            {detail.queued_messages.map((one) => (
+              <li key={one.message_id} class="item" data-kind="note">
+                <span class="text">{one.message}</span>
+              </li>
+            ))}
+          </ol>
+        </>
+      )}
+      <details>
+        <summary>{isOpen ? "Send a message: it waits for its turn" : "Send a message"}</summary>
+        <InputForm key={sent.value} inputs={workflow?.inputs ?? [{ type: "JSON", json_schema: null }]} label="Send" idPrefix="message" submit={send} />
+      </details>
+    </section>
+  );
+}
+
+function shortType(name: string): string {
+  return name.replace(/[\w.]+[.:](?=\w)/g, "");
+}

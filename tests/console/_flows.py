@@ -1,0 +1,103 @@
+"""The workflow that the tests of the console look at: it writes words, asks, and fails where it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Literal
+
+from agent_framework import (
+    AgentResponseUpdate,
+    Content,
+    Executor,
+    Workflow,
+    WorkflowBuilder,
+    WorkflowContext,
+    WorkflowExecutor,
+    handler,
+    response_handler,
+)
+from pydantic import BaseModel, Field
+
+
+class Brief(BaseModel):
+    """What is to be written."""
+
+    topic: str = Field(min_length=2, description="In a few words.")
+    words: int = Field(default=6, ge=1, le=50)
+    gate: str | None = Field(default=None, description="A file that the writer waits for in the middle.")
+
+
+class Draft(BaseModel):
+    """What is to be approved."""
+
+    topic: str
+    text: str
+
+
+class Review(BaseModel):
+    """What an editor says."""
+
+    approved: bool
+    grade: int = Field(ge=1, le=5, description="From 1 to 5.")
+    tone: Literal["warm", "plain"] = "plain"
+    remarks: list[str] = []
+
+
+class Writer(Executor):
+    """Writes word by word."""
+
+    @handler
+    async def write(self, brief: Brief, ctx: WorkflowContext[Draft, AgentResponseUpdate]) -> None:
+        words = [f"{brief.topic}-{number}" for number in range(brief.words)]
+        for number, word in enumerate(words):
+            if brief.gate is not None and number == len(words) // 2:
+                async with asyncio.timeout(60):
+                    while not Path(brief.gate).exists():
+                        await asyncio.sleep(0.02)
+            content = Content.from_text(f"{word} ")
+            await ctx.yield_output(AgentResponseUpdate(contents=[content], role="assistant"))
+        await ctx.send_message(Draft(topic=brief.topic, text=" ".join(words)))
+
+
+class Editor(Executor):
+    """Asks a person."""
+
+    @handler
+    async def ask(self, draft: Draft, ctx: WorkflowContext) -> None:
+        ctx.set_state("drafts", [*ctx.get_state("drafts", []), draft.text])
+        await ctx.request_info(draft, Review, request_id=f"review-{draft.topic}")
+
+    @response_handler
+    async def reviewed(self, draft: Draft, review: Review, ctx: WorkflowContext[str]) -> None:
+        ctx.set_state("grade", review.grade)
+        await ctx.send_message(f"{draft.topic}: {'approved' if review.approved else 'refused'}, grade {review.grade}")
+
+
+class Printer(Executor):
+    """Yields what was decided; of a topic `jam FILE` only once that file is there."""
+
+    @handler
+    async def print(self, text: str, ctx: WorkflowContext[str, str]) -> None:
+        topic, _, _ = text.partition(":")
+        if topic.startswith("jam ") and not Path(topic.removeprefix("jam ")).exists():
+            raise ValueError(f"the paper is jammed: {topic}")
+        await ctx.yield_output(text)
+
+
+class Setter(Executor):
+    """Hands on."""
+
+    @handler
+    async def set(self, text: str, ctx: WorkflowContext[str, str]) -> None:
+        await ctx.yield_output(text)
+
+
+def press() -> Workflow:
+    """Build the workflow: writer, editor, and a sub-workflow that prints."""
+    setter, printer = Setter(id="setter"), Printer(id="printer")
+    writer, editor = Writer(id="writer"), Editor(id="editor")
+    inner = WorkflowBuilder(name="set", start_executor=setter, output_from=[setter]).build()
+    setting = WorkflowExecutor(inner, id="setting")
+    builder = WorkflowBuilder(name="press", start_executor=writer)
+    return builder.add_chain([writer, editor, setting, printer]).build()

@@ -1,0 +1,315 @@
+"""The console in a real browser: start, watch, answer, compare, edit and fork, resume."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.console.conftest import Console, shot
+from tests.http._serving import API, begun, whole_stream
+from tests.support import unique
+
+expect: Any = pytest.importorskip("playwright.async_api", reason="the extra `test` has it").expect
+expect.set_options(timeout=30_000)
+
+
+async def _waiting(console: Console, **brief: Any) -> tuple[str, str]:
+    """Begin a thread that waits for its review; returns its id and its request's."""
+    topic = brief.setdefault("topic", unique("topic"))
+    thread = await begun(console.http, "press", brief)
+    await whole_stream(console.http, thread)
+    return thread, f"review-{topic}"
+
+
+async def _answered(console: Console, thread: str, request: str) -> None:
+    address = f"{API}/threads/{thread}/requests/{quote(request, safe='')}/response"
+    response = await console.http.post(address, json={"response": {"approved": True, "grade": 3}})
+    assert response.status_code == 200, response.text
+
+
+async def test_a_thread_from_its_form_to_its_outcome(console: Console, tmp_path: Path) -> None:
+    """Tokens are seen as they come, over a reload too; a wrong answer is refused at its fields."""
+    topic, gate = unique("boats"), tmp_path / "gate"
+    async with console.page("/") as page:
+        await page.get_by_role("link", name="Start a thread").click()
+        await page.get_by_role("link", name="press").click()
+        start = page.get_by_role("button", name="Start", exact=True)
+        await start.click()
+        await expect(page.get_by_text("Topic is needed")).to_be_visible()
+        await expect(page.get_by_label("Topic")).to_be_focused()
+        await page.get_by_label("Topic").fill(topic)
+        await page.get_by_label("Gate").fill(str(gate))
+        await start.click()
+        await page.wait_for_url("**/threads/**")
+
+        said = page.locator(".item[data-kind=output]")
+        await expect(said).to_have_text(re.compile(f"{topic}-0 {topic}-1 {topic}-2 $"))
+        await expect(page.locator("[data-executor=writer]")).to_have_attribute("data-state", "running")
+        height = await page.evaluate("document.documentElement.scrollHeight")
+        await shot(page, "tokens")
+        await page.reload()
+        await expect(said).to_have_text(re.compile(f"{topic}-0 {topic}-1 {topic}-2 $"))
+        gate.touch()
+
+        card = page.locator(f"[data-request='review-{topic}']")
+        await expect(card).to_be_visible()
+        assert await page.locator(".log").bounding_box() is not None
+        assert await page.evaluate("document.documentElement.scrollHeight") >= height
+        await expect(said).to_have_text(re.compile(" ".join(f"{topic}-{number}" for number in range(6))))
+        await card.get_by_label("Grade").fill("9")
+        await card.get_by_role("button", name="Answer", exact=True).click()
+        await expect(card.get_by_text("Approved is needed")).to_be_visible()
+        await expect(card.get_by_text("Grade may be at most 5")).to_be_visible()
+        assert await card.get_by_label("Grade").get_attribute("aria-invalid") == "true"
+        await shot(page, "request")
+        await card.get_by_label("Grade").fill("4")
+        await card.get_by_label("Yes").check()
+        await card.get_by_role("button", name="Add").click()
+        await card.locator("[id$=remarks-0]").fill("Well done.")
+        await card.get_by_role("button", name="Answer", exact=True).click()
+        await expect(page.get_by_text(f"{topic}: approved, grade 4")).to_be_visible()
+        await expect(page.locator(".head .state")).to_have_text("idle")
+        await expect(page.locator("[data-executor=printer]")).to_have_attribute("data-state", "done")
+        await expect(page.locator(".writing")).to_have_count(0)
+        await page.locator("[data-executor=setting]").press("Enter")
+        await expect(page.locator("[data-executor=setter]")).to_be_visible()
+
+        await page.get_by_role("link", name="Supersteps").click()
+        await expect(page.locator(".step")).to_have_count(5)
+        await page.get_by_role("link", name="Superstep 1", exact=True).click()
+        await expect(page.get_by_text("executor_invoked · writer")).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_text("executor_invoked · writer")).to_be_visible()
+        await shot(page, "supersteps")
+
+
+async def test_the_service_has_the_last_word_on_an_answer(console: Console) -> None:
+    """What a form lets pass is refused with a verdict all the same, at its field."""
+    thread, request = await _waiting(console)
+
+    async def spoilt(route: Any) -> None:
+        await route.continue_(post_data=json.dumps({"response": {"approved": True, "grade": 7}}))
+
+    async with console.page(f"/threads/{thread}/requests/{request}") as page:
+        await page.route("**/response", spoilt)
+        await page.get_by_label("Yes").check()
+        await page.get_by_label("Grade").fill("3")
+        await page.get_by_role("button", name="Answer", exact=True).click()
+        await expect(page.locator("[id$=grade__error]")).to_contain_text("Grade is greater than the maximum of 5")
+        await page.unroute("**/response")
+        await page.get_by_role("button", name="Answer", exact=True).click()
+        await expect(page.get_by_text("approved, grade 3")).to_be_visible()
+
+
+async def test_checkpoints_are_compared_edited_and_forked(console: Console) -> None:
+    thread, request = await _waiting(console)
+    await _answered(console, thread, request)
+    await whole_stream(console.http, thread)
+    async with console.page(f"/threads/{thread}/checkpoints") as page:
+        await page.get_by_label("Compare from superstep 0, entry").check()
+        await page.get_by_label("Compare to superstep 5, superstep").check()
+        await page.get_by_role("button", name="Compare").click()
+        grade = page.locator(".difference", has_text="state.grade")
+        await expect(grade).to_have_attribute("data-kind", "added")
+        await expect(grade).to_contain_text("3")
+        await expect(page.locator(".difference", has_text="messages[0]")).to_have_attribute("data-kind", "removed")
+        await shot(page, "differences")
+        await page.reload()
+        await expect(grade).to_be_visible()
+
+        await page.get_by_role("link", name="Superstep 4").click()
+        await page.get_by_role("button", name="Edit").click()
+        text = await page.get_by_label("What it is to hold").input_value()
+        await page.get_by_label("What it is to hold").fill(text.replace("approved, grade 3", "edited"))
+        fork = unique("fork")
+        await page.get_by_label("Id of the new thread").fill(fork)
+        await page.get_by_role("button", name="Fork edited").click()
+        await page.wait_for_url(f"**/threads/{fork}")
+        await expect(page.locator(".item[data-kind=output]").last).to_contain_text("edited")
+
+        await page.go_back()
+        await page.get_by_role("button", name="Edit").click()
+        await page.get_by_label("What it is to hold").fill("{")
+        await page.get_by_role("button", name="Fork edited").click()
+        await expect(page.get_by_role("alert")).to_contain_text("This is no JSON")
+
+
+async def test_a_failed_thread_is_resumed(console: Console, tmp_path: Path) -> None:
+    topic = f"jam {tmp_path / 'mended'}"
+    thread, request = await _waiting(console, topic=topic)
+    await _answered(console, thread, request)
+    async with console.page(f"/threads/{thread}") as page:
+        await expect(page.locator(".head .state")).to_have_text("failed")
+        await expect(page.locator(".standing")).to_contain_text("the paper is jammed")
+        await expect(page.locator("[data-executor=printer]")).to_have_attribute("data-state", "failed")
+        await shot(page, "failed")
+        (tmp_path / "mended").touch()
+        await page.get_by_role("button", name="Resume").click()
+        await expect(page.locator(".head .state")).to_have_text("idle")
+        await expect(page.locator(".item[data-kind=output]").last).to_contain_text("approved, grade 3")
+
+
+async def test_two_browsers_on_one_thread(console: Console) -> None:
+    """What one answers the other sees, without a reload; one that answers too late is told so."""
+    thread, request = await _waiting(console)
+    path = f"/threads/{thread}/requests/{request}"
+    async with console.page(path) as one, console.page(path) as other:
+        for page in (one, other):
+            await page.get_by_label("Yes").check()
+            await page.get_by_label("Grade").fill("5")
+        await one.get_by_role("button", name="Answer", exact=True).click()
+        for page in (one, other):
+            await expect(page.get_by_text("approved, grade 5")).to_be_visible()
+            await expect(page.locator(".request")).to_have_count(0)
+        await expect(other.get_by_text("does not wait for an answer any more")).to_be_visible()
+
+
+async def test_a_thread_is_held_cancelled_and_written_to(console: Console) -> None:
+    thread, _ = await _waiting(console)
+    async with console.page(f"/threads/{thread}") as page:
+        await page.get_by_role("button", name="Pause").click()
+        await page.get_by_role("button", name="Continue").click()
+        await expect(page.get_by_role("button", name="Pause")).to_be_visible()
+        await page.get_by_role("group", name="Actions").get_by_role("button", name="Cancel").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Back").click()
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await page.get_by_role("group", name="Actions").get_by_role("button", name="Cancel").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        await expect(page.locator(".head .state")).to_have_text("cancelled")
+        await page.get_by_text("Send a message").click()
+        await page.get_by_label("Topic").fill("again")
+        await page.get_by_role("button", name="Send").click()
+        await expect(page.locator("[data-request=review-again]")).to_be_visible()
+
+
+_HOSTILE = "<img src=x onerror=\"window.ran='img'\"><script>window.ran='script'</script>"
+
+
+async def test_hostile_strings_stay_text(console: Console) -> None:
+    """In an input, a request, a state, an output, an error, an id and a tag; nothing runs, and nothing is asked for."""
+    topic = f"jam {unique('x')}{_HOSTILE}[a](javascript:ran=1)"
+    response = await console.http.post(
+        f"{API}/workflows/press/threads",
+        json={"message": {"topic": topic}, "thread_id": f"{_HOSTILE}{unique('id')}", "tags": [_HOSTILE[:100]]},
+    )
+    thread = quote(response.json()["thread_id"], safe="")
+    await whole_stream(console.http, thread)
+    asked: list[str] = []
+    async with console.page("/") as page:
+        page.on("request", lambda request: asked.append(request.url))
+        await expect(page.locator(".thread-name").first).to_be_visible()
+        for path in ("", f"/requests/{quote('review-' + topic, safe='')}", "/supersteps", "/checkpoints"):
+            await page.goto(f"{console.address}/threads/{thread}{path}")
+            await expect(page.locator("h1")).to_contain_text("<img src=x")
+        await page.goto(f"{console.address}/threads/{thread}")
+        await expect(page.locator(".request")).to_contain_text("<script>window.ran")
+        await page.get_by_label("Yes").check()
+        await page.get_by_label("Grade").fill("1")
+        await page.get_by_role("button", name="Answer", exact=True).click()
+        await expect(page.locator(".standing")).to_contain_text("<script>window.ran")
+        await page.goto(f"{console.address}/threads/{thread}/checkpoints")
+        await page.locator(".checkpoint-list a").first.click()
+        await expect(page.get_by_role("region", name="State", exact=True)).to_contain_text("<script>window.ran")
+        assert await page.evaluate("window.ran") is None
+    assert all(url.startswith(console.address) and not url.endswith("/x") for url in asked)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_each_page_is_readable_for_all(console: Console, scheme: str) -> None:
+    """Contrast, labels, names, order of headings: by axe, on each page. At phone width nothing is cut off."""
+    axe = pytest.importorskip("axe_playwright_python.async_playwright", reason="the extra `test` has it").Axe()
+    thread, request = await _waiting(console)
+    other, done = await _waiting(console)
+    await _answered(console, other, done)
+    await whole_stream(console.http, other)
+    found = (await console.http.get(f"{API}/threads/{other}/checkpoints")).json()["checkpoints"]
+    ids = [one["checkpoint_id"] for one in found]
+    async with console.page("/", color_scheme=scheme) as page:
+        for path, sign in (
+            ("/", ".thread-name"),
+            ("/workflows/", ".cards a"),
+            ("/workflows/press", ".node"),
+            (f"/threads/{thread}/requests/{request}", ".request"),
+            (f"/threads/{other}", ".item"),
+            (f"/threads/{other}/supersteps", ".step"),
+            (f"/threads/{other}/checkpoints/{ids[-1]}", "#fork-id"),
+            (f"/threads/{other}/compare/{ids[0]}/{ids[-1]}", ".difference"),
+        ):
+            await page.set_viewport_size({"width": 1280, "height": 900})
+            await page.goto(f"{console.address}{path}")
+            await expect(page.locator(sign).first).to_be_visible()
+            wrong = (await axe.run(page)).response["violations"]
+            assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in wrong] == [], path
+            await shot(page, f"{scheme}-{sign.strip('.#').partition(' ')[0]}")
+            await page.set_viewport_size({"width": 360, "height": 740})
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+_LABEL = "document.activeElement.labels[0].innerText"
+
+
+async def test_it_is_worked_by_keyboard_alone(console: Console) -> None:
+    thread, request = await _waiting(console)
+    async with console.page(f"/threads/{thread}/requests/{request}") as page:
+        await expect(page.locator(".request")).to_be_visible()
+        seen: list[str] = []
+        for _ in range(40):
+            await page.keyboard.press("Tab")
+            name, outline = await page.evaluate(
+                "[document.activeElement.type + ' ' + document.activeElement.innerText,"
+                " getComputedStyle(document.activeElement).outlineStyle]"
+            )
+            assert outline != "none", name
+            seen.append(name)
+            if name.startswith("radio"):
+                await page.keyboard.press("Space")
+            elif name.startswith("text") and "Grade" in await page.evaluate(
+                "document.activeElement.labels[0].innerText"
+            ):
+                await page.keyboard.type("2")
+                await page.keyboard.press("Enter")
+                break
+        assert seen[0].endswith("Skip to content")
+        await expect(page.get_by_text("approved, grade 2")).to_be_visible()
+
+
+async def test_colours_are_chosen_and_kept(console: Console) -> None:
+    async with console.page("/", color_scheme="light") as page:
+        colour = "getComputedStyle(document.body).backgroundColor"
+        light = await page.evaluate(colour)
+        toggle = page.get_by_role("button", name="Colours")
+        await toggle.click()
+        await toggle.click()
+        assert await page.evaluate(colour) != light
+        await page.reload()
+        await expect(toggle).to_contain_text("Dark")
+        assert await page.evaluate(colour) != light
+
+
+async def test_the_list_is_live_searched_and_filtered(console: Console) -> None:
+    prefix = unique("listed")
+    async with console.page(f"/?search={prefix}") as page:
+        await expect(page.get_by_text("No thread is like that.")).to_be_visible()
+        await begun(console.http, "countdown", 0, thread_id=f"{prefix}-over")
+        await begun(console.http, "press", {"topic": unique("t")}, thread_id=f"{prefix}-open")
+        await expect(page.locator(".thread-name")).to_have_count(2)
+        await page.get_by_role("link", name="Over", exact=True).click()
+        await expect(page.locator(".thread-name")).to_have_text([f"{prefix}-over"])
+        await page.go_back()
+        await page.get_by_role("searchbox").fill(f"{prefix}-op")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".thread-name")).to_have_text([f"{prefix}-open"])
+        await page.locator(".thread-name").click()
+        await expect(page.locator("h1")).to_have_text(f"{prefix}-open")
+
+
+async def test_what_is_not_there_is_said(console: Console) -> None:
+    async with console.page("/threads/none") as page:
+        await expect(page.get_by_role("alert")).to_contain_text("none")
+        await page.goto(f"{console.address}/workflows/none")
+        await expect(page.get_by_role("alert")).to_contain_text("does not know workflow")
