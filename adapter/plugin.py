@@ -129,7 +129,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             data_converter=with_frames,
             activities=[superstep.superstep, invocation.invocation] if self._hosts else None,
             workflows=[AgentFrameworkWorkflow],
-            workflow_runner=self._runner,
+            workflow_runner=self._workflow_runner,
         )
         self._activities = (superstep, invocation)
 
@@ -220,7 +220,7 @@ class AgentFrameworkPlugin(SimplePlugin):
             await leave_shared(hosted.shared for hosted in self._hosted.values())
             await self._mirrors.close()
 
-    def _runner(self, runner: WorkflowRunner | None) -> WorkflowRunner:
+    def _workflow_runner(self, runner: WorkflowRunner | None) -> WorkflowRunner:
         if runner is None:
             runner = SandboxedWorkflowRunner()
         if isinstance(runner, SandboxedWorkflowRunner):

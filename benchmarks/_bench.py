@@ -133,9 +133,9 @@ class Bench:
 
     @asynccontextmanager
     async def workers(self, *options: Sequence[str]) -> AsyncIterator[list[str]]:
-        """Run several worker processes; yields their task queues."""
+        """Run several worker processes, which share nothing; yields their task queues."""
         async with AsyncExitStack() as stack:
-            yield [await stack.enter_async_context(self.worker(*each)) for each in options]
+            yield [await stack.enter_async_context(self._worker(*each)) for each in options]
 
     async def bare(self, queue: str, steps: int) -> Run:
         """Run activities that do nothing."""

@@ -523,10 +523,13 @@ class _ThreadCall:
         try:
             await send_edit(client, self._thread_id, status, run_input, self._caller.options)
         except RunOverError as error:
-            raise StaleCheckpointError(
-                f"Thread {self._thread_id!r} has gone on while its checkpoint {ref.checkpoint_id!r} was edited: an "
-                "answer was faster. Nothing was done; edit its last checkpoint."
-            ) from error
+            edited = run_input.base.checkpoint_id if run_input.base is not None else None
+            infos = await self._caller.checkpoints(self._thread_id, self._name)
+            if all(info.checkpoint_id != edited for info in infos):
+                raise StaleCheckpointError(
+                    f"Thread {self._thread_id!r} has gone on while its checkpoint {ref.checkpoint_id!r} was edited: "
+                    "an answer was faster. Nothing was done; edit its last checkpoint."
+                ) from error
         self._handle.run_id = await latest_run_id(client, self._thread_id, self._name)
         self._note_edit(run_input)
 

@@ -118,6 +118,7 @@ async def send_edit(
 
     Raises:
         AlreadyRunningError: When the run does not wait (any more), or has answers in hand; nothing was done.
+        RunOverError: When it is over; by this edit, if the thread has its checkpoint.
         PayloadError: When the checkpoint cannot travel to a run that is open.
         NoWorkerError: When no worker has taken it in time.
     """
@@ -131,7 +132,7 @@ async def send_edit(
     ).with_frame(run_input.frame)
     handle: Any = client.get_workflow_handle(thread_id, run_id=status.run_id)
     update_id = uuid.uuid4().hex
-    with rpc_errors(client, f"edit thread {thread_id!r}", thread_id):
+    with rpc_errors(client, f"edit thread {thread_id!r}"):
         try:
             await _retried_in_lull(
                 lambda: handle.execute_update(EDIT_UPDATE, update, id=update_id, rpc_timeout=options.worker_timeout),
@@ -147,6 +148,11 @@ async def send_edit(
                 f"No worker has taken the edit of thread {thread_id!r} in time. One may take it later: see "
                 "`DurableWorkflow.checkpoints`."
             ) from error
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            # The run was there a moment ago; it has ended, and the server forgets what was sent to it meanwhile.
+            raise RunOverError(f"The run of thread {thread_id!r} has ended while it was edited.") from error
 
 
 async def _retried_in_lull(update: Callable[[], Awaitable[object]], seconds: float) -> None:

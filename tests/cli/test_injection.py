@@ -182,7 +182,7 @@ def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
         ],
         "pause": [([scene.steered, "--reason", EVIL, "--responder", EVIL[:300]], 0), ([scene.idle], 7), ([EVIL], 7)],
         "breakpoints": [([scene.steered, EVIL[:200]], 0), ([scene.steered, EVIL * 20], 2), ([scene.idle], 7)],
-        "continue": [([scene.waiting, "--responder", EVIL[:300]], 1), ([scene.idle], 7), ([EVIL], 7)],
+        "continue": [([scene.waiting, "--responder", EVIL[:300]], 8), ([scene.idle], 7), ([EVIL], 7)],
         "withdraw": [([scene.steered, EVIL[:100]], 8), ([scene.idle, EVIL[:100]], 7), ([EVIL, EVIL], 7)],
         "fork": [
             ([scene.waiting, scene.checkpoint, "--into", scene.fresh(), "-w", flows], 0),
@@ -190,6 +190,7 @@ def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
             ([scene.waiting, scene.checkpoint, "--into", scene.idle], 8),
         ],
         "resume": [([scene.failed], 1), ([scene.idle], 8), ([scene.waiting], 8), ([scene.idle, "-o", EVIL], 2)],
+        "cost": [([scene.waiting], 0), ([scene.failed], 0), ([EVIL], 7)],
         "export": [([scene.waiting], 0), ([scene.failed], 0), ([EVIL], 7)],
         "import": [
             ([scene.file], 0),

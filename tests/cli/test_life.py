@@ -122,11 +122,18 @@ def test_every_option_can_be_given() -> None:
         "when_running": "enqueue",
         "breakpoints": "writer, pay_*",
         "keep_journal": "true",
+        "idle_timeout": "90s",
+        "priority": "1",
+        "fairness_key": "acme",
+        "fairness_weight": "0.5",
+        "burst": "5s",
     }
     known = {name.removesuffix("=") for name in option_names()}
     options = DurableOptions(**read_options([f"{name}={value}" for name, value in given.items()]))
     assert known == given.keys()
     assert (options.when_running, options.breakpoints, options.keep_journal) == ("enqueue", ["writer", "pay_*"], True)
+    assert (options.idle_timeout, options.burst) == (timedelta(seconds=90), timedelta(seconds=5))
+    assert (options.priority, options.fairness_key, options.fairness_weight) == (1, "acme", 0.5)
     assert options.superstep_timeout == timedelta(hours=2)
     assert options.heartbeat_timeout == timedelta(seconds=90)
     assert options.retry_initial_interval == timedelta(milliseconds=500)
@@ -164,7 +171,7 @@ def test_every_option_can_be_given() -> None:
         ("journal=perhaps", "it is true or false, got 'perhaps'"),
         ("when_waiting=never", "it is one of take, reject, got 'never'"),
         ("executors=[1]", "it takes a JSON object"),
-        ('executors={"a": {"speed": 1}}', "has no 'speed', but heartbeat_timeout, in_doubt"),
+        ('executors={"a": {"speed": 1}}', "has no 'speed', but heartbeat_timeout, idle_timeout, in_doubt"),
         ('executors={"a": {"timeout": 30}}', "'timeout' takes a duration in quotes"),
         ('executors={"a": 3}', "'a' takes a JSON object"),
         ("requests=" + "[" * 5000, "requests: "),

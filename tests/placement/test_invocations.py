@@ -308,8 +308,8 @@ async def test_a_server_without_standalone_activities(client: Client, monkeypatc
 async def test_refused_policies(client: Client) -> None:
     with pytest.raises(ValueError, match="must be the name of a task queue"):
         ExecutorPolicy(task_queue="")
-    with pytest.raises(ValueError, match="`priority` must be 1 to 5"):
-        ExecutorPolicy(task_queue="gpu", priority=6)
+    with pytest.raises(ValueError, match="`priority` must be a whole number from 1"):
+        ExecutorPolicy(task_queue="gpu", priority=0)
     with pytest.raises(ValueError, match="`worker_timeout` must be longer than 0"):
         ExecutorPolicy(worker_timeout=timedelta(0))
     with pytest.raises(ValueError, match="no executor 'gpu-\\*' in the workflow"):

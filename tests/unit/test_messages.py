@@ -83,7 +83,7 @@ def test_an_open_field_says_what_is_known() -> None:
     """In the JSON Schema, for those who write clients in other languages."""
     schema = messages.RunStatus.model_json_schema()["properties"]["state"]["anyOf"]
     assert schema == [
-        {"enum": ["running", "waiting", "paused", "idle", "failed"], "type": "string"},
+        {"enum": ["running", "waiting", "paused", "idle", "failed", "cancelled"], "type": "string"},
         {"type": "string"},
     ]
 
