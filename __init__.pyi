@@ -78,6 +78,7 @@ from .adapter.framework.definition import WorkflowFactory as WorkflowFactory
 from .adapter.framework.definition import WorkflowSource as WorkflowSource
 from .adapter.framework.in_doubt import InDoubt as InDoubt
 from .adapter.framework.selection import takes_executor as takes_executor
+from .adapter.http.ag_ui import ag_ui_workflow as ag_ui_workflow
 from .adapter.http.app import http_app as http_app
 from .adapter.http.links import respond_link as respond_link
 from .adapter.http.settings import ApiRequest as ApiRequest
