@@ -81,6 +81,7 @@ from .adapter.framework.selection import takes_executor as takes_executor
 from .adapter.http.ag_ui import ag_ui_workflow as ag_ui_workflow
 from .adapter.http.app import http_app as http_app
 from .adapter.http.links import respond_link as respond_link
+from .adapter.http.mcp_server import mcp_server as mcp_server
 from .adapter.http.settings import ApiRequest as ApiRequest
 from .adapter.plugin import AgentFrameworkPlugin as AgentFrameworkPlugin
 from .adapter.temporal.converter import FramedPayloadConverter as FramedPayloadConverter

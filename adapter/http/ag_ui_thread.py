@@ -60,14 +60,14 @@ class AGUIThreads:
     ) -> None:
         self.durable = durable
         self._client = client
-        self._workflow = workflow
+        self._source = workflow
         self._queries = queries
         self._definition: WorkflowDefinition | None = None
 
     async def definition(self) -> WorkflowDefinition:
         """Return the workflow's definition; it is built once."""
         if self._definition is None:
-            self._definition = await define(self._workflow)
+            self._definition = await define(self._source)
         return self._definition
 
     async def status(self, thread_id: str) -> RunStatus | None:

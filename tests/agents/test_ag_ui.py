@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from agent_framework import ChatResponse
+from agent_framework import ChatResponse, Message
 from agent_framework_ag_ui import AGUIChatClient, AGUIHttpService, add_agent_framework_fastapi_endpoint
 from agent_framework_temporal import DurableOptions, ag_ui_workflow
 from agent_framework_temporal.adapter.http.ag_ui_thread import workflow_id
@@ -40,7 +40,7 @@ class Desk:
         """Send one request with the framework's client."""
         async with AGUIChatClient(endpoint=self.url) as client:
             more: Any = {"metadata": {"thread_id": thread}, **options}
-            return await client.get_response(text or [], options=more)
+            return await client.get_response([Message(role="user", contents=[text])] if text else [], options=more)
 
     async def events(self, thread: str, text: str = "", **more: Any) -> list[dict[str, Any]]:
         """Return the protocol's events for one request."""
@@ -228,6 +228,6 @@ async def test_what_cannot_be_read_is_an_error_and_no_end(client: Client) -> Non
     async with worker(client, desk) as queue, endpoint(client, queue) as found:
         (interrupt,) = _interrupts(await found.say(thread, "refund a pen"))
     async with endpoint(client, queue) as found:
-        for more in ({}, {"resume": [{"interruptId": interrupt["id"], "status": "cancelled"}]}):
-            events = await found.events(thread, **more)
-            assert (events[-1]["type"], events[-1]["code"]) == ("RUN_ERROR", "NoWorkerError"), more
+        for resume in (None, [{"interruptId": interrupt["id"], "status": "cancelled"}]):
+            events = await found.events(thread, resume=resume)
+            assert (events[-1]["type"], events[-1]["code"]) == ("RUN_ERROR", "NoWorkerError"), resume
