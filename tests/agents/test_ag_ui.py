@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from agent_framework import ChatResponse, Message
 from agent_framework_ag_ui import AGUIChatClient, AGUIHttpService, add_agent_framework_fastapi_endpoint
 from agent_framework_temporal import DurableOptions, ag_ui_workflow
 from agent_framework_temporal.adapter.http.ag_ui_thread import workflow_id
+from agent_framework_temporal.workflows.messages import WhenRunning
 from fastapi import FastAPI, Header
 from temporalio.client import Client, WorkflowExecutionStatus
 
@@ -50,10 +52,12 @@ class Desk:
 
 
 @asynccontextmanager
-async def endpoint(client: Client, queue: str, **scope: Any) -> AsyncIterator[Desk]:
+async def endpoint(
+    client: Client, queue: str, when_running: WhenRunning = "reject", **scope: Any
+) -> AsyncIterator[Desk]:
     """Serve the desk as a process of its own would."""
     app = FastAPI()
-    options = DurableOptions(worker_timeout=timedelta(seconds=3))
+    options = DurableOptions(worker_timeout=timedelta(seconds=3), when_running=when_running)
     workflow = ag_ui_workflow(client, desk, task_queue=queue, options=options)
     add_agent_framework_fastapi_endpoint(app, workflow, "/desk", **(scope or {"single_user": True}))
     async with serving(app) as http:
@@ -153,7 +157,33 @@ async def test_a_client_that_leaves_does_not_stop_the_run(
     assert "yes to wait for it" in "".join(e["delta"] for e in followed if e["type"] == "TEXT_MESSAGE_CONTENT")
     result = await client.get_workflow_handle(workflow_id("desk", None, thread)).result()
     assert result["outputs"]
+    assert _kinds(await served.events(thread)) == ["RUN_STARTED", "RUN_FINISHED"]  # It rests, and nothing waits.
     assert "yes to a cup" in (await served.say(thread, "a cup")).text
+
+
+async def test_a_message_waits_for_its_turn_where_the_options_say_so(
+    client: Client, served: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HOLD, str(go := tmp_path / "go"))
+    thread = unique("thread")
+    async with AGUIHttpService(served.url) as service, endpoint(client, served.queue, "enqueue") as patient:
+        messages = [{"id": "1", "role": "user", "content": "wait for it"}]
+        async for event in service.post_run(thread, "run", messages=messages):
+            if event["type"] == "RUN_STARTED":
+                break
+        said = asyncio.ensure_future(patient.say(thread, "a cup"))
+        handle = client.get_workflow_handle(workflow_id("desk", None, thread))
+        while not (await handle.query("status")).get("queued_messages"):
+            await asyncio.sleep(0.05)
+        go.touch()
+        assert "yes to a cup" in (await said).text
+
+
+async def test_a_client_names_no_checkpoint(served: Desk) -> None:
+    body = {"threadId": unique("thread"), "runId": "r", "messages": [], "forwardedProps": {"checkpoint_id": "x"}}
+    async with httpx.AsyncClient() as http:
+        text = (await http.post(served.url, json=body)).text
+    assert "RUN_ERROR" in text and "Traceback" not in text
 
 
 HOSTILE = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from agent_framework import MCPStreamableHTTPTool
+from agent_framework import MCPStdioTool, MCPStreamableHTTPTool
 from agent_framework_temporal import mcp_server
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
@@ -17,6 +19,7 @@ from mcp.types import CallToolResult, TextContent
 from temporalio.client import Client
 
 from tests.agents._flows import HOLD, desk
+from tests.docs._pages import ROOT
 from tests.flows import chain, echo, shop
 from tests.http._serving import serving
 from tests.sealing._rogue import connect
@@ -191,3 +194,22 @@ async def test_a_sealed_thread_with_keys_and_without(client: Client) -> None:
 async def test_two_workflows_are_not_one_tool(client: Client) -> None:
     async with tools(client, echo, echo, task_queue="q") as found:
         assert "named 'echo'" in await found.refused("echo", message="x")
+
+
+async def test_processes_over_stdio(client: Client) -> None:
+    """One process begins a thread and ends, another one answers it."""
+    item = unique("pen")
+    async with worker(client, shop) as queue:
+        address = client.service_client.config.target_host
+        start: dict[str, Any] = {
+            "name": "shop",
+            "command": sys.executable,
+            "args": ["-m", "tests.agents._stdio", address, queue],
+            "cwd": str(ROOT),
+        }
+        async with MCPStdioTool(**start) as tool:
+            asked = json.loads((await tool.call_tool("shop", message={"item": item}))[0].text or "")
+        answer = {"thread_id": asked["thread_id"], "request_id": f"approve-{item}", "response": {"approved": True}}
+        async with MCPStdioTool(**start) as tool:
+            done = json.loads((await tool.call_tool("answer_request", **answer))[0].text or "")
+    assert done["outputs"] == [f"{item} approved by nobody, order 1"]
