@@ -16,8 +16,9 @@ from agent_framework import (
     WorkflowContext,
     handler,
     response_handler,
+    tool,
 )
-from agent_framework_temporal.testing import Prompt, Reply, scripted_agent
+from agent_framework_temporal.testing import Prompt, Reply, ToolCall, scripted_agent
 from pydantic import BaseModel
 
 HOLD = "TESTS_HOLD"
@@ -66,3 +67,18 @@ def desk() -> Workflow:
     """Build it."""
     start, clerk = Desk(id="desk"), scripted_agent("clerk", _answer)
     return WorkflowBuilder(name="desk", start_executor=start).add_edge(start, clerk).build()
+
+
+@tool(approval_mode="always_require")
+def pay(amount: int) -> str:
+    """Pay an amount."""
+    return f"{amount} paid"
+
+
+def _tell(prompt: Prompt) -> Reply:
+    return Reply(prompt.tool_results[-1]) if prompt.tool_results else Reply(calls=(ToolCall("pay", {"amount": 5}),))
+
+
+def teller() -> Workflow:
+    """Build the workflow of an agent whose tool needs a person's approval."""
+    return WorkflowBuilder(name="teller", start_executor=scripted_agent("teller", _tell, tools=[pay])).build()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from agent_framework import ChatResponse, Message
+from agent_framework import ChatResponse, Message, Workflow
 from agent_framework_ag_ui import AGUIChatClient, AGUIHttpService, add_agent_framework_fastapi_endpoint
 from agent_framework_temporal import DurableOptions, ag_ui_workflow
 from agent_framework_temporal.adapter.http.ag_ui_thread import workflow_id
@@ -20,7 +20,7 @@ from agent_framework_temporal.workflows.messages import WhenRunning
 from fastapi import FastAPI, Header
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from tests.agents._flows import HOLD, desk
+from tests.agents._flows import HOLD, desk, teller
 from tests.http._serving import serving
 from tests.sealing._rogue import connect
 from tests.support import unique, worker
@@ -53,12 +53,16 @@ class Desk:
 
 @asynccontextmanager
 async def endpoint(
-    client: Client, queue: str, when_running: WhenRunning = "reject", **scope: Any
+    client: Client,
+    queue: str,
+    when_running: WhenRunning = "reject",
+    build: Callable[[], Workflow] = desk,
+    **scope: Any,
 ) -> AsyncIterator[Desk]:
-    """Serve the desk as a process of its own would."""
+    """Serve a workflow as a process of its own would."""
     app = FastAPI()
     options = DurableOptions(worker_timeout=timedelta(seconds=3), when_running=when_running)
-    workflow = ag_ui_workflow(client, desk, task_queue=queue, options=options)
+    workflow = ag_ui_workflow(client, build, task_queue=queue, options=options)
     add_agent_framework_fastapi_endpoint(app, workflow, "/desk", **(scope or {"single_user": True}))
     async with serving(app) as http:
         yield Desk(f"{http.base_url}/desk", queue)
@@ -66,7 +70,7 @@ async def endpoint(
 
 @pytest.fixture(scope="module")
 async def served(client: Client) -> AsyncIterator[Desk]:
-    async with worker(client, desk) as queue, endpoint(client, queue) as found:
+    async with worker(client, desk, teller) as queue, endpoint(client, queue) as found:
         yield found
 
 
@@ -124,6 +128,18 @@ async def test_an_interrupt_that_is_cancelled(served: Desk) -> None:
     events = await served.events(thread, resume=[{"interruptId": interrupt["id"], "status": "cancelled"}])
     assert _kinds(events)[-1] == "RUN_FINISHED", events
     assert "yes to a cup" in (await served.say(thread, "a cup")).text
+
+
+@pytest.mark.parametrize(("decision", "paid"), [({"approved": True}, "5 paid"), ({"approved": False}, "rejected")])
+async def test_an_agents_tool_is_approved(client: Client, served: Desk, decision: dict[str, Any], paid: str) -> None:
+    thread = unique("thread")
+    async with endpoint(client, served.queue, build=teller) as first:
+        (interrupt,) = _interrupts(await first.say(thread, "pay them"))
+    assert interrupt["reason"] == "tool_call"
+    async with endpoint(client, served.queue, build=teller) as second:
+        assert _interrupts(await second.say(thread)) == [interrupt]
+        answered = await second.say(thread, resume=_resume(interrupt, decision))
+    assert paid in answered.text
 
 
 async def test_a_run_that_fails_ends_with_the_protocols_error(served: Desk) -> None:

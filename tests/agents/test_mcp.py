@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from agent_framework import MCPStdioTool, MCPStreamableHTTPTool
+from agent_framework import Content, MCPStdioTool, MCPStreamableHTTPTool
 from agent_framework_temporal import mcp_server
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
@@ -196,6 +196,12 @@ async def test_two_workflows_are_not_one_tool(client: Client) -> None:
         assert "named 'echo'" in await found.refused("echo", message="x")
 
 
+def _read(result: str | list[Content]) -> dict[str, Any]:
+    assert not isinstance(result, str) and result[0].text is not None
+    found: dict[str, Any] = json.loads(result[0].text)
+    return found
+
+
 async def test_processes_over_stdio(client: Client) -> None:
     """One process begins a thread and ends, another one answers it."""
     item = unique("pen")
@@ -208,8 +214,8 @@ async def test_processes_over_stdio(client: Client) -> None:
             "cwd": str(ROOT),
         }
         async with MCPStdioTool(**start) as tool:
-            asked = json.loads((await tool.call_tool("shop", message={"item": item}))[0].text or "")
+            asked = _read(await tool.call_tool("shop", message={"item": item}))
         answer = {"thread_id": asked["thread_id"], "request_id": f"approve-{item}", "response": {"approved": True}}
         async with MCPStdioTool(**start) as tool:
-            done = json.loads((await tool.call_tool("answer_request", **answer))[0].text or "")
+            done = _read(await tool.call_tool("answer_request", **answer))
     assert done["outputs"] == [f"{item} approved by nobody, order 1"]
