@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..client.thread_facts import existing_thread
 from ..errors import HostingError, ThreadNotFoundError
 from ..framework.values import json_schema, preview
+from .events import NOT_OF_THE_RUN
 from .hosted import Hosted, ThreadCalls, Threads
 from .problems import ProblemError, problem_of
 from .requests import answer, pending_of
@@ -28,8 +29,6 @@ _WAIT, _ANSWER = "wait_for_thread", "answer_request"
 _LONGEST = 600.0
 _Report: TypeAlias = Callable[[str], Awaitable[None]]
 _ArgumentsT = TypeVar("_ArgumentsT", bound=BaseModel)
-_NO_RUN_ERRORS = (ProblemError, ThreadNotFoundError)
-"""What is wrong with a call, not with the run it looks at."""
 
 
 class _Waits(BaseModel):
@@ -72,7 +71,9 @@ class ThreadOutcome(BaseModel):
     )
     outputs: list[Any] = Field(default=[], description="What it has yielded since its last message or answer.")
     requests: list[WaitingRequest] = []
-    error: str | None = Field(default=None, description="What the run has failed with.")
+    error: str | None = Field(
+        default=None, description="What the run has failed with, or why nobody can follow it now."
+    )
 
 
 def build_server(settings: ThreadSettings, name: str, instructions: str | None) -> Server[Any]:
@@ -118,7 +119,7 @@ class _Tools:
             problem = problem_of(error).problem
             return _result("\n".join([problem.detail, *(problem.errors or ())]), is_error=True)
         shown = outcome.model_dump(mode="json")
-        return _result(outcome.model_dump_json(), is_error=outcome.state == "failed", structured=shown)
+        return _result(outcome.model_dump_json(), is_error=outcome.error is not None, structured=shown)
 
     async def _named(self) -> Mapping[str, Hosted]:
         found: dict[str, Hosted] = {}
@@ -173,8 +174,9 @@ class _Tools:
                     await _note(event, found.outputs, report)
         except TimeoutError:
             return found
-        except _NO_RUN_ERRORS:
-            raise
+        except NOT_OF_THE_RUN as error:
+            # With the thread's id, by which the caller can look again.
+            return found.model_copy(update={"error": problem_of(error).problem.detail})
         except Exception as error:
             found.error = f"{type(error).__name__}: {error}"
         facts = await existing_thread(self._client, facts.thread_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -57,11 +58,14 @@ async def endpoint(
     queue: str,
     when_running: WhenRunning = "reject",
     build: Callable[[], Workflow] = desk,
+    worker_timeout: float = 10,
     **scope: Any,
 ) -> AsyncIterator[Desk]:
     """Serve a workflow as a process of its own would."""
     app = FastAPI()
-    options = DurableOptions(worker_timeout=timedelta(seconds=3), when_running=when_running)
+    options = DurableOptions(
+        worker_timeout=timedelta(seconds=worker_timeout), max_attempts=1, when_running=when_running
+    )
     workflow = ag_ui_workflow(client, build, task_queue=queue, options=options)
     add_agent_framework_fastapi_endpoint(app, workflow, "/desk", **(scope or {"single_user": True}))
     async with serving(app) as http:
@@ -273,7 +277,13 @@ async def test_what_cannot_be_read_is_an_error_and_no_end(client: Client) -> Non
     thread = unique("thread")
     async with worker(client, desk) as queue, endpoint(client, queue) as found:
         (interrupt,) = _interrupts(await found.say(thread, "refund a pen"))
-    async with endpoint(client, queue) as found:
+    async with endpoint(client, queue, worker_timeout=0.5) as found:
         for resume in (None, [{"interruptId": interrupt["id"], "status": "cancelled"}]):
             events = await found.events(thread, resume=resume)
             assert (events[-1]["type"], events[-1]["code"]) == ("RUN_ERROR", "NoWorkerError"), resume
+
+
+def test_without_the_extra_it_says_which(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "agent_framework_temporal.adapter.http.ag_ui_runner", None)
+    with pytest.raises(ImportError, match=r"agent-framework-temporal\[ag-ui\]"):
+        ag_ui_workflow(client, desk)

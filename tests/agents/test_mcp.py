@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from agent_framework import Content, MCPStdioTool, MCPStreamableHTTPTool
-from agent_framework_temporal import mcp_server
+from agent_framework_temporal import DurableOptions, mcp_server
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent
@@ -64,7 +64,8 @@ class Tools:
 @asynccontextmanager
 async def tools(client: Client, *workflows: Any, task_queue: str) -> AsyncIterator[Tools]:
     """Serve workflows as a process of its own would."""
-    app = mcp_server(client, workflows, task_queue=task_queue).streamable_http_app()
+    options = DurableOptions(max_attempts=1)
+    app = mcp_server(client, workflows, task_queue=task_queue, options=options).streamable_http_app()
     async with serving(app) as http:
         yield Tools(f"{http.base_url}/mcp")
 
@@ -202,20 +203,29 @@ def _read(result: str | list[Content]) -> dict[str, Any]:
     return found
 
 
-async def test_processes_over_stdio(client: Client) -> None:
-    """One process begins a thread and ends, another one answers it."""
+async def test_a_process_over_stdio(client: Client, served: Tools) -> None:
+    """It begins a thread and ends; another one goes on with it."""
     item = unique("pen")
     async with worker(client, shop) as queue:
         address = client.service_client.config.target_host
-        start: dict[str, Any] = {
-            "name": "shop",
-            "command": sys.executable,
-            "args": ["-m", "tests.agents._stdio", address, queue],
-            "cwd": str(ROOT),
-        }
-        async with MCPStdioTool(**start) as tool:
+        arguments = ["-m", "tests.agents._stdio", address, queue]
+        async with MCPStdioTool("shop", sys.executable, args=arguments, cwd=str(ROOT)) as tool:
             asked = _read(await tool.call_tool("shop", message={"item": item}))
-        answer = {"thread_id": asked["thread_id"], "request_id": f"approve-{item}", "response": {"approved": True}}
-        async with MCPStdioTool(**start) as tool:
-            done = _read(await tool.call_tool("answer_request", **answer))
+        (request,) = asked.pop("requests")
+        answer = {"thread_id": asked["thread_id"], "request_id": request["request_id"], "response": {"approved": True}}
+        done = await served.call("answer_request", **answer)
     assert done["outputs"] == [f"{item} approved by nobody, order 1"]
+
+
+async def test_what_cannot_be_followed_is_told_with_its_thread(client: Client) -> None:
+    async with worker(client, echo) as queue, tools(client, shop, task_queue=queue) as found:
+        result = await found.result("shop", {"message": {"item": "pen"}, "wait_seconds": 30})
+    assert result.is_error and result.structured_content is not None, result
+    told = result.structured_content
+    assert told["thread_id"].startswith("shop-") and "shop" in told["error"]
+
+
+def test_without_the_extra_it_says_which(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "agent_framework_temporal.adapter.http.mcp_tools", None)
+    with pytest.raises(ImportError, match=r"agent-framework-temporal\[mcp\]"):
+        mcp_server(client, [shop])
