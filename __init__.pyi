@@ -78,8 +78,10 @@ from .adapter.framework.definition import WorkflowFactory as WorkflowFactory
 from .adapter.framework.definition import WorkflowSource as WorkflowSource
 from .adapter.framework.in_doubt import InDoubt as InDoubt
 from .adapter.framework.selection import takes_executor as takes_executor
+from .adapter.http.ag_ui import ag_ui_workflow as ag_ui_workflow
 from .adapter.http.app import http_app as http_app
 from .adapter.http.links import respond_link as respond_link
+from .adapter.http.mcp_server import mcp_server as mcp_server
 from .adapter.http.settings import ApiRequest as ApiRequest
 from .adapter.plugin import AgentFrameworkPlugin as AgentFrameworkPlugin
 from .adapter.temporal.converter import FramedPayloadConverter as FramedPayloadConverter

@@ -256,6 +256,16 @@ def give_pending_requests(stand_in: Any, source: Any) -> None:
     stand_in._runner_context = source
 
 
+def give_threads(runner: Any, thread_of: Callable[[str, str | None], Any]) -> None:
+    """Let AG-UI's `AgentFrameworkWorkflow` run what stands for a thread; its `workflow_factory` takes only workflows.
+
+    Args:
+        runner: It, without a workflow (agent-framework-ag-ui 1.7, `_workflow.py`).
+        thread_of: Returns the stand-in of an AG-UI thread id, and of the scope it is in.
+    """
+    runner._resolve_workflow = thread_of
+
+
 def built_storage(workflow: Workflow) -> CheckpointStorage | None:
     """Return the checkpoint storage a workflow was built with."""
     storage: CheckpointStorage | None = getattr(workflow._runner_context, "_checkpoint_storage", None)

@@ -44,7 +44,7 @@ _RECONNECT_MILLISECONDS = 2_000
 _FIRST_LOOK, _SLOWER, _SLOWEST = 0.5, 1.3, 4.0
 """Seconds between two looks whether a thread that rests goes on; all readers of it share one."""
 _BEAT = b": \n\n"
-_NOT_OF_THE_RUN = (
+NOT_OF_THE_RUN = (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
     NewerReleaseError,
@@ -138,7 +138,7 @@ class EventStream:
             except Exception as caught:  # An executor's own, of whatever class, is what its run ended with.
                 error = caught
             try:
-                if isinstance(error, _NOT_OF_THE_RUN):
+                if isinstance(error, NOT_OF_THE_RUN):
                     raise error
                 standing = await self._standing(error)
             except (DurableWorkflowError, RPCError) as failed:

@@ -22,7 +22,7 @@ from ..framework.internals import matches
 from ..framework.values import from_json_value, json_schema, validation_errors
 from .models import InputSchema, WorkflowSummary
 from .problems import ProblemError
-from .settings import AppSettings
+from .settings import ThreadSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,10 @@ class Threads:
     """Carries out calls for threads of any workflow.
 
     Args:
-        settings: What `http_app` was given.
+        settings: The workflows, and how their threads are reached.
     """
 
-    def __init__(self, settings: AppSettings) -> None:
+    def __init__(self, settings: ThreadSettings) -> None:
         self.client = settings.client
         self._settings = settings
         self._lock = asyncio.Lock()
@@ -146,12 +146,12 @@ class ThreadCalls:
     """Carries out the calls of one thread.
 
     Args:
-        settings: What `http_app` was given.
+        settings: The workflows, and how their threads are reached.
         facts: The thread.
         hosted: Its workflow; None where this process does not know it, so that all is plain JSON.
     """
 
-    def __init__(self, settings: AppSettings, facts: ThreadFacts, hosted: Hosted | None) -> None:
+    def __init__(self, settings: ThreadSettings, facts: ThreadFacts, hosted: Hosted | None) -> None:
         self.facts = facts
         self.hosted = hosted
         self.definition = None if hosted is None else hosted.definition

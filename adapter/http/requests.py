@@ -18,7 +18,7 @@ from ..errors import DurableWorkflowError, NoWorkerError
 from ..temporal.server import RunOverError, rpc_errors
 from .hosted import ThreadCalls
 from .problems import ProblemError
-from .service import WORKER_WAIT
+from .settings import WORKER_WAIT
 
 _OVER = "AcceptedUpdateCompletedWorkflow"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from urllib.parse import quote
 
 from fastapi import Request
@@ -18,8 +17,6 @@ from .settings import API_PREFIX, AppSettings
 from .shared_reads import SharedReads
 
 _CLOUD = (".tmprl.cloud", ".api.temporal.io")
-WORKER_WAIT = timedelta(seconds=10)
-"""For so long a worker may take to give a verdict."""
 
 
 class Service:

@@ -21,6 +21,8 @@ AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 API_PREFIX = "/api/v1"
 MAX_BODY_BYTES = 1_000_000
 MAX_STREAMS = 256
+WORKER_WAIT = timedelta(seconds=10)
+"""For so long a worker may take to give a verdict."""
 
 
 @exported
@@ -42,13 +44,20 @@ Authenticate: TypeAlias = Callable[[ApiRequest], str | Awaitable[str | None] | N
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AppSettings:
-    """What `http_app` was given, checked."""
+class ThreadSettings:
+    """Which workflows there are, and how their threads are reached."""
 
     client: Client
+    """With our payload converter."""
     workflows: Sequence[WorkflowSource]
     task_queue: str
     options: DurableOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppSettings(ThreadSettings):
+    """What `http_app` was given, checked."""
+
     token: str | None
     authenticate: Authenticate | None
     allowed_hosts: Sequence[str]

@@ -60,6 +60,8 @@ from agent_framework._workflows._edge_runner import FanInEdgeRunner
 from agent_framework._workflows._runner import RunnerImpl
 from agent_framework._workflows._runner_context import InProcRunnerContext, MessageType
 from agent_framework._workflows._state import State
+from agent_framework_ag_ui import AgentFrameworkWorkflow
+from agent_framework_ag_ui._workflow_run import _pending_request_events
 from agent_framework_temporal.adapter.framework import internals as _framework
 from agent_framework_temporal.adapter.framework.internals import (
     FinishedStep,
@@ -757,3 +759,13 @@ def test_what_an_edit_finds_in_a_checkpoint() -> None:
 async def test_a_sub_workflows_checkpoint_lies_in_its_executors_state() -> None:
     state = await WorkflowExecutor(_append(), id="child").on_checkpoint_save()
     assert isinstance(state[_framework.SUB_WORKFLOW], WorkflowCheckpoint), _changed("WorkflowExecutor's state")
+
+
+def test_ag_uis_runner_asks_one_function_for_the_workflow_of_a_thread() -> None:
+    """`give_threads`; what that returns need not be a `Workflow`, and tells what is pending as for `WorkflowAgent`."""
+    resolve = inspect.signature(AgentFrameworkWorkflow._resolve_workflow)
+    assert list(resolve.parameters) == ["self", "thread_id", "snapshot_scope"]
+    source = inspect.getsource(AgentFrameworkWorkflow.run)
+    assert source.count("self._resolve_workflow(thread_id, snapshot_scope)") == 1
+    assert "self._workflow_factory" not in source
+    assert 'getattr(workflow, "_runner_context"' in inspect.getsource(_pending_request_events)
