@@ -1,4 +1,4 @@
-"""Serves a workflow in DevUI as the documentation does: `python -m tests.devui.app ADDRESS TASK_QUEUE PORT MODULE:ATTR`."""
+"""Serves a workflow in DevUI as documented: `python -m tests.devui.app ADDRESS TASK_QUEUE PORT MODULE:ATTR`."""
 
 from __future__ import annotations
 
