@@ -101,9 +101,9 @@ async def dev(
         for reference in workflow:
             arguments += ["--workflow", reference]
         programs = [_Program("worker", ["-m", "agent_framework_temporal.worker", *arguments])]
-        if listener is not None:
+        if listener is not None and console_url is not None:
             descriptor = listener.fileno()
-            flags = ["--descriptor", str(descriptor), "--temporal-ui", server.ui_url]
+            flags = ["--descriptor", str(descriptor), "--base-url", console_url, "--temporal-ui", server.ui_url]
             command = ["-m", "agent_framework_temporal.adapter.cli", "console", *arguments, *flags]
             programs.append(_Program("console", command, descriptors=(descriptor,)))
         served = asyncio.ensure_future(_serve(programs, output, reload=reload, stopping=stopping))
