@@ -37,7 +37,7 @@ export class ThreadLog {
       this.hasOlder.value = page.next !== null;
       const newest = page.supersteps[0];
       const after = !newest ? -1 : newest.last_offset !== null ? newest.last_offset : newest.first_offset - 1;
-      this.last = String(after);
+      this.last = newest ? `${after}@${newest.run_id}` : String(after);
     } finally {
       this.isLoading.value = false;
     }
@@ -73,6 +73,14 @@ export class ThreadLog {
   async refresh(): Promise<void> {
     const page = await call<Timeline>(pathOf("threads", this.threadId, "timeline") + queryOf({ limit: PAGE }));
     this.keep(page.supersteps);
+  }
+
+  /** Read the supersteps anew: the run was reset, and what came after that point has not happened. */
+  private async startOver(): Promise<void> {
+    this.supersteps = [];
+    const page = await this.page(null);
+    this.cursor = page.next;
+    this.hasOlder.value = page.next !== null;
   }
 
   private async page(cursor: string | null): Promise<Timeline> {
@@ -134,6 +142,7 @@ export class ThreadLog {
     if (event.type === "live_events_discarded") {
       for (const offset of event.offsets ?? []) this.events.delete(offset);
       this.sorted = null;
+      if (event.attempt == null) this.startOver().catch(() => this.again());
     } else {
       this.take(event);
     }
