@@ -165,6 +165,7 @@ class EventStream:
         last = await self._calls.reset_since(self._place.run_id)
         if last is None:
             return None
+        self._streams.reads.changed()
         self._place.run_id = None  # The next event says of which run it is.
         return self._place.reset(last)
 
