@@ -23,6 +23,8 @@ _SEQUENCES = {"$tuple": "builtins:tuple", "$set": "builtins:set", "$frozenset": 
 _TYPE = "$type"
 _SET_FIELDS = "__pydantic_fields_set__"
 """Which fields of a model were given, not what they are."""
+_PARTS = ("state", "executor_state", "messages", "fan_in", "pending_requests")
+"""What checkpoints are compared by, beside their sub-workflows'."""
 _MAX_MATCHED = 2_000
 """Items of a list up to which it is found out which have been put in or taken out."""
 
@@ -58,13 +60,32 @@ def _outline(raw: bytes) -> dict[str, Any]:
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """Return in what two outlines differ: state, executors' state, messages, requests; not in ids and times."""
-    parts = ("state", "executor_state", "messages", "fan_in", "pending_requests", "sub_workflows")
-    return [
-        change
-        for part in parts
-        for change in _changes(before.get(part, _empty(part)), after.get(part, _empty(part)), part)
-    ]
+    """Return in what two outlines differ: state, executors' state, messages, requests; not in ids and times.
+
+    The same goes for sub-workflows; of one that is in one of them only, all of that is the difference.
+    """
+    return list(_outline_changes(before, after, ""))
+
+
+def _outline_changes(before: Mapping[str, Any], after: Mapping[str, Any], place: str) -> Iterator[Change]:
+    for part in _PARTS:
+        yield from _changes(before.get(part, _empty(part)), after.get(part, _empty(part)), f"{place}{part}")
+    olds, news = (outline.get("sub_workflows", {}) for outline in (before, after))
+    for name in olds | news:
+        where = f"{place}sub_workflows{_member(name)}"
+        if name in olds and name in news:
+            yield from _outline_changes(olds[name], news[name], f"{where}.")
+        elif name in olds:
+            yield Change("removed", where, before=_compared(olds[name]))
+        else:
+            yield Change("added", where, after=_compared(news[name]))
+
+
+def _compared(outline: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is compared of an outline."""
+    found = {part: outline[part] for part in _PARTS if outline.get(part)}
+    nested = {name: _compared(inner) for name, inner in outline.get("sub_workflows", {}).items()}
+    return {**found, **({"sub_workflows": nested} if nested else {})}
 
 
 def _empty(part: str) -> Any:
@@ -162,7 +183,7 @@ def _changes(before: Any, after: Any, place: str) -> Iterator[Change]:
         return
     if isinstance(before, dict) and isinstance(after, dict) and before.get(_TYPE) == after.get(_TYPE):
         for name in before | after:
-            where = f"{place}.{name}" if name.isidentifier() else f"{place}[{name!r}]"
+            where = f"{place}{_member(name)}"
             if name not in after:
                 yield Change("removed", where, before=before[name])
             elif name not in before:
@@ -173,6 +194,10 @@ def _changes(before: Any, after: Any, place: str) -> Iterator[Change]:
         yield from _list_changes(before, after, place)
     else:
         yield Change("changed", place, before, after)
+
+
+def _member(name: str) -> str:
+    return f".{name}" if name.isidentifier() else f"[{name!r}]"
 
 
 def _list_changes(before: list[Any], after: list[Any], place: str) -> Iterator[Change]:

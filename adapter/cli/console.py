@@ -47,10 +47,10 @@ async def console(
     temporal_ui: Annotated[
         str | None, typer.Option(metavar="URL", help="Temporal's Web UI, for links to runs.")
     ] = None,
+    descriptor: Annotated[int | None, typer.Option(hidden=True, help="A socket that listens already.")] = None,
 ) -> None:
     """Serve the HTTP API of a namespace: its threads, their events, requests and checkpoints."""
-    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
-    if missing:
+    if not can_serve():
         raise UsageError("`console` needs the extra: pip install 'agent-framework-temporal[cli,http]'")
     import uvicorn
 
@@ -74,7 +74,7 @@ async def console(
         )
     except ValueError as error:
         raise UsageError(f"{error} ({TOKEN_VARIABLE}, {LINK_KEY_VARIABLE})") from error
-    with _listening(host, port) as listener:
+    with listening(host, port) if descriptor is None else socket.socket(fileno=descriptor) as listener:
         address = f"http://{bracketed}:{listener.getsockname()[1]}"
         _tell(session, address, token if made else None)
         config = uvicorn.Config(
@@ -93,7 +93,17 @@ async def console(
         await server.serve(sockets=[listener])
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def can_serve() -> bool:
+    """Return whether what it is served by is installed."""
+    return all(importlib.util.find_spec(name) is not None for name in ("fastapi", "uvicorn"))
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        UsageError: When the address is taken, or none of this machine.
+    """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=256)

@@ -1,4 +1,4 @@
-"""The command `dev`: a server, its Web UI and a worker that starts anew when code changes, in one command."""
+"""The command `dev`: a server, its Web UI, a worker and the console, which start anew when code changes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
-from asyncio.subprocess import Process
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,9 +24,13 @@ from ..commands.dev_server import start_dev_server
 from ..commands.exit_codes import UsageError
 from ..commands.references import load_workflow
 from .command import PROGRAM, Session, TaskQueue
+from .console import can_serve, listening
 from .lookup import DEFAULT_TASK_QUEUE
+from .output import Output
 
+_LOOPBACK = "127.0.0.1"
 _STOP_SECONDS = 10
+_NEEDS_MORE = "not served, as it needs more: pip install 'agent-framework-temporal[cli,dev]'"
 _SETTLE_MILLISECONDS = 200
 """Editors write a file in several steps."""
 
@@ -42,9 +48,11 @@ async def dev(
     ] = None,
     port: Annotated[int, typer.Option(help="Port of the server; 0: one that is free.")] = 7233,
     ui_port: Annotated[int, typer.Option(help="Port of the Web UI; 0: one that is free.")] = 8233,
+    console: Annotated[bool, typer.Option(help="Serve the console, the page to see threads and answer them.")] = True,
+    console_port: Annotated[int, typer.Option(help="Port of the console; 0: one that is free.")] = 8234,
     reload: Annotated[bool, typer.Option(help="Start the worker anew when a Python file here changes.")] = True,
 ) -> None:
-    """Run a local server with its Web UI, and a worker that starts anew when code changes."""
+    """Run a local server with its Web UI, a worker that starts anew when code changes, and the console."""
     given = configuration(session.settings, of_file=False)
     if session.settings.address is not None or "target_host" in given:
         raise UsageError("`dev` starts a server of its own: leave --address and TEMPORAL_ADDRESS out, or use `worker`")
@@ -56,9 +64,13 @@ async def dev(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     namespace = session.settings.namespace or given.get("namespace", "default")
-    async with await start_dev_server(
-        database=database, port=port or None, ui_port=ui_port or None, namespace=namespace
-    ) as server:
+    async with contextlib.AsyncExitStack() as stack:
+        # Of this process, so that the address stays while the console starts anew, and a browser waits meanwhile.
+        listener = stack.enter_context(_console_socket(console_port)) if console and can_serve() else None
+        server = await stack.enter_async_context(
+            await start_dev_server(database=database, port=port or None, ui_port=ui_port or None, namespace=namespace)
+        )
+        console_url = f"http://{_LOOPBACK}:{listener.getsockname()[1]}" if listener is not None else None
         flags = [] if queue == DEFAULT_TASK_QUEUE else ["--task-queue", queue]
         flags += [] if port == 7233 else ["--address", server.address]
         output = session.output
@@ -67,6 +79,7 @@ async def dev(
                 "address": server.address,
                 "namespace": server.namespace,
                 "ui_url": server.ui_url,
+                "console_url": console_url,
                 "task_queue": queue,
                 "workflows": names,
             },
@@ -76,6 +89,7 @@ async def dev(
             [
                 ("server", f"{server.address}, namespace {server.namespace}"),
                 ("Web UI", server.ui_url),
+                ("console", (console_url or _NEEDS_MORE) if console else ""),
                 ("threads", f"kept in {server.database}" if server.database else "end with the server (no --database)"),
                 ("workflows", f"{', '.join(names)} on task queue {queue}"),
                 ("try", shell_command([PROGRAM, "run", "--workflow", names[0], *flags, "a message"])),
@@ -83,8 +97,16 @@ async def dev(
             ]
         )
         output.console.print()
-        worker = _Worker(session, workflow, queue, server.address, server.namespace)
-        served = asyncio.ensure_future(worker.run(reload=reload, stopping=stopping))
+        arguments = ["--task-queue", queue, "--address", server.address, "--namespace", server.namespace]
+        for reference in workflow:
+            arguments += ["--workflow", reference]
+        programs = [_Program("worker", ["-m", "agent_framework_temporal.worker", *arguments])]
+        if listener is not None and console_url is not None:
+            descriptor = listener.fileno()
+            flags = ["--descriptor", str(descriptor), "--base-url", console_url, "--temporal-ui", server.ui_url]
+            command = ["-m", "agent_framework_temporal.adapter.cli", "console", *arguments, *flags]
+            programs.append(_Program("console", command, descriptors=(descriptor,)))
+        served = asyncio.ensure_future(_serve(programs, output, reload=reload, stopping=stopping))
         ended = asyncio.ensure_future(server.wait())
         await asyncio.wait({served, ended}, return_when=asyncio.FIRST_COMPLETED)
         stopping.set()
@@ -94,58 +116,78 @@ async def dev(
         ended.cancel()
 
 
-class _Worker:
-    """The worker's process: a new one for each change, as modules cannot be imported anew in one that runs."""
+def _console_socket(port: int) -> socket.socket:
+    try:
+        return listening(_LOOPBACK, port)
+    except UsageError as error:
+        raise UsageError(f"{error}, for the console: choose another --console-port, or --no-console") from error
 
-    def __init__(
-        self, session: Session, workflows: Sequence[str], task_queue: str, address: str, namespace: str
-    ) -> None:
-        self._output = session.output
-        self._watching: asyncio.Task[None] | None = None
-        self._command = [sys.executable, "-m", "agent_framework_temporal.worker", "--task-queue", task_queue]
-        for reference in workflows:
-            self._command += ["--workflow", reference]
-        self._command += ["--address", address, "--namespace", namespace]
 
-    async def run(self, *, reload: bool, stopping: asyncio.Event) -> None:
-        """Serve until told to stop."""
-        changes = _changes(stopping) if reload else _none(stopping)
-        process = await self._start()
-        try:
-            async for changed in changes:
-                self._output.line(f"{', '.join(changed)} changed: the worker starts anew", style="yellow")
-                await self._stop(process)
-                process = await self._start()
-        finally:
-            await self._stop(process)
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """What runs as a process of its own, as modules cannot be imported anew in one that runs."""
 
-    async def _start(self) -> Process:
+    name: str
+    arguments: Sequence[str]
+    descriptors: Sequence[int] = ()
+
+
+async def _serve(programs: Sequence[_Program], output: Output, *, reload: bool, stopping: asyncio.Event) -> None:
+    """Run programs until told to stop, with new processes for each change."""
+    running: list[_Running] = []
+    try:
+        running = [await _Running.start(program, output) for program in programs]
+        async for changed in _changes(stopping) if reload else _none(stopping):
+            names = " and the ".join(program.name for program in programs)
+            start = "starts" if len(programs) == 1 else "start"
+            output.line(f"{', '.join(changed)} changed: the {names} {start} anew", style="yellow")
+            await asyncio.gather(*(process.stop() for process in running))
+            running = [await _Running.start(program, output) for program in programs]
+    finally:
+        await asyncio.gather(*(process.stop() for process in running))
+
+
+class _Running:
+    """A program's process."""
+
+    def __init__(self, program: _Program, output: Output, process: Process) -> None:
+        self._program = program
+        self._output = output
+        self._process = process
+        self._watching = asyncio.create_task(self._tell_end())
+
+    @classmethod
+    async def start(cls, program: _Program, output: Output) -> _Running:
         # In a session of its own: ctrl-C is for us, who stop it in order.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
-        # Not the JSON reader's: what a worker says is for people.
-        out = sys.stderr if self._output.as_json else None
+        # Not the JSON reader's: what a worker says is for people. What the console would say, its address, is said.
+        worker_out = sys.stderr if output.as_json else None
         process = await asyncio.create_subprocess_exec(
-            *self._command, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=out, start_new_session=True
+            *(sys.executable, *program.arguments),
+            env=environment,
+            stdin=DEVNULL,
+            stdout=worker_out if program.name == "worker" else DEVNULL,
+            start_new_session=True,
+            pass_fds=program.descriptors,
         )
-        self._watching = asyncio.create_task(self._tell_end(process))
-        return process
+        return cls(program, output, process)
 
-    async def _tell_end(self, process: Process) -> None:
-        code = await process.wait()
-        self._output.line(f"The worker has ended with exit code {code}. It starts anew when code changes.", style="red")
+    async def _tell_end(self) -> None:
+        code = await self._process.wait()
+        text = f"The {self._program.name} has ended with exit code {code}. It starts anew when code changes."
+        self._output.line(text, style="red")
 
-    async def _stop(self, process: Process) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-        if process.returncode is not None:
+    async def stop(self) -> None:
+        self._watching.cancel()
+        if self._process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+            self._process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+            await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
         except TimeoutError:
-            process.kill()
-            await process.wait()
+            self._process.kill()
+            await self._process.wait()
 
 
 async def _changes(stopping: asyncio.Event) -> AsyncIterator[list[str]]:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from agent_framework import CheckpointStorage, WorkflowEvent
 from temporalio.client import Client
@@ -203,7 +204,9 @@ class Caller:
         run_input.options.search_attributes = shows
         await check_input(self.client, run_input)
         labels = Labels(tuple(tags), self.options.own_attributes)
-        return ScheduledStart(run_input, self.task_queue, static_details(hosted), labels)
+        # Which thread it is known when it begins only: the link leads to the list.
+        details = static_details(hosted, self.options.console_url)
+        return ScheduledStart(run_input, self.task_queue, details, labels)
 
 
 class _ThreadCall:
@@ -568,6 +571,10 @@ class _ThreadCall:
             options=options,
         )
 
+    def _console(self) -> str | None:
+        url = self._caller.options.console_url
+        return None if url is None else f"{url.rstrip('/')}/threads/{quote(self._thread_id, safe='')}"
+
     async def _start(self, run_input: RunInput, *, call_id: str | None = None) -> CallReader:
         check_executors(self._caller.options.executors, self._hosted)
         await check_placed(self._caller.client, run_input.options.executors)
@@ -587,7 +594,7 @@ class _ThreadCall:
                         id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                         memo=memo,
                         static_summary=markdown_summary(run_input.workflow_name),
-                        static_details=static_details(self._hosted),
+                        static_details=static_details(self._hosted, self._console()),
                         search_attributes=attributes,
                         priority=priority_of(run_input.options),
                     ),

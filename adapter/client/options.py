@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +21,9 @@ from .tool_policy import ToolPolicy, tool_rules
 
 _DEFAULTS = RunOptions()
 """What goes for a run that is started without this package, too."""
+
+_ADDRESS = re.compile(r"https?://[\w.:\[\]-]+(?:/[\w.~%/+-]*)?", re.ASCII)
+"""It stands in Markdown."""
 
 WhenWaiting: TypeAlias = Literal["take", "reject"]
 
@@ -56,6 +60,7 @@ class OptionArguments(TypedDict, total=False):
     when_running: WhenRunning
     breakpoints: Sequence[str]
     burst: timedelta | None
+    console_url: str | None
 
 
 @exported
@@ -165,6 +170,9 @@ class DurableOptions:
     superstep has an activity of its own. Costs 6 history events a burst instead of 6 a superstep, and each superstep a
     heartbeat, so that nothing that has finished is lost with a worker. Not for functional workflows, which run to their
     next pause anyway."""
+    console_url: str | None = None
+    """Where people reach the console, `https://host/path`: the details of each run in Temporal's Web UI link to its
+    thread there; none. Costs the link's bytes of history a run. `http_app` takes its `base_url` for it."""
 
     @property
     def shows_attributes(self) -> bool | None:
@@ -206,12 +214,18 @@ class DurableOptions:
             raise ValueError(f"`max_worker_losses` must be 1 or more, got {self.max_worker_losses!r}.")
         if self.retry_maximum_interval < self.retry_initial_interval:
             raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")
+        _check_address("console_url", self.console_url)
         check_duration("idle_timeout", self.idle_timeout)
         check_priority(self.priority, self.fairness_key, self.fairness_weight)
         check_breakpoints(self.breakpoints)
         policies_by_key(self.requests)
         policy_rules(self.executors, self.superstep_timeout)
         tool_rules(self.tools)
+
+
+def _check_address(name: str, address: str | None) -> None:
+    if address is not None and not _ADDRESS.fullmatch(address):
+        raise ValueError(f"`{name}` must be an address such as https://host/path, got {address!r}.")
 
 
 def check_breakpoints(breakpoints: Sequence[str]) -> list[str]:

@@ -9,13 +9,21 @@ _MAX_TEXT = 2_000
 _MAX_NAME = 100
 
 
-def static_details(hosted: WorkflowDefinition | None) -> str | None:
-    """Describe a run's workflow in Markdown: its executors and edges; None where only its name is known.
+def static_details(hosted: WorkflowDefinition | None, console: str | None = None) -> str | None:
+    """Describe a run's workflow in Markdown: its executors and edges, and where the console shows it.
 
-    Costs at most 2 KB of history a run.
+    Costs at most 2 KB of history a run, beside the address.
+
+    Args:
+        hosted: The workflow; None where only its name is known, which says nothing.
+        console: Address of the run's thread, or of the list of threads; None where there is no console.
     """
-    if hosted is None:
-        return None
+    parts = [_graph(hosted)] if hosted is not None else []
+    parts += [f"[Open in the console](<{console}>)"] if console is not None else []
+    return "\n\n".join(parts) or None
+
+
+def _graph(hosted: WorkflowDefinition) -> str:
     signature = hosted.graph_signature
     start = signature.get("start_executor")
     targets: dict[str, list[str]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -50,8 +51,9 @@ def http_app(
             `[::1]`; the header `Host` has to be one of them. `*` is any.
         origins: Origins (`https://host:port`) whose pages may call it too; none.
         link_key: Signs respond links, 32 random bytes; without it there are none.
-        base_url: How people reach it from outside, for respond links: `https://host/path`; by default as the caller of
-            the API has.
+        base_url: How people reach it from outside, `https://host/path`: for respond links, which have by default the
+            address by which the API was called, and for the link to the console that runs which are started here show
+            in the Web UI (`DurableOptions.console_url`), which have none by default.
         temporal_ui: Address of Temporal's Web UI, for links there.
         max_body_bytes: Longest body of a request.
         max_streams: Most event streams at a time; more are told to come again.
@@ -74,12 +76,15 @@ def http_app(
         from .api import build_api
     except ImportError as error:
         raise ImportError("The HTTP API needs the extra: pip install 'agent-framework-temporal[http]'") from error
+    options = options or DurableOptions()
+    if base_url and options.console_url is None:
+        options = dataclasses.replace(options, console_url=base_url)
     return build_api(
         AppSettings(
             client=framed_client(client),
             workflows=tuple(workflows),
             task_queue=task_queue,
-            options=options or DurableOptions(),
+            options=options,
             token=token,
             authenticate=authenticate,
             allowed_hosts=tuple(allowed_hosts),

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from temporalio.service import RPCError
 
 from ..client.event_json import event_json
+from ..client.event_position import LiveEventsDiscarded
 from ..client.look import Look, look_at
 from ..client.threads import thread_info
 from ..errors import (
@@ -130,10 +131,14 @@ class EventStream:
         while True:
             error: Exception | None = None
             seen = await self._looked(look)
+            handle = self._calls.handle.model_copy()
             try:
-                async with aclosing(self._calls.events(self._place.base)) as events:
+                if (undone := await self._undone()) is not None:
+                    yield self._message(event_json(undone))
+                async with aclosing(self._calls.events(self._place.base, handle)) as events:
                     async for event in events:
                         for new in self._place.take(event):
+                            self._place.run_id = handle.run_id
                             yield self._message(event_json(new))
             except Exception as caught:  # An executor's own, of whatever class, is what its run ended with.
                 error = caught
@@ -152,6 +157,17 @@ class EventStream:
                 told = standing
             # It may have gone on while it was read: then it is read once more.
             await _change(look, seen)
+
+    async def _undone(self) -> LiveEventsDiscarded | None:
+        """Take back what an operator's reset has undone while nobody read."""
+        if self._place.run_id is None:
+            return None
+        last = await self._calls.reset_since(self._place.run_id)
+        if last is None:
+            return None
+        self._streams.reads.changed()
+        self._place.run_id = None  # The next event says of which run it is.
+        return self._place.reset(last)
 
     async def _looked(self, look: Look) -> tuple[str, int, int] | None:
         if not self._goes_on:

@@ -12,10 +12,11 @@ from typing import Any
 from agent_framework import Workflow
 
 from ..checkpoints.handle import Checkpoint
+from ..checkpoints.thread import latest_run_id, read_standing
 from ..client.calls import Call, Caller
 from ..client.thread_cursor import ThreadCursor
 from ..client.thread_facts import ThreadFacts
-from ..errors import HostingError
+from ..errors import HostingError, StaleCheckpointError
 from ..framework.catalog import type_name
 from ..framework.definition import WorkflowDefinition, define
 from ..framework.internals import matches
@@ -171,8 +172,25 @@ class ThreadCalls:
         await self.caller.start(order, chosen, ThreadCursor(chosen), self.facts.workflow_name, self.definition)
         return chosen
 
-    def events(self, after: int) -> Any:
-        """Return the thread's events after an offset, as an async generator."""
-        handle = self.handle.model_copy()
+    def events(self, after: int, handle: Checkpoint) -> Any:
+        """Return the thread's events after an offset, as an async generator.
+
+        Args:
+            after: The offset.
+            handle: Of the thread; it moves on with the events.
+        """
         call = dataclasses.replace(_FOLLOW, after=after)
         return self.caller.events(call, handle, ThreadCursor(handle), self.facts.workflow_name, self.definition)
+
+    async def reset_since(self, run_id: str) -> int | None:
+        """Return the last offset that counts of those a reader has from a run: -1 for none, None for all.
+
+        Costs one round trip where that run is still the latest.
+        """
+        client, thread_id, name = self.caller.client, self.facts.thread_id, self.facts.workflow_name
+        if await latest_run_id(client, thread_id, name) == run_id:
+            return None
+        try:
+            return (await read_standing(client, thread_id, name, seen_run_id=run_id)).reset_to
+        except StaleCheckpointError:  # The thread was deleted, and another has its id.
+            return -1

@@ -2,6 +2,7 @@
 
 `12` is after the event at offset 12. `12.2.15-40,43` is after that one, and after the live events at 15 to 40 and 43 of
 the second attempt of the superstep that was running: they count if that attempt is committed, and are taken back else.
+`@` and a run's id behind it say where the reader has them from, so that a reset of that run is noticed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from agent_framework import WorkflowEvent
 from ..client.event_position import EventPosition, LiveEventsDiscarded, position_of
 from .problems import ProblemError
 
-_ID = re.compile(r"(-1|\d{1,15})(?:\.(\d{1,9})\.(\d{1,15}(?:-\d{1,15})?(?:,\d{1,15}(?:-\d{1,15})?)*))?", re.ASCII)
+_ID = re.compile(
+    r"(-1|\d{1,15})(?:\.(\d{1,9})\.(\d{1,15}(?:-\d{1,15})?(?:,\d{1,15}(?:-\d{1,15})?)*))?(?:@([0-9a-f-]{1,40}))?",
+    re.ASCII,
+)
 _MAX_ID = 8_000
 _MAX_OFFSETS = 200_000
 
@@ -27,10 +31,18 @@ class Place:
         base: Everything up to this offset was given.
         attempt: Of the live events that were given beyond.
         given: Their offsets, as ranges, ascending and apart.
+        run_id: The run that the last event was of; None where the reader does not say.
     """
 
-    def __init__(self, base: int, attempt: int | None = None, given: list[tuple[int, int]] | None = None) -> None:
+    def __init__(
+        self,
+        base: int,
+        attempt: int | None = None,
+        given: list[tuple[int, int]] | None = None,
+        run_id: str | None = None,
+    ) -> None:
         self.base = base
+        self.run_id = run_id
         self._attempt = attempt
         self._given = given or []
         self._resumed = bool(given)
@@ -50,7 +62,7 @@ class Place:
             )
         base = int(found[1])
         if found[2] is None:
-            return cls(base)
+            return cls(base, run_id=found[4])
         ranges: list[tuple[int, int]] = []
         last = base
         for part in found[3].split(","):
@@ -62,18 +74,25 @@ class Place:
             last = pair[1]
         if sum(high - low + 1 for low, high in ranges) > _MAX_OFFSETS:
             raise ProblemError(400, "bad-event-id", "The id has too many offsets.")
-        return cls(base, int(found[2]), ranges)
+        return cls(base, int(found[2]), ranges, found[4])
 
     def __str__(self) -> str:
+        run = "" if self.run_id is None else f"@{self.run_id}"
         if not self._given:
-            return str(self.base)
+            return f"{self.base}{run}"
         ranges = ",".join(str(low) if low == high else f"{low}-{high}" for low, high in self._given)
-        return f"{self.base}.{self._attempt}.{ranges}"
+        return f"{self.base}.{self._attempt}.{ranges}{run}"
 
     @property
     def is_short(self) -> bool:
         """Whether the id is one that can be read back; else the reader goes on from the one before."""
         return len(self._given) <= 200
+
+    def reset(self, last: int) -> LiveEventsDiscarded | None:
+        """Go back to an offset, as the run was reset; returns what takes back the events beyond that were given."""
+        offsets = [*range(last + 1, min(self.base, last + _MAX_OFFSETS) + 1), *self._offsets()]
+        self.base, self._given, self._resumed = min(self.base, last), [], False
+        return LiveEventsDiscarded(superstep=0, attempt=None, offsets=offsets) if offsets else None
 
     def take(self, event: WorkflowEvent[Any]) -> Iterator[WorkflowEvent[Any]]:
         """Move on by an event of a stream after `base`; yields what is new to the reader."""

@@ -12,16 +12,18 @@ from ...workflows.messages import (
     BREAKPOINTS_SIGNAL,
     CONTINUE_SIGNAL,
     PAUSE_SIGNAL,
+    WITHDRAW_SIGNAL,
     BreakpointsSignal,
     PauseSignal,
     WireModel,
+    WithdrawSignal,
 )
 from ..checkpoints.thread import read_standing
 from ..client.options import check_breakpoints
 from ..client.steering import steer
 from ..client.thread_facts import find_thread
 from ..client.waiting_requests import waiting_requests
-from ..errors import ThreadExistsError
+from ..errors import MessageRefusedError, ThreadExistsError
 from .hosted import ThreadCalls
 from .links import respond_link
 from .models import (
@@ -80,6 +82,16 @@ def _add_writing(router: APIRouter, service: Service) -> None:
             calls.hosted.check_message(_message(new.message))
         await calls.start(message=_message(new.message), streaming=new.streaming, when_running=new.when_running)
         return service.ref(request, calls.facts.workflow_name, thread_id, calls.handle.run_id)
+
+    @router.post(_THREAD + "/messages/{message_id:part}/withdraw", summary="Take a message from the queue")
+    async def withdraw(thread_id: str, message_id: str, request: Request) -> Done:
+        calls = await service.of_thread(thread_id, writes=True)
+        order = WithdrawSignal(message_id=message_id, responder=caller_of(request))
+        try:
+            await _steer(calls, WITHDRAW_SIGNAL, order)
+        except MessageRefusedError as error:
+            raise ProblemError(404, "message-not-queued", str(error)) from error
+        return Done(thread_id=thread_id, done="message withdrawn")
 
     @router.post(_THREAD + "/cancel", status_code=202, summary="Cancel what runs")
     async def cancel(thread_id: str) -> Done:

@@ -21,6 +21,7 @@ from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 from agent_framework import WorkflowRunResult, WorkflowRunState
 from agent_framework_temporal import (
@@ -36,6 +37,7 @@ from agent_framework_temporal import (
 )
 
 from . import crash, ledger, reviewer, supersteps
+from .console import console
 from .options import DEFAULT_DATABASE, parse
 from .processes import DemoError, WorkerProcess
 from .view import View
@@ -73,6 +75,8 @@ class _Demo:
             self._stack.push_async_callback(self._end_tasks)
             self._in_background(self._watch_server())
             self._client = await self._server.connect()
+            served = console(self._client, _TASK_QUEUE, temporal_ui=self._server.ui_url)
+            self._console_url = await self._stack.enter_async_context(served)
             self._view.now("starting a worker")
             await self._start_worker()
 
@@ -194,6 +198,7 @@ class _Demo:
             [
                 ("model", options.model or "offline, deterministic"),
                 ("server", f"{self._server.address}, threads kept in {options.database}"),
+                ("console", f"{self._console_url}/threads/{quote(self.thread_id, safe='')}"),
                 ("Web UI", self._server.ui_url),
                 ("worker", f"process {self._workers[0].pid}"),
             ]
@@ -214,6 +219,7 @@ class _Demo:
                 ("cost", f"{usage.usage.get('total_token_count') or 0:,} tokens"),
                 ("thread", checkpoint.thread_id),
                 ("checkpoint", checkpoint.checkpoint_id or "none"),
+                ("console", f"{self._console_url}/threads/{quote(checkpoint.thread_id, safe='')}"),
                 ("Web UI", f"{page}/{checkpoint.thread_id}/{checkpoint.run_id}/history"),
                 ("look again", self.resume_command),
             ]
@@ -233,7 +239,7 @@ class _Demo:
         if self._view.is_terminal and reviewer.somebody_is_there():
             print()
             with suppress(DemoError):  # The input may end here: it asks nothing.
-                await reviewer.ask("  The Web UI is up until you press Enter. ")
+                await reviewer.ask("  The console and the Web UI are up until you press Enter. ")
 
     async def _show_superstep_in_hand(self, checkpoint: Checkpoint) -> None:
         # The server has no call that waits for a change of this; looking costs no history.

@@ -10,6 +10,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 from agent_framework_temporal import start_dev_server
 from agent_framework_temporal.adapter.cli.app import EXIT_CODES
@@ -144,8 +145,15 @@ async def hello(name: str, ctx: WorkflowContext) -> None:
     await ctx.yield_output(f"{WORD} {name}")
 
 def build():
-    return WorkflowBuilder(name="greeting", start_executor=hello).build()
+    return WorkflowBuilder(name="greeting", description=WORD, start_executor=hello).build()
 """
+
+
+async def _descriptions(console: str) -> list[str]:
+    """Return what the console's workflows say of themselves; while it starts anew it lets callers wait."""
+    async with httpx.AsyncClient(base_url=console, timeout=60) as http:
+        assert "text/html" in (await http.get("/")).headers["content-type"]
+        return [found["description"] for found in (await http.get("/api/v1/workflows")).json()]
 
 
 @pytest.mark.timeout(180)
@@ -153,6 +161,7 @@ async def test_dev_serves_and_takes_over_changes(tmp_path: Path) -> None:
     module, port = tmp_path / "greeting.py", _free_port()
     module.write_text(f'{_MODULE}\nWORD = "Hello"\n')
     flags = ["dev", "-w", "greeting:build", "--port", str(port), "--ui-port", "0", "--database", "threads.db"]
+    flags += ["--console-port", "0"]
     cli = Commands(f"127.0.0.1:{port}")
     async with started(*flags, folder=tmp_path) as process:
         assert process.stdout is not None
@@ -164,13 +173,16 @@ async def test_dev_serves_and_takes_over_changes(tmp_path: Path) -> None:
                         return line
             raise AssertionError(f"{text!r} does not come: {await process.stderr.read()!r}")  # type: ignore[union-attr]
 
+        console = (await until("console ")).split()[-1]
         assert f"--address 127.0.0.1:{port} 'a message'" in await until("try ")
         await until("Serving greeting on task queue 'agent-framework'")
         done = await cli("run", "Ann", "-w", "greeting", "-t", "greeting-1", "--json", folder=tmp_path)
         assert done.lines[-1]["outputs"] == ["Hello Ann"]
+        assert await _descriptions(console) == ["Hello"]
         module.write_text(f'{_MODULE}\nWORD = "Good morning"\n')
-        await until("greeting.py changed: the worker starts anew")
+        await until("greeting.py changed: the worker and the console start anew")
         await until("Serving greeting")
+        assert await _descriptions(console) == ["Good morning"]
         done = await cli("run", "Bob", "-t", "greeting-1", "--json", folder=tmp_path)
         assert done.lines[-1]["outputs"] == ["Good morning Bob"]
         module.write_text("this is no Python\n")
@@ -189,6 +201,14 @@ async def test_dev_serves_and_takes_over_changes(tmp_path: Path) -> None:
 async def test_dev_says_what_it_cannot_do(tmp_path: Path, unused_tcp_port: int) -> None:
     cli = Commands(f"127.0.0.1:{unused_tcp_port}")
     assert "leave --address and TEMPORAL_ADDRESS out" in (await cli("dev", "-w", "tests.flows:echo", code=2)).err
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        flags = ["dev", "-w", "tests.flows:echo", "--console-port", str(taken.getsockname()[1])]
+        async with started(*flags) as process:
+            _, errors = await process.communicate()
+            assert process.returncode == 2
+        assert b"choose another --console-port, or --no-console" in errors
     async with started("dev", "-w", "tests.flows:nothing") as process:
         _, errors = await process.communicate()
         assert process.returncode == 3

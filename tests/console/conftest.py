@@ -16,7 +16,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.console._flows import press
-from tests.flows import countdown
+from tests.flows import countdown, shop
 from tests.http._serving import api
 from tests.support import worker
 
@@ -75,7 +75,7 @@ async def browser() -> AsyncIterator[Any]:
 @pytest.fixture(scope="session")
 async def served(client: Client, browser: Any) -> AsyncIterator[Console]:
     async with (
-        worker(client, press, countdown) as queue,
+        worker(client, press, countdown, shop) as queue,  # The service does not know `shop`.
         api(client, press, countdown, task_queue=queue, link_key=b"k" * 32) as http,
     ):
         yield Console(browser, http, queue, client)

@@ -18,11 +18,12 @@ from agent_framework_temporal import http_app
 from fastapi import FastAPI
 from temporalio.client import Client
 
+from tests.chaos.processes import Server
 from tests.console._flows import press
 from tests.console.conftest import Console, shot
 from tests.flows import countdown
-from tests.http._serving import API, begun, serving, whole_stream
-from tests.support import unique, worker_process
+from tests.http._serving import API, api, begun, serving, whole_stream
+from tests.support import unique, worker, worker_process
 
 expect: Any = pytest.importorskip("playwright.async_api", reason="the extra `test` has it").expect
 expect.set_options(timeout=30_000)
@@ -93,6 +94,30 @@ async def test_the_service_is_away_for_a_while(client: Client, browser: Any, con
             await expect(page.get_by_text("approved, grade 5")).to_be_visible()
             await expect(page.get_by_text("cannot be reached")).to_have_count(0)
             await context.__aexit__(None, None, None)
+
+
+async def test_the_server_is_killed_and_comes_back(browser: Any, tmp_path: Path) -> None:
+    """With the same database: the page says what is missing meanwhile, and what was typed is there and is taken."""
+    server = Server(tmp_path / "threads.db")
+    await server.start()
+    try:
+        client, topic = await Client.connect(server.address), unique("boats")
+        async with worker(client, press) as queue, api(client, press, task_queue=queue) as http:
+            thread = await begun(http, "press", {"topic": topic})
+            await whole_stream(http, thread)
+            async with Console(browser, http, queue, client).page(f"/threads/{thread}") as page:
+                await page.get_by_label("Yes").check()
+                await page.get_by_label("Grade").fill("4")
+                await server.kill()
+                await expect(page.get_by_role("alert").first).to_contain_text("Server unreachable")
+                await server.start()
+                await expect(page.get_by_role("alert")).to_have_count(0)
+                assert await page.get_by_label("Grade").input_value() == "4"
+                await page.get_by_role("button", name="Answer", exact=True).click()
+                await expect(page.get_by_text("approved, grade 4")).to_be_visible()
+                await expect(page.locator(".head .state")).to_have_text("idle")
+    finally:
+        await server.kill()
 
 
 _FIRST_CONTENT = """() => performance.getEntriesByName("first-message")[0]?.startTime ?? null"""

@@ -12,7 +12,7 @@ import re
 import shutil
 import socket
 import sys
-from asyncio.subprocess import DEVNULL
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,16 +39,18 @@ _FLAGS = (
 @asynccontextmanager
 async def devui(
     client: Client, task_queue: str, workflow: str = "examples.answering.order:build"
-) -> AsyncIterator[str]:
-    """Serve DevUI as a process of its own; yields its address."""
+) -> AsyncIterator[tuple[str, str]]:
+    """Serve DevUI as a process of its own; yields its address and the token that it has printed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = client.service_client.config.target_host
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.devui.app", address, task_queue, str(port), workflow), cwd=_ROOT, stdout=DEVNULL
+        *(sys.executable, "-m", "tests.devui.app", address, task_queue, str(port), workflow), cwd=_ROOT, stdout=PIPE
     )
+    assert process.stdout is not None
     try:
+        token = (await process.stdout.readline()).decode().rpartition(" ")[2].strip()
         while True:
             assert process.returncode is None
             try:
@@ -58,11 +60,19 @@ async def devui(
                 continue
             writer.close()
             break
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", token
     finally:
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+async def signed_in(page: Any, url: str, token: str) -> None:
+    """Open DevUI as a person does who has read the script's line."""
+    await page.goto(url)
+    await page.get_by_text("Authentication Required").wait_for()
+    await page.locator("input[type=password]").fill(token)
+    await page.keyboard.press("Enter")
 
 
 @pytest.fixture
@@ -70,7 +80,7 @@ async def page(client: Client, tmp_path: Path) -> AsyncIterator[Any]:
     """Open DevUI in a browser with an empty profile."""
     async with (
         worker(client, order.build) as task_queue,
-        devui(client, task_queue) as url,
+        devui(client, task_queue) as (url, token),
         playwright.async_playwright() as driver,
     ):
         context = await driver.chromium.launch_persistent_context(
@@ -83,7 +93,7 @@ async def page(client: Client, tmp_path: Path) -> AsyncIterator[Any]:
         try:
             opened = await context.new_page()
             opened.set_default_timeout(20_000)
-            await opened.goto(url)
+            await signed_in(opened, url, token)
             yield opened
         finally:
             await context.close()

@@ -27,7 +27,7 @@ from tests.support import worker
 
 pytest.importorskip("agent_framework_devui", reason="make devui-test installs it")
 playwright = pytest.importorskip("playwright.async_api", reason="make devui-test installs it")
-from tests.devui.test_devui import devui  # noqa: E402 - it skips itself, which an import does not.
+from tests.devui.test_devui import devui, signed_in  # noqa: E402 - it skips itself, which an import does not.
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
@@ -39,11 +39,11 @@ pytestmark = [
 async def test_devui(client: Client, tmp_path: Path, kind: str) -> None:
     async with (
         worker(client, build_for_devui) as queue,
-        devui(client, queue, "tests.hostile.flows:build_for_devui") as url,
+        devui(client, queue, "tests.hostile.flows:build_for_devui") as (url, token),
         watched_page(playwright, tmp_path) as watched,
     ):
         page = watched.page
-        await page.goto(url)
+        await signed_in(page, url, token)
         await page.get_by_role("button", name=re.compile("Configure & Run|Run Again")).click()
         await page.locator("#kind").fill(kind)
         assert await watched.acted() == []

@@ -73,7 +73,9 @@ async def test_the_handle_names_each_superstep_s_checkpoint_as_it_completes(clie
 
 def facts(output: str) -> dict[str, str]:
     """Return the labelled facts the demo prints at its end."""
-    return dict(re.findall(r"^  (revision|supersteps|thread|checkpoint|Web UI|look again) +(\S.*?)\s*$", output, re.M))
+    return dict(
+        re.findall(r"^  (revision|supersteps|thread|checkpoint|console|Web UI|look again) +(\S.*?)\s*$", output, re.M)
+    )
 
 
 def assert_published(ended: Ended, *, title: str) -> dict[str, str]:
@@ -83,6 +85,7 @@ def assert_published(ended: Ended, *, title: str) -> dict[str, str]:
     found = facts(ended.output)
     page = rf"http://127\.0\.0\.1:\d+/namespaces/default/workflows/{found['thread']}/[0-9a-f-]{{36}}/history"
     assert re.fullmatch(page, found["Web UI"])
+    assert re.fullmatch(rf"http://127\.0\.0\.1:\d+/threads/{found['thread']}", found["console"])
     assert f"committed, checkpoint {found['checkpoint']}\n" in ended.output
     assert f"--resume {found['thread']}" in found["look again"]
     return found
@@ -99,7 +102,8 @@ async def test_runs_unattended(tmp_path: Path) -> None:
 
     again = await unattended(tmp_path, "--resume", found["thread"], "--auto-approve")
     found_again = assert_published(again, title=TITLE)
-    assert {**found_again, "Web UI": ""} == {**found, "Web UI": ""}
+    ports = {"console": "", "Web UI": ""}
+    assert found_again | ports == found | ports
 
 
 async def test_a_pipe_gets_plain_lines_of_80_columns(tmp_path: Path) -> None:
@@ -109,7 +113,7 @@ async def test_a_pipe_gets_plain_lines_of_80_columns(tmp_path: Path) -> None:
     assert "Approved by the demo itself: --auto-approve." in ended.output
     assert "\x1b" not in ended.output
     assert "[bold]for[/bold] 東京" in ended.output
-    labelled = re.compile(r"^  (topic|server|checkpoint|Web UI|look again) ")
+    labelled = re.compile(r"^  (topic|server|checkpoint|console|Web UI|look again) ")
     assert [line for line in ended.output.splitlines() if len(line) > 80 and not labelled.match(line)] == []
 
 
@@ -132,6 +136,9 @@ async def test_a_person_rejects_once_and_then_approves(tmp_path: Path) -> None:
         assert found["thread"] in found["Web UI"]
         page = await asyncio.to_thread(lambda: urlopen(found["Web UI"]).read())
         assert b"<html" in page
+        console, _, thread = found["console"].partition("/threads/")
+        shown = await asyncio.to_thread(lambda: urlopen(f"{console}/api/v1/threads/{thread}").read())
+        assert json.loads(shown)["state"] == "idle"
         terminal.type("")
         await terminal.end()
         assert terminal.process.returncode == 0

@@ -46,7 +46,7 @@ async def test_the_page_runs_as_written(client: Client, tmp_path: Path, monkeypa
         assert json.loads(requests)["requests"][0]["request_id"] == "draft-1"
         assert json.loads(wrong)["verdict"] == "rejected" and "approved" in json.loads(wrong)["errors"][0]
         assert json.loads(right)["verdict"] == "accepted"
-        assert "All about night trains." in rest and "id: 5\n" not in rest
+        assert "All about night trains." in rest and "id: 5@" in events and "id: 5@" not in rest
         served = (await http.get(f"{API}/openapi.json")).json()["paths"]
         missing = [path for path in served if path.replace("}", "{").split("{")[-1].rpartition("/")[2] not in told]
         assert missing == [], "say in the table of docs/http.md what these do"

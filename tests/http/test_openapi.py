@@ -116,6 +116,7 @@ async def test_it_is_true(http: httpx.AsyncClient, document: dict[str, Any]) -> 
     for path in ("/resume", "/retry", "/cancel"):
         await call("post", f"/threads/{{thread_id}}{path}", **of)
     nothing = {"thread_id": "nothing", "request_id": "nothing", "checkpoint_id": "nothing", "name": "nothing"}
+    nothing["message_id"] = "nothing"
     for path, method, body in list(_bodies(document)):
         query = {"before": "x", "after": "y"} if path.endswith("/diff") else None
         parts = {name: value for name, value in nothing.items() if f"{{{name}}}" in path}

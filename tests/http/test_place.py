@@ -132,12 +132,23 @@ def test_a_reset_goes_back() -> None:
     assert str(place) == "11"
 
 
-@pytest.mark.parametrize("text", ["-1", "0", "12", "12.2.15-40,43", "3.1.4"])
+def test_a_reset_while_nobody_read_takes_back_what_was_given_live_as_well() -> None:
+    place = Place.parse("20.1.23-24@0")
+    notice = place.reset(17)
+    assert notice is not None and notice.offsets == (18, 19, 20, 23, 24)
+    assert (place.base, place.reset(17)) == (17, None)
+    assert Place.parse("17.1.18").reset(17).offsets == (18,)  # type: ignore[union-attr]
+    assert len(Place.parse(f"{10**14}").reset(3).offsets) < 1_000_000  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("text", ["-1", "0", "12", "12.2.15-40,43", "3.1.4", "7@01a2-b", "3.1.4@0"])
 def test_an_id_is_read_as_it_was_written(text: str) -> None:
     assert str(Place.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "x", "1.2", "1..2", "1.1.1", "4.1.3", "1.1.5-3", "1.1.3,3", "1.1.2-900000", "٣"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1.2", "1..2", "1.1.1", "4.1.3", "1.1.5-3", "1.1.3,3", "1.1.2-900000", "٣", "1@", "1@x", "@1"]
+)
 def test_another_is_refused(text: str) -> None:
     with pytest.raises(ProblemError):
         Place.parse(text)

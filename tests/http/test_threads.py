@@ -17,19 +17,23 @@ from tests.flows import chain, echo, shop
 from tests.http._serving import API, api, begun, outputs, whole_stream
 from tests.support import unique, worker
 
+_BASE = "https://example.org/agents"
+
 
 @pytest.fixture(scope="module")
 async def http(client: Client) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         worker(client, shop, echo, chain) as queue,
-        api(client, shop, echo, chain, task_queue=queue) as http,
+        api(client, shop, echo, chain, task_queue=queue, base_url=_BASE) as http,
     ):
         yield http
 
 
-async def test_a_thread_from_its_start_to_its_outcome(http: httpx.AsyncClient) -> None:
+async def test_a_thread_from_its_start_to_its_outcome(client: Client, http: httpx.AsyncClient) -> None:
     item = unique("tea")
     thread = await begun(http, "shop", {"item": item, "price": 3})
+    details = await (await client.get_workflow_handle(thread).describe()).static_details()
+    assert details is not None and details.endswith(f"(<{_BASE}/threads/{thread}>)")
     sent = await whole_stream(http, thread)
     assert [found.data["state"] for found in sent if found.name == "end"] == ["waiting"]
     waiting = (await http.get(f"{API}/threads/{thread}/requests")).json()["requests"]
@@ -89,6 +93,14 @@ async def test_what_waits_is_steered(http: httpx.AsyncClient) -> None:
     assert queued.status_code == 202, queued.text
     found = (await http.get(path)).json()
     assert found["breakpoints"] == ["shop"]
+    more = await http.post(f"{path}/messages", json={"message": {"item": unique("oat")}, "when_running": "enqueue"})
+    assert more.status_code == 202, more.text
+    *_, last = (await http.get(path)).json()["queued_messages"]
+    withdraw = f"{path}/messages/{quote(last['message_id'], safe='')}/withdraw"
+    assert (await http.post(withdraw)).json()["done"] == "message withdrawn"
+    assert last not in (await http.get(path)).json()["queued_messages"]
+    again = await http.post(withdraw)
+    assert (again.status_code, again.json()["title"]) == (404, "Message not queued")
     assert (await http.post(f"{path}/breakpoints", json={"executors": []})).status_code == 202
     await _until(http, path, lambda status: bool(status["pending_requests"]))
     assert (await http.post(f"{path}/requests/approve-{item}/cancel")).status_code == 200

@@ -19,6 +19,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
 from tests.flows import Decision, Order, chain, countdown, echo, shop
+from tests.http._serving import api, begun, read_stream, whole_stream
 from tests.operators.conftest import Temporal
 from tests.support import worker
 
@@ -225,3 +226,25 @@ async def test_nothing_is_logged_of_a_failure(
             ).get_final_response()
         assert result.get_outputs() == ["one 1"]
         assert not caplog.records
+
+
+async def test_a_browser_that_was_away_is_told_what_is_void(client: Client, temporal: Temporal) -> None:
+    """By its `Last-Event-ID`; and one that was there while the thread rested reads on as well."""
+    async with worker(client, chain) as queue, api(client, chain, task_queue=queue) as http:
+        thread = await begun(http, "chain", "a")
+        given = await whole_stream(http, thread)
+        there = read_stream(http, thread, follow=True)
+        while (await anext(there)).name != "standing":
+            pass
+        await _reset(temporal, thread, await _decision(client, thread, 2))
+        back = await whole_stream(http, thread, last=given[-1].id)
+        stayed = [await anext(there) for _ in back]
+        await there.aclose()
+        nothing_new = await whole_stream(http, thread, last=back[-1].id)
+    for found in (back, stayed):
+        void, *rest = found
+        assert (void.data["type"], void.data["attempt"]) == ("live_events_discarded", None)
+        offsets = [sent.data["offset"] for sent in rest if sent.name == "message"]
+        assert void.data["offsets"] == offsets == list(range(offsets[0], len(given) - 1))
+        assert offsets[0] > 0 and rest[-1].data["state"] == "idle"
+    assert [sent.name for sent in nothing_new] == ["end"]

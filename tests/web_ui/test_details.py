@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from agent_framework import WorkflowBuilder
-from agent_framework_temporal import DurableWorkflow
+from agent_framework_temporal import DurableOptions, DurableWorkflow
 from agent_framework_temporal.adapter.framework.definition import WorkflowDefinition
 from agent_framework_temporal.adapter.framework.static_details import static_details
 from agent_framework_temporal.workflows.details import COMMAND, current_details
@@ -19,7 +20,7 @@ from temporalio.client import Client
 
 from tests.flows import Decision, Echo, Order, shop
 from tests.hostile.corpus import ALL, EVIL, unseen
-from tests.support import worker
+from tests.support import unique, worker
 
 pytestmark = pytest.mark.hostile("E")
 
@@ -51,6 +52,22 @@ async def test_a_run_says_what_it_is_and_where_it_stands(client: Client) -> None
         described = await client.get_workflow_handle(thread).describe()
         # 4 for the answer and 6 for its superstep, and the end; looking at it and showing it cost none.
         assert before + 10 <= described.history_length <= before + 11
+
+
+async def test_a_run_leads_to_the_console(client: Client) -> None:
+    """Where one is configured; its address stands in Markdown, and a thread's id cannot end it."""
+    url = "https://example.org/agents/"
+    async with worker(client, shop) as queue:
+        durable = DurableWorkflow(shop, client=client, task_queue=queue, console_url=url)
+        checkpoint = durable.checkpoint(f"{unique('a')}/<b>](https://evil.example)")
+        await durable.run(Order(item="pot", price=20), checkpoint=checkpoint)
+        described = await client.get_workflow_handle(checkpoint.thread_id).describe()
+    shown = _tokens(await described.static_details() or "")
+    links = [token.attrs["href"] for token in shown if token.type == "link_open"]
+    assert links == [f"{url}threads/{quote(checkpoint.thread_id, safe='')}"]
+    for wrong in ("javascript:alert(1)", "https://a/)[b](https://evil", "https://a/ b", "/threads", "https://a/>"):
+        with pytest.raises(ValueError, match="console_url"):
+            DurableOptions(console_url=wrong)
 
 
 def _request(request_id: str, data: object, executor_id: str = "e`vil\n# heading") -> PendingRequest:

@@ -5,7 +5,7 @@ import { type Json, type ThreadDetail, type Workflow, call, pathOf } from "./api
 import { SchemaForm } from "./form";
 import { GraphView } from "./graph";
 import { Link, address, go } from "./router";
-import { Empty, Wrong } from "./ui";
+import { Action, Empty, When, Wrong } from "./ui";
 
 export function Workflows() {
   const found = useSignal<Workflow[] | null>(null);
@@ -119,9 +119,19 @@ function InputForm(props: { inputs: Workflow["inputs"]; label: string; idPrefix:
   );
 }
 
+const WHEN: { [name: string]: string } = { enqueue: "In its turn", interrupt: "Next, as it interrupts", rollback: "Next, as it rolls back" };
+
 export function MessageForm({ detail, workflow, moved }: { detail: ThreadDetail; workflow: Workflow | null; moved: () => void }) {
   const sent = useSignal(0);
+  const failed = useSignal<unknown>(null);
   const isOpen = detail.closed_at === null;
+  const withdraw = (message: string) => async () => {
+    try {
+      await call(pathOf("threads", detail.thread_id, "messages", message, "withdraw"), {});
+    } finally {
+      moved();
+    }
+  };
   const send = async (message: Json) => {
     await call(pathOf("threads", detail.thread_id, "messages"), { message, when_running: isOpen ? "enqueue" : undefined });
     sent.value += 1;
@@ -135,10 +145,16 @@ export function MessageForm({ detail, workflow, moved }: { detail: ThreadDetail;
           <ol class="items">
             {detail.queued_messages.map((one) => (
               <li key={one.message_id} class="item" data-kind="note">
+                <div class="item-head">
+                  <span class="item-title">{WHEN[one.when_running] ?? one.when_running}</span>
+                  <When at={one.received_at} />
+                  <Action label="Withdraw" title={`Take message ${one.message_id} from the queue`} act={withdraw(one.message_id)} failed={(caught) => (failed.value = caught)} />
+                </div>
                 <span class="text">{one.message}</span>
               </li>
             ))}
           </ol>
+          <Wrong error={failed.value} />
         </>
       )}
       <details>

@@ -5,6 +5,8 @@ import { type Superstep, type ThreadEvent, type Timeline, call, needsToken, outa
 const PAGE = "20";
 const FIRST_RETRY = 500;
 const LONGEST_RETRY = 8_000;
+/** For less than this the service answers with what it has read before. */
+const KEPT = 700;
 
 export class ThreadLog {
   /** Of a change: what shows events looks again, once a frame. */
@@ -20,6 +22,7 @@ export class ThreadLog {
   private last: string | null = null;
   private retry = FIRST_RETRY;
   private timer = 0;
+  private anew = 0;
   private frame = 0;
   private closed = false;
 
@@ -37,7 +40,7 @@ export class ThreadLog {
       this.hasOlder.value = page.next !== null;
       const newest = page.supersteps[0];
       const after = !newest ? -1 : newest.last_offset !== null ? newest.last_offset : newest.first_offset - 1;
-      this.last = String(after);
+      this.last = newest ? `${after}@${newest.run_id}` : String(after);
     } finally {
       this.isLoading.value = false;
     }
@@ -60,6 +63,7 @@ export class ThreadLog {
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
+    clearTimeout(this.anew);
     cancelAnimationFrame(this.frame);
     this.source?.close();
   }
@@ -75,9 +79,21 @@ export class ThreadLog {
     this.keep(page.supersteps);
   }
 
-  private async page(cursor: string | null): Promise<Timeline> {
+  /** Read the supersteps anew: the run was reset, and what came after that point has not happened. */
+  private async startOver(): Promise<void> {
+    try {
+      const page = await this.page(null, true);
+      this.cursor = page.next;
+      this.hasOlder.value = page.next !== null;
+    } catch {
+      this.again();
+    }
+  }
+
+  private async page(cursor: string | null, anew = false): Promise<Timeline> {
     const query = queryOf({ limit: PAGE, events: "true", cursor });
     const page = await call<Timeline>(pathOf("threads", this.threadId, "timeline") + query);
+    if (anew) this.supersteps = [];
     this.keep(page.supersteps);
     for (const superstep of page.supersteps) for (const event of superstep.events ?? []) this.take(event);
     this.changed();
@@ -134,6 +150,10 @@ export class ThreadLog {
     if (event.type === "live_events_discarded") {
       for (const offset of event.offsets ?? []) this.events.delete(offset);
       this.sorted = null;
+      if (event.attempt == null) {
+        clearTimeout(this.anew);
+        this.anew = window.setTimeout(() => void this.startOver(), KEPT);
+      }
     } else {
       this.take(event);
     }
