@@ -31,6 +31,7 @@ STATUS: Mapping[type[Exception], int] = {
     errors.SearchAttributesError: 409,
     errors.InDoubtError: 409,
     errors.NotJournalledError: 409,
+    errors.PlacementError: 409,
     errors.PayloadError: 422,
     errors.MessageRefusedError: 422,
     errors.StartRefusedError: 422,

@@ -160,6 +160,7 @@ async def test_a_failed_thread_is_resumed(console: Console, tmp_path: Path, stat
         await expect(page.locator(".head .state")).to_have_text(state)
         await expect(page.locator(".standing")).to_contain_text("the paper is jammed")
         await expect(page.locator("[data-executor=printer]")).to_have_attribute("data-state", "failed")
+        await expect(page.locator(".item[data-kind=failure]")).to_contain_text("ValueError: the paper is jammed")
         await shot(page, "failed")
         (tmp_path / "mended").touch()
         await page.get_by_role("button", name=button).click()

@@ -1,7 +1,7 @@
 // What a thread has said: inputs, answers as they are written, requests, failures; or all of its events.
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import type { Json, ThreadEvent } from "./api";
+import type { Json, Superstep, ThreadEvent } from "./api";
 import { Text, Value, isPiece, wordsOf } from "./json";
 import { Link, address } from "./router";
 import type { ThreadLog } from "./thread_log";
@@ -32,7 +32,7 @@ const NOTES: { [type: string]: string } = {
   request_expired: "let a request expire",
 };
 
-export function itemsOf(events: ThreadEvent[], all: boolean): Item[] {
+export function itemsOf(events: ThreadEvent[], all: boolean, supersteps: Superstep[]): Item[] {
   const items: Item[] = [];
   let begins = false;
   // What was told while it ran is part of the log once anything after it is.
@@ -68,7 +68,9 @@ export function itemsOf(events: ThreadEvent[], all: boolean): Item[] {
     } else if (event.type === "request_info") {
       items.push({ ...base, kind: "request", title: `${name} asks`, requestId: event.request_id });
     } else if (event.type === "failed" || event.type === "executor_failed") {
-      const said = failureOf(event);
+      // An event says the class of an error; what it said is told with the superstep.
+      const around = supersteps.find((one) => one.first_offset <= event.offset && event.offset <= (one.last_offset ?? -1));
+      const said = around?.failure ?? failureOf(event);
       const last = items[items.length - 1];
       if (last?.kind === "failure" && last.superstep === event.superstep) continue;
       items.push({ ...base, kind: "failure", title: name ? `${name} failed` : "Failed", words: said, data: said });
@@ -82,10 +84,11 @@ export function itemsOf(events: ThreadEvent[], all: boolean): Item[] {
 }
 
 function failureOf(event: ThreadEvent): string | null {
-  if (event.details) return `${event.details.error_type ?? "Error"}: ${event.details.message ?? ""}`;
   if (typeof event.error === "string") return event.error;
-  if (event.error) return `${event.error.type ?? "Error"}: ${event.error.message ?? ""}`;
-  return null;
+  const type = event.details?.error_type ?? event.error?.type;
+  const message = event.details?.message ?? event.error?.message;
+  const said = [type, message].filter(Boolean);
+  return said.length ? [...new Set(said)].join(": ") : null;
 }
 
 export function Conversation({ log, threadId, waiting }: { log: ThreadLog; threadId: string; waiting: Set<string> }) {
@@ -94,7 +97,7 @@ export function Conversation({ log, threadId, waiting }: { log: ThreadLog; threa
   const follows = useRef(true);
   const box = useRef<HTMLDivElement>(null);
   const version = log.version.value;
-  const items = useMemo(() => itemsOf(log.all(), all.value), [version, all.value]);
+  const items = useMemo(() => itemsOf(log.all(), all.value, log.supersteps), [version, all.value]);
   const last = end.value === null ? items.length : Math.min(end.value, items.length);
   const first = Math.max(0, last - WINDOW);
   const shown = items.slice(first, last);
@@ -108,7 +111,7 @@ export function Conversation({ log, threadId, waiting }: { log: ThreadLog; threa
     follows.current = false;
     const anchor = shown[0]?.key;
     if (first === 0) await log.older();
-    const now = itemsOf(log.all(), all.value);
+    const now = itemsOf(log.all(), all.value, log.supersteps);
     const index = now.findIndex((item) => item.key === anchor);
     end.value = Math.min(now.length, Math.max(WINDOW, index + Math.floor(WINDOW / 3)));
     requestAnimationFrame(() => {
