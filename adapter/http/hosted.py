@@ -183,7 +183,7 @@ class ThreadCalls:
         return self.caller.events(call, handle, ThreadCursor(handle), self.facts.workflow_name, self.definition)
 
     async def reset_since(self, run_id: str) -> int | None:
-        """Return the last offset that counts of those a reader has from a run: -1 for none, None for all.
+        """Return the last offset that counts of those a reader has from a run; None where nothing was reset.
 
         Costs one round trip where that run is still the latest.
         """
@@ -192,5 +192,5 @@ class ThreadCalls:
             return None
         try:
             return (await read_standing(client, thread_id, name, seen_run_id=run_id)).reset_to
-        except StaleCheckpointError:  # The thread was deleted, and another has its id.
-            return -1
+        except StaleCheckpointError:  # Others have gone on with the thread, which this reader follows as well.
+            return None
