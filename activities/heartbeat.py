@@ -302,6 +302,7 @@ class Beat:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
             self._pulse.ends_at = lambda: None  # It beats on until the SDK has encoded its outcome.
+            self._live = self._journal = None  # It is referred to by its pulse, and they may be large.
             if self._pacemaker is not None and not self._watched:
                 self._pacemaker.ended(self._info.task_token)
 

@@ -182,6 +182,12 @@ class Journal:
         for name in unnamed:
             name.find()
 
+    def forget_names(self) -> None:
+        """Let go of the messages by which invocations would have been named, as the superstep is over."""
+        for name in self._unnamed:
+            name.message = None
+        self._unnamed = []
+
     def has_calls(self, scope: Scope) -> bool:
         """Tell whether an invocation has finished a call in this attempt."""
         return bool(self._calling) and scope.key in self._calling
@@ -559,4 +565,6 @@ def journalled(scope: Scope | None) -> Iterator[None]:
     finally:
         if entered is not None:
             entered.scope = None
+        if scope is not None and scope.executor_id is None:
+            scope.journal.forget_names()
         _scope.reset(token)

@@ -88,14 +88,21 @@ def dumps_all(values: Sequence[Any], catalog: TypeCatalog) -> tuple[bytes, list[
 def _written(values: Sequence[Any], catalog: TypeCatalog, *, several: bool) -> tuple[bytes, list[int]]:
     try:
         try:
-            return _Encoder(catalog, careful=not plain_digits()).document(values, several=several)
+            return _document(_Encoder(catalog, careful=not plain_digits()), values, several=several)
         except _TooManyDigitsError:
-            return _Encoder(catalog, careful=True).document(values, several=several)
+            return _document(_Encoder(catalog, careful=True), values, several=several)
     except PayloadError:
         raise
     except Exception as error:  # Taking values apart may run code of theirs, which may raise anything.
         name = "The data" if several else type(values[0]).__name__
         raise PayloadError(f"{name} cannot be stored: {error or type(error).__name__}") from error
+
+
+def _document(encoder: _Encoder, values: Sequence[Any], *, several: bool) -> tuple[bytes, list[int]]:
+    try:
+        return encoder.document(values, several=several)
+    finally:  # It refers to itself, and would keep what it has seen until the garbage collector comes by.
+        vars(encoder).clear()
 
 
 class _TooManyDigitsError(Exception):
