@@ -51,7 +51,7 @@ async def test_quick_benchmarks(tmp_path: Path) -> None:
     kept, _, activities = _rows(tables, "(j)")
     assert kept["history events a call"] == 0
     assert activities["history events a call"] > 5
-    (burst,) = _rows(tables, "(l)")
+    (burst,) = _rows(tables, "(n)")
     assert burst["events: burst"] == 11, "6 events a burst, and 5 a run"
     (idle,) = _rows(tables, "(h)")
     assert idle["queries, which a worker answers"] == idle["history events"] == 0

@@ -567,14 +567,14 @@ async def test_sealed(client: Client) -> None:
         durable = durable_of(sealed, shop, task_queue)
         thread = await waiting(durable, Order(item="pen"))
         last = (await durable.checkpoints(thread))[-1].checkpoint_id
-        forked = await durable.fork(last, edit={"state": {"orders": 5}}, edited_by="ada")
+        forked = await durable.fork(last, edit={"state": {"orders": 5}}, edited_by="ada-lovelace")
         await durable.edit(thread, edit={"state": {"orders": 6}}, edited_by="eve")
-        for handle, order, name in ((forked, 5, "ada"), (thread, 6, "eve")):
+        for handle, order, name in ((forked, 5, "ada-lovelace"), (thread, 6, "eve")):
             result = await durable.run(responses={"approve-pen": Decision(approved=True)}, checkpoint=handle)
             assert result.get_outputs() == [f"pen approved by nobody, order {order}"]
             assert (await edited_of(durable, handle)).edited_by == name
     async for event in client.get_workflow_handle(forked.thread_id).fetch_history_events():
-        assert b"ada" not in event.SerializeToString()
+        assert b"ada-lovelace" not in event.SerializeToString()
 
 
 async def test_mirrors_get_it_too(client: Client) -> None:
