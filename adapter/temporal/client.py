@@ -32,8 +32,15 @@ def framed_client(client: Client) -> Client:
     return Client(**config)
 
 
-async def has_worker(client: Client, task_queue: str) -> bool:
+async def has_worker(
+    client: Client, task_queue: str, kind: TaskQueueType.ValueType = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+) -> bool:
     """Tell whether a worker has polled the task queue lately; one round trip.
+
+    Args:
+        client: A connected client.
+        task_queue: Its name.
+        kind: Of the tasks that are polled for.
 
     Raises:
         RPCError: When the server does not say.
@@ -41,7 +48,7 @@ async def has_worker(client: Client, task_queue: str) -> bool:
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=TaskQueue(name=task_queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        task_queue_type=kind,
     )
     response = await retried(lambda: client.workflow_service.describe_task_queue(request))
     since = datetime.now(UTC) - _POLL_LASTS

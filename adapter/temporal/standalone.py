@@ -9,17 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio.api.activity.v1 import ActivityExecutionOutcome
 from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
     DescribeActivityExecutionRequest,
     DescribeActivityExecutionResponse,
     DescribeNamespaceRequest,
-    DescribeTaskQueueRequest,
     PollActivityExecutionRequest,
 )
 from temporalio.client import Client
@@ -29,10 +27,10 @@ from temporalio.exceptions import ActivityAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..errors import PlacementError
+from .client import has_worker
 from .server import TRANSIENT, retried
 
 _T = TypeVar("_T")
-_POLL = timedelta(seconds=70)
 """A worker's poll waits a minute on the server, so one that is alive was seen in this time."""
 _PAUSE = 0.5
 _EXPIRED = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
@@ -168,7 +166,9 @@ class StandaloneActivity:
         )
         found = await retried(lambda: self._client.workflow_service.describe_activity_execution(request))
         scheduled = PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
-        return found.info.run_state == scheduled and not await is_polled(self._client, found.info.task_queue)
+        return found.info.run_state == scheduled and not await has_worker(
+            self._client, found.info.task_queue, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
+        )
 
     async def cancel(self) -> None:
         """Ask it to end; one round trip.
@@ -191,22 +191,6 @@ async def _patiently(call: Callable[[], Awaitable[_T]]) -> _T | None:
             raise
     await asyncio.sleep(_PAUSE)
     return None
-
-
-async def is_polled(client: Client, task_queue: str) -> bool:
-    """Tell whether a worker has polled a task queue for activities lately; one round trip.
-
-    Raises:
-        RPCError: When the server does not say.
-    """
-    request = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=TaskQueue(name=task_queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-    )
-    response = await retried(lambda: client.workflow_service.describe_task_queue(request))
-    since = datetime.now(UTC) - _POLL
-    return any(poller.last_access_time.ToDatetime(tzinfo=UTC) > since for poller in response.pollers)
 
 
 async def check_placement(client: Client) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, handler
+from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, WorkflowRunResult, handler
+from agent_framework_temporal import DurableWorkflow, DurableWorkflowError, SteeringStatus
 from pydantic import BaseModel, field_validator
 
 GATES = "TESTS_GATES"
@@ -98,3 +100,36 @@ def status_of(answer: Any) -> dict[str, Any]:
     """Return a query's answer, which is a mapping to any client."""
     assert isinstance(answer, dict)
     return answer
+
+
+def task_of(awaitable: Awaitable[WorkflowRunResult]) -> asyncio.Task[WorkflowRunResult]:
+    """Await a call beside the test."""
+
+    async def run() -> WorkflowRunResult:
+        return await awaitable
+
+    return asyncio.create_task(run())
+
+
+async def steering_once(
+    durable: DurableWorkflow, thread_id: str, has_come: Callable[[SteeringStatus], bool]
+) -> SteeringStatus:
+    """Wait until a thread, which may not have begun yet, stands as it should; returns how it stands then."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                status = await durable.steering(thread_id)
+            except DurableWorkflowError:  # It has not begun yet.
+                await asyncio.sleep(0.05)
+                continue
+            if has_come(status):
+                return status
+            await asyncio.sleep(0.05)
+
+
+async def queued(durable: DurableWorkflow, thread_id: str, count: int) -> list[str]:
+    """Wait until so many messages wait for their turn; returns their ids."""
+    async with asyncio.timeout(60):
+        while len(found := await durable.queued_messages(thread_id)) != count:
+            await asyncio.sleep(0.05)
+    return [message.message_id for message in found]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from agent_framework import RunContext, WorkflowRunResult, workflow
+from agent_framework import RunContext, workflow
 from agent_framework_temporal import (
     DurableWorkflow,
     MessageRefusedError,
@@ -18,22 +17,8 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 
 from tests.flows import Decision, Order, shop
 from tests.sealing._rogue import KEYS
-from tests.steering._line import Folder, Work, held, line
+from tests.steering._line import Folder, Work, held, line, queued, task_of
 from tests.support import worker
-
-
-def _task(awaitable: Awaitable[WorkflowRunResult]) -> asyncio.Task[WorkflowRunResult]:
-    async def run() -> WorkflowRunResult:
-        return await awaitable
-
-    return asyncio.create_task(run())
-
-
-async def _queued(durable: DurableWorkflow, thread_id: str, count: int) -> list[str]:
-    async with asyncio.timeout(60):
-        while len(found := await durable.queued_messages(thread_id)) != count:
-            await asyncio.sleep(0.05)
-    return [message.message_id for message in found]
 
 
 @workflow
@@ -52,11 +37,11 @@ async def test_a_functional_workflow(client: Client, gates: Folder, kind: Any) -
         thread = durable.checkpoint()
         await durable.run("zero", checkpoint=thread)
         gates.hold("counted", "one")
-        first = _task(durable.run("one", checkpoint=thread))
+        first = task_of(durable.run("one", checkpoint=thread))
         await gates.begun("counted", "one")
-        second = _task(durable.run("two", checkpoint=thread, when_running=kind))
+        second = task_of(durable.run("two", checkpoint=thread, when_running=kind))
         if kind == "enqueue":
-            await _queued(durable, thread.thread_id, 1)
+            await queued(durable, thread.thread_id, 1)
             gates.let("counted", "one")
             assert (await first).get_outputs() == ["one"]
             assert (await second).get_outputs() == ["two"]
@@ -73,10 +58,10 @@ async def test_sealed(client: Client, gates: Folder) -> None:
         durable = DurableWorkflow(line, client=sealed, task_queue=task_queue, when_running="enqueue")
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
-        second = _task(durable.run(Work(text="two"), checkpoint=thread))
-        await _queued(durable, thread.thread_id, 1)
+        second = task_of(durable.run(Work(text="two"), checkpoint=thread))
+        await queued(durable, thread.thread_id, 1)
         # A stranger, who has no key, is refused; nothing of it comes into the queue.
         stranger = client.get_workflow_handle(thread.thread_id)
         with pytest.raises(WorkflowUpdateFailedError):
@@ -98,12 +83,14 @@ async def test_a_run_that_is_paused_after_a_failure(client: Client, gates: Folde
         thread = durable.checkpoint()
         with pytest.raises(ValueError, match="told to fail"):
             await durable.run(Work(text="fail"), checkpoint=thread)
-        queued = _task(durable.run(Work(text="two"), checkpoint=thread.thread_id, when_running="enqueue"))
-        await _queued(durable, thread.thread_id, 1)
+        waiting = task_of(durable.run(Work(text="two"), checkpoint=thread.thread_id, when_running="enqueue"))
+        await queued(durable, thread.thread_id, 1)
         other = DurableWorkflow(line, client=client, task_queue=task_queue)
         cutting = await other.run(Work(text="one"), checkpoint=thread.thread_id, when_running="interrupt")
         assert cutting.get_outputs() == ["one: first fail, first one, middle one, last one"]
-        assert (await queued).get_outputs()[0].startswith("two: first fail, first one, middle one, last one, first two")
+        assert (
+            (await waiting).get_outputs()[0].startswith("two: first fail, first one, middle one, last one, first two")
+        )
 
 
 async def test_one_that_waits_while_requests_do(client: Client) -> None:
@@ -113,8 +100,8 @@ async def test_one_that_waits_while_requests_do(client: Client) -> None:
         )
         thread = durable.checkpoint()
         await durable.run(Order(item="pen"), checkpoint=thread)
-        second = _task(durable.run(Order(item="ink"), checkpoint=thread.thread_id))
-        await _queued(durable, thread.thread_id, 1)
+        second = task_of(durable.run(Order(item="ink"), checkpoint=thread.thread_id))
+        await queued(durable, thread.thread_id, 1)
         assert [one.request_id for one in await durable.pending_requests(thread)] == ["approve-pen"]
         other = DurableWorkflow(shop, client=client, task_queue=task_queue)
         answer = {"approve-pen": Decision(approved=True, by="eve")}
@@ -129,7 +116,7 @@ async def test_a_withdrawn_interrupt_lets_the_turn_go_on(client: Client, gates: 
         durable = DurableWorkflow(line, client=client, task_queue=task_queue)
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
         handle = client.get_workflow_handle(thread.thread_id)
         await handle.signal("message", {"message": {"text": "x"}, "message_id": "x", "when_running": "interrupt"})
@@ -154,11 +141,11 @@ async def test_a_flood_of_messages_is_survived(client: Client, gates: Folder) ->
         durable = DurableWorkflow(line, client=client, task_queue=task_queue)
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
         handle = client.get_workflow_handle(thread.thread_id)
         await asyncio.gather(*(handle.signal("message", {"message": {"text": "unfit"}}) for _ in range(600)))
-        await _queued(durable, thread.thread_id, 100)
+        await queued(durable, thread.thread_id, 100)
         gates.let("first", "one")
         assert (await first).get_outputs() == ["one: first one, middle one, last one"]
         last = await durable.run(Work(text="last"), checkpoint=thread.thread_id, when_running="interrupt")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any
 
@@ -20,17 +19,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from tests.steering._line import Folder, Work, line
+from tests.steering._line import Folder, Work, line, queued, task_of
 from tests.support import unique, worker, worker_process
-
-
-async def _queued(durable: DurableWorkflow, thread_id: str, count: int) -> list[str]:
-    async with asyncio.timeout(60):
-        while True:
-            found = [message.message_id for message in await durable.queued_messages(thread_id)]
-            if len(found) == count:
-                return found
-            await asyncio.sleep(0.05)
 
 
 async def _accepted(client: Client, thread_id: str, count: int) -> None:
@@ -52,13 +42,6 @@ def _types(result: WorkflowRunResult) -> list[str]:
     return [event.type for event in result]
 
 
-def _task(awaitable: Awaitable[WorkflowRunResult]) -> asyncio.Task[WorkflowRunResult]:
-    async def run() -> WorkflowRunResult:
-        return await awaitable
-
-    return asyncio.create_task(run())
-
-
 @pytest.mark.parametrize("options", [{}, {"max_cached_workflows": 0, "cache_bytes": 0}], ids=["cached", "uncached"])
 async def test_each_caller_is_given_the_events_of_its_own_message(
     client: Client, gates: Folder, options: dict[str, Any]
@@ -72,14 +55,14 @@ async def test_each_caller_is_given_the_events_of_its_own_message(
         facades = [DurableWorkflow(line, client=client, task_queue=task_queue, worker_timeout=patient) for _ in texts]
         thread = facades[0].checkpoint()
         gates.hold("middle", "one")
-        calls = [_task(facades[0].run(Work(text="one"), checkpoint=thread))]
+        calls = [task_of(facades[0].run(Work(text="one"), checkpoint=thread))]
         await gates.begun("middle", "one")
         with pytest.raises(AlreadyRunningError):
             await facades[1].run(Work(text="two"), checkpoint=facades[1].checkpoint(thread.thread_id))
         for number, text in enumerate(texts[1:], 1):
             facade = facades[number]
             call = facade.run(Work(text=text), checkpoint=facade.checkpoint(thread.thread_id), when_running="enqueue")
-            calls.append(_task(call))
+            calls.append(task_of(call))
             await _accepted(client, thread.thread_id, number)
         shown = await facades[0].queued_messages(thread.thread_id)
         assert [message.message for message in shown] == ['{"text":"two"}', '{"text":"three"}']
@@ -101,11 +84,11 @@ async def test_one_facade_may_send_several(client: Client, gates: Folder) -> Non
     async with worker(client, line) as task_queue:
         durable = DurableWorkflow(line, client=client, task_queue=task_queue, when_running="enqueue")
         gates.hold("first", "one")
-        calls = [_task(durable.run(Work(text="one")))]
+        calls = [task_of(durable.run(Work(text="one")))]
         await gates.begun("first", "one")
-        calls.append(_task(durable.run(Work(text="two"))))
+        calls.append(task_of(durable.run(Work(text="two"))))
         await asyncio.sleep(0.5)
-        calls.append(_task(durable.run(Work(text="three"))))
+        calls.append(task_of(durable.run(Work(text="three"))))
         await asyncio.sleep(0.5)
         gates.let("first", "one")
         results = await asyncio.gather(*calls)
@@ -120,13 +103,13 @@ async def test_it_lives_through_continue_as_new_and_lost_workers(client: Client,
     thread = durable.checkpoint()
     gates.hold("middle", "one")
     async with worker_process(client, task_queue, workflows=flows) as process:
-        calls = [_task(durable.run(Work(text="one"), checkpoint=thread))]
+        calls = [task_of(durable.run(Work(text="one"), checkpoint=thread))]
         await gates.begun("middle", "one")
         for number, text in enumerate(texts[1:], 1):
             other = DurableWorkflow(line, client=client, task_queue=task_queue)
             call = other.run(Work(text=text), checkpoint=other.checkpoint(thread.thread_id), when_running="enqueue")
-            calls.append(_task(call))
-            await _queued(durable, thread.thread_id, number)
+            calls.append(task_of(call))
+            await queued(durable, thread.thread_id, number)
         process.kill()
         await process.wait()
     gates.let("middle", "one")
@@ -142,12 +125,12 @@ async def test_one_may_be_withdrawn(client: Client, gates: Folder) -> None:
         durable = DurableWorkflow(line, client=client, task_queue=task_queue, when_running="enqueue")
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
-        second = _task(durable.run(Work(text="two"), checkpoint=thread.thread_id))
-        (two,) = await _queued(durable, thread.thread_id, 1)
-        third = _task(durable.run(Work(text="three"), checkpoint=thread.thread_id))
-        await _queued(durable, thread.thread_id, 2)
+        second = task_of(durable.run(Work(text="two"), checkpoint=thread.thread_id))
+        (two,) = await queued(durable, thread.thread_id, 1)
+        third = task_of(durable.run(Work(text="three"), checkpoint=thread.thread_id))
+        await queued(durable, thread.thread_id, 2)
         await durable.withdraw(two, thread.thread_id, responder="ada")
         with pytest.raises(MessageRefusedError, match="withdrawn by ada"):
             await asyncio.wait_for(second, 30)
@@ -165,7 +148,7 @@ async def test_any_language_by_signal_and_update(client: Client, gates: Folder) 
         durable = DurableWorkflow(line, client=client, task_queue=task_queue)
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
         handle = client.get_workflow_handle(thread.thread_id)
         receipt = await handle.execute_update("message", {"message": {"text": "two"}, "when_running": "enqueue"})
@@ -177,7 +160,7 @@ async def test_any_language_by_signal_and_update(client: Client, gates: Folder) 
         await handle.signal("message", {"message": {"text": "unfit"}, "message_id": "unfit"})
         await handle.signal("message", {"nothing": 7})
         await handle.signal("message", {"message": {"text": "five"}, "message_id": "fifth"})
-        ids = await _queued(durable, thread.thread_id, 4)
+        ids = await queued(durable, thread.thread_id, 4)
         assert ids == [receipt["message_id"], "third", "unfit", "fifth"]
         with pytest.raises(WorkflowUpdateFailedError) as caught:
             await handle.execute_update("message", {"message": 7, "when_running": "later"})
@@ -217,14 +200,14 @@ async def test_what_the_worker_refuses_reaches_its_own_caller(client: Client, ga
         durable = DurableWorkflow(line, client=client, task_queue=task_queue, when_running="enqueue")
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
         with pytest.raises(MessageRefusedError, match="cannot handle input of type int"):  # It needs no worker.
             await durable.run(7, checkpoint=thread.thread_id)
-        unfit = _task(durable.run({"text": "unfit"}, checkpoint=thread.thread_id))
-        await _queued(durable, thread.thread_id, 1)
-        third = _task(durable.run(Work(text="three"), checkpoint=thread.thread_id))
-        await _queued(durable, thread.thread_id, 2)
+        unfit = task_of(durable.run({"text": "unfit"}, checkpoint=thread.thread_id))
+        await queued(durable, thread.thread_id, 1)
+        third = task_of(durable.run(Work(text="three"), checkpoint=thread.thread_id))
+        await queued(durable, thread.thread_id, 2)
         gates.let("first", "one")
         with pytest.raises(MessageRefusedError, match="cannot handle input of type dict"):
             await unfit
@@ -237,12 +220,12 @@ async def test_a_turn_that_fails_is_its_own_callers(client: Client, gates: Folde
         durable = DurableWorkflow(line, client=client, task_queue=task_queue, when_running="enqueue", max_attempts=1)
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
-        failing = _task(durable.run(Work(text="fail"), checkpoint=thread.thread_id))
-        await _queued(durable, thread.thread_id, 1)
-        third = _task(durable.run(Work(text="three"), checkpoint=thread.thread_id))
-        await _queued(durable, thread.thread_id, 2)
+        failing = task_of(durable.run(Work(text="fail"), checkpoint=thread.thread_id))
+        await queued(durable, thread.thread_id, 1)
+        third = task_of(durable.run(Work(text="three"), checkpoint=thread.thread_id))
+        await queued(durable, thread.thread_id, 2)
         gates.let("first", "one")
         with pytest.raises(ValueError, match="told to fail"):
             await failing
@@ -263,14 +246,14 @@ async def test_it_is_bounded(client: Client, gates: Folder, monkeypatch: pytest.
         durable = DurableWorkflow(line, client=client, task_queue=task_queue, when_running="enqueue")
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
         handle = client.get_workflow_handle(thread.thread_id)
         with pytest.raises(QueueFullError, match="reference"):
             await durable.run(Work(text="x" * limits.MAX_MESSAGES_BYTES), checkpoint=thread.thread_id)
         for text in ("two", "three"):
             await handle.signal("message", {"message": {"text": text}})
-        await _queued(durable, thread.thread_id, 2)
+        await queued(durable, thread.thread_id, 2)
         with pytest.raises(QueueFullError, match="2 messages"):
             await durable.run(Work(text="four"), checkpoint=thread.thread_id)
         await handle.signal("message", {"message": {"text": "five"}, "message_id": "fifth"})

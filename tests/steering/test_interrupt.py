@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -17,15 +16,8 @@ from agent_framework_temporal import (
 from temporalio.client import Client
 
 from tests.flows import Decision, Order, shop
-from tests.steering._line import Folder, Work, line
+from tests.steering._line import Folder, Work, line, task_of
 from tests.support import unique, worker, worker_process
-
-
-def _task(awaitable: Awaitable[WorkflowRunResult]) -> asyncio.Task[WorkflowRunResult]:
-    async def run() -> WorkflowRunResult:
-        return await awaitable
-
-    return asyncio.create_task(run())
 
 
 async def _in_process(*texts: str, cut: tuple[str, int] | None = None, last: str) -> list[Any]:
@@ -61,10 +53,10 @@ async def test_the_turn_is_cut_off(client: Client, gates: Folder, kind: Any, opt
         await durable.run(Work(text="zero"), checkpoint=thread)
         before = thread.checkpoint_id
         gates.hold("middle", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("middle", "one")
         # Those in the queue come after it.
-        third = _task(other.run(Work(text="three"), checkpoint=thread.thread_id, when_running="enqueue"))
+        third = task_of(other.run(Work(text="three"), checkpoint=thread.thread_id, when_running="enqueue"))
         async with asyncio.timeout(30):
             while not await durable.queued_messages(thread.thread_id):
                 await asyncio.sleep(0.05)
@@ -96,7 +88,7 @@ async def test_the_first_turn_of_a_thread(client: Client, gates: Folder, kind: A
         durable = DurableWorkflow(line, client=client, task_queue=task_queue, when_running=kind)
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
         second = await durable.run(Work(text="two"), checkpoint=thread.thread_id)
         assert second.get_outputs() == ["two: first two, middle two, last two"]
@@ -111,11 +103,11 @@ async def test_one_after_the_other(client: Client, gates: Folder) -> None:
         thread = durable.checkpoint()
         gates.hold("middle", "one")
         gates.hold("first", "two")
-        calls = [_task(durable.run(Work(text="one"), checkpoint=thread))]
+        calls = [task_of(durable.run(Work(text="one"), checkpoint=thread))]
         await gates.begun("middle", "one")
         for kind, text in (("interrupt", "two"), ("rollback", "three")):
             other = DurableWorkflow(line, client=client, task_queue=task_queue, when_running=kind)  # type: ignore[arg-type]
-            calls.append(_task(other.run(Work(text=text), checkpoint=thread.thread_id)))
+            calls.append(task_of(other.run(Work(text=text), checkpoint=thread.thread_id)))
             if text == "two":
                 await gates.begun("first", "two")
         done = await asyncio.gather(*calls, return_exceptions=True)
@@ -129,7 +121,7 @@ async def test_a_refused_message_lets_the_turn_go_on(client: Client, gates: Fold
         durable = DurableWorkflow(line, client=client, task_queue=task_queue)
         thread = durable.checkpoint()
         gates.hold("middle", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("middle", "one")
         gates.let("middle", "one")
         gates.hold("middle", "one")
@@ -168,7 +160,7 @@ async def test_from_another_process_whose_worker_is_lost(client: Client, gates: 
     thread = durable.checkpoint()
     gates.hold("last", "one")
     async with worker_process(client, task_queue, workflows=flows) as process:
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("last", "one")
         process.kill()
         await process.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any, Never
 
@@ -23,34 +22,12 @@ from agent_framework_temporal.workflows import limits
 from temporalio.client import Client
 
 from tests.sealing._rogue import connect
-from tests.steering._line import Folder, Station, Work, held, line
+from tests.steering._line import Folder, Station, Work, held, line, queued, steering_once, task_of
 from tests.support import worker
 
 
-def _task(awaitable: Awaitable[WorkflowRunResult]) -> asyncio.Task[WorkflowRunResult]:
-    async def run() -> WorkflowRunResult:
-        return await awaitable
-
-    return asyncio.create_task(run())
-
-
 async def _until(durable: DurableWorkflow, thread_id: str, state: str) -> SteeringStatus:
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                status = await durable.steering(thread_id)
-            except DurableWorkflowError:  # It has not begun yet.
-                await asyncio.sleep(0.05)
-                continue
-            if status.state == state:
-                return status
-            await asyncio.sleep(0.05)
-
-
-async def _queued(durable: DurableWorkflow, thread_id: str, count: int) -> None:
-    async with asyncio.timeout(60):
-        while len(await durable.queued_messages(thread_id)) != count:
-            await asyncio.sleep(0.05)
+    return await steering_once(durable, thread_id, lambda status: status.state == state)
 
 
 async def test_messages_that_cut_each_other_off(client: Client, gates: Folder) -> None:
@@ -59,15 +36,15 @@ async def test_messages_that_cut_each_other_off(client: Client, gates: Folder) -
         durable = DurableWorkflow(line, client=client, task_queue=task_queue)
         thread = durable.checkpoint()
         gates.hold("middle", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("middle", "one")
         # Held, so that both are in the queue before the first of them begins.
         await durable.pause(thread)
         calls, kinds = [], ("rollback", "interrupt")
         for kind in kinds:
             other: Any = DurableWorkflow(line, client=client, task_queue=task_queue, when_running=kind)  # type: ignore[arg-type]
-            calls.append(_task(other.run(Work(text=kind), checkpoint=thread.thread_id)))
-            await _queued(durable, thread.thread_id, len(calls))
+            calls.append(task_of(other.run(Work(text=kind), checkpoint=thread.thread_id)))
+            await queued(durable, thread.thread_id, len(calls))
         await durable.continue_(thread)
         done = await asyncio.gather(first, *calls, return_exceptions=True)
         gates.let("middle", "one")
@@ -83,10 +60,10 @@ async def test_a_message_that_cuts_off_stops_at_a_breakpoint_of_its_own(client: 
         durable = DurableWorkflow(line, client=client, task_queue=task_queue, breakpoints=["first"])
         other = DurableWorkflow(line, client=client, task_queue=task_queue, when_running="interrupt")
         thread = durable.checkpoint()
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await _until(durable, thread.thread_id, "paused")
-        second = _task(other.run(Work(text="two"), checkpoint=thread.thread_id))
-        await _queued(durable, thread.thread_id, 1)
+        second = task_of(other.run(Work(text="two"), checkpoint=thread.thread_id))
+        await queued(durable, thread.thread_id, 1)
         await _until(durable, thread.thread_id, "paused")
         assert not gates.has_begun("first", "two")
         await durable.continue_(thread)
@@ -102,7 +79,7 @@ async def test_one_who_knows_only_the_name(client: Client, gates: Folder) -> Non
     async with worker(client, line) as task_queue:
         named = DurableWorkflow("line", client=client, task_queue=task_queue, breakpoints=["first"])
         thread = named.checkpoint()
-        first = _task(named.run({"text": "one"}, checkpoint=thread))
+        first = task_of(named.run({"text": "one"}, checkpoint=thread))
         status = await _until(named, thread.thread_id, "paused")
         assert status.pause is not None
         assert status.pause.executors == ["first"]
@@ -114,13 +91,13 @@ async def test_one_who_knows_only_the_name(client: Client, gates: Folder) -> Non
         named = DurableWorkflow("line", client=client, task_queue=task_queue)
         thread = named.checkpoint()
         gates.hold("middle", "two")
-        first = _task(named.run({"text": "two"}, checkpoint=thread))
+        first = task_of(named.run({"text": "two"}, checkpoint=thread))
         await gates.begun("middle", "two")
         with pytest.raises(MessageRefusedError, match="of type int"):
             await named.run(7, checkpoint=thread.thread_id, when_running="interrupt")
         await named.set_breakpoints(["fir*"], thread)
-        second = _task(named.run({"text": "three"}, checkpoint=thread.thread_id, when_running="enqueue"))
-        await _queued(named, thread.thread_id, 1)
+        second = task_of(named.run({"text": "three"}, checkpoint=thread.thread_id, when_running="enqueue"))
+        await queued(named, thread.thread_id, 1)
         gates.let("middle", "two")
         await _until(named, thread.thread_id, "paused")
         assert not gates.has_begun("first", "three")
@@ -136,7 +113,7 @@ async def test_a_message_behind_a_flood_is_not_lost(
         durable = DurableWorkflow(line, client=client, task_queue=task_queue)
         thread = durable.checkpoint()
         gates.hold("last", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("last", "one")
         monkeypatch.setattr(limits, "TASK_COST", 100)
         handle = client.get_workflow_handle(thread.thread_id)
@@ -153,10 +130,10 @@ async def test_a_run_that_is_cancelled_says_so_and_drops_its_queue(client: Clien
         other = DurableWorkflow(line, client=client, task_queue=task_queue, when_running="enqueue")
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        calls = [_task(durable.run(Work(text="one"), checkpoint=thread))]
+        calls = [task_of(durable.run(Work(text="one"), checkpoint=thread))]
         await gates.begun("first", "one")
-        calls.append(_task(other.run(Work(text="two"), checkpoint=thread.thread_id)))
-        await _queued(durable, thread.thread_id, 1)
+        calls.append(task_of(other.run(Work(text="two"), checkpoint=thread.thread_id)))
+        await queued(durable, thread.thread_id, 1)
         await durable.cancel(thread)
         done = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(result) for result in done] == [RunCancelledError, RunCancelledError]
@@ -172,7 +149,7 @@ async def test_what_was_asked_for_is_over_with_the_run(client: Client, gates: Fo
         durable = DurableWorkflow(line, client=client, task_queue=task_queue)
         thread = durable.checkpoint()
         gates.hold("last", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("last", "one")
         with pytest.raises(AlreadyRunningError, match="Nothing holds"):
             await durable.continue_(thread)
@@ -227,7 +204,7 @@ async def test_what_had_finished_is_not_done_again(client: Client, gates: Folder
         durable = DurableWorkflow(paying, client=chosen, task_queue=task_queue, heartbeat_timeout=timedelta(seconds=2))
         thread = durable.checkpoint()
         gates.hold("holder", "one")
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("holder", "one")
         async with asyncio.timeout(30):
             while not PAID:

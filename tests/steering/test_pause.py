@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -13,31 +12,18 @@ from agent_framework_temporal.workflows import limits
 from temporalio.client import Client
 
 from tests.flows import Decision, Order, shop
-from tests.steering._line import Folder, Work, line
+from tests.steering._line import Folder, Work, line, steering_once, task_of
 from tests.support import unique, worker, worker_process
 
 _ONE = ["one: first one, middle one, last one"]
 
 
-def _task(awaitable: Awaitable[WorkflowRunResult]) -> asyncio.Task[WorkflowRunResult]:
-    async def run() -> WorkflowRunResult:
-        return await awaitable
-
-    return asyncio.create_task(run())
-
-
 async def _paused(durable: DurableWorkflow, thread_id: str, executors: list[str] | None = None) -> SteeringStatus:
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                status = await durable.steering(thread_id)
-            except DurableWorkflowError:  # It has not begun yet.
-                await asyncio.sleep(0.05)
-                continue
-            held = status.pause.executors if status.pause is not None else None
-            if status.state == "paused" and (executors is None or held == executors):
-                return status
-            await asyncio.sleep(0.05)
+    def is_held(status: SteeringStatus) -> bool:
+        held = status.pause.executors if status.pause is not None else None
+        return status.state == "paused" and (executors is None or held == executors)
+
+    return await steering_once(durable, thread_id, is_held)
 
 
 @pytest.mark.parametrize("options", [{}, {"max_cached_workflows": 0, "cache_bytes": 0}], ids=["cached", "uncached"])
@@ -47,7 +33,7 @@ async def test_it_pauses_when_it_is_asked_to(client: Client, gates: Folder, opti
         other = DurableWorkflow("line", client=client, task_queue=task_queue)
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        call = _task(durable.run(Work(text="one"), checkpoint=thread))
+        call = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
         await other.pause(thread.thread_id, reason="let me look", responder="ada")
         asked = (await other.steering(thread.thread_id)).pause
@@ -73,7 +59,7 @@ async def test_any_language(client: Client, gates: Folder) -> None:
         durable = DurableWorkflow(line, client=client, task_queue=task_queue)
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        call = _task(durable.run(Work(text="one"), checkpoint=thread))
+        call = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
         handle = client.get_workflow_handle(thread.thread_id)
         await handle.signal("pause")
@@ -97,7 +83,7 @@ async def test_breakpoints(client: Client, gates: Folder, breakpoints: list[str]
     async with worker(client, line) as task_queue:
         durable = DurableWorkflow(line, client=client, task_queue=task_queue, breakpoints=breakpoints)
         thread = durable.checkpoint()
-        call = _task(durable.run(Work(text="one"), checkpoint=thread))
+        call = task_of(durable.run(Work(text="one"), checkpoint=thread))
         for executors in stops:
             await _paused(durable, thread.thread_id, executors)
             assert not gates.has_begun(executors[0], "one")
@@ -112,7 +98,7 @@ async def test_they_may_be_set_while_it_runs(client: Client, gates: Folder) -> N
         durable = DurableWorkflow(line, client=client, task_queue=task_queue)
         thread = durable.checkpoint()
         gates.hold("first", "one")
-        call = _task(durable.run(Work(text="one"), checkpoint=thread))
+        call = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("first", "one")
         await durable.set_breakpoints(["last"], thread.thread_id)
         with pytest.raises(DurableWorkflowError, match="Nothing holds"):
@@ -136,7 +122,7 @@ async def test_it_lives_through_continue_as_new_and_lost_workers(
     durable = DurableWorkflow(line, client=client, task_queue=task_queue, **options)
     thread = durable.checkpoint()
     async with worker_process(client, task_queue, workflows=flows) as process:
-        call = _task(durable.run(Work(text="one"), checkpoint=thread))
+        call = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await _paused(durable, thread.thread_id, ["last"])
         process.kill()
         await process.wait()
@@ -162,7 +148,7 @@ async def test_before_what_an_answer_sets_off(client: Client) -> None:
         await durable.run(Order(item="pen"), checkpoint=thread)
         await durable.set_breakpoints(["shop"], thread)
         answer = {"approve-pen": Decision(approved=True, by="eve")}
-        call = _task(durable.run(responses=answer, checkpoint=thread))
+        call = task_of(durable.run(responses=answer, checkpoint=thread))
         await _paused(durable, thread.thread_id, ["shop"])
         assert not call.done()
         await durable.continue_(thread.thread_id)
@@ -174,14 +160,14 @@ async def test_messages_meanwhile(client: Client, gates: Folder) -> None:
         durable = DurableWorkflow(line, client=client, task_queue=task_queue, breakpoints=["last"])
         other = DurableWorkflow(line, client=client, task_queue=task_queue)
         thread = durable.checkpoint()
-        first = _task(durable.run(Work(text="one"), checkpoint=thread))
+        first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await _paused(durable, thread.thread_id, ["last"])
-        second = _task(other.run(Work(text="two"), checkpoint=thread.thread_id, when_running="rollback"))
+        second = task_of(other.run(Work(text="two"), checkpoint=thread.thread_id, when_running="rollback"))
         with pytest.raises(Exception, match="cut off"):  # A breakpoint of a turn that is over holds nobody.
             await first
         await _paused(durable, thread.thread_id, ["last"])
         await durable.pause(thread.thread_id)  # What a person has asked for holds messages, too.
-        third = _task(other.run(Work(text="three"), checkpoint=thread.thread_id, when_running="interrupt"))
+        third = task_of(other.run(Work(text="three"), checkpoint=thread.thread_id, when_running="interrupt"))
         await asyncio.sleep(1)
         assert (await durable.steering(thread.thread_id)).state == "paused"
         await durable.set_breakpoints([], thread.thread_id)
@@ -196,7 +182,7 @@ async def test_a_held_run_can_be_cancelled(client: Client) -> None:
     async with worker(client, line) as task_queue:
         durable = DurableWorkflow(line, client=client, task_queue=task_queue, breakpoints=["middle"])
         thread = durable.checkpoint()
-        call = _task(durable.run(Work(text="one"), checkpoint=thread))
+        call = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await _paused(durable, thread.thread_id)
         await durable.cancel(thread)
         with pytest.raises(DurableWorkflowError, match="was cancelled"):
