@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("workflows.exported", "workflows.value_limits"),
     ("workflows.messages",),
     ("workflows",),
-    ("adapter.errors", "adapter.logging", "adapter.lru"),
+    ("adapter.errors", "adapter.logging", "adapter.lru", "adapter.web_names"),
     ("adapter.framework", "adapter.temporal"),
     ("adapter.encoding",),
     ("adapter.checkpoints",),
