@@ -87,12 +87,12 @@ async def test_tour(client: Client, tmp_path: Path) -> None:
         waiting = await _run(_line("temporal workflow query"), tmp_path, client)
         assert '"request_id":"draft-1"' in waiting
         await _run(_line("temporal workflow signal"), tmp_path, client)
-        await worker.until("revising: add the sea")
+        await worker.until("looking up the sea")
         worker.process.kill()
 
     async with _worker(tmp_path, client) as worker:
         assert await _run(_line("python go_on.py"), tmp_path, client) == shown[1]
-        assert not [line for line in worker.lines if "writing" in line]
+        assert not [line for line in worker.lines if "looking up" in line]
 
     described = await _run(_line("temporal workflow describe"), tmp_path, client)
     counted = re.search(r"HistoryLength +(\d+)", described)
