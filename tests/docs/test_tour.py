@@ -87,7 +87,8 @@ async def test_tour(client: Client, tmp_path: Path) -> None:
         waiting = await _run(_line("temporal workflow query"), tmp_path, client)
         assert '"request_id":"draft-1"' in waiting
         await _run(_line("temporal workflow signal"), tmp_path, client)
-        await worker.until("looking up the sea")
+        await worker.until("revising: add the sea")
+        await worker.until("looking up")
         worker.process.kill()
 
     async with _worker(tmp_path, client) as worker:
