@@ -31,7 +31,7 @@ from tests.forked import python
 from tests.support import unique, worker
 
 _PROJECT = ("my_workflow", "start", "go_on")
-_PLAIN = frozenset({"kill", "pgrep", "docker", "cd", "curl"})
+_PLAIN = frozenset({".", "cd", "curl", "docker", "kill", "mkdir", "pgrep", "python3"})
 """Commands that are not ours and whose flags are not checked."""
 
 

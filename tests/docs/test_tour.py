@@ -13,12 +13,15 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from tests.docs._pages import README, blocks, write_files
+from tests.docs._pages import README, ROOT, blocks, write_files
 
 
-def _line(start: str) -> list[str]:
-    """Return the one command line of the README that begins so."""
-    lines = [line for block in blocks(README, "sh") for line in block.text.splitlines() if line.startswith(start)]
+FACADE = ROOT / "docs" / "facade.md"
+
+
+def _line(start: str, page: Path = README) -> list[str]:
+    """Return the one command line of a page that begins so."""
+    lines = [line for block in blocks(page, "sh") for line in block.text.splitlines() if line.startswith(start)]
     assert len(lines) == 1, lines
     return shlex.split(lines[0], comments=True)
 
@@ -78,7 +81,7 @@ async def _worker(folder: Path, client: Client) -> AsyncIterator[_Worker]:
 async def test_tour(client: Client, tmp_path: Path) -> None:
     address = client.service_client.config.target_host
     files = write_files(tmp_path, replace={"localhost:7233": address})
-    assert files == ["my_workflow.py", "start.py", "go_on.py"], "a file of the README that this test does not run"
+    assert files == ["my_workflow.py", "start.py", "go_on.py", "my_model.py"], "a file of the README that no test runs"
     shown = [block.text for block in blocks(README, "text")]
 
     async with _worker(tmp_path, client) as worker:
@@ -95,7 +98,7 @@ async def test_tour(client: Client, tmp_path: Path) -> None:
         assert await _run(_line("python go_on.py"), tmp_path, client) == shown[1]
         assert not [line for line in worker.lines if "looking up" in line]
 
-    described = await _run(_line("temporal workflow describe"), tmp_path, client)
+    described = await _run(_line("temporal workflow describe", FACADE), tmp_path, client)
     counted = re.search(r"HistoryLength +(\d+)", described)
     assert counted is not None
-    assert f"{counted[1]} events for 6 supersteps and 2 answers" in README.read_text()
+    assert f"{counted[1]} events for 6 supersteps and 2 answers" in FACADE.read_text()
