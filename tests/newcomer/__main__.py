@@ -39,9 +39,8 @@ def main() -> int:
         else:
             shutil.rmtree(root, ignore_errors=True)
     failed = [report.page for report in reports if report.failures]
-    print(
-        f"{len(reports)} pages, {sum(report.done for report in reports)} blocks and commands; failed: {failed or 'none'}"
-    )
+    done = sum(report.done for report in reports)
+    print(f"{len(reports)} pages, {done} blocks and commands done; failed: {', '.join(failed) or 'none'}")
     return 1 if failed else 0
 
 

@@ -120,6 +120,6 @@ def need_free(port: int) -> None:
             tried.bind(("127.0.0.1", port))
         except OSError as error:
             raise PortTakenError(
-                f"Port {port} is taken ({error.strerror}), and the pages name it: they are done word for word. End what "
-                "listens there, and try again."
+                f"Port {port} is taken ({error.strerror}), and the pages name it; they are done word for word. "
+                "End what listens there, and try again."
             ) from error
