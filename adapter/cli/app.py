@@ -18,6 +18,7 @@ from . import dev as _dev
 from . import doctor as _doctor
 from . import exported as _exported
 from . import graph as _graph
+from . import init as _init
 from . import life as _life
 from . import namespace as _namespace
 from . import replay as _replay
@@ -59,6 +60,7 @@ def _options(
     """Take what goes before the command."""
 
 
+register(app, _init.init)
 register(app, _dev.dev)
 register(app, _console.console)
 

@@ -43,6 +43,8 @@ class Reply:
 
     text: str = ""
     calls: tuple[ToolCall, ...] = ()
+    seconds: float = 0.0
+    """How long the model takes; a streamed text comes word by word over this time."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class _RawScriptedChatClient(BaseChatClient):
 
     async def _respond(self, prompt: Prompt, response_format: Any) -> ChatResponse:
         reply, digest = self.script(prompt), _digest(self.name, prompt)
-        await _wait()
+        await _wait(reply.seconds)
         texts = [Content.from_text(reply.text)] if reply.text else []
         calls = [
             Content.from_function_call(call_id, call.name, arguments=json.dumps(call.arguments), id=call_id)
@@ -121,7 +123,10 @@ class _RawScriptedChatClient(BaseChatClient):
 
     async def _stream(self, prompt: Prompt) -> AsyncIterable[ChatResponseUpdate]:
         reply, digest = self.script(prompt), _digest(self.name, prompt)
-        for word in reply.text.split(" ") if reply.text else []:
+        words = reply.text.split(" ")
+        for word in words if reply.text else []:
+            if reply.seconds:
+                await asyncio.sleep(reply.seconds / len(words))
             yield _update(digest, Content.from_text(word if reply.text.startswith(word) else f" {word}"))
         for call_id, call in _identified(reply, digest):
             arguments = json.dumps(call.arguments)
@@ -137,7 +142,7 @@ class _RawScriptedChatClient(BaseChatClient):
             Content.from_usage(_usage(prompt, reply)),
             finish_reason="tool_calls" if reply.calls else "stop",
         )
-        await _wait()
+        await _wait(0.0 if reply.text else reply.seconds)
 
 
 class ScriptedChatClient(FunctionInvocationLayer, ChatMiddlewareLayer, ChatTelemetryLayer, _RawScriptedChatClient):
@@ -149,13 +154,15 @@ def scripted_agent(name: str, script: Script, **kwargs: Any) -> Agent:
     return Agent(ScriptedChatClient(name=name, script=script), id=name, name=name, **kwargs)
 
 
-async def _wait() -> None:
+async def _wait(seconds: float) -> None:
     """Let what goes on beside it go on, as each client does that waits for a model.
 
     On Temporal a call that is journalled waits for the server, so that what needs no model is done before it there too.
     """
     for _ in range(_WAITS):
         await asyncio.sleep(0)
+    if seconds:
+        await asyncio.sleep(seconds)
 
 
 def _update(digest: str, content: Content, **kwargs: Any) -> ChatResponseUpdate:
