@@ -21,6 +21,7 @@ from ..commands.connection import ConnectionSettings, connect, converter_of_envi
 from ..commands.exit_codes import EXPECTED, INTERRUPTED, UsageError, exit_code_of
 from ..logging import log_to_terminal
 from ..temporal.client import framed_client
+from .advice import error_text, has_steps
 from .output import Output, silence
 
 PROGRAM = "agent-framework-temporal"
@@ -218,7 +219,7 @@ def _entry(
             return
         settings = ConnectionSettings(address=address, namespace=namespace, profile=profile, config_file=config_file)
         session = Session(settings, Output(as_json=as_json), from_file)
-        raise typer.Exit(_carry_out(session, lambda: function(session, **arguments)))
+        raise typer.Exit(carry_out(session, lambda: function(session, **arguments)))
 
     if reads:
         ours.append(inspect.Parameter("from_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=FromFile))
@@ -232,7 +233,8 @@ def _entry(
     return run
 
 
-def _carry_out(session: Session, begin: Callable[[], Any]) -> int:
+def carry_out(session: Session, begin: Callable[[], Any]) -> int:
+    """Run a command and say what it fails with, in commands and not in Python; returns the exit code."""
     # What it warns of are runs, which are told by their events.
     log_to_terminal("ERROR", "%(message)s")
     try:
@@ -246,11 +248,13 @@ def _carry_out(session: Session, begin: Callable[[], Any]) -> int:
         if os.environ.get(DEBUG_VARIABLE):
             sys.stderr.write(terminal_text(traceback.format_exc()))
         code = exit_code_of(error)
-        message = str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
+        text = error_text(session, error)
         if session.output.as_json:
-            said = json_text({"error": type(error).__name__, "message": str(error), "exit_code": code}, ascii_only=True)
+            said = json_text({"error": type(error).__name__, "message": text, "exit_code": code}, ascii_only=True)
         else:
             # The further lines of a text that an executor has chosen cannot pass for this command's.
+            known = isinstance(error, EXPECTED) or has_steps(error)
+            message = text if known else f"{type(error).__name__}: {text}"
             said = terminal_text(f"{PROGRAM}: {message}", margin="  ")
         sys.stderr.write(f"{said}\n")
         return code

@@ -140,7 +140,7 @@ async def _placement(client: Client) -> Finding:
     if await has_standalone_activities(client):
         return Finding("placement", "ok", "executors may have task queues of their own")
     text = "no standalone activities, so executors cannot have task queues of their own"
-    return Finding("placement", "note", text, f"For `ExecutorPolicy(task_queue=...)`: {NEEDED}")
+    return Finding("placement", "note", text, f"{NEEDED[:1].upper()}{NEEDED[1:]}")
 
 
 async def _workers(client: Client, task_queue: str) -> list[Finding]:
