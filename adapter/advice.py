@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Self
 
+from ..workflows.display import shell_command
+
 
 class Way(Enum):
     """A way out of an error."""
@@ -36,7 +38,6 @@ class Way(Enum):
     RETYPE = auto()
     KEYS = auto()
     KEYS_EVERYWHERE = auto()
-    OPENED = auto()
     HOST = auto()
     START_WORKER = auto()
     REGISTER = auto()
@@ -61,19 +62,18 @@ _PYTHON = {
     Way.FORK: "`fork`",
     Way.RESPOND: "`responses=`",
     Way.RETRY: "`durable.retry(checkpoint)`",
-    Way.CANCEL: "`durable.cancel(...)`",
+    Way.CANCEL: "`durable.cancel(...)` (`{cancel}`)",
     Way.TERMINATE: "`terminate=True`",
     Way.CHECKPOINTS: "`DurableWorkflow.checkpoints`",
     Way.COPY: "a mirror of it with `checkpoint_storage=`",
     Way.OTHER_STORAGE: "another storage pass that storage too: `run_stream(checkpoint_id=..., checkpoint_storage=...)`",
     Way.WITH_RESPONSES: "`responses`",
     Way.PENDING: "`pending`",
-    Way.RETYPE: "`declare(...)`",
+    Way.RETYPE: "`declare({subject!r}, ...)`",
     Way.KEYS: "`data_converter=sealing_data_converter(keys=...)`",
     Way.KEYS_EVERYWHERE: (
         "`sealing_data_converter(keys=...)`; for threads from before sealing was on add `accept_unsealed=True`"
     ),
-    Way.OPENED: "`export_thread(..., opened=True)`",
     Way.HOST: "`AgentFrameworkPlugin(workflows=[...])`",
     Way.START_WORKER: "`agent-framework-temporal-worker --workflow MODULE:ATTR --task-queue ...`",
     Way.REGISTER: "`await register_search_attributes(client)`",
@@ -99,7 +99,8 @@ class Step:
     @property
     def python(self) -> str:
         """What a caller of the API does."""
-        return _PYTHON[self.way]
+        cancel = shell_command(["agent-framework-temporal", "cancel"], [self.subject])
+        return _PYTHON[self.way].format(subject=self.subject, cancel=cancel)
 
 
 class Advice(str):

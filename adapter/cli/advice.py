@@ -38,7 +38,6 @@ _SAY: dict[Way, Callable[[Session, str], str]] = {
     Way.RETYPE: lambda _session, _thread: "an edit by a function in Python; a JSON edit keeps the type it has",
     Way.KEYS: lambda _session, _subject: f"`export {KEYS_VARIABLE}=ID=BASE64`",
     Way.KEYS_EVERYWHERE: lambda _session, _subject: f"keys: `export {KEYS_VARIABLE}=ID=BASE64`",
-    Way.OPENED: lambda session, thread: f"`{session.again('export', thread or _THREAD, options=['--open'])}`",
     Way.HOST: lambda session, queue: _worker(session, queue),
     Way.START_WORKER: lambda session, queue: _worker(session, queue),
     Way.REGISTER: lambda session, _subject: f"`{session.again('attributes register')}`",

@@ -8,7 +8,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,6 +69,8 @@ FromFile = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+_CONNECTION = {"address": Address, "namespace": Namespace, "profile": Profile, "config_file": ConfigFile}
+CONNECTION = tuple(_CONNECTION)
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 Workflow = Annotated[
@@ -156,6 +158,7 @@ def register(
     *,
     name: str | None = None,
     reads: bool = False,
+    connection: Collection[str] = CONNECTION,
 ) -> None:
     """Make a command of a coroutine function whose first parameter is a `Session`.
 
@@ -166,8 +169,9 @@ def register(
         function: The command.
         name: Its name; the function's by default.
         reads: Whether it only reads history, so that it can read an exported thread, too.
+        connection: Which of the connection's flags it takes.
     """
-    app.command(name, help=_help(function))(_entry(function, reads=reads))
+    app.command(name, help=_help(function))(_entry(function, reads=reads, connection=connection))
 
 
 def register_group(app: typer.Typer, function: Callable[..., Awaitable[int | None]], *, name: str) -> typer.Typer:
@@ -185,32 +189,36 @@ def _help(function: Callable[..., Any]) -> str:
 
 
 def _entry(
-    function: Callable[..., Awaitable[int | None]], *, group: bool = False, reads: bool = False
+    function: Callable[..., Awaitable[int | None]],
+    *,
+    group: bool = False,
+    reads: bool = False,
+    connection: Collection[str] = CONNECTION,
 ) -> Callable[..., None]:
     """Return what `typer` calls.
 
     Args:
         function: The command.
         reads: See `register`.
+        connection: See `register`.
         group: Whether there are commands below it, which it leaves what it was called for to.
     """
     signature = inspect.signature(function, eval_str=True)
-    ours = [
-        inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson),
-        inspect.Parameter("address", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Address),
-        inspect.Parameter("namespace", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Namespace),
-        inspect.Parameter("profile", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Profile),
-        inspect.Parameter("config_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile),
+    ours = [inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson)]
+    ours += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in _CONNECTION.items()
+        if name in connection
     ]
 
     @functools.wraps(function)
     def run(
         *,
         as_json: bool,
-        address: str | None,
-        namespace: str | None,
-        profile: str | None,
-        config_file: str | None,
+        address: str | None = None,
+        namespace: str | None = None,
+        profile: str | None = None,
+        config_file: str | None = None,
         context: typer.Context | None = None,
         from_file: Path | None = None,
         **arguments: Any,

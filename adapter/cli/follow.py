@@ -17,7 +17,8 @@ from ..errors import DurableWorkflowError, HistoryReadOnlyError, ThreadPausedErr
 from .command import PROGRAM, Session
 from .form import ask_all
 from .lookup import Target
-from .text import short, text_of, usage_facts
+from .outputs import output_blocks
+from .text import usage_facts
 from .views import RunView
 
 
@@ -98,9 +99,9 @@ def _report(
 ) -> None:
     output = session.output
     output.json(result_json(result, checkpoint, pending, usage), line=True)
-    for value in result.get_outputs():
+    for text in output_blocks(result):
         output.heading("output")
-        output.quoted(text_of(value) or short(value, 4000))
+        output.quoted(text)
     output.console.print()
     output.facts([("thread", checkpoint.thread_id), ("checkpoint", checkpoint.checkpoint_id or "")])
     output.facts(usage_facts(usage))
