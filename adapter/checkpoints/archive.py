@@ -105,12 +105,11 @@ class ThreadArchive:
         if self._header.sealed and converter.payload_codec is None:
             raise NotSealedError(
                 Advice(
-                    f"The payloads in {self._path.name!r} are sealed, and this process has no keys. Read it with the keys "
-                    "of the place it is from, ",
+                    f"The payloads in {self._path.name!r} are sealed, and this process has no keys. Read it with the "
+                    "keys of the place it is from, ",
                     Step(Way.KEYS),
                     ", or have it exported with `--open` there.",
                 )
-            )
             )
         if not self._header.sealed:  # What is not sealed would be refused by what opens only that.
             converter = dataclasses.replace(DataConverter.default, external_storage=converter.external_storage)
