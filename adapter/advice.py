@@ -75,7 +75,7 @@ _PYTHON = {
         "`sealing_data_converter(keys=...)`; for threads from before sealing was on add `accept_unsealed=True`"
     ),
     Way.HOST: "`AgentFrameworkPlugin(workflows=[...])`",
-    Way.START_WORKER: "`agent-framework-temporal-worker --workflow MODULE:ATTR --task-queue ...`",
+    Way.START_WORKER: "`agent-framework-temporal-worker --workflow ... --task-queue {subject}`",
     Way.REGISTER: "`await register_search_attributes(client)`",
     Way.ALLOW_CALLS: "`live=True`",
     Way.UPDATE_SCHEDULE: "`DurableWorkflow.update_schedule`",

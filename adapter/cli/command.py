@@ -111,6 +111,11 @@ class Session:
         self._from_file = from_file
         self._client: Client | None = None
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it looks at a server, and not into an exported thread."""
+        return self._from_file is None
+
     def again(self, command: str, *arguments: str, options: Sequence[str] = ()) -> str:
         """Return the command line of another command that connects as this one has."""
         flags: list[str] = []

@@ -25,6 +25,7 @@ from ..commands.exit_codes import UsageError
 from ..commands.references import load_workflow
 from .command import PROGRAM, Session, TaskQueue
 from .console import can_serve, listening
+from .example import message_words
 from .lookup import DEFAULT_TASK_QUEUE
 from .output import Output
 
@@ -65,7 +66,9 @@ async def dev(
         )
     queue = task_queue or DEFAULT_TASK_QUEUE
     # A workflow that cannot be hosted is told before a server is started for it.
-    names = [(await host(load_workflow(reference))).name for reference in workflow]
+    hosted = [await host(load_workflow(reference)) for reference in workflow]
+    names = [each.name for each in hosted]
+    message = message_words(hosted[0].catalog.input_types)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -103,7 +106,7 @@ async def dev(
                 ("console", (console_url or _NEEDS_MORE) if console else ""),
                 ("threads", f"kept in {server.database}" if server.database else "end with the server (no --database)"),
                 ("workflows", f"{', '.join(names)} on task queue {queue}"),
-                ("try", shell_command([PROGRAM, "run", "--workflow", names[0], *flags, "a message"])),
+                ("try", shell_command([PROGRAM, "run", "--workflow", names[0], *flags, *message])),
                 ("stop", "ctrl-C"),
             ]
         )

@@ -21,7 +21,7 @@ from agent_framework import (
 )
 from agent_framework.openai import OpenAIChatCompletionClient
 from agent_framework_temporal.adapter.cli.outputs import output_blocks
-from agent_framework_temporal.testing import scripted_agent
+from agent_framework_temporal.testing import Reply, scripted_agent
 from temporalio.client import Client
 
 from tests.cli._commands import Commands
@@ -95,7 +95,8 @@ async def test_a_real_streaming_client_gives_one_block(cli: Commands, client: Cl
 async def test_a_scripted_client_gives_one_block(cli: Commands, client: Client) -> None:
     def build() -> Workflow:
         return WorkflowBuilder(
-            name="scripted", start_executor=AgentExecutor(scripted_agent("writer", ["One. Two."]), id="writer")
+            name="scripted",
+            start_executor=AgentExecutor(scripted_agent("writer", lambda _prompt: Reply("One. Two.")), id="writer"),
         ).build()
 
     async with worker(client, build) as queue:
