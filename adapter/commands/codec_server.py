@@ -327,4 +327,5 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--max-body", type=int, default=16, metavar="MB", help="longest body of a request (16)")
     text = f"most payloads of a request ({_MAX_PAYLOADS})"
     add("--max-payloads", type=int, default=_MAX_PAYLOADS, metavar="N", help=text)
+    parser.add_completion()
     return parser.parse_args(arguments)

@@ -18,6 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("workflows.exported", "workflows.value_limits"),
     ("workflows.messages",),
     ("workflows",),
+    ("adapter.advice",),
     ("adapter.errors", "adapter.logging", "adapter.lru", "adapter.web_names"),
     ("adapter.framework", "adapter.temporal"),
     ("adapter.encoding",),

@@ -147,7 +147,18 @@ def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
         "respond": [
             ([scene.waiting, "--data", _EVIL_JSON], 8),
             ([scene.waiting, REQUEST, "--data", _EVIL_JSON, "--responder", EVIL[:400]], 8),
-            ([scene.early, f"{EVIL[:300]}{unique('early')}", "--data", _EVIL_JSON, "--responder", EVIL[:400]], 0),
+            (
+                [
+                    scene.early,
+                    f"{EVIL[:300]}{unique('early')}",
+                    "--early",
+                    "--data",
+                    _EVIL_JSON,
+                    "--responder",
+                    EVIL[:400],
+                ],
+                0,
+            ),
             ([scene.waiting], 2),
             ([scene.idle, EVIL[:300], "--data", _EVIL_JSON], 8),
         ],
