@@ -37,6 +37,7 @@ class SharedTestEnvironment(DurableTestEnvironment):
     def __init__(self, client: Client, skipper: TimeSkipper, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(client, "", skipper)
         self._loop = loop
+        self._own = asyncio.new_event_loop()
 
     @classmethod
     @contextmanager
@@ -55,6 +56,7 @@ class SharedTestEnvironment(DurableTestEnvironment):
         try:
             yield environment
         finally:
+            environment._own.close()
             environment._loop.call_soon_threadsafe(stopping.set)
             thread.join()
 
@@ -75,32 +77,36 @@ class SharedTestEnvironment(DurableTestEnvironment):
         """Wait for a result in a test that is not async: `durable_env.run(essay.run("night trains"))`.
 
         Args:
-            awaitable: What to wait for; it is awaited in the environment's event loop.
+            awaitable: What to wait for, in an event loop that all calls of the session share.
 
         Raises:
             RuntimeError: When called in an event loop, where `await` does the same.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return self._result(awaitable)
-        raise RuntimeError("`run` is for tests that are not async. Here, use `await`.")
 
-    def _result(self, awaitable: Awaitable[_Result]) -> _Result:
         async def awaited() -> _Result:
             return await awaitable
 
-        return asyncio.run_coroutine_threadsafe(awaited(), self._loop).result()
+        if _is_in_a_loop():
+            raise RuntimeError("`run` is for tests that are not async. Here, use `await`.")
+        return self._own.run_until_complete(awaited())
 
     @contextmanager
     def hosting(self, workflow: WorkflowSource, **arguments: Any) -> Iterator[DurableTestEnvironment]:
         """Do as `host` does, on a worker in the environment's own event loop; for code that cannot await."""
         context = self.host([workflow], **arguments)
-        hosted = self._result(context.__aenter__())
+        hosted = asyncio.run_coroutine_threadsafe(context.__aenter__(), self._loop).result()
         try:
             yield hosted
         finally:
-            self._result(context.__aexit__(None, None, None))
+            asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), self._loop).result()
+
+
+def _is_in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 @exported_for_tests
