@@ -64,7 +64,7 @@ def _options(
     """Take what goes before the command."""
 
 
-register(app, _init.init)
+register(app, _init.init, connection=())
 register(app, _dev.dev, connection=("namespace",))
 register(app, _console.console)
 

@@ -23,12 +23,15 @@ from agent_framework import (
 )
 from agent_framework.observability import ChatTelemetryLayer
 
+from .exported import exported_for_tests
+
 _CREATED_AT = "2025-01-01T00:00:00Z"
 _MODEL = "scripted-1"
 _WAITS = 20
 """Turns of the event loop that a model takes: counted, so that what runs beside it comes in the same order always."""
 
 
+@exported_for_tests
 @dataclass(frozen=True)
 class ToolCall:
     """A tool call the model asks for."""
@@ -37,6 +40,7 @@ class ToolCall:
     arguments: Mapping[str, Any]
 
 
+@exported_for_tests
 @dataclass(frozen=True)
 class Reply:
     """What the model answers: text, tool calls, or both."""
@@ -47,6 +51,7 @@ class Reply:
     """How long the model takes; a streamed text comes word by word over this time."""
 
 
+@exported_for_tests
 @dataclass(frozen=True)
 class Prompt:
     """What the model is sent."""
@@ -145,10 +150,12 @@ class _RawScriptedChatClient(BaseChatClient):
         await _wait(0.0 if reply.text else reply.seconds)
 
 
+@exported_for_tests
 class ScriptedChatClient(FunctionInvocationLayer, ChatMiddlewareLayer, ChatTelemetryLayer, _RawScriptedChatClient):
     """The client with every layer a provider's client has."""
 
 
+@exported_for_tests
 def scripted_agent(name: str, script: Script, **kwargs: Any) -> Agent:
     """Build an agent that answers by ``script``; its id is its name, since the default one is random."""
     return Agent(ScriptedChatClient(name=name, script=script), id=name, name=name, **kwargs)

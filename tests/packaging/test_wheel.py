@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,7 @@ def test_holds_the_package_and_nothing_else(wheel: Path) -> None:
     }
     for package in PACKAGES:
         expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in (ROOT / package).rglob("*.py")}
+    expected.add("agent_framework_temporal/adapter/testing/__init__.pyi")
     data = [*(ROOT / "adapter" / "http" / "assets").iterdir(), *(ROOT / "adapter" / "cli" / "project").rglob("*.txt")]
     expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in data}
     # It lies in `adapter`, and is imported as `agent_framework_temporal.testing`.
@@ -137,3 +139,24 @@ def test_makes_a_project_whose_test_passes(python: Path, tmp_path: Path) -> None
     # An extra's, which this environment takes from another one.
     python.with_name("temporal").symlink_to(Path(sys.executable).with_name("temporal"))
     assert "1 passed" in run(python, "-m", "pytest", "-p", "no:cacheprovider", folder=tmp_path / "my-agents")
+
+
+def test_brings_its_fixtures_to_pytest(
+    python: Path, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here pytest rewrites the asserts of our modules, as of those of all plugins that are installed from a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt")]
+        assert "[pytest11]\nagent_framework_temporal = agent_framework_temporal.testing.pytest_plugin" in (
+            archive.read(name).decode()
+        )
+    shutil.copy(ROOT / "tests" / "testing" / "fixture_tests.py", tmp_path / "test_mine.py")
+    (tmp_path / "conftest.py").write_text(
+        "import agent_framework_temporal.testing.shared as ours\n"
+        f"assert ours.__file__.startswith({str(python.parents[1])!r}), ours.__file__\n"
+        "assert '@pytest_ar' in vars(ours), 'not rewritten'\n"
+    )
+    # The server's binary comes with a dependency, beside the Python of this environment.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    options = ("-q", f"--rootdir={tmp_path}", "-p", "no:cacheprovider", "-k", "fresh_thread or not_async or own_loop")
+    assert "3 passed" in run(python, "-m", "pytest", *options, folder=tmp_path)
