@@ -34,7 +34,9 @@ class ToolCall:
     """A tool call the model asks for."""
 
     name: str
+    """Name of the tool."""
     arguments: Mapping[str, Any]
+    """What it is called with."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Reply:
     """What the model answers: text, tool calls, or both."""
 
     text: str = ""
+    """What it says."""
     calls: tuple[ToolCall, ...] = ()
+    """The tools it calls."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,11 @@ class Prompt:
     """What the model is sent."""
 
     messages: tuple[Message, ...]
+    """The conversation."""
     instructions: str
+    """The agent's instructions."""
     kwargs: Mapping[str, Any]
+    """The options of the call."""
 
     @property
     def texts(self) -> list[str]:
