@@ -12,7 +12,7 @@ PACKAGE := __init__.py worker.py adapter activities workflows
 # Hundreds of processes import the package; each would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs help demo demo-crash server test test-quick test-core test-cores chaos crash-points placement soak flood hostile devui-test console-assets console-long bench newcomer wheel-test lint format format-check typecheck ci clean FORCE
+.PHONY: docs docs-publish help demo demo-crash server test test-quick test-core test-cores chaos crash-points placement soak flood hostile devui-test console-assets console-long bench newcomer wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
@@ -36,6 +36,7 @@ help:
 	@echo 'make wheel-test        only: does the built wheel work in an empty environment'
 	@echo 'make lint format format-check typecheck'
 	@echo 'make docs              the documentation as a site, in site/'
+	@echo 'make docs-publish VERSION=0.1   the same as that version of it, on the branch gh-pages'
 	@echo 'make ci                what CI runs'
 	@echo 'make clean             remove the environment and whatever was built'
 
@@ -136,9 +137,15 @@ format-check: $(VENV)/.test
 typecheck: $(VENV)/.test
 	$(BIN)/mypy -p agent_framework_temporal -p tests -p examples -p benchmarks
 
-# Fails on a link that leads nowhere.
+# Fails on a link that leads nowhere. Not with --quiet: what is not logged is not counted, and nothing is strict.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# Commits to the branch gh-pages; pushing it is the release's. VERSION is that of the release, its patch number left out.
+docs-publish: $(VENV)/.docs
+	@test -n "$(VERSION)" || { echo 'Say of which release: make docs-publish VERSION=0.1' >&2; exit 2; }
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mike deploy --update-aliases --alias-type copy $(VERSION) latest
+	$(BIN)/mike set-default latest
 
 # `test` has the wheel test in it.
 ci:

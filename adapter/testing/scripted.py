@@ -37,7 +37,9 @@ class ToolCall:
     """A tool call the model asks for."""
 
     name: str
+    """Name of the tool."""
     arguments: Mapping[str, Any]
+    """What it is called with."""
 
 
 @exported_for_tests
@@ -46,7 +48,9 @@ class Reply:
     """What the model answers: text, tool calls, or both."""
 
     text: str = ""
+    """What it says."""
     calls: tuple[ToolCall, ...] = ()
+    """The tools it calls."""
     seconds: float = 0.0
     """How long the model takes; a streamed text comes word by word over this time."""
 
@@ -57,8 +61,11 @@ class Prompt:
     """What the model is sent."""
 
     messages: tuple[Message, ...]
+    """The conversation."""
     instructions: str
+    """The agent's instructions."""
     kwargs: Mapping[str, Any]
+    """The options of the call."""
 
     @property
     def texts(self) -> list[str]:
