@@ -39,7 +39,7 @@ can be imported, 4 no server answers, 5 the workflow cannot be hosted, 6 no work
 request or checkpoint, 8 the thread does not take it, 130 interrupted.
 """
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name=PROGRAM,
     help="Run Microsoft Agent Framework workflows durably on Temporal.",
     epilog=" ".join(EXIT_CODES.split()),

@@ -55,7 +55,7 @@ class Pace(ABC):
     """Whether the caller is given nothing before the run is over or waits."""
 
     def __init__(self) -> None:
-        self.goes_on = True
+        self.goes_on: bool = True
         """Whether another superstep follows the last one."""
         self.tells = False
         """Whether executors have said something while they ran."""

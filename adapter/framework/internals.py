@@ -497,7 +497,7 @@ class RecordingState(State):
 
     def __init__(self, recorded: State, record: Record) -> None:
         vars(self).update(vars(recorded))
-        self.record = record
+        self.record: Record = record
         if isinstance(recorded, RecordingState):
             outer = recorded.record
 

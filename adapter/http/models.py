@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +15,7 @@ _Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 
 
 class _Taken(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 
 class InputSchema(BaseModel):
@@ -108,7 +108,7 @@ class ThreadPage(BaseModel):
 class Attempt(BaseModel):
     """Which attempt of a superstep runs, or is to run next."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     attempt: int
     state: str
@@ -136,7 +136,7 @@ class Failure(BaseModel):
 class ThreadDetail(BaseModel):
     """Where a thread stands."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     thread_id: str
     workflow: str
@@ -171,7 +171,7 @@ class ThreadDetail(BaseModel):
 class Request(BaseModel):
     """A request that waits for its response."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     thread_id: str
     request_id: str
