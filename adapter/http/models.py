@@ -331,6 +331,15 @@ class Usage(BaseModel):
     calls_taken: dict[str, int]
 
 
+class GivenAnswer(BaseModel):
+    """An answer that a superstep was given."""
+
+    request_id: str
+    cancelled: bool = Field(description="Whether its request was cancelled instead.")
+    responder: str | None = Field(description="Who answered, where that is known.")
+    at: str | None
+
+
 class SuperstepEntry(BaseModel):
     """A superstep in the timeline."""
 
@@ -347,6 +356,7 @@ class SuperstepEntry(BaseModel):
     attempts: int
     worker: str | None
     checkpoint_id: str | None
+    answers: list[GivenAnswer] = Field(description="What it was given to go on with.")
     first_offset: int
     last_offset: int | None
     failure: str | None

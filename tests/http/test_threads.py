@@ -46,12 +46,15 @@ async def test_a_thread_from_its_start_to_its_outcome(client: Client, http: http
     assert wrong.headers["content-type"] == "application/problem+json"
     assert wrong.json()["verdict"] == "rejected" and "approved" in wrong.text
 
-    right = await http.post(address, json={"response": {"approved": True, "by": "ada"}})
+    right = await http.post(address, json={"response": {"approved": True, "by": "ada"}, "responder": "Ada"})
     assert (right.status_code, right.json()["verdict"]) == (200, "accepted")
     rest = await whole_stream(http, thread, last=sent[-1].id)
     assert outputs(rest) == [f"{item} approved by ada, order 1"]
     assert rest[-1].name == "end" and rest[-1].data["state"] == "idle"
     assert not {found.id for found in sent} & {found.id for found in rest[:-1]}
+    steps = (await http.get(f"{API}/threads/{thread}/timeline")).json()["supersteps"]
+    (given,) = [answer for step in steps for answer in step["answers"]]
+    assert (given["request_id"], given["responder"], given["cancelled"]) == (f"approve-{item}", "Ada", False)
 
 
 async def test_a_message_that_fits_no_type_is_refused_before_anything_runs(http: httpx.AsyncClient) -> None:
@@ -230,6 +233,10 @@ async def test_without_a_worker(client: Client) -> None:
     async with api(client, shop, task_queue=queue, options=quickly) as http:
         (waiting,) = (await http.get(f"{API}/threads/{thread}/requests")).json()["requests"]
         assert waiting["response_schema"]["properties"].keys() == {"approved", "by"}
+        found = (await http.get(f"{API}/threads/{thread}")).json()
+        assert (found["worker"], found["state"]) == (False, "waiting")
+        assert [request["request_id"] for request in found["pending_requests"]] == [waiting["request_id"]]
+        assert found["pending_requests"][0]["asked_at"] == waiting["asked_at"]
         paused = await http.post(f"{API}/threads/{thread}/pause", json={})
         assert (paused.status_code, paused.json()["title"]) == (503, "No worker")
         assert paused.headers["retry-after"] == "1"
