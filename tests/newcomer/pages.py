@@ -62,6 +62,8 @@ class PageRun:
         self._running: dict[str, Terminal] = {}
         self._cells: subprocess.Popen[str] | None = None
         self._written = ""
+        """By the last command."""
+        self._line_done = 0
         self._main = place.terminal(self._folder)
 
     def walk(self) -> None:
@@ -75,6 +77,7 @@ class PageRun:
                     self._block(block)
                 except Exception as error:
                     self._report.fail(block, str(error)[-2500:])
+                self._line_done = block.line + block.text.count("\n")
         except (TerminalError, AssertionError) as error:
             self._report.failures.append(f"it could not begin: {error}")
         finally:
@@ -116,10 +119,15 @@ class PageRun:
         elif block.language == "sh":
             for line in lines(block):
                 self._line(block, line)
-        elif self._written:
+        elif self._written and not self._heading_before(block):
             absent = missing(block.text, self._written)
             self._written, written = "", self._written
             assert not absent, "the output that is shown was not written:\n" + "\n".join([*absent, "---", written])
+
+    def _heading_before(self, block: Block) -> bool:
+        """Whether another section has begun since the last block: then the output is of nothing that was done."""
+        between = self._page.read_text().splitlines()[self._line_done : block.line]
+        return any(line.startswith("#") for line in between)
 
     def _line(self, block: Block, line: str) -> None:
         reason = reason_of(line)

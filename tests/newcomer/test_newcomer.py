@@ -20,7 +20,7 @@ def test_a_terminal_is_answered_and_interrupted(tmp_path: Path) -> None:
     terminal = Terminal({"PATH": "/usr/bin:/bin"}, tmp_path)
     try:
         asked = terminal.run("read -p 'who? ' who; echo \"hello $who\"; false", answers=[("who? ", "ada")])
-        assert asked == (1, "who? hello ada\n")
+        assert asked == (1, "who? ada\nhello ada\n")
         terminal.start("sleep 600 & echo up; fg", "up")
         assert terminal.foreground > 0
         assert terminal.interrupt()[0] == 130

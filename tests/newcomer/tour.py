@@ -43,9 +43,18 @@ class Tour:
             "kill ": self._crash,
         }
 
-    def walk(self) -> None:
-        """Do all of it; ends with nothing running. The first failure ends it, as it would end a person's tour."""
+    def walk(self, *, to_install: bool = False) -> None:
+        """Do all of it; ends with nothing running. The first failure ends it, as it would end a person's tour.
+
+        Args:
+            to_install: Do only what makes the environment and the tour's folder.
+        """
         for block in blocks(README, "sh", "python", "text"):
+            if to_install and block.language != "sh":
+                break
+            if to_install and block.text.startswith("make "):
+                self._report.leave_out(block, "pages were named")
+                continue
             try:
                 self._block(block)
             except Exception as error:
