@@ -61,7 +61,8 @@ async def dev(
     names = [(await host(load_workflow(reference))).name for reference in workflow]
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # SIGHUP: the terminal's window is closed. Worker and console have sessions of their own, and would stay.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set)
     namespace = session.settings.namespace or given.get("namespace", "default")
     async with contextlib.AsyncExitStack() as stack:
