@@ -48,9 +48,13 @@ def where(block: Block) -> str:
 
 
 def missing(shown: str, written: str) -> list[str]:
-    """Return the lines of a shown output that a command has not written; ids, times and widths vary."""
+    """Return the lines of a shown output that a command has not written; ids, times, widths and what is `...` vary."""
     found = {_same(line) for line in written.splitlines()}
-    return [line for line in shown.splitlines() if _same(line) not in found and _same(line)]
+    return [line for line in shown.splitlines() if not any(map(_pattern(line).fullmatch, found)) and _same(line)]
+
+
+def _pattern(line: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part.strip()) for part in _same(line).split("...")))
 
 
 def _same(line: str) -> str:
