@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.docs._pages import README, Block, blocks
 from tests.newcomer import cells
 from tests.newcomer.place import PORTS, Place, need_free
-from tests.newcomer.report import Report, missing
+from tests.newcomer.report import Report, check_shown
 from tests.newcomer.terminal import Terminal, TerminalError
 from tests.newcomer.tour import lines
 
@@ -129,9 +129,8 @@ class PageRun:
             for line in lines(block):
                 self._line(block, line)
         elif self._written and not self._heading_before(block):
-            absent = missing(block.text, self._written)
             self._written, written = "", self._written
-            assert not absent, "the output that is shown was not written:\n" + "\n".join([*absent, "---", written])
+            check_shown(block.text, written)
 
     def _heading_before(self, block: Block) -> bool:
         """Whether another section has begun since the last block: then the output is of nothing that was done."""

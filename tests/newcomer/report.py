@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from tests.docs._pages import ROOT, Block
 
 _VARIES = re.compile(
-    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.[0-9a-f]+)?|\d{4}-\d\d-\d\d[T ][\d:.]+\S*|\d+:\d\d|\s+"
+    r"^id: \S+|\"live\":\w+|\d{4}-\d\d-\d\d[T ][\d:.]+\S*|\d+:\d\d|\s+"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.[0-9a-f]+)?"
 )
+"""Ids, times, and where events come live: that depends on how long a superstep takes."""
 
 
 @dataclass
@@ -45,6 +47,17 @@ def where(block: Block) -> str:
     """Return where a block stands."""
     name = block.page.relative_to(ROOT) if block.page.is_relative_to(ROOT) else block.page.name
     return f"{name}:{block.line}"
+
+
+def check_shown(shown: str, written: str) -> None:
+    """Compare the output that a page shows with what a command has written.
+
+    Raises:
+        AssertionError: When lines of it were not written.
+    """
+    absent = missing(shown, written)
+    if absent:
+        raise AssertionError("\n".join([written, "--- does not have these lines of what is shown:", *absent]))
 
 
 def missing(shown: str, written: str) -> list[str]:

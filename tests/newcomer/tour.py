@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tests.docs._pages import README, Block, blocks
 from tests.newcomer.place import Place
-from tests.newcomer.report import Report, missing
+from tests.newcomer.report import Report, check_shown
 from tests.newcomer.terminal import Terminal
 
 _MINUTES = 60.0
@@ -64,9 +64,7 @@ class Tour:
 
     def _block(self, block: Block) -> None:
         if block.language == "text":
-            absent = missing(block.text, self._written)
-            if absent:
-                raise AssertionError("the output that is shown was not written: " + "\n".join([*absent, self._written]))
+            check_shown(block.text, self._written)
         elif block.file is not None:
             (self._place.tour / block.file).write_text(block.text)
             if block.file == "my_model.py":
