@@ -36,6 +36,7 @@ _OF_A_WAITING_THREAD = re.compile(r"temporal workflow (update execute|signal) --
 LEFT_OUT = (
     (r"\$THREAD|\bTHREAD\b|\bCHECKPOINT\b|\border-|\breport\b|\borders\b|PATH-TO", "it names what a reader puts in"),
     (r"^(make|python -m (tests|benchmarks)\b)", "it is for those who change this package, and runs in CI"),
+    (r"^agent-framework-temporal resume ", "it is for a thread that has failed or is paused"),
     (r"--pdb\b", "it waits for a person in a debugger"),
     (r"^(docker|kubectl|helm)\b", "it needs what a newcomer does not have"),
     (r"^export ", "it is of an account"),
