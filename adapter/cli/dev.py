@@ -71,7 +71,8 @@ async def dev(
     message = message_words(hosted[0].catalog.input_types)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # SIGHUP: the terminal's window is closed. Worker and console have sessions of their own, and would stay.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set)
     namespace = session.settings.namespace or given.get("namespace", "default")
     async with contextlib.AsyncExitStack() as stack:

@@ -20,7 +20,7 @@ from tests.support import unique
 
 COMMANDS = (
     *("dev", "worker", "run", "stream", "inbox", "respond", "status", "checkpoints", "fork", "cancel", "graph"),
-    *("retry", "doctor", "attributes", "pause", "continue", "breakpoints", "withdraw"),
+    *("init", "retry", "doctor", "attributes", "pause", "continue", "breakpoints", "withdraw"),
 )
 
 
