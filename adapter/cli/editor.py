@@ -58,7 +58,7 @@ async def edited(
             except EditRefusedError as error:
                 problems = [line for problem in error.problems for line in problem.splitlines()]
             except (ValueError, RecursionError) as error:
-                problems = [f"This is no JSON: {error}"]
+                problems = [f"Not valid JSON: {error}"]
             said = "".join(f"# {line}\n" for line in ("The edit is refused:", *problems, ""))
 
 

@@ -95,7 +95,7 @@ async def test_wrong_flags_say_so(cli: Commands) -> None:
     for arguments, said in (
         (("create", "x", *_ECHO, "--cron", "0 3 * * *"), "give the message"),
         (("create", "x", "hello", *_ECHO), "say when"),
-        (("create", "x", "hello", *_ECHO, "--every", "soon"), "--every: 'soon' is no duration"),
+        (("create", "x", "hello", *_ECHO, "--every", "soon"), "--every: 'soon' is not a valid duration"),
         (("create", "x", "hello", *_ECHO, "--every", "1h", "--overlap", "some"), "no policy 'some'"),
         (("create", "x", "hello", *_ECHO, "--every", "1h", "--time-zone", "UTC"), "--time-zone"),
         (("create", "x", "hello", *_ECHO, "--every", "1h", "--pause-on-failure"), "ALLOW_ALL"),
