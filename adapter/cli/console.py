@@ -109,6 +109,8 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=256)
+    except OverflowError as error:
+        raise UsageError(f"{port} is not a valid port: use 1 to 65535, or 0 for any free one") from error
     except OSError as error:
         raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
 

@@ -10,6 +10,7 @@ import typer
 from temporalio.client import WorkflowUpdateFailedError
 
 from ...workflows.display import one_line
+from ..advice import Advice, Step, Way
 from ..checkpoints.lineage import CheckpointInfo
 from ..client.response_update import cancel_requests
 from ..client.thread_facts import existing_thread
@@ -173,7 +174,11 @@ async def cancel(
         raise NotFoundError(f"Thread {thread!r} has no open run, so no request of it can be cancelled.")
     if not await thread_has_worker(client, facts):
         raise NoWorkerError(
-            f"No worker polls task queue {facts.task_queue!r}; requests are cancelled by one. Start it."
+            Advice(
+                f"No worker polls task queue {facts.task_queue!r}, and one has to cancel the request. Start one: ",
+                Step(Way.START_WORKER, facts.task_queue),
+                ".",
+            )
         )
     try:
         receipt = await cancel_requests(client, thread, request, responder or login())

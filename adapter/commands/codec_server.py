@@ -16,6 +16,7 @@ import hmac
 import json
 import os
 import re
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -293,16 +294,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     log_to_terminal("WARNING", "%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        listening = socket.create_server((options.host, options.port), family=family)
+        port = listening.getsockname()[1]
         web.run_app(
             app,
-            host=options.host,
-            port=options.port,
+            sock=listening,
             access_log=None,
             keepalive_timeout=_IDLE_SECONDS,
             lingering_time=1.0,
-            print=lambda *_: print(terminal_line(f"Codec server at http://{host}:{options.port}"), flush=True),
+            print=lambda *_: print(terminal_line(f"Codec server at http://{host}:{port}"), flush=True),
         )
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         print(terminal_text(f"agent-framework-temporal-codec-server: {error}", margin="  "), file=sys.stderr)
         return 1
     return 0
@@ -322,7 +325,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"file with keys, one `id=base64` a line; defaults to [{KEYS_VARIABLE}]",
     )
     add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    add("--port", type=int, default=8081, help="port to listen on (8081)")
+    add("--port", type=int, default=8081, help="port to listen on (8081; 0: any free one)")
     text = f"origin of the Web UI; can be repeated ({' and '.join(_LOCAL_UI)})"
     add("--origin", action="append", metavar="URL", help=text)
     text = "host name that requests may use besides --host and local ones; can be repeated"

@@ -44,7 +44,7 @@ async def test_says_why_a_thread_failed_and_resumes_it(
         monkeypatch.setenv(MENDED, "1")
         assert (await cli("resume", thread, "--json")).lines[-1]["outputs"] == ["failing done"]
         refused = await cli("resume", thread, code=8)
-        assert "is idle: it has ended well" in refused.err
+        assert "is idle: its run completed" in refused.err
         assert f"agent-framework-temporal run MESSAGE --thread {thread}" in refused.err
     assert "There is no thread" in (await cli("resume", unique("none"), code=7)).err
 

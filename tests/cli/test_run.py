@@ -137,7 +137,7 @@ async def test_leaving_does_not_stop_the_run(
         process.send_signal(signal.SIGINT)
         _, errors = await process.communicate()
     assert process.returncode == 130
-    assert errors.decode().startswith("agent-framework-temporal: left; the run goes on. Follow it: ")
+    assert errors.decode().startswith("agent-framework-temporal: left; the run continues. Follow it: ")
     assert f"stream {thread} --after " in errors.decode()
     monkeypatch.setenv("TESTS_DELAY", "0")
     done = await cli("stream", thread, "--json")

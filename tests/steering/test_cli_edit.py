@@ -159,8 +159,8 @@ async def test_what_is_refused_opens_again_with_the_reason(
 @pytest.mark.parametrize(
     ("changes", "code", "text"),
     [
-        ([[]], 0, "Nothing has changed"),
-        ([[('"dull"', '"x"'), ('"x"', '"dull"')]], 0, "Nothing has changed"),
+        ([[]], 0, "Nothing changed"),
+        ([[('"dull"', '"x"'), ('"x"', '"dull"')]], 0, "Nothing changed"),
         ([[('"words": 10', '"words": 0')], []], 2, "the edit is refused, so nothing was done"),
         ([[('"$kept"', '"$other"')], []], 2, "what JSON cannot say stays as it was"),
     ],
