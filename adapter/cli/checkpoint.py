@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from temporalio.client import Client
 
 from ...workflows.display import json_text, one_line, terminal_line
 from ..checkpoints.edit_document import EditDocument
@@ -19,6 +18,7 @@ from ..client.options import OptionArguments
 from ..client.thread_facts import ThreadFacts, existing_thread
 from ..commands.exit_codes import UsageError
 from ..framework.definition import WorkflowDefinition, define
+from .advice import said_by
 from .command import Session, TaskQueue, Thread, Workflow
 from .editor import edited
 from .follow import follow
@@ -97,7 +97,7 @@ async def edit(
     facts = await existing_thread(client, thread)
     target = await typed_facade(session, workflow, task_queue, facts, read_options(option))
     chosen = checkpoint_id or (await target.durable.checkpoints(thread))[-1].checkpoint_id
-    change = await edit_of(client, target, chosen, thread, changes)
+    change = await edit_of(session, target, chosen, thread, changes)
     if change is None:
         session.output.json({"thread_id": thread, "edited": False}, line=True)
         session.output.line("Nothing changed, so nothing was done.")
@@ -136,7 +136,7 @@ async def typed_facade(
 
 
 async def edit_of(
-    client: Client, target: Target, checkpoint_id: str, thread: str, given: str | None
+    session: Session, target: Target, checkpoint_id: str, thread: str, given: str | None
 ) -> Mapping[str, Any] | None:
     """Return how a checkpoint is to be changed: as the command line says, or a person in an editor.
 
@@ -149,9 +149,11 @@ async def edit_of(
             raise UsageError('--changes takes a JSON object, as in {"state": {"style": "vivid"}}')
         return found
     hosted: WorkflowDefinition = await define(target.workflow)  # type: ignore[arg-type] # `typed_facade` has it.
-    raw = await raw_checkpoint(client, checkpoint_id, thread)
+    raw = await raw_checkpoint(await session.client(), checkpoint_id, thread)
     document = EditDocument(editable(raw, hosted), hosted.declared, hosted.catalog).content
-    return await edited(document, lambda changed: edited_checkpoint(raw, hosted, changed))
+    return await edited(
+        document, lambda changed: edited_checkpoint(raw, hosted, changed), lambda step: said_by(session, step)
+    )
 
 
 def _sides(change: Change) -> dict[str, Any]:

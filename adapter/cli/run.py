@@ -225,7 +225,7 @@ async def fork(
     if edit or changes is not None:
         target = await typed_facade(session, workflow, task_queue, facts, options)
         await target.durable.checkpoints(thread)
-        change = await edit_of(client, target, checkpoint_id, thread, changes)
+        change = await edit_of(session, target, checkpoint_id, thread, changes)
         if change is None:
             session.output.json({"thread_id": None, "edited": False}, line=True)
             session.output.line("Nothing changed, so nothing was done.")
