@@ -153,7 +153,7 @@ async def test_what_is_refused_opens_again_with_the_reason(
     assert "# The edit is refused" not in first
     assert "# The edit is refused:\n# `state['style']`: expected tests.steering._essays:Style: words:" in second
     assert '"words": "many"' in second
-    assert "# This is no JSON: " in third
+    assert "# Not valid JSON: " in third
 
 
 @pytest.mark.parametrize(
