@@ -20,7 +20,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -63,7 +63,7 @@ _RUN_ID = re.compile(r"RunId = '([^']*)'")
 class ArchiveHeader(BaseModel):
     """The first line."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", strict=True)
 
     kind: Literal["thread"] = "thread"
     format: int = Field(ge=1)

@@ -22,6 +22,7 @@ from . import dev as _dev
 from . import doctor as _doctor
 from . import exported as _exported
 from . import graph as _graph
+from . import init as _init
 from . import life as _life
 from . import namespace as _namespace
 from . import replay as _replay
@@ -38,7 +39,7 @@ imported, 4 no server answers, 5 the workflow cannot be hosted, 6 no worker answ
 checkpoint, 8 the thread rejects it, 130 interrupted.
 """
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name=PROGRAM,
     help="Run Microsoft Agent Framework workflows durably on Temporal.",
     epilog=" ".join(EXIT_CODES.split()),
@@ -63,6 +64,7 @@ def _options(
     """Take what goes before the command."""
 
 
+register(app, _init.init, connection=())
 register(app, _dev.dev, connection=("namespace",))
 register(app, _console.console)
 

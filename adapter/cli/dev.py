@@ -121,7 +121,7 @@ async def dev(
         if listener is not None and console_url is not None:
             descriptor = listener.fileno()
             flags = ["--descriptor", str(descriptor), "--base-url", console_url, "--temporal-ui", server.ui_url]
-            command = ["-m", "agent_framework_temporal.adapter.cli", "console", *arguments, *flags]
+            command = ["-m", __package__, "console", *arguments, *flags]
             programs.append(_Program("console", command, descriptors=(descriptor,)))
         served = asyncio.ensure_future(_serve(programs, output, reload=reload, stopping=stopping))
         ended = asyncio.ensure_future(server.wait())

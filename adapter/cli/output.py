@@ -52,7 +52,7 @@ class Output:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")  # A pipe in an ASCII locale must not end a command.
         self.as_json = as_json
-        self.console = _Console(highlight=False, markup=False, emoji=False, quiet=as_json)
+        self.console: _Console = _Console(highlight=False, markup=False, emoji=False, quiet=as_json)
 
     @property
     def is_terminal(self) -> bool:

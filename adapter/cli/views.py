@@ -38,7 +38,7 @@ class RunView:
     """
 
     def __init__(self, output: Output, checkpoint: Checkpoint, executors: Iterable[str] = ()) -> None:
-        self.model = RunModel.of(executors)
+        self.model: RunModel = RunModel.of(executors)
         self._output = output
         self._checkpoint = checkpoint
         self._begun = monotonic()

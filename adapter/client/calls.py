@@ -143,8 +143,8 @@ class Caller:
         self.client = client
         self.task_queue = task_queue
         self.options = options
-        self.locator = Locator(client)
-        self.queries = ThreadQueries(client, task_queue, options.worker_timeout)
+        self.locator: Locator = Locator(client)
+        self.queries: ThreadQueries = ThreadQueries(client, task_queue, options.worker_timeout)
         """What a thread's worker is asked."""
 
     async def events(

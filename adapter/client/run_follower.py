@@ -206,7 +206,7 @@ class RunFollower:
             if not self._goes_on():
                 refused = await self._refused_now()
                 self._check_opened(refused)
-                self._quiescent = refused is None
+                self._quiescent = refused is None and not self._came_meanwhile(event)
         elif event.event_type in _WAKES:
             self._quiescent = False
         return self._quiescent
@@ -262,6 +262,19 @@ class RunFollower:
                 return True
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
                 return False
+        return False
+
+    def _came_meanwhile(self, completed: HistoryEvent) -> bool:
+        """Tell whether something was sent to the run while the workflow task just read ran, which it has not seen.
+
+        The server keeps that back until the task is over, and writes it behind the task's commands, with the time at
+        which it came, and with the task that is to take it in.
+        """
+        for event in self._unread:
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+                return False
+            if event.event_time.ToNanoseconds() < completed.event_time.ToNanoseconds():
+                return True
         return False
 
     async def _refused_now(self) -> str | None:

@@ -46,9 +46,11 @@ class ScheduleInfo:
     """What the server lists of a schedule; `ScheduleHandle.describe` tells more."""
 
     schedule_id: str
+    """Its id."""
     workflow_name: str | None
     """Name of the framework workflow; None where nobody has noted it, or it is sealed and no key is here."""
     paused: bool
+    """Whether it begins no threads for now."""
     note: str | None
     """What was said when it was made, paused or continued; the server says here why it has paused it."""
     spec: ScheduleSpec

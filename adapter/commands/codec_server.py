@@ -31,6 +31,7 @@ from ...workflows.display import terminal_line, terminal_text
 from ...workflows.exported import exported
 from ..logging import data_logger, log_to_terminal
 from ..temporal.sealing import KEYS_VARIABLE, SealingCodec, parse_keys
+from ..web_names import check_web_names
 from .parser import CommandParser
 
 if TYPE_CHECKING:
@@ -84,12 +85,13 @@ def codec_app(
 
     Raises:
         ImportError: Without the extra `crypto`.
-        ValueError: When a limit is not positive.
+        ValueError: When a limit is not positive, or a name or origin is not one.
     """
     try:
         from aiohttp import web
     except ImportError as error:
         raise ImportError("The codec server needs the extra: pip install 'agent-framework-temporal[crypto]'") from error
+    check_web_names(allowed_hosts, origins)
     gate = _Gate(origins, token, allowed_hosts)
     conversion = _Conversion(codec, max_body_bytes, max_payloads, body_timeout)
 

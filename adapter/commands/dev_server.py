@@ -159,7 +159,7 @@ class _ServerProcess:
     """
 
     def __init__(self, process: Process, lock: contextlib.ExitStack) -> None:
-        self.last_words = ""
+        self.last_words: str = ""
         self.ready = False
         self._process = process
         self._lock = lock

@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("workflows.messages",),
     ("workflows",),
     ("adapter.advice",),
-    ("adapter.errors", "adapter.logging", "adapter.lru"),
+    ("adapter.errors", "adapter.logging", "adapter.lru", "adapter.web_names"),
     ("adapter.framework", "adapter.temporal"),
     ("adapter.encoding",),
     ("adapter.checkpoints",),

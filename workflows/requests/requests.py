@@ -45,7 +45,7 @@ class Requests:
     """
 
     def __init__(self, log: EventLog, rules: dict[str, RequestRule], workflow_name: str) -> None:
-        self.answers = Responses(fits_schema)
+        self.answers: Responses = Responses(fits_schema)
         self._audit = Audit(log)
         self._deadlines = Deadlines(rules)
         self._workflow_name = workflow_name
