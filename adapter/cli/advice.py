@@ -47,6 +47,7 @@ _SAY: dict[Way, Callable[[_Session, str], str]] = {
     Way.START_WORKER: lambda session, queue: _worker(session, queue),
     Way.REGISTER: lambda session, _subject: f"`{session.again('attributes register')}`",
     Way.ALLOW_CALLS: lambda _session, _subject: "`--live`",
+    Way.KEEP_JOURNAL: lambda _session, _subject: "`--option keep_journal=true`",
     Way.UPDATE_SCHEDULE: lambda session, name: f"`{session.again('schedule update', name or 'NAME')}`",
     Way.REFUSED_WAITING: lambda _session, _subject: "",
     Way.TYPES: lambda _session, _subject: "say where it is defined, `--workflow MODULE:ATTR`",

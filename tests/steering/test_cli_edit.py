@@ -111,7 +111,7 @@ async def test_fork_with_an_editor(
     ]
     assert "~ state.style.name" in (await cli("diff", chosen, first["checkpoint_id"])).out
     same = await cli("diff", chosen, chosen)
-    assert "Nothing differs" in same.out
+    assert "No differences" in same.out
     between = (await cli("diff", infos[1].checkpoint_id, infos[-1].checkpoint_id, "--thread", thread, "--json")).json
     places = {change["place"]: change["kind"] for change in between}
     assert places["messages[0]"] == "removed"
