@@ -255,9 +255,10 @@ class _ReplayedJournal(Journal):
         error = NotJournalledError(
             Advice(
                 f"{what} would be called, as the superstep's journal does not have this call. A superstep that was "
-                "committed keeps its journal where the run was started with the option `keep_journal`; one that has "
-                "failed, or runs, has it in any case; and code that has changed may call what was not called then. "
-                "Allow real calls with ",
+                "committed keeps its journal where the run was started with ",
+                Step(Way.KEEP_JOURNAL),
+                "; one that has failed, or runs, has it in any case; and code that has changed may call what was not "
+                "called then. Allow real calls with ",
                 Step(Way.ALLOW_CALLS),
                 ".",
             )

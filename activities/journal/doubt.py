@@ -229,7 +229,7 @@ def refused_error(scope: Scope, call: str) -> InDoubtError:
 def in_doubt_error(doubt: Beginning) -> InDoubtError:
     """Return the error that says what is in doubt, and what to do."""
     return InDoubtError(
-        f"{_known(doubt)} Look where it leaves its traces. If it has not, resume the thread: it "
+        f"{_known(doubt)} Look where it leaves its traces. If it has not, retry or resume the thread: it "
         "runs again. If it has, send the thread a message that goes on from there."
     )
 

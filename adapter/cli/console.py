@@ -31,19 +31,21 @@ async def console(
     *,
     workflow: Annotated[
         list[str] | None,
-        typer.Option("--workflow", "-w", metavar="MODULE:ATTR", help="Workflow to know; can be repeated."),
+        typer.Option(
+            "--workflow", "-w", metavar="MODULE:ATTR", help="Workflow whose graph and types to load; can be repeated."
+        ),
     ] = None,
     task_queue: TaskQueue = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0: one that is free.")] = 8234,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0: any free one.")] = 8234,
     allowed_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME[:PORT]", help="Name it is called by, besides --host; can be repeated."),
+        typer.Option(metavar="NAME[:PORT]", help="Host name that requests may use besides --host; can be repeated."),
     ] = None,
     origin: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Origin whose pages may call it too; can be repeated.")
+        list[str] | None, typer.Option(metavar="URL", help="Origin of pages that may also call it; can be repeated.")
     ] = None,
-    base_url: Annotated[str | None, typer.Option(metavar="URL", help="How people reach it, for respond links.")] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Its public URL, for respond links.")] = None,
     temporal_ui: Annotated[
         str | None, typer.Option(metavar="URL", help="Temporal's Web UI, for links to runs.")
     ] = None,
@@ -51,7 +53,7 @@ async def console(
 ) -> None:
     """Serve the HTTP API of a namespace: its threads, their events, requests and checkpoints."""
     if not can_serve():
-        raise UsageError("`console` needs the extra: pip install 'agent-framework-temporal[cli,http]'")
+        raise UsageError("`console` needs the http extra: pip install 'agent-framework-temporal[cli,http]'")
     import uvicorn
 
     token = os.environ.get(TOKEN_VARIABLE) or None

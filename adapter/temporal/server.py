@@ -192,7 +192,7 @@ def gone(client: Client, thread_id: str) -> ThreadNotFoundError:
     return ThreadNotFoundError(
         Advice(
             f"Thread {thread_id!r} is not in namespace {client.namespace!r} (any more): it was deleted, or its history "
-            "is past the namespace's retention. Begin it again from ",
+            "is past the namespace's retention. Begin it anew from ",
             Step(Way.COPY),
             ", or start a new thread.",
         )

@@ -94,8 +94,8 @@ async def test_from_its_begin_to_its_end(cli: Commands, client: Client, queue: s
 async def test_wrong_flags_say_so(cli: Commands) -> None:
     for arguments, said in (
         (("create", "x", *_ECHO, "--cron", "0 3 * * *"), "give the message"),
-        (("create", "x", "hello", *_ECHO), "say when"),
-        (("create", "x", "hello", *_ECHO, "--every", "soon"), "--every: 'soon' is no duration"),
+        (("create", "x", "hello", *_ECHO), "give a time: --cron"),
+        (("create", "x", "hello", *_ECHO, "--every", "soon"), "--every: 'soon' is not a valid duration"),
         (("create", "x", "hello", *_ECHO, "--every", "1h", "--overlap", "some"), "no policy 'some'"),
         (("create", "x", "hello", *_ECHO, "--every", "1h", "--time-zone", "UTC"), "--time-zone"),
         (("create", "x", "hello", *_ECHO, "--every", "1h", "--pause-on-failure"), "ALLOW_ALL"),

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import socket
 import sys
 import zlib
@@ -348,14 +349,15 @@ async def test_command(tmp_path: Path) -> None:
             "-c",
             "from agent_framework_temporal.adapter.commands.codec_server import command; command()",
         ),
-        *("--keys-file", str(keys), "--port", "18081"),
+        *("--keys-file", str(keys), "--port", "0"),
         stdout=PIPE,
     )
     assert process.stdout is not None
     try:
-        assert b"http://127.0.0.1:18081" in await process.stdout.readline()
+        address = (await process.stdout.readline()).decode().split()[-1]
+        assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d+", address), address
         async with aiohttp.ClientSession() as session:
-            response = await session.post("http://127.0.0.1:18081/encode", data=json.dumps(_payloads()))
+            response = await session.post(f"{address}/encode", data=json.dumps(_payloads()))
             assert response.status == 200
     finally:
         process.terminate()

@@ -225,6 +225,6 @@ async def test_the_command(client: Client) -> None:
     assert text.splitlines()[0].split() == ["state", "since", "workflow", "tags", "thread"]
     assert f"b-{tag}" in text and f"a-{tag}" not in text
     assert "ValueError: told to fail" in text
-    assert "No such threads" in (await cli("threads", "--tag", tag, "--older-than", "1h")).out
-    assert "is no duration" in (await cli("threads", "--older-than", "long", code=2)).err
+    assert "No threads found" in (await cli("threads", "--tag", tag, "--older-than", "1h")).out
+    assert "is not a valid duration" in (await cli("threads", "--older-than", "long", code=2)).err
     assert "attributes register" in (await cli("threads", "--state", "waiting", code=1)).err
