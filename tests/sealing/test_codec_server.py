@@ -342,20 +342,21 @@ def test_start_that_cannot_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 async def test_command(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"k1={base64.b64encode(_KEY).decode()}\n")
+    port = _free_port()
     process = await asyncio.create_subprocess_exec(
         *(
             sys.executable,
             "-c",
             "from agent_framework_temporal.adapter.commands.codec_server import command; command()",
         ),
-        *("--keys-file", str(keys), "--port", "18081"),
+        *("--keys-file", str(keys), "--port", str(port)),
         stdout=PIPE,
     )
     assert process.stdout is not None
     try:
-        assert b"http://127.0.0.1:18081" in await process.stdout.readline()
+        assert f"http://127.0.0.1:{port}".encode() in await process.stdout.readline()
         async with aiohttp.ClientSession() as session:
-            response = await session.post("http://127.0.0.1:18081/encode", data=json.dumps(_payloads()))
+            response = await session.post(f"http://127.0.0.1:{port}/encode", data=json.dumps(_payloads()))
             assert response.status == 200
     finally:
         process.terminate()
