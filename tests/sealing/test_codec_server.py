@@ -171,7 +171,7 @@ async def _raw(client: TestClient[Any, Any], request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(request)
     try:
-        return await asyncio.wait_for(reader.readline(), 20)
+        return await asyncio.wait_for(reader.readline(), 50)
     finally:
         writer.close()
 
