@@ -131,7 +131,7 @@ async def test_leaving_does_not_stop_the_run(
     monkeypatch.setenv(LEDGER, str(ledger))
     monkeypatch.setenv("TESTS_DELAY", "2")
     flags = ["run", "go", "-w", "chain", "-q", queue, "-t", thread]
-    async with started(*flags, variables={"TEMPORAL_ADDRESS": cli.address}) as process, asyncio.timeout(30):
+    async with started(*flags, variables={"TEMPORAL_ADDRESS": cli.address}) as process, asyncio.timeout(50):
         while not ledger.exists():
             await asyncio.sleep(0.05)
         process.send_signal(signal.SIGINT)

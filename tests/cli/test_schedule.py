@@ -75,7 +75,7 @@ async def test_from_its_begin_to_its_end(cli: Commands, client: Client, queue: s
     assert (await durable.run(checkpoint=durable.checkpoint(threads[1]))).get_outputs() == ["goodbye 1"]
     await cli("schedule", "pause", name)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(50):
         listed: list[dict[str, Any]] = []
         while not any(each["paused"] and len(each["recent_threads"]) == 2 for each in listed):
             listed = [

@@ -191,7 +191,7 @@ async def test_dev_serves_and_takes_over_changes(tmp_path: Path) -> None:
         await until("changed")
         await until("Serving greeting")
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             _, errors = await process.communicate()
     assert process.returncode == 0, errors
     assert b"SyntaxError" in errors

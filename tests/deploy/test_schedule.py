@@ -27,7 +27,7 @@ async def test_each_action_begins_a_thread(client: Client) -> None:
             description = await schedule.describe()
             assert description.schedule.spec.time_zone_name == "Europe/Berlin"
             await schedule.trigger()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(50):
                 while not (actions := (await schedule.describe()).info.recent_actions):
                     await asyncio.sleep(0.1)
             action = actions[0].action

@@ -89,7 +89,7 @@ async def test_a_caller_is_told_of_a_run_that_cannot_yet(strict: Client) -> None
             return list((await durable.run("a", checkpoint=checkpoint)).get_outputs())
 
         running = asyncio.create_task(run())
-        await asyncio.wait_for(Held.begun.wait(), 30)
+        await asyncio.wait_for(Held.begun.wait(), 50)
         handle = strict.get_workflow_handle(checkpoint.thread_id)
         with pytest.raises(RPCError, match="limit for signal events"):
             while True:

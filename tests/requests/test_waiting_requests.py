@@ -43,7 +43,7 @@ async def _listed(client: Client, query: str) -> list[str]:
 
 async def _until(client: Client, query: str, expected: list[str]) -> None:
     """Wait until the server's list, which lags behind, says what is expected."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while sorted(await _listed(client, query)) != sorted(expected):
             await asyncio.sleep(0.1)
 
@@ -150,7 +150,7 @@ async def test_with_and_without(fresh: Client) -> None:
         query = (
             "AgentFrameworkWorkflow = 'asker' AND AgentFrameworkState = 'waiting' AND AgentFrameworkThread = 'nightly'"
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while not (found := [each.id async for each in client.list_workflows(query) if each.id != "before"]):
                 await asyncio.sleep(0.1)
         thread = asks.checkpoint(found[0])

@@ -172,7 +172,7 @@ async def _raw(client: TestClient[Any, Any], request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(request)
     try:
-        return await asyncio.wait_for(reader.readline(), 20)
+        return await asyncio.wait_for(reader.readline(), 50)
     finally:
         writer.close()
 
@@ -343,6 +343,7 @@ def test_start_that_cannot_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 async def test_command(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"k1={base64.b64encode(_KEY).decode()}\n")
+    port = _free_port()
     process = await asyncio.create_subprocess_exec(
         *(
             sys.executable,

@@ -223,7 +223,7 @@ async def test_a_superstep_that_runs_takes_what_its_attempt_has_left(
     async with worker_process(client, queue, workflows=("tests.steering._flows:desk",)) as process:
         monkeypatch.delenv(HANGING)
         running = asyncio.ensure_future(durable.run("hang", checkpoint=checkpoint))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while checkpoint.run_id is None or not await _journalled(client, checkpoint.thread_id):
                 await asyncio.sleep(0.1)
         process.send_signal(signal.SIGKILL)

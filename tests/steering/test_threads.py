@@ -182,7 +182,7 @@ async def test_a_start_that_was_refused_is_no_part_of_a_thread(client: Client) -
         with pytest.raises(WorkflowFailureError):
             await forged.result()
         query = f"WorkflowId = '{thread.thread_id}'"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while len([run async for run in client.list_workflows(f"{query} AND ExecutionStatus = 'Failed'")]) != 1:
                 await asyncio.sleep(0.1)
         for filters in (ThreadFilter(tags=[tag]), ThreadFilter(state="idle", query=query), ThreadFilter(query=query)):
