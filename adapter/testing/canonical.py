@@ -88,9 +88,11 @@ class Canonical:
             return value.__qualname__
         if isinstance(value, BaseException):
             return [type(value).__qualname__, self.value(str(value))]
-        if isinstance(value, str | int | float | bytes):  # Of a class of its own.
-            plain = next(kind for kind in (str, int, float, bytes) if isinstance(value, kind))
-            return [type(value).__qualname__, self.value(plain(value))]
+        for plain in (str, int, float):
+            if isinstance(value, plain):  # Of a class of its own.
+                return [type(value).__qualname__, self.value(plain(value))]
+        if isinstance(value, bytes):
+            return [type(value).__qualname__, bytes(value)]
         if isinstance(value, set | frozenset):
             # Their order is random as well: it comes from what is known without the new ids among them.
             known = Canonical(self._ids)
