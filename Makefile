@@ -12,7 +12,7 @@ PACKAGE := __init__.py worker.py adapter activities workflows
 # Hundreds of processes import the package; each would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs help demo demo-crash server test test-quick test-core test-cores chaos crash-points placement soak flood hostile devui-test console-assets console-long bench wheel-test lint format format-check typecheck ci clean FORCE
+.PHONY: docs docs-publish help demo demo-crash server test test-quick test-core test-cores chaos crash-points placement soak flood hostile devui-test console-assets console-long bench newcomer wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
@@ -32,9 +32,11 @@ help:
 	@echo 'make chaos [ARGS=...]  kill workers and servers at random under load, and check what is left'
 	@echo 'make crash-points      kill a worker in each model and tool call of each orchestration'
 	@echo 'make placement         every row of the gallery placed, and a worker that is absent for a minute'
+	@echo 'make newcomer [ARGS=..] README and pages word for word in an empty environment; ARGS=docs/NAME.md: one page'
 	@echo 'make wheel-test        only: does the built wheel work in an empty environment'
 	@echo 'make lint format format-check typecheck'
 	@echo 'make docs              the documentation as a site, in site/'
+	@echo 'make docs-publish VERSION=0.1   the same as that version of it, on the branch gh-pages'
 	@echo 'make ci                what CI runs'
 	@echo 'make clean             remove the environment and whatever was built'
 
@@ -114,6 +116,11 @@ placement: $(VENV)/.test
 crash-points: $(VENV)/.test
 	CRASH_POINTS=all $(BIN)/python -m pytest tests/journal/test_killed_workers.py $(ARGS)
 
+# A clone of what is committed, a new home, terminals: needs the ports 7233, 8233 and 8234, and a package index. No
+# environment of this checkout: a newcomer has none.
+newcomer:
+	@$(PYTHON) -m tests.newcomer $(ARGS)
+
 wheel-test: $(VENV)/.test
 	$(BIN)/python -m pytest tests/packaging $(ARGS)
 
@@ -130,9 +137,15 @@ format-check: $(VENV)/.test
 typecheck: $(VENV)/.test
 	$(BIN)/mypy -p agent_framework_temporal -p tests -p examples -p benchmarks
 
-# Fails on a link that leads nowhere.
+# Fails on a link that leads nowhere. Not with --quiet: what is not logged is not counted, and nothing is strict.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# Commits to the branch gh-pages; pushing it is the release's. VERSION is that of the release, its patch number left out.
+docs-publish: $(VENV)/.docs
+	@test -n "$(VERSION)" || { echo 'Say of which release: make docs-publish VERSION=0.1' >&2; exit 2; }
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mike deploy --update-aliases --alias-type copy $(VERSION) latest
+	$(BIN)/mike set-default latest
 
 # `test` has the wheel test in it.
 ci:

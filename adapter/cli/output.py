@@ -125,4 +125,5 @@ class Output:
             )
         for row in cells:
             table.add_row(*row)
-        self.console.print(table, width=_WIDE if keep else None, soft_wrap=bool(keep), crop=False)
+        needed = sum((column.min_width or 0) + 1 for column in table.columns)
+        self.console.print(table, width=max(_WIDE, needed) if keep else None, soft_wrap=bool(keep), crop=False)

@@ -88,7 +88,9 @@ class RunView:
         return Group(*parts)
 
     def _header(self) -> Text:
-        width = self._output.console.width
+        # The last column stays free: where it is full, some terminals go to the next line at once, and what is drawn
+        # anew clears one line too few.
+        width = self._output.console.width - 1
         state = self.model.state
         style = {"failed": "bold red", "idle": "green"}.get(state, "yellow" if "pending" in state else "cyan")
         name = self._checkpoint.workflow_name or "thread"

@@ -60,7 +60,9 @@ class RunCost:
     last attempt has taken. None where it cannot be said: of a run that streamed, whose live events are heartbeats too,
     or whose supersteps cannot be read."""
     history_events: int
+    """Events of its history."""
     history_bytes: int
+    """Bytes of its history."""
 
 
 @exported
@@ -72,6 +74,7 @@ class ThreadCost:
     """
 
     thread_id: str
+    """Temporal workflow id."""
     runs: Sequence[RunCost]
     """Oldest first; with starts that were refused."""
 

@@ -32,6 +32,7 @@ from ...workflows.display import markdown_summary
 from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE, RunInput
 from ...workflows.priority import priority_of
+from ..advice import Advice, Step, Way
 from ..errors import ThreadExistsError, ThreadNotFoundError
 from ..temporal.labels import Labels, start_labels
 from ..temporal.place import ScheduleSerializationContext
@@ -45,9 +46,11 @@ class ScheduleInfo:
     """What the server lists of a schedule; `ScheduleHandle.describe` tells more."""
 
     schedule_id: str
+    """Its id."""
     workflow_name: str | None
     """Name of the framework workflow; None where nobody has noted it, or it is sealed and no key is here."""
     paused: bool
+    """Whether it begins no threads for now."""
     note: str | None
     """What was said when it was made, paused or continued; the server says here why it has paused it."""
     spec: ScheduleSpec
@@ -179,8 +182,11 @@ async def create_schedule(
             )
         except ScheduleAlreadyRunningError as error:
             raise ThreadExistsError(
-                f"There is a schedule {schedule_id!r} already. Change it by `DurableWorkflow.update_schedule`, delete "
-                "it first, or choose another name."
+                Advice(
+                    f"There is a schedule {schedule_id!r} already. Change it by ",
+                    Step(Way.UPDATE_SCHEDULE, schedule_id),
+                    ", delete it first, or choose another name.",
+                )
             ) from error
         except RPCError as error:
             refuse_attributes(error, client, action.typed_search_attributes)

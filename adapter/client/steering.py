@@ -46,7 +46,9 @@ class SteeringStatus:
     priority: int | None
     """Of its supersteps, 1 first; None where it is the server's default."""
     fairness_key: str | None
+    """Whose run it is; None where nobody has said."""
     fairness_weight: float | None
+    """How large the share of that key is."""
 
 
 def steering_of(status: RunStatus) -> SteeringStatus:

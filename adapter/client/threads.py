@@ -81,6 +81,7 @@ class ThreadInfo:
     search_attributes: TypedSearchAttributes
     """Those that are not of this package."""
     task_queue: str
+    """Where its latest run asks for a worker."""
     history_events: int
     """Of the latest run; 0 while it is open, as servers list it."""
     history_bytes: int

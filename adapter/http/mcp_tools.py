@@ -169,7 +169,7 @@ class _Tools:
         facts = calls.facts
         found = ThreadOutcome(thread_id=facts.thread_id, workflow=facts.workflow_name, state="running")
         try:
-            async with asyncio.timeout(wait_seconds), aclosing(calls.events(-1)) as events:
+            async with asyncio.timeout(wait_seconds), aclosing(calls.events(-1, calls.handle)) as events:
                 async for event in events:
                     await _note(event, found.outputs, report)
         except TimeoutError:

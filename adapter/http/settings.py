@@ -31,6 +31,7 @@ class ApiRequest:
     """A request to the HTTP API, as the hook that authenticates is shown it."""
 
     method: str
+    """The HTTP method, in upper case."""
     path: str
     """Below where the application is mounted."""
     headers: Mapping[str, str]

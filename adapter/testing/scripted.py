@@ -37,7 +37,9 @@ class ToolCall:
     """A tool call the model asks for."""
 
     name: str
+    """Name of the tool."""
     arguments: Mapping[str, Any]
+    """What it is called with."""
 
 
 @exported_for_tests
@@ -46,7 +48,11 @@ class Reply:
     """What the model answers: text, tool calls, or both."""
 
     text: str = ""
+    """What it says."""
     calls: tuple[ToolCall, ...] = ()
+    """The tools it calls."""
+    seconds: float = 0.0
+    """How long the model takes; a streamed text comes word by word over this time."""
 
 
 @exported_for_tests
@@ -55,8 +61,11 @@ class Prompt:
     """What the model is sent."""
 
     messages: tuple[Message, ...]
+    """The conversation."""
     instructions: str
+    """The agent's instructions."""
     kwargs: Mapping[str, Any]
+    """The options of the call."""
 
     @property
     def texts(self) -> list[str]:
@@ -108,7 +117,7 @@ class _RawScriptedChatClient(BaseChatClient):
 
     async def _respond(self, prompt: Prompt, response_format: Any) -> ChatResponse:
         reply, digest = self.script(prompt), _digest(self.name, prompt)
-        await _wait()
+        await _wait(reply.seconds)
         texts = [Content.from_text(reply.text)] if reply.text else []
         calls = [
             Content.from_function_call(call_id, call.name, arguments=json.dumps(call.arguments), id=call_id)
@@ -126,7 +135,10 @@ class _RawScriptedChatClient(BaseChatClient):
 
     async def _stream(self, prompt: Prompt) -> AsyncIterable[ChatResponseUpdate]:
         reply, digest = self.script(prompt), _digest(self.name, prompt)
-        for word in reply.text.split(" ") if reply.text else []:
+        words = reply.text.split(" ")
+        for word in words if reply.text else []:
+            if reply.seconds:
+                await asyncio.sleep(reply.seconds / len(words))
             yield _update(digest, Content.from_text(word if reply.text.startswith(word) else f" {word}"))
         for call_id, call in _identified(reply, digest):
             arguments = json.dumps(call.arguments)
@@ -142,7 +154,7 @@ class _RawScriptedChatClient(BaseChatClient):
             Content.from_usage(_usage(prompt, reply)),
             finish_reason="tool_calls" if reply.calls else "stop",
         )
-        await _wait()
+        await _wait(0.0 if reply.text else reply.seconds)
 
 
 @exported_for_tests
@@ -156,13 +168,15 @@ def scripted_agent(name: str, script: Script, **kwargs: Any) -> Agent:
     return Agent(ScriptedChatClient(name=name, script=script), id=name, name=name, **kwargs)
 
 
-async def _wait() -> None:
+async def _wait(seconds: float) -> None:
     """Let what goes on beside it go on, as each client does that waits for a model.
 
     On Temporal a call that is journalled waits for the server, so that what needs no model is done before it there too.
     """
     for _ in range(_WAITS):
         await asyncio.sleep(0)
+    if seconds:
+        await asyncio.sleep(seconds)
 
 
 def _update(digest: str, content: Content, **kwargs: Any) -> ChatResponseUpdate:

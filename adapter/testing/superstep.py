@@ -34,6 +34,7 @@ class SuperstepOutcome:
     """What has come of a superstep."""
 
     events: Sequence[WorkflowEvent[Any]]
+    """What it has logged."""
     checkpoint: WorkflowCheckpoint | None
     """The one that the framework saved after it; None where it failed."""
     error: str | None
@@ -46,7 +47,9 @@ class ReplayedSuperstep:
     """A superstep that was run again."""
 
     thread_id: str
+    """Temporal workflow id."""
     run_id: str
+    """The run it is of."""
     superstep: int
     """Its number."""
     state: RecordedState

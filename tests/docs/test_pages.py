@@ -32,7 +32,7 @@ from tests.forked import python
 from tests.support import unique, worker
 
 _PROJECT = ("my_workflow", "start", "go_on")
-_PLAIN = frozenset({"kill", "pgrep", "docker", "cd", "curl"})
+_PLAIN = frozenset({".", "cd", "curl", "docker", "kill", "mkdir", "pgrep", "python3"})
 """Commands that are not ours and whose flags are not checked."""
 
 
@@ -40,7 +40,7 @@ _PLAIN = frozenset({"kill", "pgrep", "docker", "cd", "curl"})
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the README's files, to import from; what is imported from it is forgotten."""
     # The pauses are for people.
-    write_files(tmp_path, replace={"asyncio.sleep(3)": "asyncio.sleep(0.1)"})
+    write_files(tmp_path, replace={"seconds=5": "seconds=0.1"})
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     known = set(sys.modules)

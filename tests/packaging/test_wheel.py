@@ -100,8 +100,8 @@ def test_holds_the_package_and_nothing_else(wheel: Path) -> None:
     for package in PACKAGES:
         expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in (ROOT / package).rglob("*.py")}
     expected.add("agent_framework_temporal/adapter/testing/__init__.pyi")
-    assets = ROOT / "adapter" / "http" / "assets"
-    expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in assets.iterdir()}
+    data = [*(ROOT / "adapter" / "http" / "assets").iterdir(), *(ROOT / "adapter" / "cli" / "project").rglob("*.txt")]
+    expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in data}
     # It lies in `adapter`, and is imported as `agent_framework_temporal.testing`.
     expected = {name.replace("/adapter/testing/", "/testing/") for name in expected}
     others = {name for name in names if ".dist-info/" not in name} - {"agent_framework_temporal/py.typed"}
@@ -131,6 +131,14 @@ def test_says_what_it_is(wheel: Path) -> None:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_installs_its_commands(python: Path, script: str, tmp_path: Path) -> None:
     assert f"usage: {script}" in run(python.with_name(script), "--help", folder=tmp_path).lower()
+
+
+def test_makes_a_project_whose_test_passes(python: Path, tmp_path: Path) -> None:
+    """With what the wheel brings, and nothing of this checkout."""
+    run(python.with_name("agent-framework-temporal"), "init", "my-agents", folder=tmp_path)
+    # An extra's, which this environment takes from another one.
+    python.with_name("temporal").symlink_to(Path(sys.executable).with_name("temporal"))
+    assert "1 passed" in run(python, "-m", "pytest", "-p", "no:cacheprovider", folder=tmp_path / "my-agents")
 
 
 def test_brings_its_fixtures_to_pytest(

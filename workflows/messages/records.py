@@ -180,8 +180,11 @@ class RefusedResponse(WireModel):
     """An answer that did not fit the declared type, so that its request still waits."""
 
     at: str
+    """When it came, ISO 8601."""
     responder: str | None = None
+    """Who sent it, as they say."""
     error: str
+    """Why it was refused."""
 
 
 @exported
@@ -189,31 +192,46 @@ class PendingRequest(WireModel):
     """A request_info that waits for its response."""
 
     request_id: str
+    """What a response names."""
     thread_id: str = ""
-    """Left out where it goes without saying: in a superstep's result and a run's input."""
+    """Temporal workflow id; left out of a superstep's result and a run's input, which belong to one thread."""
     executor_id: str
+    """Who asks; of a sub-workflow's request, the executor that holds the sub-workflow."""
     asked_at: str
+    """When, ISO 8601."""
     request: Any = None
+    """The request's data as JSON."""
     request_bytes: int | None = None
     """Set where `request` was left out, or holds words for what no reader of JSON takes: its size."""
     readable: int | None = None
     """Index of a request that was left out in the frame of the superstep that tells of it."""
     request_type: str
+    """Its Python type, `module:Class`."""
     response_type: str
+    """The Python type of the response."""
     request_schema: dict[str, Any] | None = None
+    """JSON Schema of the request's type; None for a type that has none."""
     response_schema: dict[str, Any] | None = None
     """Left out where the answer of a query has no room to repeat it: of the requests with the same `response_schema_id`
     the first has it."""
     request_schema_id: str | None = None
+    """The same for requests that share a schema."""
     response_schema_id: str | None = None
+    """The same for requests whose responses share a schema."""
     workflow_name: str | None = None
+    """Name of the framework workflow."""
     errors: list[RefusedResponse] | None = None
     """The last answers that were refused."""
     remind_at: str | None = None
+    """When its reminder is due."""
     reminded_at: str | None = None
+    """When it was reminded of."""
     deadline: str | None = None
+    """When it has to be answered."""
     on_deadline: DeadlineAction | str | None = None
+    """What happens at the deadline."""
     expired_at: str | None = None
+    """When its deadline passed."""
 
 
 @exported
@@ -221,7 +239,9 @@ class PauseReason(WireModel):
     """Why a healthy run is held before its next superstep, or will be."""
 
     kind: Literal["asked", "breakpoint"] | str = "asked"
+    """Somebody asked for it, or the run is at a breakpoint."""
     at: str | None = None
+    """Since when, ISO 8601."""
     reason: str | None = None
     """What the one who paused it said."""
     responder: str | None = None
@@ -235,12 +255,17 @@ class QueuedMessage(WireModel):
     """A message that waits for its turn."""
 
     message_id: str
+    """What `withdraw` takes."""
     received_at: str
+    """When it came, ISO 8601."""
     when_running: str
+    """What it does to the turn before it."""
     message: str
     """The beginning of its JSON, for people."""
     bytes: int
+    """Size of its JSON."""
     responder: str | None = None
+    """Who sent it, as they say."""
 
 
 @exported
@@ -248,8 +273,11 @@ class RefusedMessage(WireModel):
     """A message that was taken and is not run: it was withdrawn, or fits none of the start executor's types."""
 
     message_id: str
+    """Its id."""
     error: str
+    """Why it is not run."""
     at: str | None = None
+    """When it was refused, ISO 8601."""
     cut: str | None = None
     """How another message has cut it off before its first superstep began; left out where none has."""
 
