@@ -80,7 +80,7 @@ _PYTHON = {
     Way.ALLOW_CALLS: "`live=True`",
     Way.UPDATE_SCHEDULE: "`DurableWorkflow.update_schedule`",
     Way.REFUSED_WAITING: ", as `when_waiting='reject'` says",
-    Way.TYPES: "make the facade from the workflow's factory, not from its name",
+    Way.TYPES: "create the facade from the workflow's factory, not from its name",
 }
 
 

@@ -160,8 +160,8 @@ class AgentFrameworkPlugin(SimplePlugin):
         activities = list(config.get("activities") or ())
         if self._hosts and any(getattr(found, "__name__", "") == SUPERSTEP_ACTIVITY for found in activities):
             raise HostingError(
-                "This worker has an AgentFrameworkPlugin with workflows already, from its client perhaps. Name all "
-                "workflows in one plugin, given to the client or to the worker."
+                "This worker already has an AgentFrameworkPlugin with workflows, perhaps from its client. List all "
+                "workflows in one plugin, and pass it to either the client or the worker."
             )
         # The client's own plugin, without workflows, registers it too.
         config["workflows"] = [found for found in config.get("workflows") or () if found is not AgentFrameworkWorkflow]

@@ -504,7 +504,9 @@ class DurableWorkflow(WorkflowInterface):
         """
         hosted = await self._definition()
         if hosted is None:
-            raise PayloadError("Checkpoints are decoded: make the facade from the workflow's factory, not its name.")
+            raise PayloadError(
+                "Copying decodes the checkpoints: create the facade from the workflow's factory, not from its name."
+            )
         thread_id = self._handle(checkpoint).thread_id
         run_id = await latest_run_id(self._client, thread_id, self.name)
         source = ThreadSource(self._client, thread_id, run_id, hosted.catalog)
@@ -759,7 +761,7 @@ class DurableWorkflow(WorkflowInterface):
         """
         when = spec_of(spec, cron, time_zone)
         if when is None:
-            raise ValueError("Say when: by `spec`, a ScheduleSpec, or by `cron`.")
+            raise ValueError("Say when to start: pass `spec`, a ScheduleSpec, or `cron`.")
         start = await self._scheduled_start(schedule_id, message, tags)
         policies = SchedulePolicies(overlap, catchup_window, pause_on_failure)
         return await create_schedule(self._client, schedule_id, start, when, policies, state)
@@ -840,7 +842,7 @@ class DurableWorkflow(WorkflowInterface):
         """
         if not is_workflow(self._source):
             raise ValueError(
-                "`as_agent` needs the workflow's definition: make the facade from an instance or a synchronous factory."
+                "`as_agent` needs the workflow's definition: create the facade from an instance or a synchronous factory."
             )
         handle = self._handle(checkpoint) if checkpoint is not None else self.checkpoint()
         thread: Any = AgentThread(self.run, self._source, handle, self._cursors.of(handle))
@@ -862,7 +864,7 @@ class DurableWorkflow(WorkflowInterface):
             raise ValueError("DevUI shows a workflow's graph, and a functional workflow has none.")
         if not is_workflow(self._source):
             raise ValueError(
-                "`as_devui_entity` needs the workflow's definition: make the facade from an instance or a synchronous "
+                "`as_devui_entity` needs the workflow's definition: create the facade from an instance or a synchronous "
                 "factory."
             )
         return DevUIEntity(self.run, self.checkpoint, self._source)
@@ -893,13 +895,13 @@ class DurableWorkflow(WorkflowInterface):
         if after is not None and (
             checkpoint is None or not (message is None and responses is None and checkpoint_id is None)
         ):
-            raise ValueError("'after' says where to read on: give it with 'checkpoint' alone.")
+            raise ValueError("'after' says where to continue reading, so it goes with 'checkpoint' and nothing else.")
         if tools is not None:
             refuse_tools()
         handle = self._handle(checkpoint)
         if self.name and handle.workflow_name and handle.workflow_name != self.name:
             raise ThreadNotFoundError(
-                f"Checkpoint of thread {handle.thread_id!r} is of workflow {handle.workflow_name!r}, not of "
+                f"The checkpoint of thread {handle.thread_id!r} belongs to workflow {handle.workflow_name!r}, not to "
                 f"{self.name!r}. Use the facade of that workflow."
             )
         if when_running is not None and when_running not in get_args(WhenRunning):
@@ -910,8 +912,8 @@ class DurableWorkflow(WorkflowInterface):
             handle = handle.model_copy()  # The other stream moves the caller's.
         elif beside:
             raise AlreadyRunningError(
-                f"Thread {handle.thread_id!r}: {ALREADY_RUNNING} "
-                "Read the stream to its end, drop it, or use a thread of its own: `checkpoint=durable.checkpoint()`."
+                f"Thread {handle.thread_id!r}: {ALREADY_RUNNING} Read the stream to its end, close it, or use another "
+                "thread: `checkpoint=durable.checkpoint()`."
             )
         call = Call(
             message=message,

@@ -194,7 +194,7 @@ class DurableOptions:
         if self.heartbeat_timeout < timedelta(seconds=1):
             raise ValueError(
                 f"`heartbeat_timeout` must be at least 1 second, got {self.heartbeat_timeout!r}: a busy worker needs "
-                "that to send one."
+                "that long to send a heartbeat."
             )
         if self.heartbeat_timeout > self.superstep_timeout:
             raise ValueError("`heartbeat_timeout` must not be longer than `superstep_timeout`.")
@@ -230,7 +230,7 @@ def check_address(name: str, address: str | None) -> None:
         ValueError: When it is not one.
     """
     if address is not None and not _ADDRESS.fullmatch(address):
-        raise ValueError(f"`{name}` must be an address such as https://host/path, got {address!r}.")
+        raise ValueError(f"`{name}` must be a URL such as https://host/path, got {address!r}.")
 
 
 def check_breakpoints(breakpoints: Sequence[str]) -> list[str]:
@@ -240,9 +240,11 @@ def check_breakpoints(breakpoints: Sequence[str]) -> list[str]:
         ValueError: When they are no executor ids, or too many.
     """
     if isinstance(breakpoints, str) or not all(isinstance(name, str) and 1 <= len(name) <= 200 for name in breakpoints):
-        raise ValueError(f"`breakpoints` must be executor ids, or patterns of them, got {breakpoints!r}.")
+        raise ValueError(f"`breakpoints` must be executor ids or patterns, got {breakpoints!r}.")
     if len(breakpoints) > 100:
-        raise ValueError(f"`breakpoints` may be 100, got {len(breakpoints)}. Use a pattern, as `*`.")
+        raise ValueError(
+            f"`breakpoints` may have at most 100 entries, got {len(breakpoints)}. Use a pattern such as `*`."
+        )
     return list(breakpoints)
 
 

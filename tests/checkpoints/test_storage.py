@@ -197,7 +197,7 @@ async def test_a_durable_checkpoint_resumes_in_this_process(
     assert [line.split()[2] for line in ledger.read_text().splitlines() if " begin " in line] == ["third", "fourth"]
     warnings = [record.getMessage() for record in caplog.records if "Failed to create checkpoint" in record.message]
     assert len(warnings) == 3
-    assert all("Temporal history takes checkpoints from a worker's supersteps only" in text for text in warnings)
+    assert all("Temporal history accepts checkpoints only from a worker's supersteps" in text for text in warnings)
     assert await durable.checkpoints() == infos
 
     local = shop()

@@ -83,7 +83,7 @@ def test_combinations_the_framework_refuses(client: Client, arguments: dict[str,
 
 def test_arguments_that_cannot_travel(client: Client) -> None:
     durable = DurableWorkflow(echo, client=client, task_queue="none")
-    with pytest.raises(PayloadError, match=r"cannot travel to the worker.*tools=\[\.\.\.\]"):
+    with pytest.raises(PayloadError, match=r"cannot be sent to the worker.*tools=\[\.\.\.\]"):
         durable.run_stream("a", tools=[print])
     with pytest.raises(PayloadError, match=r"`function_invocation_kwargs`.*cannot travel as JSON"):
         durable.run_stream("a", function_invocation_kwargs={"lock": object()})

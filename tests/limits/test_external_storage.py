@@ -114,7 +114,7 @@ async def test_a_threshold_above_the_limit_stores_nothing(client: Client, tmp_pa
     stored = connected(client, FileStorageDriver(tmp_path), payload_size_threshold=10_000_000)
     async with worker(stored, hoard) as task_queue:
         durable = DurableWorkflow(hoard, client=stored, task_queue=task_queue)
-        with pytest.raises(PayloadError, match="that fit a Temporal payload"):
+        with pytest.raises(PayloadError, match="that fit in a Temporal payload"):
             await durable.run(Order(state=_LARGE))
 
 

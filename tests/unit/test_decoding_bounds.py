@@ -291,7 +291,7 @@ def test_the_limit_is_one_of_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv(MAX_BYTES_VARIABLE, "1000000")
     frame, _ = pack(Frame(checkpoint=b"x" * 900_000, payloads=b""), None)
     monkeypatch.setenv(MAX_BYTES_VARIABLE, "800000")
-    with pytest.raises(CheckpointCorruptedError, match=r"claims 900,\d+ bytes; at most 800,000 are read"):
+    with pytest.raises(CheckpointCorruptedError, match=r"claims 900,\d+ bytes, but at most 800,000 are read"):
         unpack(frame, None)
 
 

@@ -60,7 +60,7 @@ def test_the_arguments_of_the_facade_are_the_options() -> None:
             if name.endswith(("timeout", "interval"))
         ),
         ({"max_attempts": 0}, "`max_attempts` must be 1 or more"),
-        ({"max_attempts": 2**31}, "`max_attempts` must be 1 or more, and 1,000,000 at most"),
+        ({"max_attempts": 2**31}, "`max_attempts` must be from 1 to 1,000,000"),
         ({"retry_backoff": 0.9}, "`retry_backoff` must be 1 or more"),
         ({"retry_backoff": math.nan}, "`retry_backoff` must be 1 or more"),
         ({"retry_backoff": math.inf}, "`retry_backoff` must be 1 or more"),
