@@ -160,7 +160,7 @@ async def test_a_workflow_it_is_not_for(client: Client) -> None:
 
 async def test_it_only_reads(client: Client) -> None:
     storage = HistoryCheckpointStorage(client, echo)
-    with pytest.raises(HistoryReadOnlyError, match=r"supersteps only.*DurableWorkflow\.run\(checkpoint_id"):
+    with pytest.raises(HistoryReadOnlyError, match=r"only from a worker.*DurableWorkflow\.run\(checkpoint_id"):
         await storage.save(WorkflowCheckpoint(workflow_name="echo", graph_signature_hash="h"))
     with pytest.raises(NotImplementedError, match=r"cannot be deleted alone.*temporal workflow delete"):
         await storage.delete("c")

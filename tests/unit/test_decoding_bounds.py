@@ -277,7 +277,7 @@ def test_parts_that_are_too_large_together_are_refused_with_the_largest() -> Non
 
 
 def test_a_frame_that_is_too_large_is_refused_with_its_parts() -> None:
-    with pytest.raises(PayloadError, match=r"its checkpoint 900,000, .* and its events 200,000; at most 1,048,576"):
+    with pytest.raises(PayloadError, match=r"its checkpoint 900,000, .* and its events 200,000. At most 1,048,576"):
         pack(Frame(checkpoint=b"x" * 900_000, payloads=b"y" * 200_000), None)
 
 

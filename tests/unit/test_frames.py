@@ -148,7 +148,7 @@ def test_a_bomb_is_refused_before_memory_is_taken() -> None:
 def test_what_could_not_be_read_back_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MAX_BYTES_VARIABLE, "1000")
     with pytest.raises(
-        PayloadError, match=r"at most 1,000 can be read back. Keep a reference to the data in the state"
+        PayloadError, match=r"At most 1,000 can be read back. Keep a reference to the data in the state"
     ):
         pack(Frame(checkpoint=b"x" * 1_000, payloads=b""), None)
 
