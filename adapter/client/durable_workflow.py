@@ -863,7 +863,7 @@ class DurableWorkflow(WorkflowInterface):
             raise ValueError("DevUI shows a workflow's graph, and a functional workflow has none.")
         if not is_workflow(self._source):
             raise ValueError(
-                "`as_devui_entity` needs the workflow's definition: create the facade from an instance or a sync factory."
+                "`as_devui_entity` needs the workflow's definition: create the facade from an instance or sync factory."
             )
         return DevUIEntity(self.run, self.checkpoint, self._source)
 

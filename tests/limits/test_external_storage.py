@@ -134,7 +134,7 @@ async def test_files_that_are_gone_or_altered(client: Client, tmp_path: Path) ->
             await storage.load(checkpoint.checkpoint_id or "")
         for path in files:
             os.unlink(path)
-        with pytest.raises(CheckpointCorruptedError, match="give this process the folder"):
+        with pytest.raises(CheckpointCorruptedError, match="point this process at the folder"):
             await storage.load(checkpoint.checkpoint_id or "")
         for path, data in kept.items():
             path.write_bytes(data)
