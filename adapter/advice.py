@@ -82,7 +82,7 @@ _PYTHON = {
     Way.KEEP_JOURNAL: "`keep_journal=True`",
     Way.UPDATE_SCHEDULE: "`DurableWorkflow.update_schedule`",
     Way.REFUSED_WAITING: ", as `when_waiting='reject'` says",
-    Way.TYPES: "make the facade from the workflow's factory, not from its name",
+    Way.TYPES: "create the facade from the workflow's factory, not from its name",
 }
 
 

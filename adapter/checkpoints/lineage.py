@@ -210,7 +210,7 @@ class Locator:
                     f"{checkpoint_id!r} is not the id of a checkpoint in Temporal history; one looks like "
                     "'<run id>.<12 hexadecimal digits>', see ",
                     Step(Way.CHECKPOINTS),
-                    ". To begin from a checkpoint of ",
+                    ". To start from a checkpoint of ",
                     Step(Way.OTHER_STORAGE),
                     ".",
                 )
@@ -232,8 +232,8 @@ class Locator:
                         return CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=checkpoint_id)
         raise CheckpointNotFoundError(
             Advice(
-                f"Thread {thread_id!r} in namespace {self._client.namespace!r} has no checkpoint {checkpoint_id!r} "
-                "(any more). Choose another with ",
+                f"Thread {thread_id!r} in namespace {self._client.namespace!r} has no checkpoint {checkpoint_id!r}, "
+                "or no longer has it. Choose another with ",
                 Step(Way.CHECKPOINTS, thread_id),
                 ".",
             )
@@ -250,8 +250,8 @@ class Locator:
         raise CheckpointNotFoundError(
             Advice(
                 f"No thread in namespace {self._client.namespace!r} has a run {run_id!r}, so checkpoint "
-                f"{checkpoint_id!r} is not there (any more): the run was deleted, is past the namespace's retention, "
-                "or belongs to another namespace. Begin from ",
+                f"{checkpoint_id!r} is not available: the run was deleted, is past the namespace's retention, or "
+                "belongs to another namespace. Start from ",
                 Step(Way.COPY),
                 ", or choose another checkpoint with ",
                 Step(Way.CHECKPOINTS),

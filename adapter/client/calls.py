@@ -153,7 +153,7 @@ class Caller:
         """Carry out a call and yield its events; the handle moves forward with them."""
         if (call.storage is not None or call.mirror is not None) and hosted is None:
             raise PayloadError(
-                "`checkpoint_storage` needs the workflow's types: make the facade from its factory, not its name."
+                "`checkpoint_storage` needs the workflow's types: create the facade from its factory, not its name."
             )
         is_fork = call.checkpoint_id is not None
         standing = await read_standing(
@@ -415,7 +415,7 @@ class _ThreadCall:
                 raise StartRefusedError(self._standing.refusal)
             raise ThreadNotFoundError(
                 Advice(
-                    f"Thread {self._thread_id!r} has no run to go on with. Begin it with a message: ",
+                    f"Thread {self._thread_id!r} has no run to continue. Start it with a message: ",
                     Step(Way.BEGIN, self._thread_id),
                     ".",
                 )
@@ -425,7 +425,8 @@ class _ThreadCall:
             reset_to = self._standing.reset_to
             if self._call.after is None and reset_to is not None and reset_to < self._handle.offset:
                 _LOGGER.warning(
-                    "Thread %r was reset to before events its stream has given: it goes on after offset %d.",
+                    "Thread %r was reset to a point before events that its stream has already delivered. It "
+                    "continues after offset %d.",
                     self._thread_id,
                     reset_to,
                 )
@@ -457,8 +458,8 @@ class _ThreadCall:
             if self._standing.state != "new":
                 raise ThreadExistsError(
                     Advice(
-                        f"Thread {self._thread_id!r} has begun already, and a fork leaves what there is untouched. "
-                        f"Fork checkpoint {checkpoint_id!r} into a new thread: ",
+                        f"Thread {self._thread_id!r} has already started, and a fork never changes an existing "
+                        f"thread. Fork checkpoint {checkpoint_id!r} into a new thread: ",
                         Step(Way.FORK_INTO),
                         ".",
                     )
@@ -469,7 +470,7 @@ class _ThreadCall:
         elif self._standing.state == "open":
             raise AlreadyRunningError(
                 Advice(
-                    f"Thread {self._thread_id!r} is running, so it cannot begin from checkpoint {checkpoint_id!r}. "
+                    f"Thread {self._thread_id!r} is running, so it cannot start from checkpoint {checkpoint_id!r}. "
                     f"{ALREADY_RUNNING} Use a new thread: ",
                     Step(Way.FORK_INTO),
                     ".",
@@ -542,8 +543,8 @@ class _ThreadCall:
             infos = await self._caller.checkpoints(self._thread_id, self._name)
             if all(info.checkpoint_id != edited for info in infos):
                 raise StaleCheckpointError(
-                    f"Thread {self._thread_id!r} has gone on while its checkpoint {ref.checkpoint_id!r} was edited: "
-                    "an answer was faster. Nothing was done; edit its last checkpoint."
+                    f"Thread {self._thread_id!r} continued while its checkpoint {ref.checkpoint_id!r} was being "
+                    "edited, because a response arrived first. Nothing was changed. Edit its last checkpoint instead."
                 ) from error
         self._handle.run_id = await latest_run_id(client, self._thread_id, self._name)
         self._note_edit(run_input)
@@ -561,8 +562,8 @@ class _ThreadCall:
                 return CheckpointRef(thread_id=info.thread_id, run_id=info.run_id, checkpoint_id=checkpoint_id)
         raise CheckpointNotFoundError(
             Advice(
-                f"Thread {self._thread_id!r} has no checkpoint {checkpoint_id!r} (any more). To go on from one of "
-                "another thread use ",
+                f"Thread {self._thread_id!r} has no checkpoint {checkpoint_id!r}, or no longer has it. To continue "
+                "from a checkpoint of another thread, use ",
                 Step(Way.FORK),
                 ".",
             )
@@ -712,4 +713,4 @@ def _catalog(hosted: WorkflowDefinition | None) -> TypeCatalog | None:
 
 def _refuse_no_responses(responses: Mapping[str, Any] | None) -> None:
     if responses is not None and not responses:
-        raise ValueError("'responses' is empty: give at least one, by request id.")
+        raise ValueError("'responses' is empty. Give at least one response, by request id.")

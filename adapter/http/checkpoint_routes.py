@@ -66,7 +66,7 @@ def _add_reading(router: APIRouter, service: Service) -> None:
                 document = None
         return CheckpointDetail(content=await outline(raw), editable=document)
 
-    @router.get(_THREAD + "/diff", summary="In what a checkpoint differs from another")
+    @router.get(_THREAD + "/diff", summary="How a checkpoint differs from another")
     async def diff(
         thread_id: str, before: Annotated[str, _CHECKPOINT_ID], after: Annotated[str, _CHECKPOINT_ID]
     ) -> Differences:
@@ -77,7 +77,7 @@ def _add_reading(router: APIRouter, service: Service) -> None:
 
 
 def _add_going_on(router: APIRouter, service: Service) -> None:
-    @router.post(_THREAD + "/forks", status_code=201, summary="Begin a thread from a checkpoint, edited or as it was")
+    @router.post(_THREAD + "/forks", status_code=201, summary="Start a thread from a checkpoint, edited or unchanged")
     async def fork(thread_id: str, new: NewFork, request: Request, response: Response) -> ThreadRef:
         calls = await service.of_thread(thread_id, writes=True)
         workflow = calls.facts.workflow_name
@@ -85,7 +85,9 @@ def _add_going_on(router: APIRouter, service: Service) -> None:
         known = {info.checkpoint_id for info in await calls.caller.checkpoints(thread_id, workflow)}
         if new.checkpoint_id not in known:
             raise ProblemError(
-                404, "checkpoint-not-found", f"Thread {thread_id!r} has no checkpoint {new.checkpoint_id!r} (any more)."
+                404,
+                "checkpoint-not-found",
+                f"Thread {thread_id!r} has no checkpoint {new.checkpoint_id!r}, or no longer has it.",
             )
         by = editor_name(new.edited_by or caller_of(request), service.client)
         handle = Checkpoint(workflow_name=workflow, thread_id=new.thread_id or f"{workflow}-{uuid.uuid4()}")
@@ -100,7 +102,7 @@ def _add_going_on(router: APIRouter, service: Service) -> None:
         response.headers["Location"] = ref.events.removesuffix("/events")
         return ref
 
-    @router.post(_THREAD + "/edit", status_code=202, summary="Let a thread go on from an edited checkpoint of its own")
+    @router.post(_THREAD + "/edit", status_code=202, summary="Continue a thread from an edited checkpoint of its own")
     async def edit(thread_id: str, new: NewEdit, request: Request) -> ThreadRef:
         calls = await service.of_thread(thread_id, writes=True)
         by = editor_name(new.edited_by or caller_of(request), service.client)

@@ -180,7 +180,7 @@ class EventStream:
         client, thread_id = self._calls.caller.client, self._calls.facts.thread_id
         info = await self._streams.reads.read(("standing", thread_id), lambda: thread_info(client, thread_id))
         if info is None:
-            raise ThreadNotFoundError(f"Thread {thread_id!r} is not there (any more).")
+            raise ThreadNotFoundError(f"Thread {thread_id!r} does not exist, or no longer exists.")
         state: str = info.state
         if state == "open":  # It shows no search attributes; a stream ends so only where the run waits, or has failed.
             state = "waiting" if error is None else "paused"

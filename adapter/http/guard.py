@@ -93,7 +93,7 @@ class Guard:
             raise ProblemError(
                 403,
                 "unknown-host",
-                "This service is not called by that name; `allowed_hosts`, or `--allowed-host NAME`, adds one.",
+                "This service does not answer to that host name. Add it with `allowed_hosts` or `--allowed-host NAME`.",
             )
 
     def _check_origin(self, scope: Scope, headers: Mapping[str, str]) -> None:
@@ -107,7 +107,7 @@ class Guard:
         if origin == "null" and _path(scope).startswith("/answer/"):
             return
         raise ProblemError(
-            403, "unknown-origin", "Pages of that origin may not; `origins`, or `--origin URL`, adds one."
+            403, "unknown-origin", "Pages of that origin are not allowed. Add it with `origins` or `--origin URL`."
         )
 
     def _cors(self, origin: str) -> dict[str, str]:
@@ -132,23 +132,23 @@ class Guard:
                 found = settings.authenticate(request)
                 name = await found if inspect.isawaitable(found) else found
             except PermissionError as error:
-                raise ProblemError(403, "not-allowed", str(error) or "You may not do this.") from error
+                raise ProblemError(403, "not-allowed", str(error) or "You are not allowed to do this.") from error
             if name is None:
-                raise _unauthenticated("Nobody is known by these credentials.")
+                raise _unauthenticated("These credentials are not valid.")
             scope[CALLER] = clean_text(name)[:200] or None
         elif settings.token is not None:
             if not (_bears(headers, settings.token) or _has_session(headers, settings.token)):
                 raise _unauthenticated("Send the token as `Authorization: Bearer ...`.")
         elif not _is_local(scope):
             raise _unauthenticated(
-                "Without a token only this machine is let in: give `http_app` a `token`, or an `authenticate` hook."
+                "Without a token only this machine has access: pass a `token` or an `authenticate` hook to `http_app`."
             )
 
     async def _body(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> bytes:
         most = self._settings.max_body_bytes
-        too_long = ProblemError(413, "too-large", f"A request's body may have {most:,} bytes.", headers=_CLOSE)
+        too_long = ProblemError(413, "too-large", f"A request's body may have at most {most:,} bytes.", headers=_CLOSE)
         if headers.get("content-encoding", "identity") != "identity":
-            raise ProblemError(415, "unsupported-encoding", "A compressed body is not taken.", headers=_CLOSE)
+            raise ProblemError(415, "unsupported-encoding", "Compressed bodies are not accepted.", headers=_CLOSE)
         said = headers.get("content-length", "0")
         if not said.isdecimal() or int(said[:20]) > most:
             raise too_long
@@ -158,14 +158,14 @@ class Guard:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise ProblemError(400, "incomplete", "The body did not come whole.")
+                        raise ProblemError(400, "incomplete", "The body did not arrive completely.")
                     body += message.get("body", b"")
                     if len(body) > most:
                         raise too_long
                     if not message.get("more_body", False):
                         break
         except TimeoutError:
-            raise ProblemError(408, "too-slow", "The body took too long to come.", headers=_CLOSE) from None
+            raise ProblemError(408, "too-slow", "The body took too long to arrive.", headers=_CLOSE) from None
         if body and _path(scope).startswith("/api/"):
             _check_json(bytes(body), headers.get("content-type", ""))
         return bytes(body)
@@ -176,7 +176,9 @@ _CLOSE = {"Connection": "close"}
 
 def _check_json(body: bytes, kind: str) -> None:
     if kind.partition(";")[0].strip().lower() != "application/json":
-        raise ProblemError(415, "unsupported-type", "A body is JSON: send it as `Content-Type: application/json`.")
+        raise ProblemError(
+            415, "unsupported-type", "The body must be JSON: send it as `Content-Type: application/json`."
+        )
     problem = flaw(body)
     if problem is None:
         try:
@@ -184,7 +186,7 @@ def _check_json(body: bytes, kind: str) -> None:
         except ValueError as error:
             problem = str(error)
     if problem is not None:
-        raise ProblemError(400, "unreadable", f"The body is no JSON that can be taken: {clean_text(problem)}.")
+        raise ProblemError(400, "unreadable", f"The body is not acceptable JSON: {clean_text(problem)}.")
 
 
 def session_of(token: str) -> str:
@@ -253,11 +255,11 @@ def _with_quoted_path(scope: Scope) -> Scope:
     """
     raw = scope.get("raw_path") or quote(scope["path"]).encode()
     if len(raw) > _MAX_PATH:
-        raise ProblemError(414, "too-large", "The address is too long.")
+        raise ProblemError(414, "too-large", "The URL is too long.")
     try:
         parts = [unquote_to_bytes(part).decode() for part in raw.partition(b"?")[0].split(b"/")]
     except UnicodeDecodeError as error:
-        raise ProblemError(400, "unreadable", "The address is no text.") from error
+        raise ProblemError(400, "unreadable", "The URL is not valid text.") from error
     root = quote(unquote(scope.get("root_path", "")))
     return {**scope, "path": "/".join(quote(part, safe="") for part in parts), "root_path": root}
 

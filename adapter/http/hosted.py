@@ -94,7 +94,9 @@ class Threads:
                 for source in self._settings.workflows:
                     definition = await define(source)
                     if definition.name in found:
-                        raise HostingError(f"Two workflows are named {definition.name!r}: threads find theirs by name.")
+                        raise HostingError(
+                            f"Two workflows are named {definition.name!r}, but threads find their workflow by name."
+                        )
                     async with definition.acquire() as workflow:
                         found[definition.name] = Hosted(definition, workflow)
                 self._hosted = found
@@ -108,7 +110,7 @@ class Threads:
         """
         found = (await self.hosted()).get(name)
         if found is None:
-            text = f"This service does not know workflow {name[:200]!r}, so it begins no threads of it."
+            text = f"This service does not know workflow {name[:200]!r}, so it cannot start threads of it."
             raise ProblemError(404, "workflow-not-known", f"{text} Give it to `http_app(workflows=[...])`.")
         return found
 

@@ -36,9 +36,9 @@ from .service import Service
 _THREAD = "/threads/{thread_id:part}"
 _MOST_LISTED = 10_000
 _EVENT = {
-    "description": "Server-sent events. Each has the `id` to read on from, as `Last-Event-ID`. Messages without a name "
-    "are the thread's events; `end` says where it rests, `standing` the same of a stream that goes on, and `problem` "
-    "what ends the stream.",
+    "description": "Server-sent events. Each has an `id` to continue from, as `Last-Event-ID`. Messages without a name are "
+    "the thread's events; `end` gives the state it rests in, `standing` the same for a stream that continues, and "
+    "`problem` what ends the stream.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
 
@@ -64,10 +64,12 @@ def _add_listing(router: APIRouter, service: Service) -> None:
         tag: Annotated[list[str], Query(description="All of these; can be repeated.")] = [],  # noqa: B006
         since: Annotated[datetime | None, Query(description="In its state since then, or later.")] = None,
         older_than: Annotated[float | None, Query(ge=0, le=1e9, description="In its state for more seconds.")] = None,
-        search: Annotated[str | None, Query(max_length=500, description="The thread's id begins so.")] = None,
-        query: Annotated[str | None, Query(max_length=4_000, description="As Temporal's visibility takes it.")] = None,
+        search: Annotated[str | None, Query(max_length=500, description="Prefix of the thread's id.")] = None,
+        query: Annotated[
+            str | None, Query(max_length=4_000, description="A query in Temporal's visibility syntax.")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+        cursor: Annotated[str | None, Query(max_length=200, description="`next` of the previous page.")] = None,
     ) -> ThreadPage:
         begin = _beginning(cursor)
         filters = _filters(workflow, state, tag, since, older_than, search, query)
@@ -89,7 +91,7 @@ def _add_listing(router: APIRouter, service: Service) -> None:
             unreadable=unreadable,
         )
 
-    @router.get(_THREAD, summary="Where a thread stands")
+    @router.get(_THREAD, summary="The state of a thread")
     async def shown(thread_id: str) -> ThreadDetail:
         async def read() -> ThreadDetail:
             calls = await service.of_thread(thread_id)
@@ -108,7 +110,7 @@ def _add_listing(router: APIRouter, service: Service) -> None:
 def _add_events(router: APIRouter, service: Service) -> None:
     @router.get(
         _THREAD + "/events",
-        summary="A thread's events, as they come",
+        summary="A thread's events, as they occur",
         response_class=Response,
         responses={200: _EVENT},
     )
@@ -116,13 +118,13 @@ def _add_events(router: APIRouter, service: Service) -> None:
         thread_id: str,
         request: Request,
         after: Annotated[
-            str | None, Query(max_length=8_000, description="As `Last-Event-ID`, which goes first.")
+            str | None, Query(max_length=8_000, description="As `Last-Event-ID`, which takes precedence.")
         ] = None,
-        follow: Annotated[bool, Query(description="Go on when the thread rests, until the reader leaves.")] = False,
+        follow: Annotated[bool, Query(description="Continue when the thread rests, until the reader leaves.")] = False,
     ) -> Any:
         place = Place.parse(request.headers.get("Last-Event-ID") or after or "-1")
         if not service.streams.has_room:
-            raise ProblemError(503, "too-many-streams", "There are as many event streams as this service keeps.")
+            raise ProblemError(503, "too-many-streams", "This service has reached its maximum number of event streams.")
         calls = await service.of_thread(thread_id)
         return _Streamed(EventStream(calls, place, service.streams, goes_on=follow))
 
@@ -132,8 +134,8 @@ def _add_timeline(router: APIRouter, service: Service) -> None:
     async def supersteps(
         thread_id: str,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: Annotated[str | None, Query(max_length=500, description="`next` of the page before.")] = None,
-        events: Annotated[bool, Query(description="With the events of each, as they were logged.")] = False,
+        cursor: Annotated[str | None, Query(max_length=500, description="`next` of the previous page.")] = None,
+        events: Annotated[bool, Query(description="Include the events of each, as they were logged.")] = False,
     ) -> Timeline:
         async def read() -> Timeline:
             calls = await service.of_thread(thread_id)
@@ -149,7 +151,7 @@ def _add_timeline(router: APIRouter, service: Service) -> None:
 
         return await service.reads.read(("timeline", thread_id, limit, cursor, events), read)
 
-    @router.get(_THREAD + "/usage", summary="What its latest run has called, and what that cost in tokens")
+    @router.get(_THREAD + "/usage", summary="The calls of its latest run and their cost in tokens")
     async def usage(thread_id: str) -> Usage:
         async def read() -> Usage:
             calls = await service.of_thread(thread_id)
@@ -256,5 +258,7 @@ def _cursor(text: str, *kinds: type[Any]) -> list[Any]:
     except (ValueError, binascii.Error, RecursionError):
         found = None
     if not isinstance(found, list) or [type(part) for part in found] != list(kinds):
-        raise ProblemError(400, "bad-cursor", "This is no cursor: send the `next` of the page before as it came.")
+        raise ProblemError(
+            400, "bad-cursor", "This is not a valid cursor: send the `next` of the previous page unchanged."
+        )
     return found

@@ -51,8 +51,8 @@ async def pending_request(calls: ThreadCalls, request_id: str) -> PendingRequest
     for request in await pending_of(calls):
         if request.request_id == request_id:
             return request
-    text = f"Thread {calls.facts.thread_id!r} does not wait for a response to {request_id[:200]!r} (any more)."
-    raise ProblemError(404, "request-not-pending", f"{text} Its requests say what it waits for.")
+    text = f"Thread {calls.facts.thread_id!r} does not wait for a response to {request_id[:200]!r}, or no longer does."
+    raise ProblemError(404, "request-not-pending", f"{text} See its requests for what it waits for.")
 
 
 async def answer(
@@ -83,7 +83,7 @@ async def answer(
         if not once:
             return await _late(calls, request_id, response)
         raise ProblemError(
-            409, "not-now", f"Thread {facts.thread_id!r} is over, and takes no answer.", verdict="rejected"
+            409, "not-now", f"Thread {facts.thread_id!r} has ended and does not accept responses.", verdict="rejected"
         )
     await _need_worker(calls)
     if not early:
@@ -126,8 +126,8 @@ async def cancel_request(calls: ThreadCalls, request_id: str, responder: str | N
 async def _need_worker(calls: ThreadCalls) -> None:
     if calls.facts.paused is None and not await thread_has_worker(calls.caller.client, calls.facts):
         raise NoWorkerError(
-            f"No worker polls task queue {calls.facts.task_queue!r}, and one has to take the answer. Start it, and "
-            "send it again."
+            f"No worker polls task queue {calls.facts.task_queue!r}, and one has to accept the response. Start a "
+            "worker, and send the response again."
         )
 
 
@@ -148,7 +148,7 @@ def _rejected(error: WorkflowUpdateFailedError) -> Exception:
         return DurableWorkflowError(str(cause))
     if cause.type == _OVER:
         return RunOverError(
-            "The thread has gone on while this was sent: nothing was done. Look again what it waits for."
+            "The thread has advanced while this was being sent, so nothing was done. Check again what it waits for."
         )
     detail = cause.details[0] if cause.details else None
     places = detail.get("errors", ()) if isinstance(detail, Mapping) else ()
@@ -158,6 +158,6 @@ def _rejected(error: WorkflowUpdateFailedError) -> Exception:
 
 def _not_taken(calls: ThreadCalls) -> NoWorkerError:
     return NoWorkerError(
-        f"No worker on task queue {calls.facts.task_queue!r} has given a verdict in time. It may come still: look at "
-        "what the thread waits for before you send it again."
+        f"No worker on task queue {calls.facts.task_queue!r} reported in time whether the response was accepted. It "
+        "may still be: check what the thread waits for before you send it again."
     )

@@ -37,7 +37,7 @@ async def test_from_its_begin_to_its_end(cli: Commands, client: Client, queue: s
     assert "when           0 3 * * * Europe/Berlin\n" in shown
     assert "overlap        skip\n" in shown
     assert (
-        f"There is a schedule '{name}' already"
+        f"Schedule '{name}' already exists"
         in (await cli("schedule", "create", name, "hello", *_ECHO, "--cron", "0 3 * * *", code=8)).err
     )
 

@@ -180,7 +180,7 @@ async def test_two_browsers_on_one_thread(console: Console) -> None:
         for page in (one, other):
             await expect(page.get_by_text("approved, grade 5")).to_be_visible()
             await expect(page.locator(".request")).to_have_count(0)
-        await expect(other.get_by_text("does not wait for an answer any more")).to_be_visible()
+        await expect(other.get_by_text("is no longer waiting for an answer")).to_be_visible()
 
 
 async def test_what_is_typed_stays_until_it_is_sent(console: Console) -> None:

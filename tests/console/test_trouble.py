@@ -166,7 +166,7 @@ async def test_it_is_mounted_under_a_path_and_asks_for_its_token(console: Consol
     ):
         await page.get_by_label("Token").fill("a guess")
         await page.get_by_role("button", name="Sign in").click()
-        await expect(page.get_by_role("alert")).to_contain_text("That is not the token.")
+        await expect(page.get_by_role("alert")).to_contain_text("This token is not valid.")
         assert await page.locator(".item").count() == 0
         await page.get_by_label("Token").fill(_KNOWN)
         await page.get_by_role("button", name="Sign in").click()

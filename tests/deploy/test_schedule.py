@@ -20,7 +20,7 @@ async def test_each_action_begins_a_thread(client: Client) -> None:
             schedule_id, [Order(item="kettle")], cron="0 3 * * *", time_zone="Europe/Berlin"
         )
         try:
-            with pytest.raises(ThreadExistsError, match="There is a schedule"):
+            with pytest.raises(ThreadExistsError, match="already exists"):
                 await durable.schedule(schedule_id, Order(item="pan"), cron="0 3 * * *")
             with pytest.raises(PayloadError):
                 await durable.schedule(unique("other"), object(), cron="0 3 * * *")

@@ -95,4 +95,4 @@ async def test_edited_in_place_while_it_waits(http: httpx.AsyncClient) -> None:
     assert (await http.post(address, json={"response": {"approved": True}})).status_code == 200
     assert outputs(await whole_stream(http, thread))[-1] == f"{item} approved by nobody, order 9"
     nothing = await http.post(f"{path}/edit", json={"edit": {}})
-    assert nothing.status_code == 422 and "nothing is changed" in nothing.json()["detail"]
+    assert nothing.status_code == 422 and "nothing was changed" in nothing.json()["detail"]

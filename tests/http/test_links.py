@@ -181,7 +181,7 @@ async def test_a_link_ends(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(links, "datetime", _Later)
     async with httpx.AsyncClient() as mail:
         for answered in (await mail.get(url), await mail.post(url, data={})):
-            assert answered.status_code == 410 and "for a time only" in answered.text
+            assert answered.status_code == 410 and "has expired" in answered.text
 
 
 async def test_without_a_key_there_are_none(client: Client) -> None:

@@ -170,7 +170,7 @@ async def test_attribute_of_another_type(fresh: Client) -> None:
             search_attributes={"AgentFrameworkState": IndexedValueType.INDEXED_VALUE_TYPE_INT},
         )
     )
-    with pytest.raises(SearchAttributesError, match="is registered, but not as Keyword"):
+    with pytest.raises(SearchAttributesError, match="is registered with a type other than Keyword"):
         await register_search_attributes(fresh)
 
 

@@ -162,7 +162,7 @@ async def test_what_is_refused_opens_again_with_the_reason(
         ([[]], 0, "Nothing changed"),
         ([[('"dull"', '"x"'), ('"x"', '"dull"')]], 0, "Nothing changed"),
         ([[('"words": 10', '"words": 0')], []], 2, "the edit is refused, so nothing was done"),
-        ([[('"$kept"', '"$other"')], []], 2, "what JSON cannot say stays as it was"),
+        ([[('"$kept"', '"$other"')], []], 2, "what JSON cannot express must stay as it was"),
     ],
 )
 async def test_nothing_is_done(

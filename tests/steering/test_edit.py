@@ -233,7 +233,7 @@ _REFUSED: list[tuple[Edit, str]] = [
     ({"messages": [{"to": "writer"}]}, r"`messages\[0\]`: expected `from`, `to` and `data`"),
     ({"pending_requests": {"q": {"executor_id": "planner", "request": 1}}}, r"`pending_requests\['q'\]`: expected"),
     ({"state": {}, "other": 1}, "`other`: there is no such part"),
-    ({"state": {"ratio": 0.5}}, "nothing is changed, so nothing was started"),
+    ({"state": {"ratio": 0.5}}, "nothing was changed, so nothing was started"),
     (
         lambda edit: edit.state.update(style=Style.model_construct(name="x", words=0)),
         r"`state\['style'\]\.words`|words",

@@ -208,7 +208,7 @@ async def test_what_cannot_be_is_refused(client: Client) -> None:
     with pytest.raises(ValueError, match="tags"):
         await durable.schedule(unique("wrong"), "hello", _NEVER, tags=[""])
     async with _deleted(await durable.schedule(unique("twice"), "hello", _NEVER)) as schedule:
-        with pytest.raises(ThreadExistsError, match="There is a schedule"):
+        with pytest.raises(ThreadExistsError, match="already exists"):
             await durable.schedule(schedule.id, "hello", _NEVER)
         with pytest.raises(ValueError, match="ALLOW_ALL"):
             await durable.update_schedule(schedule.id, pause_on_failure=True)

@@ -197,8 +197,8 @@ async def test_what_is_wrong_with_a_filter(client: Client) -> None:
         (ThreadFilter(limit=0), "1 or more"),
         (ThreadFilter(state="open", since=datetime(2026, 1, 1)), "time zone"),
         (ThreadFilter(older_than=timedelta(-1)), "negative"),
-        (ThreadFilter(tags="eu"), "takes a list"),
-        (ThreadFilter(state="gone"), "`state` is one of"),  # type: ignore[typeddict-item]
+        (ThreadFilter(tags="eu"), "must be a list"),
+        (ThreadFilter(state="gone"), "`state` must be one of"),  # type: ignore[typeddict-item]
     ):
         with pytest.raises(ValueError, match=text):
             await listed(client, 0, **filters)
