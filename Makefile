@@ -12,7 +12,7 @@ PACKAGE := __init__.py worker.py adapter activities workflows
 # Hundreds of processes import the package; each would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs docs-publish help demo demo-crash server test test-quick test-core test-cores chaos crash-points placement soak flood hostile devui-test console-assets console-long bench wheel-test lint format format-check typecheck ci clean FORCE
+.PHONY: docs docs-publish help demo demo-crash server test test-quick test-core test-cores chaos crash-points placement soak flood hostile devui-test console-assets console-long bench newcomer wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
@@ -32,6 +32,7 @@ help:
 	@echo 'make chaos [ARGS=...]  kill workers and servers at random under load, and check what is left'
 	@echo 'make crash-points      kill a worker in each model and tool call of each orchestration'
 	@echo 'make placement         every row of the gallery placed, and a worker that is absent for a minute'
+	@echo 'make newcomer [ARGS=..] README and pages word for word in an empty environment; ARGS=docs/NAME.md: one page'
 	@echo 'make wheel-test        only: does the built wheel work in an empty environment'
 	@echo 'make lint format format-check typecheck'
 	@echo 'make docs              the documentation as a site, in site/'
@@ -114,6 +115,11 @@ placement: $(VENV)/.test
 # A worker killed in each call of each orchestration; the suite takes four calls of each.
 crash-points: $(VENV)/.test
 	CRASH_POINTS=all $(BIN)/python -m pytest tests/journal/test_killed_workers.py $(ARGS)
+
+# A clone of what is committed, a new home, terminals: needs the ports 7233, 8233 and 8234, and a package index. No
+# environment of this checkout: a newcomer has none.
+newcomer:
+	@$(PYTHON) -m tests.newcomer $(ARGS)
 
 wheel-test: $(VENV)/.test
 	$(BIN)/python -m pytest tests/packaging $(ARGS)

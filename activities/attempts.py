@@ -41,8 +41,8 @@ def check_attempts(step: SuperstepInput, beat: Beat) -> None:
         raise WorkerLostError(
             f"The worker of a superstep of workflow {step.workflow_name!r} was lost {beat.losses} times: its process "
             "ended, or stood still for longer than `heartbeat_timeout`. Look into the workers' logs, and for what ends "
-            "a process, such as memory; then go on with `run_stream(checkpoint=...)`. The option `max_worker_losses` "
-            "says how often is too often."
+            "a process, such as memory; then resume the thread. The option `max_worker_losses` says how often is too "
+            "often."
         )
     if beat.losses:
         _LOGGER.warning(

@@ -120,11 +120,11 @@ class Burst:
     def __init__(self, step: SuperstepInput, beat: Beat, capture: CapturingStorage, base_raw: bytes | None) -> None:
         info = activity.info()
         self._attempt = info.attempt
-        self.step = step
+        self.step: SuperstepInput = step
         """What runs now: the input of the activity, or what follows from it."""
         self.base_raw = base_raw
         """The checkpoint that the superstep began from that runs now."""
-        self.count = 0
+        self.count: int = 0
         """Supersteps that have finished."""
         self._payloads = 0
         self._rule = step.burst

@@ -39,9 +39,9 @@ class BurstGuard:
         self._superstep_id = superstep_id
         self._inside = False
         self._unanswered = 0
-        self.is_asked = False
+        self.is_asked: bool = False
         """Whether the activity was cancelled, so that no further superstep may begin."""
-        self.is_cut = False
+        self.is_cut: bool = False
         """Whether the superstep that runs is to be cut off as well."""
 
     async def run(self, body: Coroutine[Any, Any, _T]) -> _T:

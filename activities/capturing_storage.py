@@ -63,7 +63,7 @@ class CapturingStorage:
         """The run whose message is being worked on, perhaps one long before."""
         self.base = base
         self.saved: list[Captured] = []
-        self.passed = PassedCheckpoints()
+        self.passed: PassedCheckpoints = PassedCheckpoints()
         """Before the last of `saved`."""
         self.error: Exception | None = None
         self._standing: list[Captured] = []

@@ -82,23 +82,24 @@ class Beat:
     ) -> None:
         info = activity.info()
         self._superstep_id = step.superstep_id
+        self.burst_before: list[bytes]
         last, self._before, self.burst_before = _said_before(info, step.superstep_id)
         self._finished: bytes = b"".join(self.burst_before)
         """Of a burst: what has finished, packed."""
         self._finished_offset: int | None = last.finished
         self.refusal: DurableWorkflowError | ApplicationError | None = None
         """Why there is no other attempt, where something has finished that is to be committed all the same."""
-        self.is_asked_to_end = False
+        self.is_asked_to_end: bool = False
         """Whether the server has told that the activity is to end, and why is not known yet."""
         self._said_before = last.attempt > 0
         self._calls_before = last.calls
-        self.failures = last.failures or 0
+        self.failures: int = last.failures or 0
         """Attempts before this one in which an executor failed."""
         self._begun = (1 if last.begun is None else last.begun) if info.attempt > 1 else 0
-        self.losses = max(self._begun - self.failures, 0)
+        self.losses: int = max(self._begun - self.failures, 0)
         """Attempts before this one that began and ended without a word: their worker was lost. The server counts those
         too that a worker was given and never began, for instance as its event loop was blocked."""
-        self.overdue = last.overdue
+        self.overdue: OverdueSuperstep | None = last.overdue
         """Set where the last attempt took too long in a blocked event loop, which could not end it."""
         self._info = info
         self._client = client

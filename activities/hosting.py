@@ -167,7 +167,7 @@ def find(hosted: dict[str, WorkflowDefinition], name: str) -> WorkflowDefinition
     """
     if name not in hosted:
         raise WorkflowNotHostedError(
-            f"This worker does not host workflow {name!r}; it hosts {sorted(hosted)}. Add it to "
-            "`AgentFrameworkPlugin(workflows=[...])`, or give it a task queue of its own."
+            f"This worker does not host workflow {name!r}; it hosts {sorted(hosted)}. All workers of a "
+            "task queue have to host the same workflows; give it to this one, too, or use another task queue."
         )
     return hosted[name]

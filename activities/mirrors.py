@@ -272,8 +272,8 @@ class Mirrors:
             found.append(self._named[name])
         elif name is not None:
             text = (
-                f"This worker has no mirror {name!r}; it has {sorted(self._named)}. Add it to "
-                "`AgentFrameworkPlugin(mirrors={...})`, or choose another with `DurableWorkflow(mirror=...)`."
+                f"This worker has no mirror {name!r}; it has {sorted(self._named)}. Give its plugin "
+                "a mirror of this name, or choose another."
             )
             if required:
                 raise HostingError(text)

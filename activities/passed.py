@@ -21,7 +21,7 @@ class PassedCheckpoints:
         """Oldest first."""
         self.patches: list[bytes] = []
         """As `Frame.between`."""
-        self.has_gap = False
+        self.has_gap: bool = False
         """Whether the oldest follows one that was let go."""
         self.origin: str | None = None
         """What the first of all has followed."""

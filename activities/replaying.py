@@ -16,6 +16,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from ..adapter.advice import Advice, Step, Way
 from ..adapter.checkpoints.recorded import RecordedSuperstep
 from ..adapter.errors import (
     CheckpointCorruptedError,
@@ -252,10 +253,14 @@ class _ReplayedJournal(Journal):
             return
         what = {"chat": f"Model {name!r}", "tool": f"Tool {name!r}"}.get(kind, f"What `once` keeps as {name!r}")
         error = NotJournalledError(
-            f"{what} would be called, as the superstep's journal does not have this call. A superstep that was "
-            "committed keeps its journal where the run was started with `keep_journal=True`; one that has failed, or "
-            "runs, has it in any case; and code that has changed may call what was not called then. Allow real calls "
-            "with `live=True`, on the command line `--live`."
+            Advice(
+                f"{what} would be called, as the superstep's journal does not have this call. A superstep that was "
+                "committed keeps its journal where the run was started with the option `keep_journal`; one that has "
+                "failed, or runs, has it in any case; and code that has changed may call what was not called then. "
+                "Allow real calls with ",
+                Step(Way.ALLOW_CALLS),
+                ".",
+            )
         )
         self.refused.append(error)
         raise error

@@ -51,6 +51,7 @@ from agent_framework import WorkflowCheckpointException, WorkflowException
 
 from ..workflows.exported import exported
 from ..workflows.messages import NewerVersionError
+from .advice import Advice
 
 
 @exported
@@ -146,7 +147,7 @@ class EditRefusedError(DurableWorkflowError, ValueError):
     @classmethod
     def of(cls, problems: Sequence[str]) -> EditRefusedError:
         """Return the error that names some problems."""
-        error = cls("The edit is refused: " + "\n".join(problems))
+        error = cls(Advice("The edit is refused: ", Advice.lines(problems)))
         error.problems = tuple(problems)
         return error
 

@@ -27,7 +27,7 @@ class EventLog:
     def __init__(self, next_offset: int) -> None:
         self._ring: deque[bytes] = deque()
         self._bytes = 0
-        self.next_offset = next_offset
+        self.next_offset: int = next_offset
 
     @property
     def first_offset(self) -> int:

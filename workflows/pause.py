@@ -44,7 +44,7 @@ class Hold:
     """
 
     def __init__(self, breakpoints: Sequence[str]) -> None:
-        self.breakpoints = list(breakpoints)
+        self.breakpoints: list[str] = list(breakpoints)
         self.reason: PauseReason | None = None
         """What the run is held for, or will be."""
 

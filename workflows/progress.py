@@ -63,15 +63,17 @@ class Progress:
     """
 
     def __init__(self, run_input: RunInput) -> None:
-        self.checkpoint = run_input.base if run_input.base_facts is None else _ref(run_input.base_facts)
+        self.checkpoint: CheckpointRef | None = (
+            run_input.base if run_input.base_facts is None else _ref(run_input.base_facts)
+        )
         self._seeded = run_input.base_facts is not None
-        self.graph_hash = run_input.graph_hash
-        self.superstep = 0
+        self.graph_hash: str | None = run_input.graph_hash
+        self.superstep: int = 0
         self.executors: list[str] = []
         """Those that the waiting messages may reach."""
-        self.supersteps = 0
+        self.supersteps: int = 0
         """Of this run, in contrast to the number of the last one."""
-        self.attempts = 1
+        self.attempts: int = 1
         """Of the last committed superstep."""
         self.calls: Calls | None = None
         """Of all supersteps, those that have failed for good among them."""

@@ -55,7 +55,7 @@ class Steering:
     def __init__(self, message: NextMessage, hold: Hold) -> None:
         self._message = message
         self._hold = hold
-        self.is_news = False
+        self.is_news: bool = False
         """Whether what was carried out last may hold the run where it would not have been held before."""
 
     def signal(self, name: str, arguments: Sequence[RawValue], at: str) -> bool:

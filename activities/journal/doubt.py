@@ -229,8 +229,8 @@ def refused_error(scope: Scope, call: str) -> InDoubtError:
 def in_doubt_error(doubt: Beginning) -> InDoubtError:
     """Return the error that says what is in doubt, and what to do."""
     return InDoubtError(
-        f"{_known(doubt)} Look where it leaves its traces. If it has not, let the run go on (`retry`, or "
-        "`run_stream(checkpoint=...)`): it runs again. If it has, send the thread a message that goes on from there."
+        f"{_known(doubt)} Look where it leaves its traces. If it has not, resume the thread: it "
+        "runs again. If it has, send the thread a message that goes on from there."
     )
 
 

@@ -99,8 +99,8 @@ class Journal:
         self._catalog = catalog
         self._writer = writer
         self.rules = rules
-        self.tally = Tally()
-        self.noted = 0
+        self.tally: Tally = Tally()
+        self.noted: int = 0
         """How many entries there are."""
         self._stream = EntryStream()
         self._spilled: list[bytes] = []
@@ -113,7 +113,7 @@ class Journal:
         self._likes: Counter[str] = Counter()
         self._calling: set[str] = set()
         self._unnamed: list[Name] = []
-        self.is_new = not any(before)
+        self.is_new: bool = not any(before)
         """Whether no attempt before has left anything."""
         self.beside: dict[type[Any], Any] = {}
         """What belongs to this superstep beside it."""
@@ -477,13 +477,14 @@ class Name:
 
     def __init__(self, find: Callable[[Any], str], message: Any) -> None:
         self._find = find
-        self.message = message
+        self.message: Any = message
         self._found: str | None = None
 
     def find(self) -> str:
         """Return it."""
         if self._found is None:
-            self._found, self.message = self._find(self.message), None
+            self._found = self._find(self.message)
+            self.message = None
         return self._found
 
 

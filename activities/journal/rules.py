@@ -17,7 +17,7 @@ class JournalRules:
     """
 
     def __init__(self, step: SuperstepInput) -> None:
-        self.enabled = step.journal is not False
+        self.enabled: bool = step.journal is not False
         """Whether the superstep has a journal at all."""
         self._executors = step.executors or {}
         self._tools = step.tools or {}

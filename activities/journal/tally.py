@@ -64,9 +64,9 @@ class Tally:
         """By kind: taken from the journal in this attempt."""
         self.tokens: dict[str, Tokens] = {}
         """By executor: of this attempt and those before."""
-        self.spent = Tokens()
+        self.spent: Tokens = Tokens()
         """In this attempt."""
-        self.dropped = 0
+        self.dropped: int = 0
         """Entries that the journal had no room for."""
 
     @property

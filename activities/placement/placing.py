@@ -180,7 +180,7 @@ class Placement:
         if queue is None:
             raise PlacementError(
                 f"This worker runs {list(self._selection.patterns)}, and not executor {executor.id!r}, which has no "
-                'task queue of its own. Give it one: `executors={...: ExecutorPolicy(task_queue="...")}`.'
+                "task queue of its own. Give it one by the option `executors`, in its policy."
             )
         if queue == activity.info().task_queue:
             raise PlacementError(
@@ -190,8 +190,7 @@ class Placement:
         if self._hosted.is_instance:
             raise PlacementError(
                 f"Executor {executor.id!r} cannot run on task queue {queue!r}: workflow {self._hosted.name!r} is "
-                "hosted as one instance, which this superstep holds. Host a factory: "
-                "`AgentFrameworkPlugin(workflows=[build])`."
+                "hosted as one instance, which this superstep holds. Host the function that builds it."
             )
         activity_id = self._id(executor, message, sources)
         given = await self._input(executor, rule, activity_id, message, sources, state)

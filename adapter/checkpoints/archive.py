@@ -20,7 +20,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -44,6 +44,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE
+from ..advice import Advice, Step, Way
 from ..errors import CheckpointCorruptedError, DurableWorkflowError, HistoryReadOnlyError, NotSealedError
 from ..lru import BoundedCache
 from ..temporal.client import framed_client
@@ -62,7 +63,7 @@ _RUN_ID = re.compile(r"RunId = '([^']*)'")
 class ArchiveHeader(BaseModel):
     """The first line."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", strict=True)
 
     kind: Literal["thread"] = "thread"
     format: int = Field(ge=1)
@@ -103,8 +104,12 @@ class ThreadArchive:
         converter = data_converter or DataConverter.default
         if self._header.sealed and converter.payload_codec is None:
             raise NotSealedError(
-                f"The payloads in {self._path.name!r} are sealed. Read it with the keys of the place it is from, "
-                "`data_converter=sealing_data_converter(keys=...)`, or have it exported with `--open` there."
+                Advice(
+                    f"The payloads in {self._path.name!r} are sealed, and this process has no keys. Read it with the "
+                    "keys of the place it is from, ",
+                    Step(Way.KEYS),
+                    ", or have it exported with `--open` there.",
+                )
             )
         if not self._header.sealed:  # What is not sealed would be refused by what opens only that.
             converter = dataclasses.replace(DataConverter.default, external_storage=converter.external_storage)

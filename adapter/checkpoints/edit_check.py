@@ -9,6 +9,7 @@ from typing import Any
 from agent_framework import WorkflowEvent, WorkflowMessage
 
 from ...workflows.value_limits import MAX_ID
+from ..advice import Advice, Step, Way
 from ..encoding.conformance import UnfitError, check
 from ..encoding.differences import difference
 from ..errors import EditRefusedError
@@ -126,7 +127,7 @@ class _Edited:
                 value,
                 self._edit.annotations.get(key),
                 self._catalog,
-                hint=f" To change its type: `declare({key!r}, ...)`.",
+                hint=Advice(" To change its type: ", Step(Way.RETYPE, key), "."),
             )
         yield from self._executor_problems()
         for index, message in enumerate(self._edit.messages):
@@ -166,7 +167,8 @@ class _Edited:
                     if found in self._edit.pending and found not in (state.get(AGENT_REQUESTS) or ())
                 ]
                 if lost:
-                    yield f"`{where}[{AGENT_REQUESTS!r}]`: {lost} wait for responses. Remove them from `pending`."
+                    text = f"`{where}[{AGENT_REQUESTS!r}]`: {lost} wait for responses. Remove them from "
+                    yield Advice(text, Step(Way.PENDING), ".")
 
     def _message_problems(self, where: str, message: Any) -> Iterator[str]:
         if not isinstance(message, WorkflowMessage):
@@ -240,7 +242,7 @@ def _value_problems(
             return
     elif before is not _NOTHING and before is not None and not _is_of(value, type(before)):
         had, got = readable_name(type(before)), readable_name(type(value))
-        yield f"`{where}`: expected {had}, the type it had, got {got}.{hint}"
+        yield Advice(f"`{where}`: expected {had}, the type it had, got {got}.", hint)
         return
     if before is _NOTHING or not [*_unfit(where, before, catalog)]:
         yield from _unfit(where, value, catalog)

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent_framework import WorkflowEvent, WorkflowMessage
 
+from ..advice import Advice, Step, Way
 from ..errors import EditRefusedError
 from ..framework.catalog import TypeCatalog, type_name
 from ..framework.declared import DeclaredWorkflow
@@ -222,7 +223,8 @@ class EditDocument:
             expected = event_types(old.original_request_info_event)[1] if old.original_request_info_event else Any
             return _with_data(old, self._values.read(fields["data"], old.data, f"{place}.data", expected))
         if "response_to" in fields:
-            self._values.refuse(place, "a response is not made up: give it with `responses` instead")
+            text = Advice("a response is not made up: give it with ", Step(Way.WITH_RESPONSES), " instead")
+            self._values.refuse(place, text)
             return None
         source = internal_source(str(target)) if source is None else source
         expected = union([item for name in declared.receivers(str(source), target) for item in declared.expected(name)])

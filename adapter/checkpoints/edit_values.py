@@ -14,6 +14,7 @@ from typing import Any, Union, get_args
 from pydantic import BaseModel
 
 from ...workflows.display import one_line
+from ..advice import Advice
 from ..encoding.differences import difference
 from ..framework.catalog import TypeCatalog, members, readable_name, runtime_class
 from ..framework.internals import matches
@@ -50,7 +51,7 @@ class EditValues:
 
     def refuse(self, place: str, reason: str) -> None:
         """Note what is wrong."""
-        self._problems.append(f"`{place}`: {reason}.")
+        self._problems.append(Advice(f"`{place}`: ", reason, "."))
 
     def check_kept(self) -> None:
         """Refuse a document that lacks what cannot be written in it."""

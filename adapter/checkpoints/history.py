@@ -43,6 +43,7 @@ from ...workflows.messages import (
     WireModel,
 )
 from ...workflows.usage import add_calls
+from ..advice import Advice, Step, Way
 from ..encoding.off_loop import off_loop
 from ..errors import (
     CheckpointCorruptedError,
@@ -331,9 +332,14 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
                     break
     if wanted is not None:
         raise CheckpointNotFoundError(
-            f"Checkpoint {wanted!r} is not in the history of thread {ref.thread_id!r}, run {ref.run_id!r}. It may be "
-            "past the namespace's retention; begin from a mirror of it with `checkpoint_storage=`, or choose another "
-            "with `DurableWorkflow.checkpoints`."
+            Advice(
+                f"Checkpoint {wanted!r} is not in the history of thread {ref.thread_id!r}, run {ref.run_id!r}. It "
+                "may be past the namespace's retention; begin from ",
+                Step(Way.COPY),
+                ", or choose another with ",
+                Step(Way.CHECKPOINTS, ref.thread_id),
+                ".",
+            )
         )
     raw = b""
     for stored, checkpoint_id in reversed(chain):
@@ -562,8 +568,12 @@ async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIt
         except RPCError as error:
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
                 raise HistoryGoneError(
-                    f"The history of thread {thread_id!r}, run {run_id!r} is not there (any more): {error.message}. "
-                    "Begin from a mirror of it with `checkpoint_storage=`, or choose a checkpoint of another thread."
+                    Advice(
+                        f"The history of thread {thread_id!r}, run {run_id!r} is not there (any more): "
+                        f"{error.message}. Begin from ",
+                        Step(Way.COPY),
+                        ", or choose a checkpoint of another thread.",
+                    )
                 ) from error
             raise
         for event in response.history.events:

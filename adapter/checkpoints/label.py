@@ -13,6 +13,7 @@ from typing import Any
 
 from agent_framework import WorkflowCheckpoint, WorkflowEvent, WorkflowMessage
 
+from ..advice import Advice, Step, Way
 from ..encoding.decoding import loads
 from ..encoding.document import parse
 from ..encoding.off_loop import off_loop
@@ -99,8 +100,12 @@ def read_label(raw: bytes) -> CheckpointLabel:
         )
     except Exception as error:  # Damaged text may lack anything.
         raise CheckpointCorruptedError(
-            f"The checkpoint's bytes are no checkpoint ({type(error).__name__}: {error}). Choose an earlier one with "
-            "`DurableWorkflow.checkpoints`."
+            Advice(
+                f"The checkpoint's bytes are no checkpoint ({type(error).__name__}: {error}). Choose an earlier one "
+                "with ",
+                Step(Way.CHECKPOINTS),
+                ".",
+            )
         ) from error
     return label
 
@@ -165,8 +170,12 @@ def check_label(label: CheckpointLabel, workflow_name: str, hosted: WorkflowDefi
     """
     if label.workflow_name != workflow_name:
         raise CheckpointNotFoundError(
-            f"Checkpoint {label.checkpoint_id!r} belongs to workflow {label.workflow_name!r}, not to "
-            f"{workflow_name!r}. Use it with that workflow, or choose one of `DurableWorkflow.checkpoints`."
+            Advice(
+                f"Checkpoint {label.checkpoint_id!r} belongs to workflow {label.workflow_name!r}, not to "
+                f"{workflow_name!r}. Use it with that workflow, or choose another with ",
+                Step(Way.CHECKPOINTS),
+                ".",
+            )
         )
     same = hosted is None or label.graph_hash == hosted.graph_hash or _is_of_script(label.metadata, hosted)
     if hosted is not None and not same:

@@ -15,6 +15,7 @@ from temporalio.client import Client
 
 from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE, BetweenFacts, CheckpointRef, RunStartFacts
+from ..advice import Advice, Step, Way
 from ..errors import CheckpointNotFoundError
 from ..lru import BoundedCache
 from ..temporal.server import list_runs, rpc_errors
@@ -205,9 +206,14 @@ class Locator:
         match = OUR_ID.fullmatch(checkpoint_id)
         if match is None:
             raise CheckpointNotFoundError(
-                f"{checkpoint_id!r} is not the id of a checkpoint in Temporal history; one looks like "
-                "'<run id>.<12 hexadecimal digits>', see `DurableWorkflow.checkpoints`. To begin from a checkpoint of "
-                "another storage pass that storage too: `run_stream(checkpoint_id=..., checkpoint_storage=...)`."
+                Advice(
+                    f"{checkpoint_id!r} is not the id of a checkpoint in Temporal history; one looks like "
+                    "'<run id>.<12 hexadecimal digits>', see ",
+                    Step(Way.CHECKPOINTS),
+                    ". To begin from a checkpoint of ",
+                    Step(Way.OTHER_STORAGE),
+                    ".",
+                )
             )
         run_id = match[1]
         thread_id = self._seen.get(run_id)
@@ -225,8 +231,12 @@ class Locator:
                         self.saw_edit(thread_id, run_id, checkpoint_id)
                         return CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=checkpoint_id)
         raise CheckpointNotFoundError(
-            f"Thread {thread_id!r} in namespace {self._client.namespace!r} has no checkpoint {checkpoint_id!r} (any "
-            "more). Choose another with `DurableWorkflow.checkpoints`."
+            Advice(
+                f"Thread {thread_id!r} in namespace {self._client.namespace!r} has no checkpoint {checkpoint_id!r} "
+                "(any more). Choose another with ",
+                Step(Way.CHECKPOINTS, thread_id),
+                ".",
+            )
         )
 
     async def _thread_of(self, checkpoint_id: str, run_id: str, lookups: int) -> str:
@@ -238,10 +248,15 @@ class Locator:
                 async for info in list_runs(self._client, query):
                     return info.execution.workflow_id
         raise CheckpointNotFoundError(
-            f"No thread in namespace {self._client.namespace!r} has a run {run_id!r}, so checkpoint {checkpoint_id!r} "
-            "is not there (any more): the run was deleted, is past the namespace's retention, or belongs to another "
-            "namespace. Begin from a mirror of it with `checkpoint_storage=`, or choose another checkpoint with "
-            "`DurableWorkflow.checkpoints`."
+            Advice(
+                f"No thread in namespace {self._client.namespace!r} has a run {run_id!r}, so checkpoint "
+                f"{checkpoint_id!r} is not there (any more): the run was deleted, is past the namespace's retention, "
+                "or belongs to another namespace. Begin from ",
+                Step(Way.COPY),
+                ", or choose another checkpoint with ",
+                Step(Way.CHECKPOINTS),
+                ".",
+            )
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from agent_framework import WorkflowCheckpoint
 
+from ..advice import Advice, Step, Way
 from ..encoding.document import CONTENT, NESTING, OBJECT, REFERENCE, Document, parse
 from ..encoding.off_loop import off_loop
 from ..errors import CheckpointCorruptedError
@@ -53,8 +54,12 @@ def _outline(raw: bytes) -> dict[str, Any]:
         found = _Plain(parse(raw)).checkpoint()
     except Exception as error:  # Damaged text may lack anything.
         raise CheckpointCorruptedError(
-            f"The checkpoint's bytes are no checkpoint ({type(error).__name__}: {error}). Choose an earlier one with "
-            "`DurableWorkflow.checkpoints`."
+            Advice(
+                f"The checkpoint's bytes are no checkpoint ({type(error).__name__}: {error}). Choose an earlier one "
+                "with ",
+                Step(Way.CHECKPOINTS),
+                ".",
+            )
         ) from error
     return found
 

@@ -49,7 +49,7 @@ class HistoryCheckpointStorage:
     """
 
     def __init__(self, client: Client, workflow: WorkflowSource, *, checkpoint: Checkpoint | str | None = None) -> None:
-        self.client = framed_client(client)
+        self.client: Client = framed_client(client)
         self._source, _ = build_now(workflow)
         self._thread_id = None if checkpoint is None else thread_id_of(checkpoint)
         self._hosted: WorkflowDefinition | None = None

@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.failure import refuses_start
 from ...workflows.messages import WORKFLOW_TYPE, CheckpointRef
+from ..advice import Advice, Step, Way
 from ..errors import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
@@ -109,9 +110,12 @@ async def read_standing(
             reset_to = await reset_point(client, thread_id, run_id, seen_run_id)
             if reset_to is None:
                 raise StaleCheckpointError(
-                    f"Thread {thread_id!r} has gone on without this checkpoint: it knows run {seen_run_id!r}, the "
-                    f"latest is {run_id!r}. Two callers write to one thread. Go on from where it stands with "
-                    f"`durable.checkpoint({thread_id!r})`, or use a thread of your own."
+                    Advice(
+                        f"Thread {thread_id!r} has gone on without this checkpoint: it knows run {seen_run_id!r}, the "
+                        f"latest is {run_id!r}. Two callers write to one thread. Go on from where it stands with ",
+                        Step(Way.FROM_THREAD, thread_id),
+                        ", or use a thread of your own.",
+                    )
                 )
         if closed is None:
             return ThreadStanding("open", run_id, description.info.history_length, reset_to=reset_to)

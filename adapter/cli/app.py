@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import re
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from importlib import import_module
 from typing import Annotated, Any, TextIO, cast
 
 import typer
+import typer.core
 
-from ...workflows.display import terminal_text
-from ..commands.exit_codes import FAILED
+from ...workflows.display import json_text, terminal_text
+from ..commands.exit_codes import BAD_USAGE, FAILED
+from ..commands.worker import worker_parser
 from . import checkpoint as _checkpoint
 from . import console as _console
 from . import dev as _dev
 from . import doctor as _doctor
 from . import exported as _exported
 from . import graph as _graph
+from . import init as _init
 from . import life as _life
 from . import namespace as _namespace
 from . import replay as _replay
@@ -34,7 +39,7 @@ can be imported, 4 no server answers, 5 the workflow cannot be hosted, 6 no work
 request or checkpoint, 8 the thread does not take it, 130 interrupted.
 """
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name=PROGRAM,
     help="Run Microsoft Agent Framework workflows durably on Temporal.",
     epilog=" ".join(EXIT_CODES.split()),
@@ -53,17 +58,36 @@ def _say_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     show_version: Annotated[
-        bool, typer.Option("--version", help="Say the version and end.", is_eager=True, callback=_say_version)
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_say_version)
     ] = False,
 ) -> None:
     """Take what goes before the command."""
 
 
-register(app, _dev.dev)
+register(app, _init.init, connection=())
+register(app, _dev.dev, connection=("namespace",))
 register(app, _console.console)
 
 
+_ITEM: Any = getattr(typer.core, "CompletionItem", None) or import_module("click.shell_completion").CompletionItem
+"""Typer has brought a Click of its own for some time."""
+
+
+class _Worker(typer.core.TyperCommand):
+    """Completes the flags of the worker, whose parser is its own."""
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """See base class."""
+        return [
+            _ITEM(name, help=flag.text)
+            for flag in worker_parser().flags
+            for name in flag.names
+            if name.startswith(incomplete)
+        ]
+
+
 @app.command(
+    cls=_Worker,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     help="Host workflows until told to stop: the worker to deploy. See `worker --help`.",
 )
@@ -97,10 +121,11 @@ for _function in (
     _threads.retry,
     _threads.cancel,
     _replay.replay,
-    _graph.graph,
     _doctor.doctor,
 ):
     register(app, _function, reads=_function.__name__ in _READS)
+
+register(app, _graph.graph, connection=())
 
 register(app, _steering.continue_, name="continue")
 
@@ -146,11 +171,27 @@ class _Visible:
 _STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
+_MISUSE: type[Exception] = typer.BadParameter.__mro__[2]
+"""What the parser raises for all that is wrong on a command line."""
+
+
 def main() -> int:
     """Run the command line; returns the exit code."""
     sys.stderr = cast(TextIO, _Visible(sys.stderr))
+    as_json = _asks_for_json(sys.argv[1:])
     try:
-        app(prog_name=PROGRAM)
+        code = app(prog_name=PROGRAM, standalone_mode=not as_json)
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else FAILED
-    return 0
+        code = ended.code
+    except _MISUSE as error:
+        message = error.format_message()  # type: ignore[attr-defined] # All of them have it.
+        told = {"error": "UsageError", "message": message, "exit_code": BAD_USAGE}
+        sys.stderr.write(f"{json_text(told, ascii_only=True)}\n")
+        return BAD_USAGE
+    return code if isinstance(code, int) else 0 if code is None else FAILED
+
+
+def _asks_for_json(words: Sequence[str]) -> bool:
+    """Tell whether a program reads the answer; what follows `--` is no flag, and the worker has flags of its own."""
+    flags = itertools.takewhile(lambda word: word != "--", words)
+    return words[:1] != ["worker"] and "--json" in flags

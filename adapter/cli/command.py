@@ -8,7 +8,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,7 @@ from ..commands.connection import ConnectionSettings, connect, converter_of_envi
 from ..commands.exit_codes import EXPECTED, INTERRUPTED, UsageError, exit_code_of
 from ..logging import log_to_terminal
 from ..temporal.client import framed_client
+from .advice import error_text, has_steps
 from .output import Output, silence
 
 PROGRAM = "agent-framework-temporal"
@@ -68,6 +69,8 @@ FromFile = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+_CONNECTION = {"address": Address, "namespace": Namespace, "profile": Profile, "config_file": ConfigFile}
+CONNECTION = tuple(_CONNECTION)
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 Workflow = Annotated[
@@ -107,6 +110,11 @@ class Session:
         self.output = output
         self._from_file = from_file
         self._client: Client | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it looks at a server, and not into an exported thread."""
+        return self._from_file is None
 
     def again(self, command: str, *arguments: str, options: Sequence[str] = ()) -> str:
         """Return the command line of another command that connects as this one has."""
@@ -155,6 +163,7 @@ def register(
     *,
     name: str | None = None,
     reads: bool = False,
+    connection: Collection[str] = CONNECTION,
 ) -> None:
     """Make a command of a coroutine function whose first parameter is a `Session`.
 
@@ -165,8 +174,9 @@ def register(
         function: The command.
         name: Its name; the function's by default.
         reads: Whether it only reads history, so that it can read an exported thread, too.
+        connection: Which of the connection's flags it takes.
     """
-    app.command(name, help=_help(function))(_entry(function, reads=reads))
+    app.command(name, help=_help(function))(_entry(function, reads=reads, connection=connection))
 
 
 def register_group(app: typer.Typer, function: Callable[..., Awaitable[int | None]], *, name: str) -> typer.Typer:
@@ -184,32 +194,36 @@ def _help(function: Callable[..., Any]) -> str:
 
 
 def _entry(
-    function: Callable[..., Awaitable[int | None]], *, group: bool = False, reads: bool = False
+    function: Callable[..., Awaitable[int | None]],
+    *,
+    group: bool = False,
+    reads: bool = False,
+    connection: Collection[str] = CONNECTION,
 ) -> Callable[..., None]:
     """Return what `typer` calls.
 
     Args:
         function: The command.
         reads: See `register`.
+        connection: See `register`.
         group: Whether there are commands below it, which it leaves what it was called for to.
     """
     signature = inspect.signature(function, eval_str=True)
-    ours = [
-        inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson),
-        inspect.Parameter("address", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Address),
-        inspect.Parameter("namespace", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Namespace),
-        inspect.Parameter("profile", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Profile),
-        inspect.Parameter("config_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile),
+    ours = [inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson)]
+    ours += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in _CONNECTION.items()
+        if name in connection
     ]
 
     @functools.wraps(function)
     def run(
         *,
         as_json: bool,
-        address: str | None,
-        namespace: str | None,
-        profile: str | None,
-        config_file: str | None,
+        address: str | None = None,
+        namespace: str | None = None,
+        profile: str | None = None,
+        config_file: str | None = None,
         context: typer.Context | None = None,
         from_file: Path | None = None,
         **arguments: Any,
@@ -218,7 +232,7 @@ def _entry(
             return
         settings = ConnectionSettings(address=address, namespace=namespace, profile=profile, config_file=config_file)
         session = Session(settings, Output(as_json=as_json), from_file)
-        raise typer.Exit(_carry_out(session, lambda: function(session, **arguments)))
+        raise typer.Exit(carry_out(session, lambda: function(session, **arguments)))
 
     if reads:
         ours.append(inspect.Parameter("from_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=FromFile))
@@ -232,7 +246,8 @@ def _entry(
     return run
 
 
-def _carry_out(session: Session, begin: Callable[[], Any]) -> int:
+def carry_out(session: Session, begin: Callable[[], Any]) -> int:
+    """Run a command and say what it fails with, in commands and not in Python; returns the exit code."""
     # What it warns of are runs, which are told by their events.
     log_to_terminal("ERROR", "%(message)s")
     try:
@@ -246,11 +261,13 @@ def _carry_out(session: Session, begin: Callable[[], Any]) -> int:
         if os.environ.get(DEBUG_VARIABLE):
             sys.stderr.write(terminal_text(traceback.format_exc()))
         code = exit_code_of(error)
-        message = str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
+        text = error_text(session, error)
         if session.output.as_json:
-            said = json_text({"error": type(error).__name__, "message": str(error), "exit_code": code}, ascii_only=True)
+            said = json_text({"error": type(error).__name__, "message": text, "exit_code": code}, ascii_only=True)
         else:
             # The further lines of a text that an executor has chosen cannot pass for this command's.
+            known = isinstance(error, EXPECTED) or has_steps(error)
+            message = text if known else f"{type(error).__name__}: {text}"
             said = terminal_text(f"{PROGRAM}: {message}", margin="  ")
         sys.stderr.write(f"{said}\n")
         return code

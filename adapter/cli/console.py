@@ -102,13 +102,14 @@ def listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens.
 
     Raises:
-        UsageError: When the address is taken, or none of this machine.
+        UsageError: When the address is taken, or not an address of this machine.
     """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=256)
-    except OSError as error:
-        raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
+    except (OSError, OverflowError, TypeError, ValueError) as error:  # The last three: no host, or port, at all.
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot listen on {host}, port {port}: {reason}") from error
 
 
 def _tell(session: Session, address: str, token: str | None) -> None:

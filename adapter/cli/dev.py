@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from watchfiles import PythonFilter, awatch
+from watchfiles import Change, PythonFilter, awatch
 
 from ...activities.hosting import host
 from ...workflows.display import shell_command
@@ -25,6 +25,7 @@ from ..commands.exit_codes import UsageError
 from ..commands.references import load_workflow
 from .command import PROGRAM, Session, TaskQueue
 from .console import can_serve, listening
+from .example import message_words
 from .lookup import DEFAULT_TASK_QUEUE
 from .output import Output
 
@@ -47,18 +48,27 @@ async def dev(
         Path | None, typer.Option(metavar="FILE", help="Keep threads in this file; else they end with the server.")
     ] = None,
     port: Annotated[int, typer.Option(help="Port of the server; 0: one that is free.")] = 7233,
-    ui_port: Annotated[int, typer.Option(help="Port of the Web UI; 0: one that is free.")] = 8233,
+    ui_port: Annotated[int, typer.Option(help="Port of the Web UI; 0: any free one.")] = 8233,
+    http_port: Annotated[
+        int | None,
+        typer.Option(help="Serve Temporal's HTTP API, for curl, on this port; 0: any free one."),
+    ] = None,
     console: Annotated[bool, typer.Option(help="Serve the console, the page to see threads and answer them.")] = True,
     console_port: Annotated[int, typer.Option(help="Port of the console; 0: one that is free.")] = 8234,
     reload: Annotated[bool, typer.Option(help="Start the worker anew when a Python file here changes.")] = True,
 ) -> None:
     """Run a local server with its Web UI, a worker that starts anew when code changes, and the console."""
     given = configuration(session.settings, of_file=False)
-    if session.settings.address is not None or "target_host" in given:
-        raise UsageError("`dev` starts a server of its own: leave --address and TEMPORAL_ADDRESS out, or use `worker`")
+    if "target_host" in given:
+        raise UsageError(
+            "`dev` starts a server of its own, and TEMPORAL_ADDRESS names another: unset it, or host the workflow "
+            "there with `agent-framework-temporal worker`"
+        )
     queue = task_queue or DEFAULT_TASK_QUEUE
     # A workflow that cannot be hosted is told before a server is started for it.
-    names = [(await host(load_workflow(reference))).name for reference in workflow]
+    hosted = [await host(load_workflow(reference)) for reference in workflow]
+    names = [each.name for each in hosted]
+    message = message_words(hosted[0].catalog.input_types)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -68,7 +78,9 @@ async def dev(
         # Of this process, so that the address stays while the console starts anew, and a browser waits meanwhile.
         listener = stack.enter_context(_console_socket(console_port)) if console and can_serve() else None
         server = await stack.enter_async_context(
-            await start_dev_server(database=database, port=port or None, ui_port=ui_port or None, namespace=namespace)
+            await start_dev_server(
+                database=database, port=port, ui_port=ui_port, http_port=http_port, namespace=namespace
+            )
         )
         console_url = f"http://{_LOOPBACK}:{listener.getsockname()[1]}" if listener is not None else None
         flags = [] if queue == DEFAULT_TASK_QUEUE else ["--task-queue", queue]
@@ -79,6 +91,7 @@ async def dev(
                 "address": server.address,
                 "namespace": server.namespace,
                 "ui_url": server.ui_url,
+                **({"http_url": server.http_url} if server.http_url else {}),
                 "console_url": console_url,
                 "task_queue": queue,
                 "workflows": names,
@@ -89,10 +102,11 @@ async def dev(
             [
                 ("server", f"{server.address}, namespace {server.namespace}"),
                 ("Web UI", server.ui_url),
+                ("HTTP API", server.http_url or ""),
                 ("console", (console_url or _NEEDS_MORE) if console else ""),
                 ("threads", f"kept in {server.database}" if server.database else "end with the server (no --database)"),
                 ("workflows", f"{', '.join(names)} on task queue {queue}"),
-                ("try", shell_command([PROGRAM, "run", "--workflow", names[0], *flags, "a message"])),
+                ("try", shell_command([PROGRAM, "run", "--workflow", names[0], *flags, *message])),
                 ("stop", "ctrl-C"),
             ]
         )
@@ -104,7 +118,7 @@ async def dev(
         if listener is not None and console_url is not None:
             descriptor = listener.fileno()
             flags = ["--descriptor", str(descriptor), "--base-url", console_url, "--temporal-ui", server.ui_url]
-            command = ["-m", "agent_framework_temporal.adapter.cli", "console", *arguments, *flags]
+            command = ["-m", __package__, "console", *arguments, *flags]
             programs.append(_Program("console", command, descriptors=(descriptor,)))
         served = asyncio.ensure_future(_serve(programs, output, reload=reload, stopping=stopping))
         ended = asyncio.ensure_future(server.wait())
@@ -193,9 +207,36 @@ class _Running:
 async def _changes(stopping: asyncio.Event) -> AsyncIterator[list[str]]:
     folder = Path.cwd()
     async for changed in awatch(
-        folder, watch_filter=PythonFilter(), stop_event=stopping, step=_SETTLE_MILLISECONDS, raise_interrupt=False
+        folder, watch_filter=SourceFilter(folder), stop_event=stopping, step=_SETTLE_MILLISECONDS, raise_interrupt=False
     ):
         yield sorted({str(Path(path).relative_to(folder)) for _, path in changed})
+
+
+class SourceFilter(PythonFilter):
+    """Takes the Python files of a project, and none of the environments, packages and caches that lie in it.
+
+    Args:
+        folder: The project's.
+    """
+
+    _NAMES = frozenset({*PythonFilter.ignore_dirs, "venv", "site-packages", "dist-packages"})
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __call__(self, change: Change, path: str) -> bool:
+        """See base class."""
+        if not super().__call__(change, path):
+            return False
+        found = Path(path)
+        parents = found.relative_to(self._folder).parent.parts if found.is_relative_to(self._folder) else ()
+        if any(name in self._NAMES or name.startswith(".") for name in parents):
+            return False
+        # An environment may have any name; this file makes it one.
+        return not any(
+            self._folder.joinpath(*parents[: count + 1], "pyvenv.cfg").exists() for count in range(len(parents))
+        )
 
 
 async def _none(stopping: asyncio.Event) -> AsyncIterator[list[str]]:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
+from typing import Literal
 
 from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import PollerInfo
 from temporalio.api.taskqueue.v1 import TaskQueue as TaskQueueName
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
@@ -24,6 +25,7 @@ from ...workflows.search_attributes import ALL_KEYS
 from ..commands.dev_server import find_binary
 from ..commands.exit_codes import FAILED, exit_code_of
 from ..errors import DurableWorkflowError
+from ..temporal.pollers import live_pollers
 from ..temporal.search_attributes import missing_search_attributes
 from ..temporal.server import retried, rpc_errors
 from ..temporal.standalone import NEEDED, has_standalone_activities
@@ -140,7 +142,7 @@ async def _placement(client: Client) -> Finding:
     if await has_standalone_activities(client):
         return Finding("placement", "ok", "executors may have task queues of their own")
     text = "no standalone activities, so executors cannot have task queues of their own"
-    return Finding("placement", "note", text, f"For `ExecutorPolicy(task_queue=...)`: {NEEDED}")
+    return Finding("placement", "note", text, f"{NEEDED[:1].upper()}{NEEDED[1:]}")
 
 
 async def _workers(client: Client, task_queue: str) -> list[Finding]:
@@ -151,7 +153,8 @@ async def _workers(client: Client, task_queue: str) -> list[Finding]:
     }
     for what, kind in kinds.items():
         found = await _polls(client, task_queue, kind)
-        findings.append(_polled(what, task_queue, found))
+        pollers = await live_pollers(client, task_queue, found.pollers)
+        findings.append(_polled(what, task_queue, found, pollers))
     return findings
 
 
@@ -165,18 +168,18 @@ async def _polls(client: Client, task_queue: str, kind: TaskQueueType.ValueType)
     return await retried(lambda: client.workflow_service.describe_task_queue(request, retry=True))
 
 
-def _polled(what: str, task_queue: str, found: Any) -> Finding:
+def _polled(what: str, task_queue: str, found: DescribeTaskQueueResponse, pollers: Sequence[PollerInfo]) -> Finding:
     backlog = found.stats.approximate_backlog_count
     waiting = f"; {backlog} tasks wait" if backlog else ""
-    if not found.pollers:
+    if not pollers:
         return Finding(
             f"workers, {what}",
             "bad",
             f"none polls task queue {task_queue!r}{waiting}",
             shell_command([PROGRAM, "worker", "--workflow", "MODULE:ATTR", "--task-queue", task_queue]),
         )
-    last = max(poller.last_access_time.ToDatetime(tzinfo=UTC) for poller in found.pollers)
+    last = max(poller.last_access_time.ToDatetime(tzinfo=UTC) for poller in pollers)
     ago = duration(datetime.now(UTC) - last)
-    names = ", ".join(sorted({poller.identity for poller in found.pollers})[:3])
-    text = f"{len(found.pollers)} on {task_queue!r} ({names}), last seen {ago} ago{waiting}"
+    names = ", ".join(sorted({poller.identity for poller in pollers})[:3])
+    text = f"{len(pollers)} on {task_queue!r} ({names}), last seen {ago} ago{waiting}"
     return Finding(f"workers, {what}", "ok", text)

@@ -11,13 +11,17 @@ from agent_framework import ResponseStream, WorkflowEvent, WorkflowRunResult, Wo
 
 from ...workflows.messages import PendingRequest
 from ..checkpoints.handle import Checkpoint
+from ..checkpoints.outline import outline
 from ..client.event_json import result_json
+from ..client.held_checkpoint import raw_checkpoint
 from ..client.usage import RunUsage
-from ..errors import DurableWorkflowError, HistoryReadOnlyError, ThreadPausedError
+from ..errors import DurableWorkflowError, HistoryReadOnlyError, NoWorkerError, ThreadPausedError
+from .advice import error_text
 from .command import PROGRAM, Session
 from .form import ask_all
 from .lookup import Target
-from .text import short, text_of, usage_facts
+from .outputs import output_blocks
+from .text import usage_facts
 from .views import RunView
 
 
@@ -48,9 +52,8 @@ async def follow(
                     view.show(event)
                 result = await stream.get_final_response()
                 waits = result.get_final_state() == WorkflowRunState.IDLE_WITH_PENDING_REQUESTS
-                pending = await _pending(session, target, checkpoint) if waits else []
-                if pending or not waits:
-                    view.model.settle({request.request_id for request in pending})
+                pending, unanswered = await _pending(session, target, checkpoint) if waits else ([], None)
+                view.model.settle({request.request_id for request in pending})
         except asyncio.CancelledError:
             if checkpoint.run_id is not None:
                 again = session.again("stream", checkpoint.thread_id, options=["--after", str(checkpoint.offset)])
@@ -63,6 +66,8 @@ async def follow(
             break
         begin = _answering(target, checkpoint, answers)
     _report(session, result, checkpoint, pending, await _usage(target, checkpoint))
+    if unanswered is not None:
+        raise unanswered
     return 0
 
 
@@ -73,14 +78,41 @@ async def _usage(target: Target, checkpoint: Checkpoint) -> RunUsage | None:
         return None
 
 
-async def _pending(session: Session, target: Target, checkpoint: Checkpoint) -> list[PendingRequest]:
+async def _pending(
+    session: Session, target: Target, checkpoint: Checkpoint
+) -> tuple[list[PendingRequest], NoWorkerError | None]:
+    """Return what waits for an answer, and what keeps its worker from telling.
+
+    Where no worker tells, the last checkpoint does: events say what was asked, and not what was answered since.
+    """
+    unanswered: NoWorkerError | None = None
     try:
-        return await target.durable.pending_requests(checkpoint)
+        return await target.durable.pending_requests(checkpoint), None
     except ThreadPausedError as error:  # It was followed all the same, and shows what is asked.
-        session.output.wrapped(str(error))
-        return []
+        session.output.wrapped(error_text(session, error))
     except HistoryReadOnlyError:  # So it was in the file it is read from.
-        return []
+        pass
+    except NoWorkerError as error:
+        unanswered = error
+    try:
+        if checkpoint.checkpoint_id is None:
+            return [], unanswered
+        raw = await raw_checkpoint(await session.client(), checkpoint.checkpoint_id, checkpoint.thread_id)
+        waiting: Mapping[str, Any] = (await outline(raw))["pending_requests"]
+    except DurableWorkflowError:  # The events are there, and count.
+        return [], unanswered
+    return [_recorded(request_id, asked) for request_id, asked in waiting.items()], unanswered
+
+
+def _recorded(request_id: str, asked: Mapping[str, Any]) -> PendingRequest:
+    return PendingRequest(
+        request_id=request_id,
+        executor_id=str(asked.get("executor_id") or ""),
+        asked_at="",
+        request=asked.get("request"),
+        request_type="",
+        response_type=str(asked.get("response_type") or ""),
+    )
 
 
 def _answering(
@@ -98,11 +130,11 @@ def _report(
 ) -> None:
     output = session.output
     output.json(result_json(result, checkpoint, pending, usage), line=True)
-    for value in result.get_outputs():
+    for text in output_blocks(result):
         output.heading("output")
-        output.quoted(text_of(value) or short(value, 4000))
+        output.quoted(text)
     output.console.print()
     output.facts([("thread", checkpoint.thread_id), ("checkpoint", checkpoint.checkpoint_id or "")])
     output.facts(usage_facts(usage))
-    for request in pending:
+    for request in pending if session.is_live else ():
         output.facts([("answer with", session.again("respond", checkpoint.thread_id, request.request_id))])

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ...workflows.display import json_text, one_line, terminal_line
 from ...workflows.messages import PendingRequest
+from ..framework.values import resolved_schema
 from .output import Output
 from .text import text_of
 
@@ -81,7 +82,7 @@ class Form:
         return self._output.console.input(Text(terminal_line(prompt), style="bold"))
 
     def _value(self, schema: Mapping[str, Any], name: str, *, depth: int, required: bool, default: Any) -> Any:
-        schema = self._resolved(schema)
+        schema = resolved_schema(self._schema, schema)
         properties = schema.get("properties")
         if isinstance(properties, Mapping) and properties and depth < _MAX_DEPTH:
             if not required and not self._yes_or_no(f"{name}: give one?", default=False):
@@ -98,21 +99,6 @@ class Form:
             if value is not _SKIP:
                 found[key] = value
         return found
-
-    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Follow references, and take the one alternative that is not null."""
-        for _ in range(10):
-            reference = schema.get("$ref")
-            if isinstance(reference, str) and reference.startswith("#/$defs/"):
-                target = self._schema.get("$defs", {}).get(reference.removeprefix("#/$defs/"), {})
-                schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
-                continue
-            alternatives = [item for item in schema.get("anyOf", []) if item.get("type") != "null"]
-            if len(alternatives) == 1:
-                schema = {**alternatives[0], **{key: value for key, value in schema.items() if key != "anyOf"}}
-                continue
-            break
-        return schema
 
     def _field(self, schema: Mapping[str, Any], label: str, *, required: bool, default: Any) -> Any:
         hint = _hint(schema)

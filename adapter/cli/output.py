@@ -52,7 +52,7 @@ class Output:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")  # A pipe in an ASCII locale must not end a command.
         self.as_json = as_json
-        self.console = _Console(highlight=False, markup=False, emoji=False, quiet=as_json)
+        self.console: _Console = _Console(highlight=False, markup=False, emoji=False, quiet=as_json)
 
     @property
     def is_terminal(self) -> bool:
@@ -125,4 +125,5 @@ class Output:
             )
         for row in cells:
             table.add_row(*row)
-        self.console.print(table, width=_WIDE if keep else None, soft_wrap=bool(keep), crop=False)
+        needed = sum((column.min_width or 0) + 1 for column in table.columns)
+        self.console.print(table, width=max(_WIDE, needed) if keep else None, soft_wrap=bool(keep), crop=False)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 
 from ...workflows.messages import WhenRunning
+from ..advice import Advice
 from ..checkpoints.thread import read_standing
 from ..client.options import check_breakpoints
 from ..client.queries import ThreadQueries
 from ..client.thread_facts import WORKER_TIMEOUT, ThreadFacts, existing_thread, find_thread
 from ..commands.exit_codes import RefusedError, UsageError
+from ..errors import MessageRefusedError
+from ..framework.catalog import readable_name
 from .checkpoint import By, Changes, edit_of, typed_facade
 from .command import Session, TaskQueue, Thread, Workflow
+from .example import message_words, takes_text
 from .follow import follow
 from .lookup import Target, facade, read_json, read_responses
 from .options import Options, read_options
@@ -82,6 +86,8 @@ async def run(
         except ValueError as error:
             raise UsageError(f"--break-before: {error}") from error
     target = await facade(session, workflow=workflow, task_queue=task_queue, thread=facts, options=options)
+    if message is not None and target.workflow is not None and not takes_text(target.workflow.input_types):
+        raise UsageError(_no_text(session, target, workflow, thread))
     try:
         checkpoint = target.durable.checkpoint(thread, tags=tag)
     except ValueError as error:
@@ -89,13 +95,32 @@ async def run(
     if break_before:
         again = session.again("continue", checkpoint.thread_id)
         session.output.line(f"It pauses before {', '.join(break_before)}. Let it go on each time: {again}")
-    return await follow(
-        session,
-        target,
-        checkpoint,
-        lambda: target.durable.run_stream(given, checkpoint=checkpoint, when_running=when),
-        interactive=interactive,
-    )
+    try:
+        return await follow(
+            session,
+            target,
+            checkpoint,
+            lambda: target.durable.run_stream(given, checkpoint=checkpoint, when_running=when),
+            interactive=interactive,
+        )
+    except (RuntimeError, MessageRefusedError) as error:
+        if message is None or _CANNOT_HANDLE not in str(error):
+            raise
+        again = session.again("run", options=["--data", "JSON", "--thread", checkpoint.thread_id])
+        raise type(error)(Advice(f"{error} Give the message as JSON: {again}")) from error
+
+
+_CANNOT_HANDLE = "cannot handle input of type 'str'"
+"""The framework's words."""
+
+
+def _no_text(session: Session, target: Target, workflow: str | None, thread: str | None) -> str:
+    """Say how to give a message to a workflow that takes no text."""
+    types: list[Any] = target.workflow.input_types if target.workflow is not None else []
+    options = [*message_words(types), "--workflow", workflow or ""]
+    again = session.again("run", options=[*options, "--thread", thread] if thread is not None else options)
+    names = " or ".join(readable_name(each) for each in types)
+    return f"the workflow takes {names}, not text. Give it as JSON: {again}"
 
 
 async def stream(

@@ -134,7 +134,7 @@ class RunModel:
 def is_update(data: Any) -> bool:
     """Tell whether data is a piece of an agent's response, typed or as JSON."""
     if isinstance(data, dict):
-        return data.get("type") == "agent_response_update" or ("contents" in data and "messages" not in data)
+        return data.get("type") == "agent_response_update"
     return type(data).__name__ == "AgentResponseUpdate"
 
 

@@ -48,7 +48,7 @@ async def breakpoints(
     try:
         await _steer(session, thread, lambda durable: durable.set_breakpoints(chosen, thread), {"breakpoints": chosen})
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(*error.args) from error
     session.output.line(f"{thread} pauses before {', '.join(chosen)}." if chosen else f"{thread} pauses nowhere.")
 
 

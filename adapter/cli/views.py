@@ -38,7 +38,7 @@ class RunView:
     """
 
     def __init__(self, output: Output, checkpoint: Checkpoint, executors: Iterable[str] = ()) -> None:
-        self.model = RunModel.of(executors)
+        self.model: RunModel = RunModel.of(executors)
         self._output = output
         self._checkpoint = checkpoint
         self._begun = monotonic()
@@ -88,7 +88,9 @@ class RunView:
         return Group(*parts)
 
     def _header(self) -> Text:
-        width = self._output.console.width
+        # The last column stays free: where it is full, some terminals go to the next line at once, and what is drawn
+        # anew clears one line too few.
+        width = self._output.console.width - 1
         state = self.model.state
         style = {"failed": "bold red", "idle": "green"}.get(state, "yellow" if "pending" in state else "cyan")
         name = self._checkpoint.workflow_name or "thread"

@@ -25,17 +25,22 @@ from ...workflows.messages import (
     SuperstepInput,
     SuperstepResult,
 )
+from ..advice import Advice, Step, Way
 from ..checkpoints.handle import Checkpoint
 from ..checkpoints.history import Closed
 from ..checkpoints.thread import run_after_reset
 from ..errors import (
     DurableWorkflowError,
+    InDoubtError,
     MessageRefusedError,
+    RequestExpiredError,
     RunCancelledError,
     RunFailedError,
     RunInterruptedError,
     RunTerminatedError,
     RunTimedOutError,
+    WorkerLostError,
+    WorkflowNotHostedError,
 )
 from ..framework.catalog import TypeCatalog
 from ..framework.error_data import rebuilt
@@ -398,17 +403,34 @@ class CallReader:
 
     def _error(self, closed: Closed) -> Exception:
         thread_id = self._follower.thread_id
-        resume = "Its last checkpoint is intact: go on from there with `run_stream(checkpoint=...)`."
+        resume = Advice("Its last checkpoint is intact: go on from there with ", Step(Way.RESUME, thread_id), ".")
         if closed.state == "cancelled":
-            return RunCancelledError(f"The run of thread {thread_id!r} was cancelled. {resume}")
+            return RunCancelledError(Advice(f"The run of thread {thread_id!r} was cancelled. ", resume))
         if closed.state == "terminated":
-            return RunTerminatedError(f"The run of thread {thread_id!r} was terminated: {closed.message}. {resume}")
+            return RunTerminatedError(
+                Advice(f"The run of thread {thread_id!r} was terminated: {closed.message}. ", resume)
+            )
         if closed.state == "timed_out":
-            return RunTimedOutError(f"The run of thread {thread_id!r} exceeded its execution timeout. {resume}")
+            return RunTimedOutError(Advice(f"The run of thread {thread_id!r} exceeded its execution timeout. ", resume))
         failure = closed.failure
         if failure is None:
-            return RunFailedError(f"The run of thread {thread_id!r} failed: {closed.message}. {resume}")
-        return _exception(failure, self._decoder.catalog)
+            return RunFailedError(Advice(f"The run of thread {thread_id!r} failed: {closed.message}. ", resume))
+        return self._with_way_out(_exception(failure, self._decoder.catalog))
+
+    def _with_way_out(self, error: Exception) -> Exception:
+        """Add to an error of ours what its reader does next: the worker, which raised it, cannot know who that is."""
+        thread_id = self._follower.thread_id
+        resume = Advice(" Resume it with ", Step(Way.RESUME, thread_id), ".")
+        ways: dict[type[Exception], Advice] = {
+            WorkerLostError: resume,
+            InDoubtError: resume,
+            RequestExpiredError: Advice(" Answer with ", Step(Way.RESPOND, thread_id), "."),
+            WorkflowNotHostedError: Advice(" Host it with ", Step(Way.HOST, self._follower.task_queue), "."),
+        }
+        way = ways.get(type(error))
+        if way is not None:
+            error.args = (Advice(str(error), way), *error.args[1:])
+        return error
 
 
 def _checkpoints_of(outcome: SuperstepResult | SuperstepFailure) -> dict[int | None, str]:

@@ -31,6 +31,7 @@ from ...workflows.messages import (
     WhenRunning,
 )
 from ...workflows.priority import priority_of
+from ..advice import Advice, Step, Way
 from ..checkpoints.frames import unpacked
 from ..checkpoints.handle import Checkpoint
 from ..checkpoints.history import load_checkpoint, runs_after
@@ -85,14 +86,12 @@ from .waiting import send_edit, send_message, warn_still_pending
 
 _LOGGER = data_logger("agent_framework_temporal")
 _LOOK_AGAIN = 0.5
-_IN_FLIGHT = (
-    "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. Resume from a "
-    "checkpoint (checkpoint_id=...) or wait for the prior run to complete. Workflows that need to recover from a "
-    "mid-run failure must use checkpointing; there is no in-process recovery path."
-)
+_IN_FLIGHT = "Cannot start a new run with 'message' while in-flight executor messages remain from a prior run. Resume "
 """The framework's words. Here `run_stream(checkpoint=...)` is what resumes."""
-_NEEDS_TYPES = (
-    "An edit is checked against the workflow's types: make the facade from the workflow's factory, not from its name."
+_NEEDS_TYPES = Advice(
+    "An edit is checked against the workflow's types: ",
+    Step(Way.TYPES),
+    ".",
 )
 
 
@@ -144,8 +143,8 @@ class Caller:
         self.client = client
         self.task_queue = task_queue
         self.options = options
-        self.locator = Locator(client)
-        self.queries = ThreadQueries(client, task_queue, options.worker_timeout)
+        self.locator: Locator = Locator(client)
+        self.queries: ThreadQueries = ThreadQueries(client, task_queue, options.worker_timeout)
         """What a thread's worker is asked."""
 
     async def events(
@@ -256,7 +255,7 @@ class _ThreadCall:
             when = self._call.when_running or self._caller.options.when_running
             return await (self._message_while_waiting() if when == "reject" else self._message_while_open(when))
         if self._standing.in_flight:
-            raise RuntimeError(_IN_FLIGHT)
+            raise RuntimeError(Advice(_IN_FLIGHT, Step(Way.RESUME_FIRST, self._thread_id)))
         warn_still_pending(self._name, len(self._cursor.requests))
         run_input = self._input(mode="message")
         run_input.message = self._encoded_message()
@@ -403,9 +402,11 @@ class _ThreadCall:
                 f"{self._name!r} ({sorted(pending)!r}).  Provide a response keyed by one of the pending request_ids."
             )
         return ValueError(
-            f"responses={list(responses)!r} do not correspond to any pending request on workflow {self._name!r}.  The "
-            "workflow has no pending request_info events, so there is nothing to resume.  Start a fresh run with "
-            "'message', or supply 'checkpoint_id' to restore a specific checkpoint."
+            Advice(
+                f"responses={list(responses)!r} do not correspond to any pending request on workflow {self._name!r}.  "
+                "The workflow has no pending request_info events, so there is nothing to resume.  Start a fresh run ",
+                Step(Way.BEGIN_AGAIN, self._thread_id),
+            )
         )
 
     async def _resume(self) -> CallReader:
@@ -413,8 +414,11 @@ class _ThreadCall:
             if self._standing.refusal is not None:
                 raise StartRefusedError(self._standing.refusal)
             raise ThreadNotFoundError(
-                f"Thread {self._thread_id!r} has no run to go on with. Begin it with a message: "
-                "`run_stream(message, checkpoint=checkpoint)`."
+                Advice(
+                    f"Thread {self._thread_id!r} has no run to go on with. Begin it with a message: ",
+                    Step(Way.BEGIN, self._thread_id),
+                    ".",
+                )
             )
         # One who says where to go on from wants to read; a run that failed is resumed only without that.
         if self._standing.state in ("open", "idle") or self._call.after is not None:
@@ -452,16 +456,24 @@ class _ThreadCall:
         if self._call.storage is None or self._hosted is None:
             if self._standing.state != "new":
                 raise ThreadExistsError(
-                    f"Thread {self._thread_id!r} has begun already, and a fork leaves what there is untouched. Fork "
-                    f"checkpoint {checkpoint_id!r} into a new thread: `checkpoint=durable.checkpoint()`."
+                    Advice(
+                        f"Thread {self._thread_id!r} has begun already, and a fork leaves what there is untouched. "
+                        f"Fork checkpoint {checkpoint_id!r} into a new thread: ",
+                        Step(Way.FORK_INTO),
+                        ".",
+                    )
                 )
             await begin_from_history(
                 run_input, self._caller.client, self._caller.locator, self._thread_id, self._hosted, checkpoint_id
             )
         elif self._standing.state == "open":
             raise AlreadyRunningError(
-                f"Thread {self._thread_id!r} is running, so it cannot begin from checkpoint {checkpoint_id!r}. "
-                f"{ALREADY_RUNNING} Use a new thread: `checkpoint=durable.checkpoint()`."
+                Advice(
+                    f"Thread {self._thread_id!r} is running, so it cannot begin from checkpoint {checkpoint_id!r}. "
+                    f"{ALREADY_RUNNING} Use a new thread: ",
+                    Step(Way.FORK_INTO),
+                    ".",
+                )
             )
         else:
             await seed_from_storage(
@@ -548,8 +560,12 @@ class _ThreadCall:
             if info.checkpoint_id == checkpoint_id:
                 return CheckpointRef(thread_id=info.thread_id, run_id=info.run_id, checkpoint_id=checkpoint_id)
         raise CheckpointNotFoundError(
-            f"Thread {self._thread_id!r} has no checkpoint {checkpoint_id!r} (any more). To go on from one of another "
-            "thread use `fork`."
+            Advice(
+                f"Thread {self._thread_id!r} has no checkpoint {checkpoint_id!r} (any more). To go on from one of "
+                "another thread use ",
+                Step(Way.FORK),
+                ".",
+            )
         )
 
     def _input(self, *, mode: Any) -> RunInput:
@@ -602,8 +618,12 @@ class _ThreadCall:
                 )
             except WorkflowAlreadyStartedError as error:
                 raise AlreadyRunningError(
-                    f"Another caller has just started a run of thread {self._thread_id!r}; nothing was sent. "
-                    f"{ALREADY_RUNNING} Follow it with `run_stream(checkpoint=...)`, or use a thread of your own."
+                    Advice(
+                        f"Another caller has just started a run of thread {self._thread_id!r}; nothing was sent. "
+                        f"{ALREADY_RUNNING} Follow it with ",
+                        Step(Way.FOLLOW, self._thread_id),
+                        ", or use a thread of your own.",
+                    )
                 ) from error
             except RPCError as error:
                 refuse_attributes(error, self._caller.client, attributes)

@@ -11,6 +11,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.exported import exported
+from ..advice import Advice, Step, Way
 from ..checkpoints.runs import runs_of
 from ..checkpoints.thread import latest_run_id
 from ..errors import AlreadyRunningError, ThreadNotFoundError
@@ -73,8 +74,14 @@ async def delete_thread(
         runs = await runs_of(client, thread_id)
         if any(is_open_status(info.status) for info in runs) and not terminate:
             raise AlreadyRunningError(
-                f"Thread {thread_id!r} has an open run: it runs, waits for responses or is paused. Deleting it would "
-                "end that. Cancel it first, or delete it with `terminate=True` (`threads delete --terminate`)."
+                Advice(
+                    f"Thread {thread_id!r} has an open run: it runs, waits for responses or is paused. Deleting it "
+                    "would end that. Cancel it first with ",
+                    Step(Way.CANCEL, thread_id),
+                    ", or delete it with ",
+                    Step(Way.TERMINATE),
+                    ".",
+                )
             )
         for info in reversed(runs):  # The newest first: what is left of a deletion that breaks off is a thread's start.
             request = DeleteWorkflowExecutionRequest(

@@ -32,10 +32,10 @@ class DevUIEntity:
         self._definition = definition
         self._threads: weakref.WeakKeyDictionary[CheckpointStorage, Checkpoint] = weakref.WeakKeyDictionary()
         """The thread of each session's last run."""
-        self.id = definition.name
-        self.name = definition.name
-        self.description = definition.description
-        self.executors = definition.executors
+        self.id: str = definition.name
+        self.name: str = definition.name
+        self.description: str | None = definition.description
+        self.executors: dict[str, Executor] = definition.executors
 
     def get_executors_list(self) -> list[Executor]:
         """Return the executors, for the graph."""

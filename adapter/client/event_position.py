@@ -51,7 +51,7 @@ class LiveEventsDiscarded(WorkflowEvent[None]):
         self.__dict__.update(vars(template))
         self.superstep = superstep
         self.attempt = attempt
-        self.offsets = tuple(offsets)
+        self.offsets: tuple[int, ...] = tuple(offsets)
 
 
 @exported

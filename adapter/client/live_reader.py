@@ -70,7 +70,7 @@ class LiveReader:
         self._look: Look | None = None
         self._looked = 0.0
         self._begun = self._news = time.monotonic()
-        self.pause = _FAST
+        self.pause: float = _FAST
         """Seconds until the next look."""
 
     def begin(self, offset: int, superstep_id: str | None = None, first_look: float = _FAST) -> None:

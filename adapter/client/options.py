@@ -214,7 +214,7 @@ class DurableOptions:
             raise ValueError(f"`max_worker_losses` must be 1 or more, got {self.max_worker_losses!r}.")
         if self.retry_maximum_interval < self.retry_initial_interval:
             raise ValueError("`retry_maximum_interval` must not be shorter than `retry_initial_interval`.")
-        _check_address("console_url", self.console_url)
+        check_address("console_url", self.console_url)
         check_duration("idle_timeout", self.idle_timeout)
         check_priority(self.priority, self.fairness_key, self.fairness_weight)
         check_breakpoints(self.breakpoints)
@@ -223,7 +223,12 @@ class DurableOptions:
         tool_rules(self.tools)
 
 
-def _check_address(name: str, address: str | None) -> None:
+def check_address(name: str, address: str | None) -> None:
+    """Check the address of a web page that others are told.
+
+    Raises:
+        ValueError: When it is not one.
+    """
     if address is not None and not _ADDRESS.fullmatch(address):
         raise ValueError(f"`{name}` must be an address such as https://host/path, got {address!r}.")
 

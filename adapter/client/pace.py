@@ -55,7 +55,7 @@ class Pace(ABC):
     """Whether the caller is given nothing before the run is over or waits."""
 
     def __init__(self) -> None:
-        self.goes_on = True
+        self.goes_on: bool = True
         """Whether another superstep follows the last one."""
         self.tells = False
         """Whether executors have said something while they ran."""
@@ -182,7 +182,7 @@ class RunPace(Pace):
     def __init__(self, *, may_wait: bool) -> None:
         super().__init__()
         self._may_wait = may_wait
-        self._pause, self._factor, self._longest = (0.05, 2.0, 0.25) if may_wait else (1.0, 4.0, 60.0)
+        self._pause, self._factor, self._longest = (0.05, 2.0, 0.25) if may_wait else (1.0, 4.0, 10.0)
         self._spare = 20
         """Requests that may be made for slow supersteps."""
 

@@ -8,7 +8,6 @@ from typing import Any
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from ...workflows.display import shell_command
 from ...workflows.messages import (
     EVENTS_QUERY,
     PENDING_REQUESTS_QUERY,
@@ -19,6 +18,7 @@ from ...workflows.messages import (
     RunStatus,
 )
 from ...workflows.requests.pending import complete
+from ..advice import Advice, Step, Way
 from ..checkpoints.thread import ThreadStanding
 from ..errors import (
     AlreadyRunningError,
@@ -84,8 +84,12 @@ class ThreadQueries:
         if status.state != "paused":
             errors = {"running": AlreadyRunningError, "waiting": PendingRequestsError}
             raise errors.get(status.state, ThreadNotFoundError)(
-                f"Thread {thread_id!r} is not paused but {status.state!r}, so there is nothing to retry. Go on with "
-                "`run_stream(checkpoint=...)`, which resumes a run that has failed."
+                Advice(
+                    f"Thread {thread_id!r} is not paused but {status.state!r}, so there is nothing to retry. Go on "
+                    "with ",
+                    Step(Way.RESUME, thread_id),
+                    ", which resumes a run that has failed.",
+                )
             )
         with rpc_errors(self._client, f"retry thread {thread_id!r}", thread_id):
             run = self._client.get_workflow_handle(thread_id, run_id=status.run_id)
@@ -95,8 +99,12 @@ class ThreadQueries:
         """Refuse a call to a paused run."""
         if status.failure is not None:
             raise AlreadyRunningError(
-                f"Thread {thread_id!r} is paused, as it failed with {status.failure.error_type}: "
-                f"{status.failure.message} Let it go on with `durable.retry(checkpoint)`, or cancel it."
+                Advice(
+                    f"Thread {thread_id!r} is paused, as it failed with {status.failure.error_type}: "
+                    f"{status.failure.message} Let it go on with ",
+                    Step(Way.RETRY, thread_id),
+                    ", or cancel it.",
+                )
             )
 
     async def takes_message(self, thread_id: str, standing: ThreadStanding, *, when_waiting: WhenWaiting) -> RunStatus:
@@ -116,13 +124,27 @@ class ThreadQueries:
             if when_waiting == "take":
                 return status
             raise PendingRequestsError(
-                f"Thread {thread_id!r} waits for responses to {status.pending_requests!r}, so it takes no new message, "
-                "as `when_waiting='reject'` says. Answer with `responses=`, cancel the thread, or use a thread of its "
-                "own: `checkpoint=durable.checkpoint()`."
+                Advice(
+                    f"Thread {thread_id!r} waits for responses to {status.pending_requests!r}, so it takes no new "
+                    "message",
+                    Step(Way.REFUSED_WAITING),
+                    ". Answer with ",
+                    Step(Way.RESPOND, thread_id),
+                    ", cancel the thread with ",
+                    Step(Way.CANCEL, thread_id),
+                    ", or use a thread of its own: ",
+                    Step(Way.NEW_THREAD),
+                    ".",
+                )
             )
         raise AlreadyRunningError(
-            f"Thread {thread_id!r} is running, so it takes no new message. {ALREADY_RUNNING} Follow it with "
-            "`run_stream(checkpoint=...)`, or use a thread of its own: `checkpoint=durable.checkpoint()`."
+            Advice(
+                f"Thread {thread_id!r} is running, so it takes no new message. {ALREADY_RUNNING} Follow it with ",
+                Step(Way.FOLLOW, thread_id),
+                ", or use a thread of its own: ",
+                Step(Way.NEW_THREAD),
+                ".",
+            )
         )
 
     async def takes_edit(self, thread_id: str, run_id: str | None) -> RunStatus:
@@ -133,10 +155,13 @@ class ThreadQueries:
         """
         status = await self.status(thread_id, run_id)
         if status.state != "waiting":
-            command = shell_command(["agent-framework-temporal", "cancel"], [thread_id])
             raise AlreadyRunningError(
-                f"Thread {thread_id!r} is {status.state}, so it does not take an edit. Wait until it waits for answers "
-                f"or is idle, or end its run (`{command}`, `durable.cancel(...)`) and edit its last checkpoint then."
+                Advice(
+                    f"Thread {thread_id!r} is {status.state}, so it does not take an edit. Wait until it waits for "
+                    "answers or is idle, or end its run with ",
+                    Step(Way.CANCEL, thread_id),
+                    " and edit its last checkpoint then.",
+                )
             )
         return status
 

@@ -24,6 +24,7 @@ from ...workflows.messages import (
     SuperstepInput,
     SuperstepResult,
 )
+from ..advice import Advice, Step, Way
 from ..checkpoints.history import (
     Closed,
     UnreadableError,
@@ -122,7 +123,7 @@ class RunFollower:
     ) -> None:
         self.thread_id = thread_id
         self.client = client
-        self._task_queue = task_queue
+        self.task_queue = task_queue
         self._worker_timeout = worker_timeout.total_seconds()
         self._patience = Patience(server_timeout.total_seconds())
         self._worker_seen = False
@@ -205,7 +206,7 @@ class RunFollower:
             if not self._goes_on():
                 refused = await self._refused_now()
                 self._check_opened(refused)
-                self._quiescent = refused is None
+                self._quiescent = refused is None and not self._came_meanwhile(event)
         elif event.event_type in _WAKES:
             self._quiescent = False
         return self._quiescent
@@ -261,6 +262,19 @@ class RunFollower:
                 return True
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
                 return False
+        return False
+
+    def _came_meanwhile(self, completed: HistoryEvent) -> bool:
+        """Tell whether something was sent to the run while the workflow task just read ran, which it has not seen.
+
+        The server keeps that back until the task is over, and writes it behind the task's commands, with the time at
+        which it came, and with the task that is to take it in.
+        """
+        for event in self._unread:
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+                return False
+            if event.event_time.ToNanoseconds() < completed.event_time.ToNanoseconds():
+                return True
         return False
 
     async def _refused_now(self) -> str | None:
@@ -338,11 +352,16 @@ class RunFollower:
             pause = min(2 * pause, _LAST_LOOK)
 
     async def _check_worker(self) -> None:
-        if not await has_worker(self.client, self._task_queue):
+        if not await has_worker(self.client, self.task_queue):
             raise NoWorkerError(
-                f"No worker polls task queue {self._task_queue!r}, so thread {self.thread_id!r} does not begin. It is "
-                "kept, and begins when one starts (`agent-framework-temporal-worker --workflow ... --task-queue "
-                f"{self._task_queue}`); follow it then with `run_stream(checkpoint=...)`."
+                Advice(
+                    f"No worker polls task queue {self.task_queue!r}, so thread {self.thread_id!r} does not begin. It "
+                    "is kept, and begins when one starts: ",
+                    Step(Way.START_WORKER, self.task_queue),
+                    ". Follow it then with ",
+                    Step(Way.FOLLOW, self.thread_id),
+                    ".",
+                )
             )
 
     async def _task_failed(self, event: HistoryEvent) -> None:
@@ -354,8 +373,12 @@ class RunFollower:
             message = await failure_text(self.client, failure, of_thread(self.client, self.thread_id))
         if "is not registered on this worker" in message:
             raise WorkflowNotHostedError(
-                f"A worker polls task queue {self._task_queue!r}, but it hosts no framework workflows: {message} Start "
-                "it with `AgentFrameworkPlugin(workflows=[...])`, or use another task queue."
+                Advice(
+                    f"A worker polls task queue {self.task_queue!r}, but it hosts no framework workflows: {message} "
+                    "Start it with ",
+                    Step(Way.HOST, self.task_queue),
+                    ", or use another task queue.",
+                )
             )
         _LOGGER.warning(
             "A workflow task of thread %r failed and is retried until a worker can run it: %s", self.thread_id, message

@@ -47,11 +47,11 @@ class RunHistory:
         self._run_id = run_id
         self.events: deque[HistoryEvent] = deque()
         """What was read and not taken yet; where several read a run, some of it may be there twice."""
-        self.is_over = False
+        self.is_over: bool = False
         """Whether the server gives no more: the run is over, or an operator has paused it."""
-        self.has_more = False
+        self.has_more: bool = False
         """Whether there is more to read at once."""
-        self.next_page = 0
+        self.next_page: int = 0
         """Of those that are read for all readers of the run."""
         self._tail: _Tail | None = None
         self._token = b""
@@ -145,7 +145,7 @@ class _Tail:
         self.token = token
         self.end = 0
         """Pages read so far."""
-        self.is_over = False
+        self.is_over: bool = False
 
     async def page(self, number: int) -> _Page | None:
         """Return a page, the next one when it comes; None where it is not kept any more."""

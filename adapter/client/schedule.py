@@ -32,6 +32,7 @@ from ...workflows.display import markdown_summary
 from ...workflows.exported import exported
 from ...workflows.messages import WORKFLOW_TYPE, RunInput
 from ...workflows.priority import priority_of
+from ..advice import Advice, Step, Way
 from ..errors import ThreadExistsError, ThreadNotFoundError
 from ..temporal.labels import Labels, start_labels
 from ..temporal.place import ScheduleSerializationContext
@@ -181,8 +182,11 @@ async def create_schedule(
             )
         except ScheduleAlreadyRunningError as error:
             raise ThreadExistsError(
-                f"There is a schedule {schedule_id!r} already. Change it by `DurableWorkflow.update_schedule`, delete "
-                "it first, or choose another name."
+                Advice(
+                    f"There is a schedule {schedule_id!r} already. Change it by ",
+                    Step(Way.UPDATE_SCHEDULE, schedule_id),
+                    ", delete it first, or choose another name.",
+                )
             ) from error
         except RPCError as error:
             refuse_attributes(error, client, action.typed_search_attributes)

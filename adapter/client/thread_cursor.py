@@ -24,7 +24,7 @@ class ThreadCursor:
     def __init__(self, handle: Checkpoint) -> None:
         self._handle = weakref.ref(handle)
         self._reader: tuple[RunFollower, SuperstepDecoder] | None = None
-        self.status = WorkflowRunState.IDLE
+        self.status: WorkflowRunState = WorkflowRunState.IDLE
         """State of the thread as far as this process was given its events; IDLE before."""
         self.requests: dict[str, WorkflowEvent[Any]] = {}
         """Requests that wait for a response, by id, as far as this process was given them."""

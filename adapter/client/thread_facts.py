@@ -10,6 +10,7 @@ from temporalio.common import Priority
 
 from ...workflows.messages import WORKFLOW_TYPE
 from ...workflows.search_attributes import SINCE, STATE
+from ..advice import Advice, Step, Way
 from ..checkpoints.thread import latest_run
 from ..errors import NotSealedError, ThreadNotFoundError
 from ..temporal.labels import attributes_of, priority_in
@@ -62,9 +63,12 @@ async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
         name = await found.workflow_name() if info.type.name == WORKFLOW_TYPE else None
     except KeyError as error:  # The SDK's, of an encoding that nothing here decodes.
         raise NotSealedError(
-            f"Thread {thread_id!r} cannot be read ({error.args[0]}): this process has no key or codec for it. Give its "
-            "client's data converter the codec (`sealing_data_converter(keys=...)`), or a command the keys in "
-            "AGENT_FRAMEWORK_TEMPORAL_KEYS."
+            Advice(
+                f"Thread {thread_id!r} cannot be read ({error.args[0]}): it is sealed, or encoded by a codec that this "
+                "process does not have. Give it the keys: ",
+                Step(Way.KEYS),
+                ".",
+            )
         ) from error
     if name is None:
         raise ThreadNotFoundError(

@@ -37,6 +37,16 @@ _ENDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GivenAnswer:
+    """An answer that a superstep was given, or that a request was cancelled."""
+
+    request_id: str
+    is_cancelled: bool
+    responder: str | None
+    received_at: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineEntry:
     """A superstep."""
 
@@ -57,6 +67,7 @@ class TimelineEntry:
     worker: str | None
     """Identity of the worker of the last attempt."""
     checkpoint_id: str | None
+    answers: list[GivenAnswer]
     first_offset: int
     last_offset: int | None
     """None of one that has logged no events."""
@@ -173,6 +184,15 @@ def _entry(
         attempts=1 if started is None else started.attempt,
         worker=None if started is None else started.identity or None,
         checkpoint_id=None if facts is None else facts.checkpoint_id,
+        answers=[
+            GivenAnswer(
+                request_id=answer.request_id,
+                is_cancelled=step.mode == "cancel",
+                responder=answer.responder,
+                received_at=answer.received_at,
+            )
+            for answer in step.responses or ()
+        ],
         first_offset=step.offset,
         last_offset=events[-1].offset if events else None,
         failure=failure,

@@ -23,6 +23,7 @@ from ...workflows.messages import (
 from ...workflows.next_edit import BUSY as NOT_EDITED
 from ...workflows.next_edit import REFUSED as EDIT_REFUSED
 from ...workflows.next_message import BUSY, FULL, REFUSED, UNFIT
+from ..advice import Advice, Step, Way
 from ..errors import (
     AlreadyRunningError,
     DurableWorkflowError,
@@ -97,8 +98,12 @@ async def send_message(
             raise refused(text) from error
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
             raise NoWorkerError(
-                f"No worker has taken the message to thread {thread_id!r} in time. If one takes it later, follow it "
-                "with `run_stream(checkpoint=...)`."
+                Advice(
+                    f"No worker has taken the message to thread {thread_id!r} in time. If one takes it later, follow "
+                    "it with ",
+                    Step(Way.FOLLOW, thread_id),
+                    ".",
+                )
             ) from error
     if message.when_running is None or receipt.pending:
         warn_still_pending(workflow_name, len(receipt.pending))
@@ -145,8 +150,11 @@ async def send_edit(
             raise (PayloadError if kind == EDIT_REFUSED else DurableWorkflowError)(text) from error
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
             raise NoWorkerError(
-                f"No worker has taken the edit of thread {thread_id!r} in time. One may take it later: see "
-                "`DurableWorkflow.checkpoints`."
+                Advice(
+                    f"No worker has taken the edit of thread {thread_id!r} in time. One may take it later: see ",
+                    Step(Way.CHECKPOINTS, thread_id),
+                    ".",
+                )
             ) from error
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:

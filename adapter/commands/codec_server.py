@@ -30,6 +30,7 @@ from ...workflows.display import terminal_line, terminal_text
 from ...workflows.exported import exported
 from ..logging import data_logger, log_to_terminal
 from ..temporal.sealing import KEYS_VARIABLE, SealingCodec, parse_keys
+from ..web_names import check_web_names
 from .parser import CommandParser
 
 if TYPE_CHECKING:
@@ -83,12 +84,13 @@ def codec_app(
 
     Raises:
         ImportError: Without the extra `crypto`.
-        ValueError: When a limit is not positive.
+        ValueError: When a limit is not positive, or a name or origin is not one.
     """
     try:
         from aiohttp import web
     except ImportError as error:
         raise ImportError("The codec server needs the extra: pip install 'agent-framework-temporal[crypto]'") from error
+    check_web_names(allowed_hosts, origins)
     gate = _Gate(origins, token, allowed_hosts)
     conversion = _Conversion(codec, max_body_bytes, max_payloads, body_timeout)
 
@@ -325,4 +327,5 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--max-body", type=int, default=16, metavar="MB", help="longest body of a request (16)")
     text = f"most payloads of a request ({_MAX_PAYLOADS})"
     add("--max-payloads", type=int, default=_MAX_PAYLOADS, metavar="N", help=text)
+    parser.add_completion()
     return parser.parse_args(arguments)

@@ -47,7 +47,13 @@ class DevServer:
     """
 
     def __init__(
-        self, process: _ServerProcess, address: str, namespace: str, ui_url: str, database: Path | None
+        self,
+        process: _ServerProcess,
+        address: str,
+        namespace: str,
+        ui_url: str,
+        database: Path | None,
+        http_url: str | None = None,
     ) -> None:
         self._process = process
         self.address = address
@@ -58,6 +64,8 @@ class DevServer:
         """The address of the Web UI."""
         self.database = database
         """The file that threads are kept in, or `None` when they end with the server."""
+        self.http_url = http_url
+        """The address of Temporal's HTTP API, or `None` when no port was asked for."""
 
     async def connect(self, **options: Any) -> Client:
         """Connect a new client.
@@ -90,6 +98,7 @@ async def start_dev_server(
     database: Path | str | None = None,
     port: int | None = None,
     ui_port: int | None = None,
+    http_port: int | None = None,
     namespace: str = "default",
     search_attributes: Sequence[SearchAttributeKey[Any]] = (),
     log_level: str = "error",
@@ -100,8 +109,10 @@ async def start_dev_server(
     Args:
         database: SQLite file that threads are kept in across restarts; made if missing, with its folder. By default
             they are kept in memory and end with the server.
-        port: Port of the server; by default one that is free.
-        ui_port: Port of the Web UI; by default one that is free.
+        port: Port of the server; by default, and for 0, any free one.
+        ui_port: Port of the Web UI; by default, and for 0, any free one.
+        http_port: Port of Temporal's HTTP API, which `http_url` then names; 0 for any free one. By default nobody is
+            told where it is.
         namespace: Namespace to make besides `default`.
         search_attributes: Search attributes to register.
         log_level: Level of the server's own log, on standard error: debug, info, warn, error or never.
@@ -114,10 +125,12 @@ async def start_dev_server(
     binary = find_binary()
     # Chosen here: the server would put its UI at its port plus 1000, which need be neither free nor a port.
     port, ui_port = (_free_port(wanted) for wanted in (port, ui_port))
+    http_port = _free_port(http_port) if http_port is not None else None
     path = _resolved(database)
     command = [binary, "server", "start-dev", "--ip", _IP, "--port", str(port), "--ui-port", str(ui_port)]
     command += ["--namespace", namespace, "--log-level", log_level, *_FAST_TASKS]
     command += ["--db-filename", str(path)] if path is not None else []
+    command += ["--http-port", str(http_port)] if http_port is not None else []
     for key in search_attributes:
         # KEYWORD_LIST is spelt KeywordList on the command line.
         kind = key.indexed_value_type.name.title().replace("_", "")
@@ -128,9 +141,11 @@ async def start_dev_server(
     except BaseException:
         await process.stop()
         raise
-    return DevServer(process, f"{_IP}:{port}", namespace, f"http://{_IP}:{ui_port}", path)
+    http_url = f"http://{_IP}:{http_port}" if http_port is not None else None
+    return DevServer(process, f"{_IP}:{port}", namespace, f"http://{_IP}:{ui_port}", path, http_url)
 
 
+_LOG_LEVELS = ("debug", "info", "warn", "error", "never")
 _FAST_TASKS = ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=2000")
 """A server reads the queue of new tasks at most 20 times a second for each shard, and the dev server has but one: after
 a short burst every step of every workflow takes 50 ms, whatever it does (measured; about 7 ms with this)."""
@@ -144,7 +159,7 @@ class _ServerProcess:
     """
 
     def __init__(self, process: Process, lock: contextlib.ExitStack) -> None:
-        self.last_words = ""
+        self.last_words: str = ""
         self.ready = False
         self._process = process
         self._lock = lock
@@ -219,7 +234,7 @@ def _sole_user(database: Path) -> Iterator[None]:
         lock_file = database.with_name(f"{database.name}.lock").open("w")
     except OSError as error:
         raise ServerUnreachableError(
-            f"The dev server cannot keep threads in {database}: {error.strerror}. Give another `database`."
+            f"The dev server cannot keep threads in {database}: {error.strerror}. Choose another file."
         ) from error
     with lock_file as lock:
         if sys.platform == "win32":
@@ -229,7 +244,7 @@ def _sole_user(database: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ServerUnreachableError(
-                f"Another dev server uses {database}. Connect to that one, stop it, or give another `database`."
+                f"Another dev server uses {database}. Connect to that one, stop it, or choose another file."
             ) from error
         yield
 
@@ -255,15 +270,16 @@ def _resolved(database: Path | str | None) -> Path | None:
 
 
 def _free_port(wanted: int | None) -> int:
-    """Return `wanted`, or a port that is free.
+    """Return `wanted`, or for None and 0 any free port.
 
     Raises:
-        ServerUnreachableError: When the wanted port is taken.
+        ServerUnreachableError: When the wanted port is taken, or is not one.
     """
-    if wanted is not None and not 0 < wanted < 65536:
-        raise ServerUnreachableError(f"{wanted} is no port; a port is from 1 to 65535.")
+    if wanted is not None and not 0 <= wanted < 65536:
+        raise ServerUnreachableError(f"{wanted} is not a valid port: use 1 to 65535, or 0 for any free one.")
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if wanted:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_IP, wanted or 0))
         except OSError as error:
@@ -287,10 +303,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("--database", type=Path, metavar="FILE", help="keep threads in this SQLite file across restarts")
-    add("--port", type=int, default=7233, help="port of the server (default 7233; 0: one that is free)")
-    add("--ui-port", type=int, default=8233, help="port of the Web UI (default 8233; 0: one that is free)")
+    add("--port", type=int, default=7233, help="port of the server (default 7233; 0: any free one)")
+    add("--ui-port", type=int, default=8233, help="port of the Web UI (default 8233; 0: any free one)")
+    add("--http-port", type=int, help="serve Temporal's HTTP API, for curl, on this port (0: any free one)")
     add("--namespace", default="default", help="namespace to make (default: default)")
-    add("--log-level", default="error", help="level of the server's own log (default: error)")
+    add("--log-level", default="error", choices=_LOG_LEVELS, help="level of the server's own log (default: error)")
+    parser.add_completion()
     options = parser.parse_args(arguments)
     try:
         asyncio.run(_serve(options))
@@ -308,14 +326,16 @@ async def _serve(options: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stopping.set)
     server = await start_dev_server(
         database=options.database,
-        port=options.port or None,
-        ui_port=options.ui_port or None,
+        port=options.port,
+        ui_port=options.ui_port,
+        http_port=options.http_port,
         namespace=options.namespace,
         log_level=options.log_level,
     )
     async with server:
         kept = f"threads are kept in {server.database}" if server.database else "threads end with it (no --database)"
         where = f"{server.address}, namespace {server.namespace!r}, Web UI {server.ui_url}"
+        where += f", HTTP API {server.http_url}" if server.http_url else ""
         print(terminal_line(f"Temporal dev server at {where}; {kept}"), flush=True)
         ended, asked = asyncio.ensure_future(server.wait()), asyncio.ensure_future(stopping.wait())
         await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)

@@ -31,6 +31,7 @@ from .health import Health
 from .parser import CommandParser
 from .references import load_workflow
 
+_PREFIX = "AGENT_FRAMEWORK_TEMPORAL"
 _EXIT_CODES = """\
 exit codes:
   0  stopped by SIGINT or SIGTERM
@@ -60,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def worker_parser() -> CommandParser:
+    """Return the parser of the worker's flags."""
     parser = CommandParser(
         prog="agent-framework-temporal-worker",
         usage="%(prog)s --workflow MODULE:ATTR [--workflow ...] --task-queue NAME [options]",
@@ -73,7 +75,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         # A default that is a string goes through `type` too, so the environment is checked as the flag is.
         parser.add_argument(flag, default=os.environ.get(variable) or default, help=f"{text} [{variable}]", **options)
 
-    prefix = "AGENT_FRAMEWORK_TEMPORAL"
+    prefix = _PREFIX
     workflows = f"{prefix}_WORKFLOWS"
     text = f"workflow, or factory of one, looked for from this folder; can be repeated [{workflows}, with commas]"
     parser.add_argument("--workflow", action="append", metavar="MODULE:ATTR", help=text)
@@ -100,12 +102,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--deployment", f"{prefix}_DEPLOYMENT", text, metavar="NAME")
     add("--build-id", f"{prefix}_BUILD_ID", "version of the code, with --deployment", metavar="ID")
     add("--log-level", f"{prefix}_LOG_LEVEL", "log level (warning)", "warning", type=str.upper, metavar="LEVEL")
+    parser.add_completion()
+    return parser
 
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser, prefix = worker_parser(), _PREFIX
     options = parser.parse_args(arguments)
-    options.workflow = options.workflow or os.environ.get(workflows, "").replace(",", " ").split()
-    options.executors = options.executors or os.environ.get(executors, "").replace(",", " ").split()
+    options.workflow = options.workflow or os.environ.get(f"{prefix}_WORKFLOWS", "").replace(",", " ").split()
+    options.executors = options.executors or os.environ.get(f"{prefix}_EXECUTORS", "").replace(",", " ").split()
     if not options.workflow:
-        parser.error(f"say what to host: --workflow package.module:attr, or {workflows}")
+        parser.error(f"say what to host: --workflow package.module:attr, or {prefix}_WORKFLOWS")
     if not options.task_queue:
         parser.error(f"say which task queue to serve: --task-queue NAME, or {prefix}_TASK_QUEUE")
     if options.config_file and not os.path.isfile(options.config_file):

@@ -158,8 +158,8 @@ class Layout:
 
     def __init__(self, cls: type[Any]) -> None:
         self.cls = cls
-        self.key = type_key(cls)
-        self.base_type = next(owner for owner in mro(cls) if id(owner) in _BASE_OF)
+        self.key: str = type_key(cls)
+        self.base_type: type = next(owner for owner in mro(cls) if id(owner) in _BASE_OF)
         self._base = _BASE_OF[id(self.base_type)]
         self._dictionary: Any = class_attribute(cls, "__dict__")
         if self._dictionary is ABSENT:
@@ -171,17 +171,17 @@ class Layout:
             for name, descriptor in namespace(owner).items()
             if type(descriptor) is types.MemberDescriptorType
         }
-        self.refusal = self._refusal()
+        self.refusal: str | None = self._refusal()
         """Why an instance cannot be stored, and what to do; None if it can."""
-        self.by_identity = _is(cls, "__hash__", object) and _is(cls, "__eq__", object)
+        self.by_identity: bool = _is(cls, "__hash__", object) and _is(cls, "__eq__", object)
         """Whether instances are compared by what they are, not by what they hold."""
         self._state, self._sets_state = _own(cls, "__getstate__"), _own(cls, "__setstate__")
-        self.chooses = self._state is not None
+        self.chooses: bool = self._state is not None
         """Whether the class chooses by its own `__getstate__` what is stored of an instance."""
         self._of_framework = is_framework_module(getattr(self._state, "__module__", cls.__module__))
-        self.has_content = self._base.content is not None
+        self.has_content: bool = self._base.content is not None
         """Whether an instance contains something beside its attributes."""
-        self.mutable = not self.has_content or self._base.fill is not None
+        self.mutable: bool = not self.has_content or self._base.fill is not None
         """Whether an instance can be made before what it contains."""
 
     def content(self, value: Any) -> Any:

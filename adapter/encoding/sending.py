@@ -13,6 +13,7 @@ from typing import Any
 
 from ...workflows.messages import Value
 from ...workflows.value_limits import TOO_DEEP
+from ..advice import Advice, Step, Way
 from ..errors import PayloadError
 from ..framework.catalog import TypeCatalog
 from ..framework.values import NoJSONError, build, from_json_value, shown, to_json_value, wire_type
@@ -46,8 +47,11 @@ def encoded(value: Any, what: str, declared: tuple[Any, ...] | None, catalog: Ty
             return Value(value=data, type=key)
         if catalog is None:
             raise PayloadError(
-                f"{what} ({type(value).__name__}) would not arrive as it is: {changed}. Send plain JSON data, or make "
-                "the facade from the workflow's factory, so that it knows the types."
+                Advice(
+                    f"{what} ({type(value).__name__}) would not arrive as it is: {changed}. Send plain JSON data, or ",
+                    Step(Way.TYPES),
+                    ".",
+                )
             )
     elif catalog is None:
         raise refusal

@@ -12,13 +12,13 @@ from dataclasses import fields, is_dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias, TypeGuard, cast
 
-from agent_framework import FunctionalWorkflow, FunctionalWorkflowDefinition, Workflow
+from agent_framework import CheckpointStorage, FunctionalWorkflow, FunctionalWorkflowDefinition, Workflow
 
 from ...workflows.executor_rules import is_pattern
 from ...workflows.value_limits import MAX_ID, clean_text
 from ..errors import HostingError
 from .catalog import TypeCatalog, executors_of
-from .declared import declared_types
+from .declared import DeclaredWorkflow, declared_types
 from .error_data import class_names, is_from_signal, text_of, told_of
 from .functional import FunctionalFactory, FunctionalInstance, is_functional
 from .internals import built_storage, request_types, session_groups
@@ -65,31 +65,31 @@ class WorkflowDefinition:
     """
 
     def __init__(self, source: WorkflowSource, first: Workflow, second: Workflow | None = None) -> None:
-        self.name = checked_name(first, source)
-        self.graph_hash = first.graph_signature_hash
+        self.name: str = checked_name(first, source)
+        self.graph_hash: str = first.graph_signature_hash
         self.graph_signature: dict[str, Any] = first.graph_signature
-        self.max_iterations = first.max_iterations
-        self.catalog = TypeCatalog(first)
-        self.is_functional = isinstance(first, FunctionalInstance)
+        self.max_iterations: int = first.max_iterations
+        self.catalog: TypeCatalog = TypeCatalog(first)
+        self.is_functional: bool = isinstance(first, FunctionalInstance)
         """Whether it is a function, run from pause to pause, and no graph."""
-        self.declared = declared_types(first)
-        self.checkpoint_storage = (
+        self.declared: DeclaredWorkflow = declared_types(first)
+        self.checkpoint_storage: CheckpointStorage | None = (
             first.checkpoint_storage if isinstance(first, FunctionalInstance) else built_storage(first)
         )
         """What the workflow was built with. Supersteps save to history; a worker copies from there."""
-        self.shared = SharedResources(first, second)
+        self.shared: SharedResources = SharedResources(first, second)
         """What its instances share."""
-        self.start_executor_id = None if isinstance(first, FunctionalInstance) else first.start_executor_id
+        self.start_executor_id: str | None = None if isinstance(first, FunctionalInstance) else first.start_executor_id
         """Whom a message reaches first; None of a function."""
-        self.session_groups = session_groups(executors_of(first))
+        self.session_groups: list[list[int]] = session_groups(executors_of(first))
         """Executors whose agents share a session."""
-        self.can_ask = self.is_functional or any(request_types(executor) for executor in executors_of(first))
+        self.can_ask: bool = self.is_functional or any(request_types(executor) for executor in executors_of(first))
         """Whether one of its executors, of a sub-workflow too, takes responses, so that a run may wait for some; of a
         function nobody knows."""
         self._pristine_state: dict[str, dict[str, Any]] = {}
         source = as_source(source)
         self._source = source
-        self.selection = ExecutorSelection()
+        self.selection: ExecutorSelection = ExecutorSelection()
         """The executors that the worker runs, for its factory to ask."""
         self._instance = first if is_workflow(source) else None
         self._turn = asyncio.Lock()

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from agent_framework import FunctionalWorkflow, FunctionalWorkflowDefinition, RunContext, Workflow
+from agent_framework import CheckpointStorage, FunctionalWorkflow, FunctionalWorkflowDefinition, RunContext, Workflow
 
 from .internals import functional_steps, functional_storage
 
@@ -29,23 +29,23 @@ class FunctionalInstance(Workflow):
 
     def __init__(self, functional: FunctionalWorkflow) -> None:
         self.functional = functional
-        self.name = functional.name
-        self.description = functional.description
-        self.id = str(uuid.uuid4())
-        self.edge_groups = []
-        self.executors = {}
-        self.start_executor_id = functional.name
+        self.name: str = functional.name
+        self.description: str | None = functional.description
+        self.id: str = str(uuid.uuid4())
+        self.edge_groups: list[Any] = []
+        self.executors: dict[str, Any] = {}
+        self.start_executor_id: str = functional.name
         self.max_iterations = 1
         steps, self.functions = functional_steps(functional)
-        self.steps = list(dict.fromkeys(step.name for step in steps))
+        self.steps: list[str] = list(dict.fromkeys(step.name for step in steps))
         """Names of the steps that its code reaches."""
-        self.graph_signature = {
+        self.graph_signature: dict[str, Any] = {
             "functional": functional.name,
             "executors": {name: "step" for name in self.steps},
             "hash": functional.graph_signature_hash,
         }
-        self.graph_signature_hash = functional.graph_signature_hash
-        self.checkpoint_storage = functional_storage(functional)
+        self.graph_signature_hash: str = functional.graph_signature_hash
+        self.checkpoint_storage: CheckpointStorage | None = functional_storage(functional)
         """What it was built with."""
 
     @property
@@ -96,7 +96,8 @@ class FunctionalFactory:
 
     def __init__(self, source: FunctionalWorkflowDefinition | FunctionalWorkflow) -> None:
         self.source = source
-        self.__name__ = self.__qualname__ = source.name
+        self.__name__: str = source.name
+        self.__qualname__: str = source.name
 
     def __call__(self) -> FunctionalInstance:
         """Build one."""

@@ -92,6 +92,15 @@ entries are only ever added. `tests/unit/framework_classes.txt` has every key th
 beside it says which entry is lacking.
 """
 
+RANDOM_ID_PREFIXES = {"WorkflowAgent_": 8, "var_": 16}
+"""What stands before an id that is cut from a random UUID -> how many hexadecimal digits it keeps."""
+MCP_BINDING_KEY = "_declarative_mcp_header_binding_key"
+"""Key in a declarative workflow's state of a random secret."""
+MCP_BINDING = "header_binding"
+"""Field of its approval requests, computed with that secret."""
+PAUSED_BUDGET = frozenset({"elapsed_seconds", "paused_at"})
+"""Keys of the times in a session's state while an agent waits for approvals."""
+
 Handler: TypeAlias = Callable[[Any, WorkflowContext[Any, Any]], Awaitable[None]]
 
 _WORKFLOW_LOGGER = logging.getLogger("agent_framework._workflows._workflow")
@@ -488,7 +497,7 @@ class RecordingState(State):
 
     def __init__(self, recorded: State, record: Record) -> None:
         vars(self).update(vars(recorded))
-        self.record = record
+        self.record: Record = record
         if isinstance(recorded, RecordingState):
             outer = recorded.record
 

@@ -113,7 +113,7 @@ class SharedResources:
         self._found = [resource for resource in built if id(resource) in again]
         self._ids = frozenset(map(id, self._found))
         self._connected = frozenset(id(resource) for resource in self._found if is_connected(resource))
-        self.any_own = any(_is_left(resource) for resource in built if id(resource) not in self._ids)
+        self.any_own: bool = any(_is_left(resource) for resource in built if id(resource) not in self._ids)
         """Whether an instance has resources of its own, besides agents that hold none."""
 
     def __contains__(self, resource: Any) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -251,6 +251,27 @@ def validation_errors(data: Any, annotation: Any) -> list[str]:
     except Exception as error:  # Validators are the type's own code.
         return [type(error).__name__]
     return []
+
+
+def resolved_schema(root: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a part of a JSON schema with its references followed, and as the one alternative that is not null.
+
+    Args:
+        root: The whole schema.
+        schema: The part.
+    """
+    for _ in range(10):
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#/$defs/"):
+            target = root.get("$defs", {}).get(reference.removeprefix("#/$defs/"), {})
+            schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+            continue
+        alternatives = [item for item in schema.get("anyOf", []) if item.get("type") != "null"]
+        if len(alternatives) == 1:
+            schema = {**alternatives[0], **{key: value for key, value in schema.items() if key != "anyOf"}}
+            continue
+        break
+    return schema
 
 
 def json_schema(annotation: Any) -> dict[str, Any] | None:

@@ -9,9 +9,10 @@ from datetime import timedelta
 from temporalio.client import Client
 
 from ...workflows.exported import exported
-from ..client.options import DurableOptions
+from ..client.options import DurableOptions, check_address
 from ..framework.definition import WorkflowSource
 from ..temporal.client import framed_client
+from ..web_names import check_web_names
 from .settings import MAX_BODY_BYTES, MAX_STREAMS, AppSettings, AsgiApp, Authenticate
 
 
@@ -72,6 +73,9 @@ def http_app(
         raise ValueError("`link_key` must have 16 bytes or more: `secrets.token_bytes(32)` makes one.")
     if min(max_body_bytes, max_streams, body_timeout.total_seconds()) <= 0:
         raise ValueError("The longest body, the most streams and the timeout must be more than 0.")
+    check_web_names(allowed_hosts, origins)
+    check_address("base_url", base_url)
+    check_address("temporal_ui", temporal_ui)
     try:
         from .api import build_api
     except ImportError as error:

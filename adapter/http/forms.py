@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from ..framework.values import resolved_schema
+
 _MAX_DEPTH = 3
 _MAX_FIELDS = 100
 _LONG = 200
@@ -44,7 +46,7 @@ def fields_of(schema: Mapping[str, Any]) -> list[Field]:
 def _fields(
     root: Mapping[str, Any], schema: Mapping[str, Any], path: tuple[str, ...], *, required: bool
 ) -> Iterator[Field]:
-    schema = _resolved(root, schema)
+    schema = resolved_schema(root, schema)
     properties = schema.get("properties")
     if isinstance(properties, Mapping) and properties and len(path) < _MAX_DEPTH and required:
         needed = schema.get("required")
@@ -54,22 +56,6 @@ def _fields(
                 yield from _fields(root, inner, (*path, str(name)), required=is_needed)
         return
     yield Field(path, schema, required)
-
-
-def _resolved(root: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Follow references, and take the one alternative that is not null."""
-    for _ in range(10):
-        reference = schema.get("$ref")
-        if isinstance(reference, str) and reference.startswith("#/$defs/"):
-            target = root.get("$defs", {}).get(reference.removeprefix("#/$defs/"), {})
-            schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
-            continue
-        alternatives = [item for item in schema.get("anyOf", []) if item.get("type") != "null"]
-        if len(alternatives) == 1:
-            schema = {**alternatives[0], **{key: value for key, value in schema.items() if key != "anyOf"}}
-            continue
-        break
-    return schema
 
 
 def html_of(field: Field, given: str | None) -> str:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_framework import Workflow
+from temporalio.client import Client
 
 from ..checkpoints.handle import Checkpoint
 from ..checkpoints.thread import latest_run_id, read_standing
 from ..client.calls import Call, Caller
+from ..client.options import DurableOptions
 from ..client.thread_cursor import ThreadCursor
 from ..client.thread_facts import ThreadFacts
 from ..errors import HostingError, StaleCheckpointError
@@ -75,7 +77,7 @@ class Threads:
     """
 
     def __init__(self, settings: ThreadSettings) -> None:
-        self.client = settings.client
+        self.client: Client = settings.client
         self._settings = settings
         self._lock = asyncio.Lock()
         self._hosted: dict[str, Hosted] | None = None
@@ -155,10 +157,10 @@ class ThreadCalls:
     def __init__(self, settings: ThreadSettings, facts: ThreadFacts, hosted: Hosted | None) -> None:
         self.facts = facts
         self.hosted = hosted
-        self.definition = None if hosted is None else hosted.definition
-        self.options = settings.options
-        self.caller = Caller(settings.client, facts.task_queue, settings.options)
-        self.handle = Checkpoint(workflow_name=facts.workflow_name, thread_id=facts.thread_id)
+        self.definition: WorkflowDefinition | None = None if hosted is None else hosted.definition
+        self.options: DurableOptions = settings.options
+        self.caller: Caller = Caller(settings.client, facts.task_queue, settings.options)
+        self.handle: Checkpoint = Checkpoint(workflow_name=facts.workflow_name, thread_id=facts.thread_id)
 
     async def start(self, handle: Checkpoint | None = None, **call: Any) -> Checkpoint:
         """Send what a call says, and follow nothing; returns the thread's handle.

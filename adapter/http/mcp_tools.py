@@ -8,7 +8,7 @@ import operator
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from agent_framework import AgentResponse, Message, WorkflowEvent
 from mcp import types
@@ -32,7 +32,7 @@ _ArgumentsT = TypeVar("_ArgumentsT", bound=BaseModel)
 
 
 class _Waits(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     wait_seconds: float = Field(
         default=60, ge=0, le=_LONGEST, description="How long to wait for the run; it goes on after that."
     )
@@ -169,7 +169,7 @@ class _Tools:
         facts = calls.facts
         found = ThreadOutcome(thread_id=facts.thread_id, workflow=facts.workflow_name, state="running")
         try:
-            async with asyncio.timeout(wait_seconds), aclosing(calls.events(-1)) as events:
+            async with asyncio.timeout(wait_seconds), aclosing(calls.events(-1, calls.handle)) as events:
                 async for event in events:
                     await _note(event, found.outputs, report)
         except TimeoutError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +15,7 @@ _Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 
 
 class _Taken(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 
 class InputSchema(BaseModel):
@@ -108,7 +108,7 @@ class ThreadPage(BaseModel):
 class Attempt(BaseModel):
     """Which attempt of a superstep runs, or is to run next."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     attempt: int
     state: str
@@ -136,7 +136,7 @@ class Failure(BaseModel):
 class ThreadDetail(BaseModel):
     """Where a thread stands."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     thread_id: str
     workflow: str
@@ -171,7 +171,7 @@ class ThreadDetail(BaseModel):
 class Request(BaseModel):
     """A request that waits for its response."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     thread_id: str
     request_id: str
@@ -331,6 +331,15 @@ class Usage(BaseModel):
     calls_taken: dict[str, int]
 
 
+class GivenAnswer(BaseModel):
+    """An answer that a superstep was given."""
+
+    request_id: str
+    cancelled: bool = Field(description="Whether its request was cancelled instead.")
+    responder: str | None = Field(description="Who answered, where that is known.")
+    at: str | None
+
+
 class SuperstepEntry(BaseModel):
     """A superstep in the timeline."""
 
@@ -347,6 +356,7 @@ class SuperstepEntry(BaseModel):
     attempts: int
     worker: str | None
     checkpoint_id: str | None
+    answers: list[GivenAnswer] = Field(description="What it was given to go on with.")
     first_offset: int
     last_offset: int | None
     failure: str | None

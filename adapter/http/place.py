@@ -41,7 +41,7 @@ class Place:
         given: list[tuple[int, int]] | None = None,
         run_id: str | None = None,
     ) -> None:
-        self.base = base
+        self.base: int = base
         self.run_id = run_id
         self._attempt = attempt
         self._given = given or []

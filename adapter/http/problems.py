@@ -92,8 +92,8 @@ class ProblemError(Exception):
     ) -> None:
         super().__init__(detail)
         again = {"Retry-After": "1"} if status in _COME_AGAIN else {}
-        self.headers = {**again, **(headers or {})}
-        self.problem = Problem(
+        self.headers: dict[str, str] = {**again, **(headers or {})}
+        self.problem: Problem = Problem(
             type=_URN + kind,
             title=kind.replace("-", " ").capitalize(),
             status=status,

@@ -21,6 +21,7 @@ from ..client.usage_details import usage_details
 from ..temporal.server import visibility_text
 from .events import EventStream
 from .models import (
+    GivenAnswer,
     SuperstepEntry,
     ThreadDetail,
     ThreadPage,
@@ -29,6 +30,7 @@ from .models import (
 )
 from .place import Place
 from .problems import ProblemError
+from .requests import pending_of
 from .service import Service
 
 _THREAD = "/threads/{thread_id:part}"
@@ -92,6 +94,11 @@ def _add_listing(router: APIRouter, service: Service) -> None:
         async def read() -> ThreadDetail:
             calls = await service.of_thread(thread_id)
             told = (await thread_status(service.client, calls.facts)).as_json()
+            if calls.facts.is_open and (calls.facts.paused is not None or not told["worker"]):
+                # No worker says what it waits for, and it waits all the same.
+                told["pending_requests"] = [request.model_dump(mode="json") for request in await pending_of(calls)]
+                if told["pending_requests"] and told["attempt"] is None and told["state"] == "open":
+                    told["state"] = "waiting"
             temporal = service.temporal(thread_id, calls.facts.run_id)
             return ThreadDetail.model_validate({**told, "known": calls.hosted is not None, "temporal": temporal})
 
@@ -219,6 +226,15 @@ def _superstep(entry: TimelineEntry, *, events: bool) -> SuperstepEntry:
         attempts=entry.attempts,
         worker=entry.worker,
         checkpoint_id=entry.checkpoint_id,
+        answers=[
+            GivenAnswer(
+                request_id=answer.request_id,
+                cancelled=answer.is_cancelled,
+                responder=answer.responder,
+                at=answer.received_at,
+            )
+            for answer in entry.answers
+        ],
         first_offset=entry.first_offset,
         last_offset=entry.last_offset,
         failure=None if entry.failure is None else one_line(entry.failure, 2_000),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from fastapi import Request
+from temporalio.client import Client
 
 from ..client.thread_facts import existing_thread
 from ..client.threads import ThreadInfo
@@ -28,12 +29,14 @@ class Service:
 
     def __init__(self, settings: AppSettings) -> None:
         self.settings = settings
-        self.client = settings.client
-        self.threads = Threads(settings)
-        self.reads = SharedReads()
-        self.streams = Streams(settings.max_streams, self.reads)
+        self.client: Client = settings.client
+        self.threads: Threads = Threads(settings)
+        self.reads: SharedReads = SharedReads()
+        self.streams: Streams = Streams(settings.max_streams, self.reads)
         host = self.client.service_client.config.target_host.rpartition(":")[0]
-        self.temporal_ui = settings.temporal_ui or ("https://cloud.temporal.io" if host.endswith(_CLOUD) else None)
+        self.temporal_ui: str | None = settings.temporal_ui or (
+            "https://cloud.temporal.io" if host.endswith(_CLOUD) else None
+        )
 
     @property
     def is_sealed(self) -> bool:

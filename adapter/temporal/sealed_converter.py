@@ -19,6 +19,7 @@ from temporalio.common import RawValue
 from temporalio.converter import DefaultFailureConverterWithEncodedAttributes, PayloadConverter
 
 from ...workflows.messages import REFUSED_FAILURE, WireModel
+from ..advice import Advice, Step, Way
 from ..errors import NotSealedError
 from .converter import FramedPayloadConverter
 
@@ -207,7 +208,10 @@ def _not_opened(payload: Payload) -> NotSealedError:
 def _not_sealed(model: type[WireModel] | None) -> NotSealedError:
     what = "be part of a superstep" if model is None else f"hold a {model.__name__}"
     return NotSealedError(
-        f"A payload that should {what} was not sealed. It was written by a process without keys, or by somebody who "
-        "has none. Give every client and worker of the namespace the same "
-        "`sealing_data_converter(keys=...)`; for threads from before sealing was on add `accept_unsealed=True`."
+        Advice(
+            f"A payload that should {what} was not sealed. It was written by a process without keys, or by somebody "
+            "who has none. Give every client and worker of the namespace the same ",
+            Step(Way.KEYS_EVERYWHERE),
+            ".",
+        )
     )

@@ -14,6 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from ...workflows.exported import exported
 from ...workflows.search_attributes import ALL_KEYS
+from ..advice import Advice, Step, Way
 from ..errors import DurableWorkflowError, SearchAttributesError
 from ..logging import data_logger
 from .process_exit import settle_at_exit
@@ -127,9 +128,12 @@ async def use_search_attributes(client: Client, wanted: bool | None) -> bool:
         known[client.namespace] = not missing
         if missing and wanted:
             raise SearchAttributesError(
-                f"Namespace {client.namespace!r} does not know the search attributes {', '.join(missing)}. Register "
-                "them with `agent-framework-temporal attributes register`, or "
-                "`await register_search_attributes(client)`; or leave `search_attributes` out."
+                Advice(
+                    f"Namespace {client.namespace!r} does not know the search attributes {', '.join(missing)}. "
+                    "Register them with ",
+                    Step(Way.REGISTER),
+                    ", or leave `search_attributes` out.",
+                )
             )
         if missing:
             _LOGGER.info(

@@ -38,6 +38,7 @@ from temporalio.client import Client, WorkflowQueryRejectedError
 from temporalio.converter import WorkflowSerializationContext
 from temporalio.service import RPCError, RPCStatusCode
 
+from ..advice import Advice, Step, Way
 from ..errors import (
     DurableWorkflowError,
     PayloadError,
@@ -157,8 +158,11 @@ def _translated(client: Client, what: str, thread_id: str | None, error: RPCErro
         )
     if error.status == RPCStatusCode.NOT_FOUND and _RUN_OVER in error.message:
         return RunOverError(
-            f"Could not {what}: its run has ended meanwhile, and nothing was changed. See where it stands with "
-            "`run_stream(checkpoint=...)`."
+            Advice(
+                f"Could not {what}: its run has ended meanwhile, and nothing was changed. See where it stands with ",
+                Step(Way.FOLLOW, thread_id or ""),
+                ".",
+            )
         )
     if error.status == RPCStatusCode.NOT_FOUND and thread_id is not None:
         return gone(client, thread_id)
@@ -186,9 +190,12 @@ def is_of_namespace(error: RPCError) -> bool:
 def gone(client: Client, thread_id: str) -> ThreadNotFoundError:
     """Return the error of a thread whose run is not there any more."""
     return ThreadNotFoundError(
-        f"Thread {thread_id!r} is not in namespace {client.namespace!r} (any more): it was deleted, or its history is "
-        "past the namespace's retention. Begin it anew from a mirror, `run_stream(checkpoint_id=..., "
-        "checkpoint_storage=mirror)`, or start a new thread."
+        Advice(
+            f"Thread {thread_id!r} is not in namespace {client.namespace!r} (any more): it was deleted, or its history "
+            "is past the namespace's retention. Begin it again from ",
+            Step(Way.COPY),
+            ", or start a new thread.",
+        )
     )
 
 

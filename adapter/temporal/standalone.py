@@ -69,7 +69,7 @@ class StandaloneActivity:
         self.id = activity_id
         self.run_id = run_id
         self._client = client
-        self.place = ActivitySerializationContext(
+        self.place: ActivitySerializationContext = ActivitySerializationContext(
             namespace=client.namespace,
             activity_id=activity_id,
             activity_type=activity_type,

@@ -1,29 +1,11 @@
-"""Helpers for testing framework workflows on Temporal; needs the extra `dev`."""
+"""Helpers for testing framework workflows on Temporal; needs the extra `dev`.
+
+The public names are listed in `__init__.pyi` and imported on first use: every pytest of an environment that has this
+package imports it, for the fixtures in `pytest_plugin`, and most of them do not need it.
+"""
 
 from __future__ import annotations
 
-from agent_framework_temporal.workflows.exported import exported
+import lazy_loader
 
-from .environment import DurableTestEnvironment
-from .replay import replay_history
-from .same import Call, assert_same_as_in_process
-from .scripted import Prompt, Reply, ScriptedChatClient, ToolCall, scripted_agent
-from .superstep import ReplayedSuperstep, SuperstepOutcome, replay_superstep
-
-__all__ = [
-    "Call",
-    "DurableTestEnvironment",
-    "Prompt",
-    "ReplayedSuperstep",
-    "Reply",
-    "ScriptedChatClient",
-    "SuperstepOutcome",
-    "ToolCall",
-    "assert_same_as_in_process",
-    "replay_history",
-    "replay_superstep",
-    "scripted_agent",
-]
-
-for _name in __all__:
-    exported(globals()[_name], __name__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

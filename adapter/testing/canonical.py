@@ -9,20 +9,48 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent_framework import WorkflowCheckpoint, WorkflowEvent
+from agent_framework_temporal.adapter.framework.internals import (
+    MCP_BINDING,
+    MCP_BINDING_KEY,
+    PAUSED_BUDGET,
+    RANDOM_ID_PREFIXES,
+)
 from pydantic import BaseModel
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:\.[0-9a-f]{12})?")
-"""With what a checkpoint id of ours has behind it."""
-_BUILD_NAME = re.compile(rf"WorkflowBuilder-{_UUID.pattern}")
-"""Name of an inner workflow without one: random for each build, and so no part of what a run did."""
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[124678][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
+"""Versions 3 and 5 are computed from a name: one that differs is a difference."""
+_CUT = "|".join(
+    # The digit that says which version of a UUID it is, where the id is long enough to have it.
+    rf"{prefix}[0-9a-f]{{12}}4[0-9a-f]{{{digits - 13}}}" if digits > 12 else rf"{prefix}[0-9a-f]{{{digits}}}"
+    for prefix, digits in RANDOM_ID_PREFIXES.items()
+)
+_RANDOM = re.compile(
+    r"(?<![0-9A-Za-z])(?:"
+    rf"{_UUID}(?:\.[0-9a-f]{{12}})?"  # With what one of our checkpoint ids has behind it.
+    r"|[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}"  # Without dashes: `af-call-...`, `...:replacement:...`
+    rf"|{_CUT}"
+    r")(?![0-9A-Za-z])"
+)
+_BUILD_NAME = re.compile(rf"WorkflowBuilder-{_UUID}")
+"""Name of an inner workflow without one: random for each build, and so not part of what a run did."""
+_ADDRESS = re.compile(r"\bat 0x[0-9a-f]+\b")
 _IGNORED = frozenset({"raw_representation", "traceback", "timestamp", "created_at"})
+_SECRETS = frozenset({MCP_BINDING, MCP_BINDING_KEY})
+_UNSEEN = "<id>"
 
 
 class Canonical:
-    """Turns values into plain data with their types; random ids become numbers in the order they are met."""
+    """Turns values into plain data with their types; random ids become numbers in the order they are met.
 
-    def __init__(self) -> None:
-        self._ids: dict[str, str] = {}
+    The same id always becomes the same number, so that a request answered by another's id is a difference.
+
+    Args:
+        numbered: Numbers of ids that were met already; new ones then get none.
+    """
+
+    def __init__(self, numbered: Mapping[str, str] | None = None) -> None:
+        self._ids = dict(numbered or {})
+        self._is_numbering = numbered is None
 
     def events(self, events: Iterable[WorkflowEvent[Any]]) -> list[Any]:
         """Return events as plain data."""
@@ -48,9 +76,8 @@ class Canonical:
 
     def value(self, value: Any) -> Any:
         """Return any value as plain data."""
-        if isinstance(value, str) and type(value) is str:
-            named = _BUILD_NAME.sub("WorkflowBuilder-<build>", value)
-            return _UUID.sub(lambda match: self._ids.setdefault(match[0], f"<id {len(self._ids)}>"), named)
+        if type(value) is str:
+            return _RANDOM.sub(lambda match: self._number(match[0]), _ADDRESS.sub("at <address>", _named(value)))
         if value is None or type(value) in (bool, int, float, bytes):
             return value
         if isinstance(value, WorkflowEvent):
@@ -61,13 +88,32 @@ class Canonical:
             return value.__qualname__
         if isinstance(value, BaseException):
             return [type(value).__qualname__, self.value(str(value))]
+        if isinstance(value, str | int | float | bytes):  # Of a class of its own.
+            plain = next(kind for kind in (str, int, float, bytes) if isinstance(value, kind))
+            return [type(value).__qualname__, self.value(plain(value))]
         if isinstance(value, set | frozenset):
-            return [type(value).__qualname__, *sorted(map(repr, value))]
+            # Their order is random as well: it comes from what is known without the new ids among them.
+            known = Canonical(self._ids)
+            return [type(value).__qualname__, *map(self.value, sorted(value, key=lambda item: repr(known.value(item))))]
         if isinstance(value, list | tuple):
             return [type(value).__qualname__, *(self.value(item) for item in value)]
         if isinstance(value, Mapping):
-            return {repr(self.value(key)): self.value(item) for key, item in value.items() if key not in _IGNORED}
+            return self._mapping(value)
         return [type(value).__qualname__, self._fields(value)]
+
+    def _mapping(self, value: Mapping[Any, Any]) -> Any:
+        ignored = _IGNORED | PAUSED_BUDGET if value.keys() >= PAUSED_BUDGET else _IGNORED
+        return {
+            repr(self.value(key)): self._number(item) if key in _SECRETS and isinstance(item, str) else self.value(item)
+            for key, item in value.items()
+            if key not in ignored
+        }
+
+    def _number(self, found: str) -> str:
+        """Return what stands for an id."""
+        if not self._is_numbering:
+            return self._ids.get(found, _UNSEEN)
+        return self._ids.setdefault(found, f"<id {len(self._ids)}>")
 
     def _fields(self, value: Any) -> Any:
         if isinstance(value, BaseModel):
@@ -89,3 +135,7 @@ class Canonical:
             found["types"] = [str(event.request_type), str(event.response_type)]
         found["data"] = self.value(event.data)
         return found
+
+
+def _named(text: str) -> str:
+    return _BUILD_NAME.sub("WorkflowBuilder-<build>", text)

@@ -9,7 +9,10 @@ from temporalio.client import WorkflowHistory
 from temporalio.converter import DataConverter
 from temporalio.worker import Replayer
 
+from .exported import exported_for_tests
 
+
+@exported_for_tests
 async def replay_history(
     history: WorkflowHistory | Path | str,
     *,

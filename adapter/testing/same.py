@@ -15,10 +15,12 @@ from agent_framework_temporal.adapter.framework.definition import WorkflowSource
 
 from .canonical import Canonical
 from .environment import DurableTestEnvironment
+from .exported import exported_for_tests
 
 Responses = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
+@exported_for_tests
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One call of `run`: a message or responses.
@@ -34,6 +36,7 @@ class Call:
     stream: bool = False
 
 
+@exported_for_tests
 async def assert_same_as_in_process(
     workflow: WorkflowSource, calls: Sequence[Call | Any], environment: DurableTestEnvironment | None = None
 ) -> None:
@@ -55,6 +58,10 @@ async def assert_same_as_in_process(
     if environment is None:
         async with DurableTestEnvironment.start([workflow]) as started:
             await assert_same_as_in_process(workflow, calls, started)
+        return
+    if workflow not in environment.workflows:
+        async with environment.host([workflow]) as hosting:
+            await assert_same_as_in_process(workflow, calls, hosting)
         return
     calls = [call if isinstance(call, Call) else Call(message=call) for call in calls]
     durable = environment.durable(workflow, max_attempts=1)
@@ -85,7 +92,7 @@ async def _record(runner: Workflow | DurableWorkflow, calls: Sequence[Call]) -> 
             seen["outputs"] = [canonical.value(output) for output in result.get_outputs()]
             seen["state"] = result.get_final_state().name
         except Exception as error:
-            seen["error"] = f"{type(error).__name__}: {error}"
+            seen["error"] = canonical.value(f"{type(error).__name__}: {error}")
         for request_id in responses or ():
             pending.pop(request_id, None)
         pending.update({event.request_id: event.data for event in events if event.type == "request_info"})

@@ -23,12 +23,15 @@ from agent_framework import (
 )
 from agent_framework.observability import ChatTelemetryLayer
 
+from .exported import exported_for_tests
+
 _CREATED_AT = "2025-01-01T00:00:00Z"
 _MODEL = "scripted-1"
 _WAITS = 20
 """Turns of the event loop that a model takes: counted, so that what runs beside it comes in the same order always."""
 
 
+@exported_for_tests
 @dataclass(frozen=True)
 class ToolCall:
     """A tool call the model asks for."""
@@ -39,6 +42,7 @@ class ToolCall:
     """What it is called with."""
 
 
+@exported_for_tests
 @dataclass(frozen=True)
 class Reply:
     """What the model answers: text, tool calls, or both."""
@@ -47,8 +51,11 @@ class Reply:
     """What it says."""
     calls: tuple[ToolCall, ...] = ()
     """The tools it calls."""
+    seconds: float = 0.0
+    """How long the model takes; a streamed text comes word by word over this time."""
 
 
+@exported_for_tests
 @dataclass(frozen=True)
 class Prompt:
     """What the model is sent."""
@@ -110,7 +117,7 @@ class _RawScriptedChatClient(BaseChatClient):
 
     async def _respond(self, prompt: Prompt, response_format: Any) -> ChatResponse:
         reply, digest = self.script(prompt), _digest(self.name, prompt)
-        await _wait()
+        await _wait(reply.seconds)
         texts = [Content.from_text(reply.text)] if reply.text else []
         calls = [
             Content.from_function_call(call_id, call.name, arguments=json.dumps(call.arguments), id=call_id)
@@ -128,7 +135,10 @@ class _RawScriptedChatClient(BaseChatClient):
 
     async def _stream(self, prompt: Prompt) -> AsyncIterable[ChatResponseUpdate]:
         reply, digest = self.script(prompt), _digest(self.name, prompt)
-        for word in reply.text.split(" ") if reply.text else []:
+        words = reply.text.split(" ")
+        for word in words if reply.text else []:
+            if reply.seconds:
+                await asyncio.sleep(reply.seconds / len(words))
             yield _update(digest, Content.from_text(word if reply.text.startswith(word) else f" {word}"))
         for call_id, call in _identified(reply, digest):
             arguments = json.dumps(call.arguments)
@@ -144,25 +154,29 @@ class _RawScriptedChatClient(BaseChatClient):
             Content.from_usage(_usage(prompt, reply)),
             finish_reason="tool_calls" if reply.calls else "stop",
         )
-        await _wait()
+        await _wait(0.0 if reply.text else reply.seconds)
 
 
+@exported_for_tests
 class ScriptedChatClient(FunctionInvocationLayer, ChatMiddlewareLayer, ChatTelemetryLayer, _RawScriptedChatClient):
     """The client with every layer a provider's client has."""
 
 
+@exported_for_tests
 def scripted_agent(name: str, script: Script, **kwargs: Any) -> Agent:
     """Build an agent that answers by ``script``; its id is its name, since the default one is random."""
     return Agent(ScriptedChatClient(name=name, script=script), id=name, name=name, **kwargs)
 
 
-async def _wait() -> None:
+async def _wait(seconds: float) -> None:
     """Let what goes on beside it go on, as each client does that waits for a model.
 
     On Temporal a call that is journalled waits for the server, so that what needs no model is done before it there too.
     """
     for _ in range(_WAITS):
         await asyncio.sleep(0)
+    if seconds:
+        await asyncio.sleep(seconds)
 
 
 def _update(digest: str, content: Content, **kwargs: Any) -> ChatResponseUpdate:

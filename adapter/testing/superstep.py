@@ -25,8 +25,10 @@ from agent_framework_temporal.workflows.messages import Calls, SuperstepFailure,
 from temporalio.client import Client
 
 from .canonical import Canonical
+from .exported import exported_for_tests
 
 
+@exported_for_tests
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuperstepOutcome:
     """What has come of a superstep."""
@@ -39,6 +41,7 @@ class SuperstepOutcome:
     """What it failed with: the class and the message."""
 
 
+@exported_for_tests
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayedSuperstep:
     """A superstep that was run again."""
@@ -85,6 +88,7 @@ class ReplayedSuperstep:
             ) from self.error
 
 
+@exported_for_tests
 async def replay_superstep(
     client: Client,
     checkpoint: Checkpoint | str,
@@ -198,7 +202,7 @@ def _differences(before: SuperstepOutcome, now: SuperstepOutcome) -> dict[str, s
 def _sections(outcome: SuperstepOutcome) -> dict[str, Any]:
     """Return an outcome as plain data, by what it is of."""
     canonical = Canonical()
-    found: dict[str, Any] = {} if outcome.error is None else {"error": outcome.error}
+    found: dict[str, Any] = {} if outcome.error is None else {"error": canonical.value(outcome.error)}
     events: dict[str | None, list[WorkflowEvent[Any]]] = defaultdict(list)
     for event in outcome.events:
         events[event.source_executor_id if event.type == "request_info" else event.executor_id].append(event)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Answers an order over Temporal's HTTP API: answer_http.sh order-1 approve-pen. TEMPORAL_HTTP names the API, for
-# instance http://localhost:7243 of `temporal server start-dev --http-port 7243`; a server behind an authorizer wants an
-# Authorization header besides.
+# instance http://localhost:7243 of `agent-framework-temporal-dev-server --http-port 7243`; a server behind an authorizer
+# wants an Authorization header besides.
 set -eu
 thread=$1 request=$2
 workflow="$TEMPORAL_HTTP/api/v1/namespaces/${TEMPORAL_NAMESPACE:-default}/workflows/$thread"

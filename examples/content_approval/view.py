@@ -76,7 +76,9 @@ class View:
             line = f"{text} │ {self._saying}" if self._saying else text
             shown = Text(" ".join(terminal_text(line).split()), style="dim")
             # Cut here: a spinner puts its text into one of its own, which knows nothing of `no_wrap`.
-            shown.truncate(self._console.width - _SPINNER_WIDTH, overflow="ellipsis")
+            # The last column stays free: where it is full, some terminals go to the next line at once, and what is
+            # drawn anew clears that one.
+            shown.truncate(self._console.width - _SPINNER_WIDTH - 1, overflow="ellipsis")
             self._spinner.update(shown)
         if bool(text) != self._spinning:
             self._spinning = bool(text)

@@ -85,12 +85,12 @@ class Commands:
     def __init__(self, address: str) -> None:
         self.address = address
 
-    async def __call__(self, *arguments: str, code: int = 0, text: str = "", folder: Path = ROOT) -> Done:
+    async def __call__(self, *arguments: str, code: int | None = 0, text: str = "", folder: Path = ROOT) -> Done:
         """Run a command to its end and expect an exit code.
 
         Args:
             *arguments: Command and flags.
-            code: The exit code.
+            code: The exit code; None for any.
             text: Standard input.
             folder: Where it is called.
         """
@@ -100,6 +100,6 @@ class Commands:
         ):
             out, err = await process.communicate(text.encode())
         done = Done(process.returncode or 0, out.decode(), err.decode())
-        assert done.code == code, f"{arguments}: {done}"
+        assert code is None or done.code == code, f"{arguments}: {done}"
         assert "Traceback" not in done.err
         return done

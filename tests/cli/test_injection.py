@@ -147,7 +147,18 @@ def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
         "respond": [
             ([scene.waiting, "--data", _EVIL_JSON], 8),
             ([scene.waiting, REQUEST, "--data", _EVIL_JSON, "--responder", EVIL[:400]], 8),
-            ([scene.early, f"{EVIL[:300]}{unique('early')}", "--data", _EVIL_JSON, "--responder", EVIL[:400]], 0),
+            (
+                [
+                    scene.early,
+                    f"{EVIL[:300]}{unique('early')}",
+                    "--early",
+                    "--data",
+                    _EVIL_JSON,
+                    "--responder",
+                    EVIL[:400],
+                ],
+                0,
+            ),
             ([scene.waiting], 2),
             ([scene.idle, EVIL[:300], "--data", _EVIL_JSON], 8),
         ],
@@ -240,7 +251,16 @@ def _calls(scene: Scene) -> dict[str, list[tuple[list[str], int]]]:
         "cancel": [([scene.waiting, "-r", EVIL[:300]], 8), ([scene.idle, "-r", EVIL[:300]], 7), ([EVIL], 7)],
         "graph": [([flows], 0), ([flows, "-f", "mermaid"], 0), ([flows, "-f", "dot"], 0), ([f"{EVIL}:build"], 3)],
         "doctor": [(["-q", scene.queue], 0), (["-q", EVIL], 1), (["--namespace", EVIL], 4)],
+        "init": [([EVIL], 2)],
         "dev": [(["-w", f"{EVIL}:build"], 3)],
+        "console": [
+            (["-w", f"{EVIL}:build"], 3),
+            (["--host", EVIL], 2),
+            (["--allowed-host", EVIL], 2),
+            (["--origin", EVIL], 2),
+            (["--base-url", EVIL], 2),
+            (["--temporal-ui", EVIL], 2),
+        ],
         "worker": [(["--workflow", f"{EVIL}:build", "--task-queue", EVIL], 3), (["--workflow", flows, EVIL], 2)],
         "attributes register": [(["--namespace", EVIL], 4)],
     }

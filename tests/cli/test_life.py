@@ -127,6 +127,7 @@ def test_every_option_can_be_given() -> None:
         "fairness_key": "acme",
         "fairness_weight": "0.5",
         "burst": "5s",
+        "console_url": "https://agents.example",
     }
     known = {name.removesuffix("=") for name in option_names()}
     options = DurableOptions(**read_options([f"{name}={value}" for name, value in given.items()]))

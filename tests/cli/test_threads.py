@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from agent_framework_temporal import Checkpoint, DurableWorkflow
 from temporalio.client import Client
 
@@ -52,10 +54,23 @@ async def test_answers_are_judged_at_once(cli: Commands, client: Client, queue: 
     assert "no pending" in (await cli("respond", thread, "q0", "--data", "{}", code=8)).err.lower()
 
 
+async def test_a_typo_in_a_request_id_is_not_kept_for_later(cli: Commands, client: Client, queue: str) -> None:
+    thread = (await _waiting(client, queue, count=2)).thread_id
+    wrong = await cli("respond", thread, "q00", "--data", '{"amount": 2}', code=7)
+    assert f"Thread '{thread}' has no pending request 'q00'. Did you mean 'q0'?" in wrong.err
+    assert "--early" in wrong.err
+    assert "It waits for q0, q1." in (await cli("respond", thread, "zebra", "--data", "1", code=7)).err
+    assert json.loads((await cli("respond", thread, "q00", "--data", "1", "--json", code=7)).err)["exit_code"] == 7
+    await cli("respond", thread, "q0", "--data", '{"amount": 2}')
+    # What was answered already is no typo.
+    assert "already answered" in (await cli("respond", thread, "q0", "--data", '{"amount": 2}', code=8)).err
+    assert (await cli("status", thread, "--json")).json["pending_requests"][0]["request_id"] == "q1"
+
+
 async def test_an_early_answer_waits_for_its_request(cli: Commands, client: Client, queue: str) -> None:
     thread = (await _waiting(client, queue)).thread_id
-    done = await cli("respond", thread, "q-again", "--data", '{"amount": 2}')
-    assert done.out == "Kept until 'q-again' is asked: it is not pending now\n"
+    done = await cli("respond", thread, "q-again", "--early", "--data", '{"amount": 2}')
+    assert done.out == "Kept until 'q-again' is asked: it is not pending now.\n"
 
 
 async def test_cancels_a_request_or_the_run(cli: Commands, client: Client, queue: str) -> None:

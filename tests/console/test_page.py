@@ -183,6 +183,65 @@ async def test_two_browsers_on_one_thread(console: Console) -> None:
         await expect(other.get_by_text("does not wait for an answer any more")).to_be_visible()
 
 
+async def test_what_is_typed_stays_until_it_is_sent(console: Console) -> None:
+    """Over other views, what is read anew and what others do; where it cannot be sent any more, that is said."""
+    thread, request = await _waiting(console)
+    async with console.page(f"/threads/{thread}") as page:
+        tab = page.get_by_role("navigation", name="Parts of the thread").get_by_role
+        message = page.get_by_role("region", name="Send a message").get_by_label("Topic")
+        await page.locator(".request").get_by_label("Grade").fill("4")
+        await page.get_by_text("Send a message").click()
+        await message.fill("a half message")
+
+        await tab("link", name="Checkpoints").click()
+        await page.get_by_label("Compare from superstep 0, entry").check()
+        await page.locator(".checkpoint-list a").first.click()
+        await page.get_by_role("button", name="Edit").click()
+        edited = page.get_by_label("What it is to hold")
+        await edited.fill('{"half": ')
+        await page.get_by_label("Id of the new thread").fill("half-a-fork")
+        await tab("link", name="Supersteps").click()
+        await expect(page.locator(".step").first).to_be_visible()
+        await page.go_back()
+        await expect(edited).to_have_value('{"half": ')
+        await expect(page.get_by_label("Id of the new thread")).to_have_value("half-a-fork")
+        await expect(page.get_by_label("Compare from superstep 0, entry")).to_be_checked()
+
+        await page.get_by_role("link", name="Workflows").click()
+        await page.get_by_role("link", name="press").click()
+        await page.get_by_label("Topic").fill("half a start")
+        await page.get_by_role("link", name="Threads").click()
+        await page.get_by_role("searchbox").fill("half a search")
+        await page.wait_for_event("response", lambda response: "/api/v1/threads?" in response.url)
+        await expect(page.get_by_role("searchbox")).to_have_value("half a search")
+        await page.go_back()
+        await expect(page.get_by_label("Topic")).to_have_value("half a start")
+        for _ in range(3):
+            await page.go_back()
+        await tab("link", name="Run").click()
+
+        grade = page.locator(".request").get_by_label("Grade")
+        await expect(grade).to_have_value("4")
+        await page.locator(".request").get_by_role("button", name="As JSON").click()
+        text = page.locator(".request").get_by_label("JSON")
+        await text.fill('{"grade": 2}')
+        await page.locator(".request").get_by_role("button", name="As a form").click()
+        await expect(grade).to_have_value("2")
+
+        address = f"{API}/threads/{thread}/requests/{quote(request, safe='')}/response"
+        answer = {"response": {"approved": True, "grade": 3}, "responder": "Ada"}
+        assert (await console.http.post(address, json=answer)).status_code == 200
+        gone = page.locator(".note", has_text="What editor asked does not wait for an answer any more. Ada answered.")
+        await expect(gone).to_contain_text("What you have typed was not sent.")
+        await expect(message).to_have_value("a half message")
+        await expect(page.locator(".item[data-kind=note]")).to_contain_text("Ada answered")
+        await gone.get_by_role("button", name="Discard it").click()
+        await expect(gone).to_have_count(0)
+        await page.get_by_role("region", name="Send a message").get_by_role("button", name="Send").click()
+        await expect(page.locator("[data-request='review-a half message']")).to_be_visible()
+        await expect(message).to_have_value("")
+
+
 async def test_a_thread_is_held_cancelled_and_written_to(console: Console) -> None:
     thread, _ = await _waiting(console)
     async with console.page(f"/threads/{thread}") as page:

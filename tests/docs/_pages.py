@@ -36,6 +36,11 @@ class Block:
         return named[1] if named else None
 
     @property
+    def is_tests(self) -> bool:
+        """Whether it is a file that pytest collects."""
+        return self.file is not None and self.file.startswith("test_")
+
+    @property
     def source(self) -> str:
         """The text, at the line of the page where it stands, so that a traceback leads there."""
         return "\n" * self.line + _THREAD.sub(f'"{self.page.stem}-\\1"', self.text)

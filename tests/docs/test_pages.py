@@ -2,8 +2,9 @@
 
 Python blocks run in the order of their page, as cells of a notebook do: `await` works at their top level, and they
 share their names. Given are the README's `my_workflow.py`, a worker that serves it on task queue "essays", and the
-names of `_namespace`. A block that begins with `# name.py` is a module of the page; one that cannot run is marked with
-the reason: `<!-- not executed: ... -->`.
+names of `_namespace`. A block that begins with `# name.py` is a module of the page. One that begins with
+`# test_name.py` is a file of tests: pytest runs it beside `my_workflow.py`, as it does on a reader's machine. One that
+cannot run is marked with the reason: `<!-- not executed: ... -->`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from tests.forked import python
 from tests.support import unique, worker
 
 _PROJECT = ("my_workflow", "start", "go_on")
-_PLAIN = frozenset({"kill", "pgrep", "docker", "cd", "curl"})
+_PLAIN = frozenset({".", "cd", "curl", "docker", "kill", "mkdir", "pgrep", "python3"})
 """Commands that are not ours and whose flags are not checked."""
 
 
@@ -39,7 +40,7 @@ _PLAIN = frozenset({"kill", "pgrep", "docker", "cd", "curl"})
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the README's files, to import from; what is imported from it is forgotten."""
     # The pauses are for people.
-    write_files(tmp_path, replace={"asyncio.sleep(3)": "asyncio.sleep(0.1)"})
+    write_files(tmp_path, replace={"seconds=5": "seconds=0.1"})
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     known = set(sys.modules)
@@ -63,6 +64,10 @@ def _pages(*languages: str) -> list[Any]:
     return [pytest.param(page, id=page.name) for page in PAGES if any(blocks(page, *languages))]
 
 
+def _tests(page: Path) -> list[Block]:
+    return [block for block in blocks(page, "python") if block.is_tests]
+
+
 @pytest.mark.parametrize("page", _pages("python"))
 async def test_python_runs(page: Path, client: Client, project: Path) -> None:
     my_workflow = importlib.import_module("my_workflow")
@@ -71,6 +76,8 @@ async def test_python_runs(page: Path, client: Client, project: Path) -> None:
         for block in blocks(page, "python"):
             if block.reason is not None or (page == README and block.file is not None):
                 continue  # The README's files are run by test_tour.
+            if block.is_tests:
+                continue  # Run by test_test_files_pass.
             if block.file is not None:
                 (project / block.file).write_text(block.text)
                 importlib.import_module(block.file.removesuffix(".py"))
@@ -79,6 +86,17 @@ async def test_python_runs(page: Path, client: Client, project: Path) -> None:
             result = eval(code, namespace)  # noqa: S307 - our own pages
             if inspect.isawaitable(result):
                 await result
+
+
+@pytest.mark.parametrize("page", [page for page in _pages("python") if _tests(page.values[0])])
+def test_test_files_pass(page: Path, project: Path) -> None:
+    """In a folder with nothing else, without a conftest or configuration, by a pytest of its own."""
+    for block in _tests(page):
+        (project / str(block.file)).write_text(block.text)
+    expected = sum(len(re.findall(r"^(?:async )?def test_", block.text, re.MULTILINE)) for block in _tests(page))
+    command = [sys.executable, "-m", "pytest", "-q", f"--rootdir={project}", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=110)
+    assert re.search(rf"^{expected} passed", done.stdout, re.MULTILINE), done.stdout + done.stderr
 
 
 def test_reasons_are_given() -> None:

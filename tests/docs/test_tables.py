@@ -1,4 +1,4 @@
-"""The README's tables name every error and every option there is."""
+"""The facade's page names every error and every option there is."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import re
 import agent_framework_temporal
 from agent_framework_temporal import DurableOptions, DurableWorkflowError
 
-from tests.docs._pages import README
+from tests.docs._pages import ROOT
+
+_FACADE = ROOT / "docs" / "facade.md"
 
 
 def _first_cells(heading: str) -> set[str]:
-    section = README.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    section = _FACADE.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("|")]
     return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
@@ -60,10 +59,7 @@ class Place:
 @pytest.fixture(scope="module")
 async def place() -> AsyncIterator[Place]:
     """Start a server with an HTTP API, and a worker."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    async with await start_dev_server(extra_args=["--http-port", str(port)]) as server:
+    async with await start_dev_server(port=0, ui_port=0, http_port=0) as server:
         client = await server.connect()
         async with worker(client, order.build) as task_queue:
             path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -73,7 +69,7 @@ async def place() -> AsyncIterator[Place]:
                     **os.environ,
                     "PATH": path,
                     "TEMPORAL_ADDRESS": server.address,
-                    "TEMPORAL_HTTP": f"http://127.0.0.1:{port}",
+                    "TEMPORAL_HTTP": str(server.http_url),
                     "TASK_QUEUE": task_queue,
                 },
             )

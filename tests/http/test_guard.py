@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from agent_framework_temporal import ApiRequest, HostingError, http_app
+from agent_framework_temporal import ApiRequest, HostingError, SealingCodec, codec_app, http_app
 from temporalio.client import Client
 
 from tests.flows import echo
@@ -252,3 +252,24 @@ async def test_temporal_cloud_has_a_web_ui_that_is_known() -> None:
     cloud = await Client.connect("orders.a2dd6.tmprl.cloud:7233", namespace="orders.a2dd6", lazy=True)
     status, _, body = await _asked(http_app(cloud, [echo]))
     assert (status, json.loads(body)["temporal_ui"]) == (200, "https://cloud.temporal.io")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"allowed_hosts": ["https://console.example"]},
+        {"allowed_hosts": ["console.example/x"]},
+        {"allowed_hosts": ["a\r\nb"]},
+        {"origins": ["https://ours.example/"]},
+        {"origins": ["ours.example"]},
+        {"origins": ["*"]},
+        {"base_url": "console.example"},
+        {"temporal_ui": "javascript:alert(1)"},
+    ],
+)
+def test_a_name_that_would_let_nobody_in_is_refused(client: Client, names: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="https"):
+        http_app(client, [echo], **names)
+    if "base_url" not in names and "temporal_ui" not in names:
+        with pytest.raises(ValueError, match="https"):
+            codec_app(SealingCodec({"k": bytes(32)}), **names)

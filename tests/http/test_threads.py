@@ -46,12 +46,15 @@ async def test_a_thread_from_its_start_to_its_outcome(client: Client, http: http
     assert wrong.headers["content-type"] == "application/problem+json"
     assert wrong.json()["verdict"] == "rejected" and "approved" in wrong.text
 
-    right = await http.post(address, json={"response": {"approved": True, "by": "ada"}})
+    right = await http.post(address, json={"response": {"approved": True, "by": "ada"}, "responder": "Ada"})
     assert (right.status_code, right.json()["verdict"]) == (200, "accepted")
     rest = await whole_stream(http, thread, last=sent[-1].id)
     assert outputs(rest) == [f"{item} approved by ada, order 1"]
     assert rest[-1].name == "end" and rest[-1].data["state"] == "idle"
     assert not {found.id for found in sent} & {found.id for found in rest[:-1]}
+    steps = (await http.get(f"{API}/threads/{thread}/timeline")).json()["supersteps"]
+    (given,) = [answer for step in steps for answer in step["answers"]]
+    assert (given["request_id"], given["responder"], given["cancelled"]) == (f"approve-{item}", "Ada", False)
 
 
 async def test_a_message_that_fits_no_type_is_refused_before_anything_runs(http: httpx.AsyncClient) -> None:
@@ -177,7 +180,7 @@ async def test_what_each_superstep_took(http: httpx.AsyncClient) -> None:
     assert [step["superstep"] for step in steps] == sorted((step["superstep"] for step in steps), reverse=True)
     assert steps[0]["state"] == "idle" and {step["state"] for step in steps[1:]} == {"running"}
     assert all(step["worker"] and step["seconds"] >= 0 and step["attempts"] == 1 for step in steps)
-    assert steps[0]["events"][-1]["offset"] == steps[0]["last_offset"] == int(sent[-1].id or "")
+    assert steps[0]["events"][-1]["offset"] == steps[0]["last_offset"] == int((sent[-1].id or "").partition("@")[0])
     assert steps[-1]["events"] is None and steps[-1]["first_offset"] == 0
     for wrong in ("xyz", "WzFd", first["next"][:-4]):
         assert (await http.get(f"{API}/threads/{thread}/timeline", params={"cursor": wrong})).status_code == 400
@@ -230,6 +233,10 @@ async def test_without_a_worker(client: Client) -> None:
     async with api(client, shop, task_queue=queue, options=quickly) as http:
         (waiting,) = (await http.get(f"{API}/threads/{thread}/requests")).json()["requests"]
         assert waiting["response_schema"]["properties"].keys() == {"approved", "by"}
+        found = (await http.get(f"{API}/threads/{thread}")).json()
+        assert (found["worker"], found["state"]) == (False, "waiting")
+        assert [request["request_id"] for request in found["pending_requests"]] == [waiting["request_id"]]
+        assert found["pending_requests"][0]["asked_at"] == waiting["asked_at"]
         paused = await http.post(f"{API}/threads/{thread}/pause", json={})
         assert (paused.status_code, paused.json()["title"]) == (503, "No worker")
         assert paused.headers["retry-after"] == "1"

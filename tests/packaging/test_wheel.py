@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 
+import agent_framework_temporal
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -24,20 +27,6 @@ def run(*command: str | Path, folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from a copy of the sources: the editable installation lives in this checkout's build folder."""
-    copy, out = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("dist")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "py.typed", "__init__.py", "__init__.pyi", "worker.py"):
-        shutil.copy(ROOT / name, copy)
-    # More than goes into the wheel: so that a test sees what must stay out of it.
-    for name in (*PACKAGES, "tests", "examples"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, folder=copy)
-    (built,) = out.glob("*.whl")
-    return built
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +87,9 @@ def test_holds_the_package_and_nothing_else(wheel: Path) -> None:
     }
     for package in PACKAGES:
         expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in (ROOT / package).rglob("*.py")}
-    assets = ROOT / "adapter" / "http" / "assets"
-    expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in assets.iterdir()}
+    expected.add("agent_framework_temporal/adapter/testing/__init__.pyi")
+    data = [*(ROOT / "adapter" / "http" / "assets").iterdir(), *(ROOT / "adapter" / "cli" / "project").rglob("*.txt")]
+    expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in data}
     # It lies in `adapter`, and is imported as `agent_framework_temporal.testing`.
     expected = {name.replace("/adapter/testing/", "/testing/") for name in expected}
     others = {name for name in names if ".dist-info/" not in name} - {"agent_framework_temporal/py.typed"}
@@ -121,11 +111,38 @@ def test_says_what_it_is(wheel: Path) -> None:
     assert found["Requires-Python"] == ">=3.11"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(found.get_all("Provides-Extra", [])) == set(project["optional-dependencies"])
-    body = found.get_payload()
-    assert isinstance(body, str)
-    assert body.strip() == (ROOT / "README.md").read_text().strip()
+    assert found["Version"] == agent_framework_temporal.__version__ == importlib.metadata.version(found["Name"])
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_installs_its_commands(python: Path, script: str, tmp_path: Path) -> None:
     assert f"usage: {script}" in run(python.with_name(script), "--help", folder=tmp_path).lower()
+
+
+def test_makes_a_project_whose_test_passes(python: Path, tmp_path: Path) -> None:
+    """With what the wheel brings, and nothing of this checkout."""
+    run(python.with_name("agent-framework-temporal"), "init", "my-agents", folder=tmp_path)
+    # An extra's, which this environment takes from another one.
+    python.with_name("temporal").symlink_to(Path(sys.executable).with_name("temporal"))
+    assert "1 passed" in run(python, "-m", "pytest", "-p", "no:cacheprovider", folder=tmp_path / "my-agents")
+
+
+def test_brings_its_fixtures_to_pytest(
+    python: Path, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here pytest rewrites the asserts of our modules, as of those of all plugins that are installed from a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt")]
+        assert "[pytest11]\nagent_framework_temporal = agent_framework_temporal.testing.pytest_plugin" in (
+            archive.read(name).decode()
+        )
+    shutil.copy(ROOT / "tests" / "testing" / "fixture_tests.py", tmp_path / "test_mine.py")
+    (tmp_path / "conftest.py").write_text(
+        "import agent_framework_temporal.testing.shared as ours\n"
+        f"assert ours.__file__.startswith({str(python.parents[1])!r}), ours.__file__\n"
+        "assert '@pytest_ar' in vars(ours), 'not rewritten'\n"
+    )
+    # The server's binary comes with a dependency, beside the Python of this environment.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    options = ("-q", f"--rootdir={tmp_path}", "-p", "no:cacheprovider", "-k", "fresh_thread or not_async or own_loop")
+    assert "3 passed" in run(python, "-m", "pytest", *options, folder=tmp_path)

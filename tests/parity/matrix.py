@@ -2,7 +2,7 @@
 
 make test ARGS=tests/parity            runs every row and writes build/parity.json
 python -m tests.parity.matrix          prints the table made of it
-python -m tests.parity.matrix --write  puts it into the README
+python -m tests.parity.matrix --write  puts it into docs/support.md
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.parity.gallery import GALLERY
 from tests.parity.outcomes import MODES, Outcomes, read
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "support.md"
 BEGIN, END = "<!-- support matrix: begin -->", "<!-- support matrix: end -->"
 _MARKS = {"passed": "yes", "failed": "no", "skipped": "not run"}
 
@@ -36,21 +36,21 @@ def passing() -> Outcomes:
     return {row.name: dict.fromkeys(MODES, "passed") for row in GALLERY}
 
 
-def in_readme() -> str:
-    """Return the table the README shows."""
-    return README.read_text().partition(BEGIN)[2].partition(END)[0].strip()
+def shown() -> str:
+    """Return the table the page shows."""
+    return PAGE.read_text().partition(BEGIN)[2].partition(END)[0].strip()
 
 
 def write(table: str) -> None:
-    """Put the table into the README."""
-    before, _, rest = README.read_text().partition(BEGIN)
-    README.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
+    """Put the table into the page."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, or write it into the README."""
     parser = argparse.ArgumentParser(description="Make the support matrix of the last parity test run.")
-    parser.add_argument("--write", action="store_true", help="put it into README.md")
+    parser.add_argument("--write", action="store_true", help="put it into docs/support.md")
     table = render(read())
     if parser.parse_args(arguments).write:
         write(table)

@@ -1,6 +1,6 @@
 """A pytest plugin that keeps what became of each row of the gallery, prints it in the summary and writes it to a file.
 
-The file is what `python -m tests.parity.matrix` makes the README's table of.
+The file is what `python -m tests.parity.matrix` makes the table of docs/support.md of.
 """
 
 from __future__ import annotations

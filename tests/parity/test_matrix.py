@@ -1,4 +1,4 @@
-"""The README's support matrix cannot go stale, and says no where a row differs."""
+"""The support matrix cannot go stale, and says no where a row differs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.parity import matrix, outcomes
 from tests.parity.gallery import GALLERY
 
 
-def test_readme_shows_what_the_gallery_generates() -> None:
+def test_the_page_shows_what_the_gallery_generates() -> None:
     """A row that fails fails the test run, so the table of a run that passes is the one where all rows pass."""
-    assert matrix.in_readme() == matrix.render(matrix.passing()), "run: python -m tests.parity.matrix --write"
+    assert matrix.shown() == matrix.render(matrix.passing()), "run: python -m tests.parity.matrix --write"
 
 
 def test_a_row_that_differs_is_shown_as_such() -> None:

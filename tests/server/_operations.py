@@ -24,7 +24,7 @@ from temporalio.client import Client
 from tests.flows import Decision, Order, chain, countdown, shop
 from tests.support import unique
 
-_OPTIONS: dict[str, Any] = {"server_timeout": timedelta(seconds=0.3), "supersteps_per_run": 3}
+_OPTIONS: dict[str, Any] = {"server_timeout": timedelta(seconds=0.3)}
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,15 @@ class Place:
     client: Client
     task_queue: str
 
-    def durable(self, build: Any, **options: Any) -> DurableWorkflow:
-        return DurableWorkflow(build, client=self.client, task_queue=self.task_queue, **_OPTIONS, **options)
+    def durable(self, build: Any, *, supersteps_per_run: int = 3, **options: Any) -> DurableWorkflow:
+        return DurableWorkflow(
+            build,
+            client=self.client,
+            task_queue=self.task_queue,
+            supersteps_per_run=supersteps_per_run,
+            **_OPTIONS,
+            **options,
+        )
 
 
 @dataclass(frozen=True)
@@ -66,10 +73,10 @@ async def _waiting(place: Place) -> Checkpoint:
 
 async def _idle(place: Place) -> Checkpoint:
     """Of two runs, so that a handle can lag behind."""
-    durable = place.durable(countdown)
+    durable = place.durable(countdown, supersteps_per_run=1)
     checkpoint = durable.checkpoint()
     first = ""
-    async for _ in durable.run_stream(4, checkpoint=checkpoint):
+    async for _ in durable.run_stream(1, checkpoint=checkpoint):
         first = first or checkpoint.to_json()
     behind = Checkpoint.from_json(first)
     assert behind.run_id != checkpoint.run_id

@@ -81,8 +81,50 @@ def _story(code: RPCStatusCode, rpc: str) -> tuple[type[Exception], ...]:
     return ours
 
 
-async def _fails(operation: Operation, healthy: Place, faulty: Place, faults: Faults, rpc: str) -> None:
-    at = await operation.prepare(healthy)
+class _Threads:
+    """Threads as an operation needs them; one that a call has left as it was, as most that fail do, is taken again.
+
+    Args:
+        operation: The operation.
+        healthy: Where they are made.
+    """
+
+    def __init__(self, operation: Operation, healthy: Place) -> None:
+        self._prepare = operation.prepare
+        self._healthy = healthy
+        self._left: list[tuple[str, tuple[str, int]]] = []
+
+    @contextlib.asynccontextmanager
+    async def one(self) -> AsyncIterator[Checkpoint]:
+        if self._left:
+            handle, stood = self._left.pop()
+            at = Checkpoint.from_json(handle)
+        else:
+            at = await self._prepare(self._healthy)
+            handle, stands = at.to_json(), await self._standing(at)
+            if stands is None:
+                yield at
+                return
+            stood = stands
+        yield at
+        if await self._standing(at) == stood:
+            self._left.append((handle, stood))
+
+    async def _standing(self, at: Checkpoint) -> tuple[str, int] | None:
+        """Return the thread's last run and how long its history is; None for a thread without any run."""
+        try:
+            description = await self._healthy.client.get_workflow_handle(at.thread_id).describe()
+        except RPCError:
+            return None
+        return description.run_id, description.history_length
+
+
+async def _fails(operation: Operation, threads: _Threads, faulty: Place, faults: Faults, rpc: str) -> None:
+    async with threads.one() as at:
+        await _fails_at(operation, at, faulty, faults, rpc)
+
+
+async def _fails_at(operation: Operation, at: Checkpoint, faulty: Place, faults: Faults, rpc: str) -> None:
     code = faults.code
     faults.fail(rpc, code)
     try:
@@ -124,8 +166,9 @@ async def test_each_code_at_each_call(client: Client, name: str) -> None:
             faulty.append((Place(other, task_queue), faults))
         rpcs = await _calls(operation, healthy, *faulty[0])
         assert rpcs
+        threads = _Threads(operation, healthy)
         for rpc in rpcs:
-            await asyncio.gather(*(_fails(operation, healthy, place, faults, rpc) for place, faults in faulty))
+            await asyncio.gather(*(_fails(operation, threads, place, faults, rpc) for place, faults in faulty))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -134,13 +177,14 @@ async def test_one_refusal_is_not_the_end(client: Client, name: str) -> None:
     async with worker(client, shop, chain, countdown) as task_queue:
         healthy = Place(client, task_queue)
         other, faults = await faulty_client(client)
+        threads = _Threads(operation, healthy)
         for rpc in await _calls(operation, healthy, Place(other, task_queue), faults):
             for code in _TRANSIENT:
                 if rpc in _NOT_TWICE and code != RPCStatusCode.RESOURCE_EXHAUSTED:
                     continue
                 # A connection of its own, as some answers are remembered.
                 other, faults = await faulty_client(client)
-                at = await operation.prepare(healthy)
-                faults.fail(rpc, code, times=1)
-                await _ends(operation, Place(other, task_queue), at)
-                assert faults.times == 0
+                async with threads.one() as at:
+                    faults.fail(rpc, code, times=1)
+                    await _ends(operation, Place(other, task_queue), at)
+                    assert faults.times == 0

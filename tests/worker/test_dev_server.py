@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -20,6 +21,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 
 COMMAND = str(Path(sys.executable).with_name("agent-framework-temporal-dev-server"))
+ROOT = Path(__file__).parents[2]
 QUEUE = "nobody-polls-this"
 
 
@@ -123,6 +125,69 @@ async def test_command_runs_until_it_is_told_to_stop(number: signal.Signals, tmp
     async with asyncio.timeout(20):
         while await answers(address):
             await asyncio.sleep(0.05)
+
+
+async def test_the_curl_recipe_of_the_docs_runs_as_written() -> None:
+    """Three terminals and two calls, word for word but for the ports, which others may use here."""
+    page = (ROOT / "docs" / "human-in-the-loop.md").read_text()
+    terminals = _block(page, "agent-framework-temporal-dev-server --http-port 7243")
+    curl = _block(page, "curl http://localhost:7243")
+    serve, host, start = terminals.splitlines()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
+    serve = serve.replace("7243", "0") + " --port 0 --ui-port 0"
+    async with _running(serve, environment) as said:
+        address = said.split(",")[0].rpartition(" ")[2]
+        found = re.search(r"HTTP API http://127\.0\.0\.1:(\d+);", said)
+        assert found is not None, said
+        environment["TEMPORAL_ADDRESS"] = address
+        async with _running(host, environment):
+            assert await _shell(start, environment) == "['approve-pen']\n"
+            answered = await _shell(curl.replace("localhost:7243", f"localhost:{found[1]}"), environment)
+            assert "approve-pen" in answered
+            result = await (await Client.connect(address)).get_workflow_handle("order-1").result()
+    assert result["outputs"] == ["pen: ordered"]
+
+
+def _block(page: str, begins: str) -> str:
+    blocks: list[str] = re.findall(r"```sh\n(.*?)```", page, re.S)
+    return next(block for block in blocks if block.startswith(begins))
+
+
+async def _shell(command: str, environment: dict[str, str]) -> str:
+    process = await asyncio.create_subprocess_shell(command, cwd=ROOT, env=environment, stdout=PIPE, stderr=PIPE)
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, errors.decode()
+    return output.decode()
+
+
+@contextlib.asynccontextmanager
+async def _running(command: str, environment: dict[str, str]) -> AsyncIterator[str]:
+    """Run a command until the end of the block; yields the first line it prints."""
+    process = await asyncio.create_subprocess_exec(*command.split(), cwd=ROOT, env=environment, stdout=PIPE)
+    async with killed_at_last(process):
+        assert process.stdout is not None
+        yield (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 30)
+
+
+async def test_a_port_of_0_is_any_free_one() -> None:
+    async with await start_dev_server(port=0, ui_port=0, http_port=0) as server:
+        ports = [int(url.rpartition(":")[2]) for url in (server.address, server.ui_url, str(server.http_url))]
+        assert len({*ports, 0}) == 4
+        page = await asyncio.to_thread(lambda: urlopen(f"{server.http_url}/api/v1/namespaces/default").read())
+        assert b'"name": "default"' in page
+
+
+async def test_says_what_is_not_a_port() -> None:
+    wrong = "is not a valid port: use 1 to 65535, or 0"
+    with pytest.raises(ServerUnreachableError, match=wrong):
+        await start_dev_server(port=65536)
+    with pytest.raises(ServerUnreachableError, match=wrong):
+        await start_dev_server(ui_port=-1)
+    with pytest.raises(ServerUnreachableError, match=wrong):
+        await start_dev_server(http_port=70000)
 
 
 async def test_command_says_which_port_is_taken() -> None:

@@ -69,7 +69,7 @@ _ONLY_NONE: tuple[Any, ...] = (None,)
 class WireModel(BaseModel):
     """A model that ignores fields of a newer release and leaves out what is unset, to keep histories small."""
 
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", protected_namespaces=())
     _left_out: ClassVar[tuple[Any, ...]] = _ONLY_NONE
     sealed_as: ClassVar[frozenset[str] | None] = None
     """Names of the models it may be read from where payloads are sealed; its own where there is none."""

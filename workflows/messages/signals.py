@@ -17,7 +17,7 @@ WhenRunning: TypeAlias = Literal["reject", "enqueue", "interrupt", "rollback"]
 class RespondSignal(WireModel):
     """The JSON of signal `respond`: `{"request_id": ..., "response": ..., "responder"?: ...}`."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", strict=True)
 
     request_id: str = Field(min_length=1, max_length=MAX_ID)
     response: Any = None
@@ -48,7 +48,7 @@ class RespondSignal(WireModel):
 class CancelSignal(WireModel):
     """The JSON of signal `cancel_requests`: `{"request_ids": [...], "responder"?: ...}`."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", strict=True)
 
     request_ids: list[Annotated[str, Field(min_length=1, max_length=MAX_ID)]] = Field(max_length=1_000)
     responder: str | None = Field(default=None, max_length=MAX_ID)
@@ -74,7 +74,7 @@ class RespondReceipt(WireModel):
 class MessageUpdate(WireModel):
     """The JSON of update `message`, and of the signal: `{"message": ..., "when_running"?: ..., "message_id"?: ...}`."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", strict=True)
 
     message: Any
     type: str | None = Field(default=None, max_length=MAX_ID)
@@ -120,7 +120,7 @@ class MessageReceipt(WireModel):
 class WithdrawSignal(WireModel):
     """The JSON of signal and update `withdraw`: `{"message_id": ..., "responder"?: ...}`."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", strict=True)
 
     message_id: str = Field(min_length=1, max_length=128)
     responder: str | None = Field(default=None, max_length=MAX_ID)
@@ -129,7 +129,7 @@ class WithdrawSignal(WireModel):
 class PauseSignal(WireModel):
     """The JSON of signal and update `pause`, and of `continue`; all of it may be left out."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", strict=True)
 
     reason: str | None = Field(default=None, max_length=1_000)
     responder: str | None = Field(default=None, max_length=MAX_ID)
@@ -138,7 +138,7 @@ class PauseSignal(WireModel):
 class BreakpointsSignal(WireModel):
     """The JSON of signal and update `breakpoints`, which takes the place of those before: `{"executors": [...]}`."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", strict=True)
 
     executors: Breakpoints
 

@@ -29,6 +29,8 @@ from .signals import RejectedResponseError
 Dropped: TypeAlias = list[tuple[RespondSignal, str]]
 """Answers that will not be delivered, each with the reason."""
 _DISPLACED = "It repeats another answer or does not fit the request, and too many answers wait."
+UNKNOWN_REQUEST = "Response provided for unknown request ID:"
+"""The framework's words."""
 _TOGETHER = "Not delivered: another response of the same call was refused."
 _LEAST_BYTES = 18
 """Of an answer as JSON, beside its request id."""
@@ -127,7 +129,7 @@ class Responses:
             return dropped
         for request_id, answers in list(self._early.items()):
             if any(answer.call_id is not None for answer in answers):
-                reason = f"Response provided for unknown request ID: {request_id}"
+                reason = f"{UNKNOWN_REQUEST} {request_id}"
                 for answer in self._pop_early(request_id):
                     if answer.call_id is None:
                         self._add_early(answer)
@@ -173,7 +175,7 @@ class Responses:
             if request_id in self.pending:
                 known.append(answer)
             elif answer.call_id is not None and not busy:
-                raise RejectedResponseError(f"Response provided for unknown request ID: {request_id}")
+                raise RejectedResponseError(f"{UNKNOWN_REQUEST} {request_id}")
             else:
                 early.append(answer)
         self._check_sizes(known, early)

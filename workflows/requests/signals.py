@@ -47,7 +47,7 @@ class RejectedResponseError(Exception):
 
     def __init__(self, message: str, errors: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.errors = list(errors)
+        self.errors: list[str] = list(errors)
 
     def to_failure(self) -> ApplicationError:
         """Return what the sender of an update is told; the places are its detail."""

@@ -86,10 +86,16 @@ export interface ThreadEvent {
   state?: string;
   data?: Json;
   data_bytes?: number;
-  responder?: string;
   error?: { type?: string; message?: string } | string;
   details?: { error_type?: string; message?: string };
   offsets?: number[];
+}
+
+export interface GivenAnswer {
+  request_id: string;
+  cancelled: boolean;
+  responder: string | null;
+  at: string | null;
 }
 
 export interface Superstep {
@@ -106,6 +112,7 @@ export interface Superstep {
   attempts: number;
   worker: string | null;
   checkpoint_id: string | null;
+  answers: GivenAnswer[];
   first_offset: number;
   last_offset: number | null;
   failure: string | null;

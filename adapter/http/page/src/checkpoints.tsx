@@ -1,11 +1,12 @@
 // Checkpoints: what each holds, in what two differ, and threads that go on from one, edited or as it was.
 import { diffWordsWithSpace } from "diff";
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import { type CheckpointSummary, type Difference, type Json, type JsonObject, Problem, type ThreadDetail, call, pathOf, queryOf } from "./api";
+import { drop, placeOf, useDraft } from "./drafts";
 import { Value } from "./json";
 import { Link, address, go } from "./router";
-import { Action, Empty, State, When, Wrong, bytes } from "./ui";
+import { Action, Empty, State, When, Wrong, bytes, useRead } from "./ui";
 
 /** As many are shown at a time. */
 const WINDOW = 100;
@@ -18,20 +19,17 @@ interface Content {
 
 export function Checkpoints({ detail, chosen, compared }: { detail: ThreadDetail; chosen: string | null; compared: string[] }) {
   const id = detail.thread_id;
-  const found = useSignal<CheckpointSummary[] | null>(null);
-  const error = useSignal<unknown>(null);
   const skipped = useSignal(0);
-  const from = useSignal<string | null>(null);
-  const to = useSignal<string | null>(null);
+  const place = placeOf("compare", id);
+  const from = useDraft<string | null>(place, "from", null);
+  const to = useDraft<string | null>(place, "to", null);
   useEffect(() => {
-    void call<{ checkpoints: CheckpointSummary[] }>(pathOf("threads", id, "checkpoints")).then(
-      (page) => (found.value = [...page.checkpoints].reverse()),
-      (caught) => (error.value = caught),
-    );
-  }, [id, detail.checkpoint_id, detail.state]);
-  const before = from.value ?? compared[0] ?? null;
-  const after = to.value ?? compared[1] ?? null;
-  const all = found.value ?? [];
+    if (compared.length === 2) [from.value, to.value] = [compared[0] ?? null, compared[1] ?? null];
+  }, [compared.join(" ")]);
+  const { value: found, error } = useRead<{ checkpoints: CheckpointSummary[] }>(pathOf("threads", id, "checkpoints"), detail.checkpoint_id, detail.state);
+  const before = from.value;
+  const after = to.value;
+  const all = useMemo(() => [...(found.value?.checkpoints ?? [])].reverse(), [found.value]);
   const shown = all.slice(skipped.value, skipped.value + WINDOW);
   return (
     <div class="columns checkpoints">
@@ -103,18 +101,9 @@ function Pick(props: { name: string; label: string; checked: boolean; pick: () =
 }
 
 function Comparison({ threadId, before, after }: { threadId: string; before: string; after: string }) {
-  const found = useSignal<Difference[] | null>(null);
-  const error = useSignal<unknown>(null);
-  useEffect(() => {
-    found.value = null;
-    error.value = null;
-    void call<{ differences: Difference[] }>(pathOf("threads", threadId, "diff") + queryOf({ before, after })).then(
-      (said) => (found.value = said.differences),
-      (caught) => (error.value = caught),
-    );
-  }, [threadId, before, after]);
+  const { value: found, error } = useRead<{ differences: Difference[] }>(pathOf("threads", threadId, "diff") + queryOf({ before, after }));
   const groups = new Map<string, Difference[]>();
-  for (const one of found.value ?? []) {
+  for (const one of found.value?.differences ?? []) {
     const part = /^[a-z_]+/.exec(one.place)?.[0] ?? one.place;
     groups.set(part, [...(groups.get(part) ?? []), one]);
   }
@@ -123,7 +112,7 @@ function Comparison({ threadId, before, after }: { threadId: string; before: str
       <h2>Differences</h2>
       <Wrong error={error.value} />
       {found.value === null && error.value === null && <div class="skeleton" aria-hidden="true" />}
-      {found.value?.length === 0 && <Empty>They hold the same.</Empty>}
+      {found.value?.differences.length === 0 && <Empty>They hold the same.</Empty>}
       {[...groups].map(([part, differences]) => (
         <section key={part} aria-label={PARTS[part] ?? part}>
           <h3>{PARTS[part] ?? part}</h3>
@@ -184,17 +173,11 @@ function Change({ one }: { one: Difference }) {
 }
 
 function Held({ detail, checkpointId }: { detail: ThreadDetail; checkpointId: string }) {
-  const found = useSignal<Content | null>(null);
-  const error = useSignal<unknown>(null);
-  const text = useSignal<string | null>(null);
-  const threadId = useSignal("");
   const id = detail.thread_id;
-  useEffect(() => {
-    void call<Content>(pathOf("threads", id, "checkpoints", checkpointId)).then(
-      (said) => (found.value = said),
-      (caught) => (error.value = caught),
-    );
-  }, [id, checkpointId]);
+  const { value: found, error } = useRead<Content>(pathOf("threads", id, "checkpoints", checkpointId));
+  const place = placeOf("edit", id, checkpointId);
+  const text = useDraft<string | null>(place, "text", null);
+  const threadId = useDraft(place, "thread", "");
   const edit = (): Json | undefined => {
     if (text.value === null) return undefined;
     try {
@@ -206,10 +189,12 @@ function Held({ detail, checkpointId }: { detail: ThreadDetail; checkpointId: st
   const fork = async () => {
     const body = { checkpoint_id: checkpointId, thread_id: threadId.value || undefined, edit: edit() };
     const ref = await call<{ thread_id: string }>(pathOf("threads", id, "forks"), body);
+    drop(place);
     go(address("threads", ref.thread_id));
   };
   const goOn = async () => {
     await call(pathOf("threads", id, "edit"), { checkpoint_id: checkpointId, edit: edit() });
+    drop(place);
     go(address("threads", id));
   };
   const content = found.value?.content;

@@ -1,7 +1,7 @@
 // What a thread has said: inputs, answers as they are written, requests, failures; or all of its events.
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import type { Json, Superstep, ThreadEvent } from "./api";
+import type { GivenAnswer, Json, Superstep, ThreadEvent } from "./api";
 import { Text, Value, isPiece, wordsOf } from "./json";
 import { Link, address } from "./router";
 import type { ThreadLog } from "./thread_log";
@@ -24,20 +24,26 @@ export interface Item {
   attempt?: number;
 }
 
-const NOTES: { [type: string]: string } = {
-  response_accepted: "answered",
-  response_rejected: "sent an answer that does not fit",
-  request_cancelled: "cancelled a request",
-  request_reminder: "is reminded of a request",
-  request_expired: "let a request expire",
-};
+/** Return what became of a request, in words. */
+export function endOf(answer: GivenAnswer): string {
+  if (!answer.cancelled) return `${answer.responder ?? "Somebody"} answered`;
+  return answer.responder === null ? "The request was cancelled" : `${answer.responder} cancelled the request`;
+}
 
 export function itemsOf(events: ThreadEvent[], all: boolean, supersteps: Superstep[]): Item[] {
   const items: Item[] = [];
   let begins = false;
   // What was told while it ran is part of the log once anything after it is.
   const logged = events.reduce((most, event) => (event.live ? most : Math.max(most, event.offset)), -1);
+  const answered = supersteps.filter((one) => one.answers.length).sort((one, other) => one.first_offset - other.first_offset);
+  const note = ({ first_offset, answers, superstep }: Superstep) =>
+    answers.forEach((answer, index) => {
+      const key = first_offset - 0.5 + index / 1_000;
+      const item = { key, kind: "note" as const, title: endOf(answer), superstep: superstep ?? undefined, at: answer.at ?? undefined };
+      items.push({ ...item, live: false, words: null, requestId: answer.request_id });
+    });
   for (const event of events) {
+    while (!all && answered[0] && answered[0].first_offset <= event.offset) note(answered.shift() as Superstep);
     const base = {
       key: event.offset,
       superstep: event.superstep,
@@ -74,12 +80,9 @@ export function itemsOf(events: ThreadEvent[], all: boolean, supersteps: Superst
       const last = items[items.length - 1];
       if (last?.kind === "failure" && last.superstep === event.superstep) continue;
       items.push({ ...base, kind: "failure", title: name ? `${name} failed` : "Failed", words: said, data: said });
-    } else if (NOTES[event.type]) {
-      const who = event.responder ?? (event.type.startsWith("response") ? "Somebody" : "The thread");
-      const wrong = typeof event.error === "string" ? `: ${event.error}` : "";
-      items.push({ ...base, kind: "note", title: `${who} ${NOTES[event.type]}${wrong}`, words: null, requestId: event.request_id });
     }
   }
+  if (!all) answered.forEach(note);
   return items;
 }
 

@@ -12,6 +12,7 @@ import {
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { type Json, Problem, type Schema } from "./api";
+import { drop, useDraft } from "./drafts";
 import { Wrong } from "./ui";
 import { FormValidator, flawsOf, propertyOf } from "./validation";
 
@@ -115,18 +116,22 @@ export function SchemaForm(props: {
   schema: Schema | null;
   label: string;
   idPrefix: string;
-  initial?: Json;
+  /** Where what is typed is kept until it is sent; see drafts. */
+  place: string;
   submit: (value: Json) => Promise<unknown>;
   children?: preact.ComponentChildren;
 }) {
-  const asJson = useSignal(props.schema === null);
-  const data = useSignal<Json | undefined>(props.initial);
-  const text = useSignal(props.initial === undefined ? "" : JSON.stringify(props.initial, null, 2));
+  const chosen = useDraft(props.place, "json", false);
+  const asJson = chosen.value || props.schema === null;
+  const data = useDraft<Json | undefined>(props.place, "data", undefined);
+  const text = useDraft(props.place, "text", "");
+  const typed = useDraft(props.place, "typed", false);
   const busy = useSignal(false);
   const error = useSignal<unknown>(null);
   const tried = useSignal(false);
   const box = useRef<HTMLFormElement>(null);
-  const schema = useMemo(() => formSchema(props.schema), [props.schema]);
+  // By its text: it is read again and again, and is the same.
+  const schema = useMemo(() => formSchema(props.schema), [JSON.stringify(props.schema)]);
   const extra = useMemo(() => errorsOf(error.value, schema), [error.value]);
 
   const send = async (value: Json) => {
@@ -135,6 +140,7 @@ export function SchemaForm(props: {
     error.value = null;
     try {
       await props.submit(value);
+      drop(props.place);
     } catch (caught) {
       error.value = caught;
     } finally {
@@ -147,7 +153,7 @@ export function SchemaForm(props: {
     try {
       value = JSON.parse(text.value) as Json;
     } catch (caught) {
-      error.value = new Problem(0, "This is no JSON", `${(caught as Error).message}. A text goes in double quotes.`);
+      error.value = noJson(caught);
       return;
     }
     const flaws = props.schema ? flawsOf(props.schema, value) : [];
@@ -156,6 +162,21 @@ export function SchemaForm(props: {
       return;
     }
     void send(value);
+  };
+  /** What was typed is taken along, from the form to the text and back. */
+  const turn = () => {
+    error.value = null;
+    if (!asJson) {
+      text.value = data.value === undefined ? "" : JSON.stringify(data.value, null, 2);
+      chosen.value = true;
+      return;
+    }
+    try {
+      if (text.value.trim()) data.value = JSON.parse(text.value) as Json;
+      chosen.value = false;
+    } catch (caught) {
+      error.value = noJson(caught);
+    }
   };
   const focusWrong = () => {
     tried.value = true;
@@ -175,19 +196,15 @@ export function SchemaForm(props: {
         <button
           type="button"
           class="quiet-button"
-          onClick={() => {
-            if (!asJson.value) text.value = data.value === undefined ? "" : JSON.stringify(data.value, null, 2);
-            asJson.value = !asJson.value;
-            error.value = null;
-          }}
+          onClick={turn}
         >
-          {asJson.value ? "As a form" : "As JSON"}
+          {asJson ? "As a form" : "As JSON"}
         </button>
       )}
     </div>
   );
   const general = error.value && !Object.keys(extra).length ? <Wrong error={error.value} /> : null;
-  if (asJson.value) {
+  if (asJson) {
     return (
       <form onSubmit={sendText} noValidate>
         <div class="field">
@@ -198,7 +215,10 @@ export function SchemaForm(props: {
             rows={6}
             spellcheck={false}
             value={text.value}
-            onInput={(event) => (text.value = event.currentTarget.value)}
+            onInput={(event) => {
+              text.value = event.currentTarget.value;
+              typed.value = true;
+            }}
           />
         </div>
         {general}
@@ -223,7 +243,8 @@ export function SchemaForm(props: {
       noHtml5Validate
       showErrorList={false}
       liveValidate={tried.value}
-      onChange={(change: IChangeEvent) => {
+      onChange={(change: IChangeEvent, field?: string) => {
+        if (field !== undefined) typed.value = true; // Else it is the defaults.
         data.value = change.formData as Json;
         if (error.value) error.value = null;
       }}
@@ -234,6 +255,10 @@ export function SchemaForm(props: {
       {buttons}
     </Form>
   );
+}
+
+function noJson(caught: unknown): Problem {
+  return new Problem(0, "This is no JSON", `${(caught as Error).message}. A text goes in double quotes.`);
 }
 
 /** Return a schema that the form's library shows well: its title is above the form already. */

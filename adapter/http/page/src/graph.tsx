@@ -2,12 +2,13 @@
 import { graphlib, layout } from "@dagrejs/dagre";
 import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
-import type { Graph, ThreadEvent } from "./api";
+import { type Graph, type JsonObject, type ThreadDetail, type ThreadEvent, call, pathOf } from "./api";
+import { Action, Wrong, useRead } from "./ui";
 
 const HEIGHT = 48;
 
 export interface Activity {
-  state: { [executor: string]: "running" | "waiting" | "done" | "failed" };
+  state: { [executor: string]: "running" | "waiting" | "done" | "failed" | "next" | "unknown" };
   runs: { [executor: string]: number };
   /** How often a message went from one to the other, as far as the events tell. */
   sent: { [edge: string]: number };
@@ -39,6 +40,21 @@ export function activityOf(events: ThreadEvent[], graph: Graph): Activity {
     } else if (event.type === "executor_failed") {
       found.state[name] = "failed";
     }
+  }
+  return found;
+}
+
+/** Return what a checkpoint holds of a sub-workflow: who of it waits, and who is next. */
+export function innerActivity(held: JsonObject | undefined, graph: Graph): Activity {
+  const found: Activity = { state: {}, runs: {}, sent: {} };
+  for (const name of Object.keys(graph.executors)) found.state[name] = "unknown";
+  for (const message of Array.isArray(held?.messages) ? held.messages : []) {
+    const to = (message as JsonObject | null)?.to;
+    if (typeof to === "string" && found.state[to]) found.state[to] = "next";
+  }
+  for (const request of Object.values((held?.pending_requests ?? {}) as JsonObject)) {
+    const from = (request as JsonObject | null)?.executor_id;
+    if (typeof from === "string" && found.state[from]) found.state[from] = "waiting";
   }
   return found;
 }
@@ -90,10 +106,20 @@ function laidOut(graph: Graph): Laid {
   };
 }
 
-/** Draws a graph; without events, as those of a sub-workflow are not told, it has no state. */
-export function GraphView({ graph, events, label }: { graph: Graph; events: ThreadEvent[] | null; label: string }) {
+const SAID: { [state: string]: string } = { idle: "not run yet", next: "its message waits", unknown: "not told" };
+
+/** Draws a graph with what is known of it; without that, as of a workflow that is not run, it has no state. */
+export function GraphView(props: {
+  graph: Graph;
+  activity: Activity | null;
+  label: string;
+  breakpoints?: string[];
+  /** What a checkpoint holds, with its sub-workflows. */
+  held?: JsonObject;
+}) {
+  const { graph, label } = props;
   const laid = useMemo(() => laidOut(graph), [graph]);
-  const activity = activityOf(events ?? [], graph);
+  const activity = props.activity ?? { state: {}, runs: {}, sent: {} };
   const unfolded = useSignal<string | null>(null);
   const inner = unfolded.value === null ? null : (graph.executors[unfolded.value]?.workflow ?? null);
   return (
@@ -119,7 +145,9 @@ export function GraphView({ graph, events, label }: { graph: Graph; events: Thre
           {laid.nodes.map((node) => {
             const state: string = activity.state[node.id] ?? "idle";
             const runs = activity.runs[node.id] ?? 0;
-            const said = events === null ? node.id : `${node.id}: ${state === "idle" ? "not run yet" : state}${runs > 1 ? `, run ${runs} times` : ""}`;
+            const isHeld = props.breakpoints?.includes(node.id) ?? false;
+            const told = `${SAID[state] ?? state}${runs > 1 ? `, run ${runs} times` : ""}${isHeld ? ", breakpoint" : ""}`;
+            const said = props.activity === null ? node.id : `${node.id}: ${told}`;
             const toggle = node.inner ? () => (unfolded.value = unfolded.value === node.id ? null : node.id) : undefined;
             return (
               <g
@@ -148,6 +176,7 @@ export function GraphView({ graph, events, label }: { graph: Graph; events: Thre
                 <text x="12" y="38" class="node-kind">
                   {shortened(node.inner ? `${unfolded.value === node.id ? "▾" : "▸"} ${node.kind}` : node.kind, node.width)}
                 </text>
+                {isHeld && <circle cx={node.width - 4} cy="4" r="6" class="breakpoint" />}
                 {runs > 1 && (
                   <text x={node.width - 10} y="21" text-anchor="end" class="node-kind">
                     ×{runs}
@@ -161,10 +190,82 @@ export function GraphView({ graph, events, label }: { graph: Graph; events: Thre
       {inner && (
         <section class="inner" aria-label={`Sub-workflow of ${unfolded.value}`}>
           <h3>{unfolded.value}</h3>
-          <GraphView graph={inner} events={null} label={`Graph of ${unfolded.value}`} />
+          <Inner graph={inner} name={unfolded.value ?? ""} outer={props.activity} held={props.held} />
         </section>
       )}
     </>
+  );
+}
+
+function Inner({ graph, name, outer, held }: { graph: Graph; name: string; outer: Activity | null; held?: JsonObject }) {
+  const label = `Graph of ${name}`;
+  if (outer === null) return <GraphView graph={graph} activity={null} label={label} />;
+  if (outer.state[name] === undefined) return <GraphView graph={graph} activity={{ state: {}, runs: {}, sent: {} }} label={label} />;
+  const own = ((held?.sub_workflows ?? {}) as JsonObject)[name] as JsonObject | undefined;
+  return (
+    <>
+      <p class="hint">
+        {`A sub-workflow runs whole in a superstep of its parent, and the thread's events tell of the parent's executors. ${
+          own ? "Who waits here is of the newest checkpoint; of the others it is not told how far they are." : "How far these are is not told."
+        }`}
+      </p>
+      <GraphView graph={graph} activity={innerActivity(own, graph)} label={label} held={own} />
+    </>
+  );
+}
+
+/** The graph of a thread, as its events and its newest checkpoint tell. */
+export function ThreadGraph(props: { graph: Graph; events: ThreadEvent[]; isWhole: boolean; detail: ThreadDetail; moved: () => void }) {
+  const { graph, detail } = props;
+  const hasInner = Object.values(graph.executors).some((executor) => executor.workflow);
+  const id = hasInner ? detail.checkpoint_id : null;
+  const { value: held } = useRead<{ content: JsonObject }>(id === null ? null : pathOf("threads", detail.thread_id, "checkpoints", id));
+  return (
+    <>
+      <GraphView
+        graph={graph}
+        activity={activityOf(props.events, graph)}
+        label={`Graph of ${detail.workflow}`}
+        breakpoints={detail.breakpoints ?? []}
+        held={held.value?.content}
+      />
+      {!props.isWhole && <p class="hint">Of the supersteps that are loaded: what older ones did is not counted.</p>}
+      <p class="hint">An edge is drawn as taken where its source ended in the superstep before its target ran.</p>
+      {detail.closed_at === null && <Breakpoints graph={graph} detail={detail} moved={props.moved} />}
+    </>
+  );
+}
+
+/** Before whom the thread is held, so that a person can look, and edit, first. */
+function Breakpoints({ graph, detail, moved }: { graph: Graph; detail: ThreadDetail; moved: () => void }) {
+  const chosen = useSignal<string[] | null>(null);
+  const error = useSignal<unknown>(null);
+  const set = detail.breakpoints ?? [];
+  const wanted = chosen.value ?? set;
+  const send = async () => {
+    await call(pathOf("threads", detail.thread_id, "breakpoints"), { executors: wanted });
+    moved();
+    chosen.value = null;
+  };
+  return (
+    <details>
+      <summary>{set.length ? `Breakpoints: ${set.length}` : "Breakpoints"}</summary>
+      <fieldset class="picks breakpoints">
+        <legend class="hint">Before these the thread is held, until somebody continues it.</legend>
+        {Object.keys(graph.executors).map((name) => (
+          <label key={name}>
+            <input
+              type="checkbox"
+              checked={wanted.includes(name)}
+              onChange={(event) => (chosen.value = event.currentTarget.checked ? [...wanted, name] : wanted.filter((one) => one !== name))}
+            />
+            <span class="text">{name}</span>
+          </label>
+        ))}
+      </fieldset>
+      <Action label="Set breakpoints" act={send} failed={(caught) => (error.value = caught)} />
+      <Wrong error={error.value} />
+    </details>
   );
 }
 

@@ -1,20 +1,45 @@
 // Requests that wait, each with the form for its answer.
 import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { type Json, type PendingRequest, call, pathOf } from "./api";
+import { type Json, type PendingRequest, type Superstep, call, pathOf } from "./api";
+import { endOf } from "./conversation";
+import { drop, isTyped, placeOf } from "./drafts";
 import { SchemaForm } from "./form";
 import { Value } from "./json";
 import { address, go } from "./router";
 import { Action, Copy, When, Wrong, announced } from "./ui";
 
-export function Requests(props: { requests: PendingRequest[]; chosen: string | null; worker: boolean; moved: () => void; links: boolean }) {
-  if (!props.requests.length) return null;
+/** Tells one request from a later one of the same id. */
+function keyOf(request: PendingRequest): string {
+  return placeOf("request", request.thread_id, request.request_id, request.asked_at);
+}
+
+export function Requests(props: {
+  requests: PendingRequest[];
+  supersteps: Superstep[];
+  chosen: string | null;
+  worker: boolean;
+  moved: () => void;
+  links: boolean;
+}) {
+  const seen = useRef(new Map<string, PendingRequest>());
+  for (const request of props.requests) seen.current.set(keyOf(request), request);
+  const waiting = new Set(props.requests.map(keyOf));
+  const gone = [...seen.current].filter(([key]) => !waiting.has(key));
+  const isWaiting = props.requests.some((request) => request.request_id === props.chosen);
+  const isSeen = gone.some(([, request]) => request.request_id === props.chosen);
   const schemas = new Map(props.requests.filter((one) => one.response_schema).map((one) => [one.response_type, one.response_schema]));
   return (
     <section aria-label="Requests that wait">
+      {gone
+        .filter(([key, request]) => isTyped(key) || request.request_id === props.chosen)
+        .map(([key, request]) => (
+          <Gone key={key} requestId={request.request_id} asks={request.executor_id} supersteps={props.supersteps} place={key} />
+        ))}
+      {props.chosen !== null && !isWaiting && !isSeen && <Gone requestId={props.chosen} supersteps={props.supersteps} />}
       {props.requests.map((request) => (
         <RequestCard
-          key={request.request_id + request.asked_at}
+          key={keyOf(request)}
           request={request}
           schema={request.response_schema ?? schemas.get(request.response_type) ?? null}
           isChosen={props.chosen === request.request_id}
@@ -24,6 +49,37 @@ export function Requests(props: { requests: PendingRequest[]; chosen: string | n
         />
       ))}
     </section>
+  );
+}
+
+/** What became of a request that was asked, and does not wait any more. */
+function Gone(props: { requestId: string; asks?: string; supersteps: Superstep[]; place?: string }) {
+  const { requestId, asks, place } = props;
+  const isRead = useSignal(false);
+  if (isRead.value) return null;
+  // Newest first.
+  const end = props.supersteps.flatMap((one) => one.answers).find((answer) => answer.request_id === requestId);
+  const what = end ? ` ${endOf(end)}.` : "";
+  const kept = place !== undefined && isTyped(place);
+  return (
+    <div class="note" role="status">
+      <p>{`${asks === undefined ? "This request" : `What ${asks} asked`} does not wait for an answer any more.${what}`}</p>
+      {kept && (
+        <p class="row">
+          What you have typed was not sent.
+          <button
+            type="button"
+            class="small"
+            onClick={() => {
+              drop(place);
+              isRead.value = true;
+            }}
+          >
+            Discard it
+          </button>
+        </p>
+      )}
+    </div>
   );
 }
 
@@ -65,7 +121,7 @@ function RequestCard(props: {
       )}
       {!!request.errors?.length && <p class="hint">{`Refused before: ${request.errors[request.errors.length - 1]?.error ?? ""}`}</p>}
       {!props.worker && <p class="hint">No worker runs: an answer is taken once one does.</p>}
-      <SchemaForm key={String(props.schema === null)} schema={props.schema} label="Answer" idPrefix={`answer-${request.request_id}`} submit={answer}>
+      <SchemaForm key={String(props.schema === null)} schema={props.schema} label="Answer" idPrefix={`answer-${request.request_id}`} place={keyOf(request)} submit={answer}>
         {props.links && (
           <Action
             label="Make a link"

@@ -1,21 +1,14 @@
 // Workflows: their graph, the form that starts a thread, and the form for a message to one.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import { type Json, type ThreadDetail, type Workflow, call, pathOf } from "./api";
+import { drop, placeOf, useDraft } from "./drafts";
 import { SchemaForm } from "./form";
 import { GraphView } from "./graph";
 import { Link, address, go } from "./router";
-import { Action, Empty, When, Wrong } from "./ui";
+import { Action, Empty, When, Wrong, useRead } from "./ui";
 
 export function Workflows() {
-  const found = useSignal<Workflow[] | null>(null);
-  const error = useSignal<unknown>(null);
-  useEffect(() => {
-    void call<Workflow[]>(pathOf("workflows")).then(
-      (said) => (found.value = said),
-      (caught) => (error.value = caught),
-    );
-  }, []);
+  const { value: found, error } = useRead<Workflow[]>(pathOf("workflows"));
   return (
     <>
       <div class="head">
@@ -39,20 +32,15 @@ export function Workflows() {
 }
 
 export function Start({ name }: { name: string }) {
-  const workflow = useSignal<Workflow | null>(null);
-  const error = useSignal<unknown>(null);
-  const threadId = useSignal("");
-  const tags = useSignal("");
-  useEffect(() => {
-    void call<Workflow>(pathOf("workflows", name)).then(
-      (said) => (workflow.value = said),
-      (caught) => (error.value = caught),
-    );
-  }, [name]);
+  const { value: workflow, error } = useRead<Workflow>(pathOf("workflows", name));
+  const place = placeOf("start", name);
+  const threadId = useDraft(place, "thread", "");
+  const tags = useDraft(place, "tags", "");
   const start = async (message: Json) => {
     const chosen = tags.value.split(",").map((tag) => tag.trim()).filter(Boolean);
     const body = { message, thread_id: threadId.value || undefined, tags: chosen.length ? chosen : undefined };
     const ref = await call<{ thread_id: string }>(pathOf("workflows", name, "threads"), body);
+    drop(place);
     go(address("threads", ref.thread_id));
   };
   const found = workflow.value;
@@ -68,7 +56,7 @@ export function Start({ name }: { name: string }) {
           <section class="card" aria-label="Start a thread">
             <h2>Start a thread</h2>
             {found.description && <p class="hint">{found.description}</p>}
-            <InputForm inputs={found.inputs} label="Start" idPrefix="input" submit={start} />
+            <InputForm inputs={found.inputs} label="Start" idPrefix="input" place={place} submit={start} />
             <details>
               <summary>More</summary>
               <div class="field">
@@ -88,7 +76,7 @@ export function Start({ name }: { name: string }) {
           {found.graph && !found.functional && (
             <section class="card" aria-label="Graph">
               <h2>Graph</h2>
-              <GraphView graph={found.graph} events={null} label={`Graph of ${name}`} />
+              <GraphView graph={found.graph} activity={null} label={`Graph of ${name}`} />
             </section>
           )}
         </div>
@@ -97,8 +85,8 @@ export function Start({ name }: { name: string }) {
   );
 }
 
-function InputForm(props: { inputs: Workflow["inputs"]; label: string; idPrefix: string; submit: (value: Json) => Promise<unknown> }) {
-  const chosen = useSignal(0);
+function InputForm(props: { inputs: Workflow["inputs"]; label: string; idPrefix: string; place: string; submit: (value: Json) => Promise<unknown> }) {
+  const chosen = useDraft(props.place, "kind", 0);
   const input = props.inputs[chosen.value];
   return (
     <>
@@ -114,7 +102,7 @@ function InputForm(props: { inputs: Workflow["inputs"]; label: string; idPrefix:
           </select>
         </div>
       )}
-      <SchemaForm key={`${chosen.value} ${input?.type}`} schema={input?.json_schema ?? null} label={props.label} idPrefix={props.idPrefix} submit={props.submit} />
+      <SchemaForm key={`${chosen.value} ${input?.type}`} schema={input?.json_schema ?? null} label={props.label} idPrefix={props.idPrefix} place={placeOf(props.place, input?.type ?? "")} submit={props.submit} />
     </>
   );
 }
@@ -122,7 +110,9 @@ function InputForm(props: { inputs: Workflow["inputs"]; label: string; idPrefix:
 const WHEN: { [name: string]: string } = { enqueue: "In its turn", interrupt: "Next, as it interrupts", rollback: "Next, as it rolls back" };
 
 export function MessageForm({ detail, workflow, moved }: { detail: ThreadDetail; workflow: Workflow | null; moved: () => void }) {
-  const sent = useSignal(0);
+  const place = placeOf("message", detail.thread_id);
+  const sent = useDraft(place, "sent", 0);
+  const isUnfolded = useDraft(place, "unfolded", false);
   const failed = useSignal<unknown>(null);
   const isOpen = detail.closed_at === null;
   const withdraw = (message: string) => async () => {
@@ -157,9 +147,9 @@ export function MessageForm({ detail, workflow, moved }: { detail: ThreadDetail;
           <Wrong error={failed.value} />
         </>
       )}
-      <details>
+      <details open={isUnfolded.value} onToggle={(event) => (isUnfolded.value = event.currentTarget.open)}>
         <summary>{isOpen ? "Send a message: it waits for its turn" : "Send a message"}</summary>
-        <InputForm key={sent.value} inputs={workflow?.inputs ?? [{ type: "JSON", json_schema: null }]} label="Send" idPrefix="message" submit={send} />
+        <InputForm key={sent.value} inputs={workflow?.inputs ?? [{ type: "JSON", json_schema: null }]} label="Send" idPrefix="message" place={placeOf(place, String(sent.value))} submit={send} />
       </details>
     </section>
   );

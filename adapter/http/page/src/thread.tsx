@@ -4,41 +4,32 @@ import { useEffect, useMemo } from "preact/hooks";
 import { type ThreadDetail, type Workflow, call, pathOf } from "./api";
 import { Checkpoints } from "./checkpoints";
 import { Conversation } from "./conversation";
-import { GraphView } from "./graph";
+import { ThreadGraph } from "./graph";
 import { Requests } from "./requests";
 import { Link, address, place } from "./router";
 import { MessageForm } from "./start";
 import { Fact, Supersteps, costOf, tokensOf } from "./supersteps";
 import { ThreadLog } from "./thread_log";
-import { Action, Copy, State, When, Wrong, announced, bytes } from "./ui";
+import { Action, Copy, State, When, Wrong, announced, bytes, useRead } from "./ui";
 
 const SOON = 120;
 const POLL = 5_000;
 
 export function Thread({ id, links }: { id: string; links: boolean }) {
   const detail = useSignal<ThreadDetail | null>(null);
-  const workflow = useSignal<Workflow | null>(null);
   const error = useSignal<unknown>(null);
   const failed = useSignal<unknown>(null);
   const watch = useMemo(() => new Watch(id, detail, error), [id]);
 
   useEffect(() => {
     detail.value = null;
-    workflow.value = null;
     error.value = null;
     watch.start();
     return () => watch.stop();
   }, [id]);
   const name = detail.value?.workflow;
   const known = detail.value?.known ?? false;
-  useEffect(() => {
-    if (name && known) {
-      void call<Workflow>(pathOf("workflows", name)).then(
-        (said) => (workflow.value = said),
-        () => undefined,
-      );
-    }
-  }, [name, known]);
+  const { value: workflow } = useRead<Workflow>(name && known ? pathOf("workflows", name) : null);
   useEffect(() => {
     if (detail.value) announced.value = `The thread is ${detail.value.state}`;
   }, [detail.value?.state]);
@@ -80,17 +71,12 @@ export function Thread({ id, links }: { id: string; links: boolean }) {
       ) : (
         <div class="columns run">
           <div>
-            <Requests requests={found.pending_requests} chosen={tab === "requests" ? (more[0] ?? null) : null} worker={found.worker} moved={watch.moved} links={links} />
-            {tab === "requests" && more[0] !== undefined && !waiting.has(more[0]) && (
-              <p class="card hint" role="status">
-                This request does not wait for an answer any more.
-              </p>
-            )}
+            <RunRequests log={watch.log} requests={found.pending_requests} chosen={tab === "requests" ? (more[0] ?? null) : null} worker={found.worker} moved={watch.moved} links={links} />
             <Conversation log={watch.log} threadId={id} waiting={waiting} />
             <MessageForm detail={found} workflow={workflow.value} moved={watch.moved} />
           </div>
           <aside>
-            <GraphCard detail={found} workflow={workflow.value} log={watch.log} />
+            <GraphCard detail={found} workflow={workflow.value} log={watch.log} moved={watch.moved} />
             <Facts detail={found} />
           </aside>
         </div>
@@ -243,13 +229,19 @@ function Standing({ detail, live }: { detail: ThreadDetail; live: string }) {
   );
 }
 
-function GraphCard({ detail, workflow, log }: { detail: ThreadDetail; workflow: Workflow | null; log: ThreadLog }) {
+function RunRequests({ log, ...props }: Omit<Parameters<typeof Requests>[0], "supersteps"> & { log: ThreadLog }) {
+  void log.version.value;
+  return <Requests {...props} supersteps={log.supersteps} />;
+}
+
+function GraphCard(props: { detail: ThreadDetail; workflow: Workflow | null; log: ThreadLog; moved: () => void }) {
+  const { detail, workflow, log, moved } = props;
   void log.version.value;
   return (
     <section class="card" aria-label="Graph">
       <h2>Graph</h2>
       {workflow?.graph && !workflow.functional ? (
-        <GraphView graph={workflow.graph} events={log.all()} label={`Graph of ${detail.workflow}`} />
+        <ThreadGraph graph={workflow.graph} events={log.all()} isWhole={!log.hasOlder.value} detail={detail} moved={moved} />
       ) : workflow?.functional ? (
         <p class="hint">A function: it has steps, and no graph.</p>
       ) : detail.known ? (

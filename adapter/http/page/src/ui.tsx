@@ -2,7 +2,7 @@
 import { signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { Problem } from "./api";
+import { Problem, call } from "./api";
 
 /** What a screen reader is told, politely. */
 export const announced = signal("");
@@ -52,6 +52,42 @@ export function lasted(seconds: number | null): string {
 
 export function bytes(count: number): string {
   return count < 1024 ? `${count} B` : count < 1048576 ? `${(count / 1024).toFixed(1)} KB` : `${(count / 1048576).toFixed(1)} MB`;
+}
+
+const RETRY = 2_000;
+
+/** Read what is at an address; again when `changes` do, and while it cannot be reached. */
+export function useRead<T>(path: string | null, ...changes: unknown[]) {
+  const value = useSignal<T | null>(null);
+  const error = useSignal<unknown>(null);
+  useEffect(() => {
+    value.value = null;
+    error.value = null;
+  }, [path]);
+  useEffect(() => {
+    if (path === null) return;
+    const leaving = new AbortController();
+    let timer = 0;
+    const look = async () => {
+      try {
+        const found = await call<T>(path, undefined, leaving.signal);
+        if (leaving.signal.aborted) return;
+        value.value = found;
+        error.value = null;
+      } catch (caught) {
+        if (leaving.signal.aborted) return;
+        error.value = caught;
+        const isAway = caught instanceof Problem && (caught.status === 0 || caught.status >= 429);
+        if (isAway) timer = window.setTimeout(() => void look(), RETRY);
+      }
+    };
+    void look();
+    return () => {
+      leaving.abort();
+      clearTimeout(timer);
+    };
+  }, [path, ...changes]);
+  return { value, error };
 }
 
 export function textOf(error: unknown): string {
