@@ -1,7 +1,8 @@
 """A short part of the tests on each other Python that is supported: `python -m tests.packaging.pythons [VERSION ...]`.
 
 The versions are those of pyproject.toml's classifiers. One that is not on this machine is passed over, and named. The
-whole suite runs on each in the matrix of the GitHub workflow, and here by `make test VENV=.venv-3.13 PYTHON=python3.13`.
+whole suite runs on each in the GitHub workflow's matrix, and here by `make test VENV=.venv-3.13 PYTHON=python3.13`.
+"""
 
 from __future__ import annotations
 
