@@ -47,6 +47,7 @@ _PYDANTIC: dict[str, tuple[type[Any], ...]] = {
     "__pydantic_private__": (dict, type(None)),
 }
 """What pydantic's own code, some of it in Rust, expects of what it notes of a model."""
+_ONLY_ITS_OWN_CODE = "only its own code can make an instance"
 _MAX_KEY_DEPTH = 40
 
 
@@ -306,7 +307,7 @@ class Layout:
         try:
             self._base.new(self.cls, *([] if self._base.sample is ABSENT else [self._base.sample]))
         except TypeError:
-            return "only its own code can make an instance"
+            return _ONLY_ITS_OWN_CODE
         return None
 
 
@@ -337,7 +338,8 @@ def refusal_of(cls: type[Any]) -> str:
             f"{name} is stored in a checkpoint, but no executor declares it. In the module that builds the workflow, "
             f"give it a name, for example `Stored = {short}`, or use it in an annotation."
         )
-    if loaded_class(type_key(cls)) is not cls:
+    # A class that is registered is still refused where only its own code can make an instance, as that of a lock.
+    if loaded_class(type_key(cls)) is not cls or layout_of(cls).refusal == _ONLY_ITS_OWN_CODE:
         return f"{name} cannot be stored in a checkpoint: it is not data. Keep plain data in the state instead."
     return (
         f"{name} is stored in a checkpoint, but no executor declares it. Add to the module that builds the workflow: "
