@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from pydantic_core import to_json
 from temporalio.service import RPCError
 
 from ..client.event_json import event_json
@@ -19,7 +18,6 @@ from ..client.threads import thread_info
 from ..errors import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
-    DurableWorkflowError,
     NewerReleaseError,
     NotSealedError,
     NoWorkerError,
@@ -31,11 +29,13 @@ from ..errors import (
     ThreadNotFoundError,
     WorkflowNotHostedError,
 )
+from ..lru import BoundedCache
 from .hosted import ThreadCalls
 from .place import Place
 from .problems import problem_of
 from .settings import Receive, Scope, Send
 from .shared_reads import SharedReads
+from .telling import line
 
 _BEAT_SECONDS = 15.0
 """After so long without an event a comment is sent, by which both ends see that the other is there."""
@@ -45,6 +45,7 @@ _RECONNECT_MILLISECONDS = 2_000
 _FIRST_LOOK, _SLOWER, _SLOWEST = 0.5, 1.3, 4.0
 """Seconds between two looks whether a thread that rests goes on; all readers of it share one."""
 _BEAT = b": \n\n"
+_MOST_RESTED = 256
 NOT_OF_THE_RUN = (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
@@ -74,11 +75,18 @@ class Streams:
         self._most = most
         self.reads = reads
         self.open = 0
+        self._rested: BoundedCache[str, dict[str, Any]] = BoundedCache(_MOST_RESTED)
 
     @property
     def has_room(self) -> bool:
         """Whether there may be another one."""
         return self.open < self._most
+
+    def rests(self, thread_id: str, standing: dict[str, Any]) -> None:
+        """Note where a thread rests: what was read before it came there is told nobody any more."""
+        if self._rested.get(thread_id) != standing:
+            self._rested.put(thread_id, standing)
+            self.reads.changed()
 
 
 class EventStream:
@@ -146,7 +154,7 @@ class EventStream:
                 if isinstance(error, NOT_OF_THE_RUN):
                     raise error
                 standing = await self._standing(error)
-            except (DurableWorkflowError, RPCError) as failed:
+            except Exception as failed:
                 yield self._problem(failed)
                 return
             if not self._goes_on:
@@ -178,7 +186,9 @@ class EventStream:
 
     async def _standing(self, error: Exception | None) -> dict[str, Any]:
         client, thread_id = self._calls.caller.client, self._calls.facts.thread_id
-        info = await self._streams.reads.read(("standing", thread_id), lambda: thread_info(client, thread_id))
+        info = await self._streams.reads.read(
+            ("standing", thread_id), lambda: thread_info(client, thread_id), since=time.monotonic()
+        )
         if info is None:
             raise ThreadNotFoundError(f"Thread {thread_id!r} is not there (any more).")
         state: str = info.state
@@ -190,13 +200,14 @@ class EventStream:
             "state": state,
             "pending_requests": info.pending_requests,
         }
+        self._streams.rests(thread_id, dict(found))
         if error is not None:
             found["error"] = {"type": type(error).__name__, "message": str(error)}
         return found
 
     def _message(self, data: dict[str, Any]) -> bytes:
         head = f"id: {self._place}\n".encode() if self._place.is_short else b""
-        return head + b"data: " + to_json(data, inf_nan_mode="null", serialize_unknown=True) + b"\n\n"
+        return head + b"data: " + line(data) + b"\n\n"
 
     def _problem(self, error: Exception) -> bytes:
         problem = problem_of(error).problem.model_dump(exclude_none=True)
@@ -204,7 +215,7 @@ class EventStream:
 
 
 def _named(name: str, data: dict[str, Any], place: str) -> bytes:
-    return f"id: {place}\nevent: {name}\ndata: ".encode() + to_json(data) + b"\n\n"
+    return f"id: {place}\nevent: {name}\ndata: ".encode() + line(data) + b"\n\n"
 
 
 def _chunk(body: bytes) -> dict[str, Any]:
