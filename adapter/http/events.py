@@ -41,6 +41,7 @@ _BEAT_SECONDS = 15.0
 """After so long without an event a comment is sent, by which both ends see that the other is there."""
 _STALLED_SECONDS = 60.0
 """For so long a reader may take nothing; then its stream is given up, and it reads on with another."""
+_ENDING_SECONDS = 1.0
 _RECONNECT_MILLISECONDS = 2_000
 _FIRST_LOOK, _SLOWER, _SLOWEST = 0.5, 1.3, 4.0
 """Seconds between two looks whether a thread that rests goes on; all readers of it share one."""
@@ -116,7 +117,11 @@ class EventStream:
             self._streams.open -= 1
             for task in (sending, leaving):
                 task.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
+            sent, _ = await asyncio.gather(sending, leaving, return_exceptions=True)
+            if isinstance(sent, Exception) and not isinstance(sent, TimeoutError):
+                problem_of(sent)  # Which logs what nobody foresaw.
+            if isinstance(sent, asyncio.CancelledError):
+                await _end(send)
 
     async def _send(self, send: Send) -> None:
         headers = [
@@ -130,7 +135,7 @@ class EventStream:
             async for message in messages:
                 async with asyncio.timeout(_STALLED_SECONDS):
                     await send(_chunk(message))
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await _end(send)
 
     async def _messages(self) -> AsyncGenerator[bytes]:
         client, thread_id = self._calls.caller.client, self._calls.facts.thread_id
@@ -220,6 +225,13 @@ def _named(name: str, data: dict[str, Any], place: str) -> bytes:
 
 def _chunk(body: bytes) -> dict[str, Any]:
     return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+async def _end(send: Send) -> None:
+    """End an answer, also where its reader has left: whoever serves may be what leaves, and the reader still there."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_ENDING_SECONDS):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _left(receive: Receive) -> None:
