@@ -32,7 +32,7 @@ from ..errors import (
 from ..lru import BoundedCache
 from .hosted import ThreadCalls
 from .place import Place
-from .problems import problem_of
+from .problems import ProblemError, problem_of
 from .settings import Receive, Scope, Send
 from .shared_reads import SharedReads
 from .telling import line
@@ -78,10 +78,14 @@ class Streams:
         self.open = 0
         self._rested: BoundedCache[str, dict[str, Any]] = BoundedCache(_MOST_RESTED)
 
-    @property
-    def has_room(self) -> bool:
-        """Whether there may be another one."""
-        return self.open < self._most
+    def need_room(self) -> None:
+        """Refuse another one where there are as many as may be.
+
+        Raises:
+            ProblemError: Saying so.
+        """
+        if self.open >= self._most:
+            raise ProblemError(503, "too-many-streams", "There are as many event streams as this service keeps.")
 
     def rests(self, thread_id: str, standing: dict[str, Any]) -> None:
         """Note where a thread rests: what was read before it came there is told nobody any more."""
@@ -108,6 +112,7 @@ class EventStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, as ASGI has it."""
+        self._streams.need_room()  # Others may have come since this one was asked for.
         self._streams.open += 1
         sending = asyncio.ensure_future(self._send(send))
         leaving = asyncio.ensure_future(_left(receive))

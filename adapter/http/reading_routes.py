@@ -112,8 +112,7 @@ def _add_events(router: APIRouter, service: Service) -> None:
         follow: Annotated[bool, Query(description="Go on when the thread rests, until the reader leaves.")] = False,
     ) -> Any:
         place = Place.parse(request.headers.get("Last-Event-ID") or after or "-1")
-        if not service.streams.has_room:
-            raise ProblemError(503, "too-many-streams", "There are as many event streams as this service keeps.")
+        service.streams.need_room()
         calls = await service.of_thread(thread_id)
         return _Streamed(EventStream(calls, place, service.streams, goes_on=follow))
 

@@ -265,8 +265,21 @@ async def test_who_leaves_is_followed_no_more(client: Client, tmp_path: Path) ->
             async with asyncio.timeout(10):
                 while (await _status(few, thread)) == 503:
                     await asyncio.sleep(0.05)
+        at_once = [asyncio.ensure_future(_held(few, thread)) for _ in range(12)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            while sum(task.done() for task in at_once) < 10:
+                await asyncio.sleep(0.05)
         for name in ("ada", "bob"):
             (tmp_path / name).touch()
+        assert sorted(await asyncio.gather(*at_once)) == [200] * 2 + [503] * 10
+
+
+async def _held(http: httpx.AsyncClient, thread: str) -> int:
+    """Read a stream to its end; returns its status."""
+    async with http.stream("GET", f"{API}/threads/{thread}/events", timeout=60) as response:
+        await response.aread()
+        return response.status_code
 
 
 async def _status(http: httpx.AsyncClient, thread: str) -> int:
