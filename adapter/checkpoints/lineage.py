@@ -133,13 +133,40 @@ async def thread_infos(client: Client, thread_id: str, run_id: str) -> list[Chec
 
     Costs a round trip for each 200 history events.
     """
+    found, _ = await newest_infos(client, thread_id, run_id, limit=None)
+    return list(reversed(found))
+
+
+async def newest_infos(
+    client: Client, thread_id: str, run_id: str, *, limit: int | None, behind: str | None = None
+) -> tuple[list[CheckpointInfo], bool]:
+    """Describe the newest checkpoints of a thread up to `run_id`, newest first.
+
+    Costs a round trip for each 200 history events that they, and those of that run before them, lie in.
+
+    Args:
+        client: A client with our payload converter.
+        thread_id: Temporal workflow id.
+        run_id: The run to begin in.
+        limit: At most so many.
+        behind: Only those before this one of that run.
+
+    Returns:
+        Them, and whether there are more.
+    """
     found: dict[str, CheckpointInfo] = {}
+    passed = behind is None
     async for run, stored in thread_frames(client, thread_id, run_id):
         for info in checkpoint_infos(thread_id, run, stored):
+            if not passed:
+                passed = info.checkpoint_id == behind
+                continue
             # A run that continued as new may have stored its predecessor's checkpoint once more: the older one counts.
             found.pop(info.checkpoint_id, None)
             found[info.checkpoint_id] = info
-    return list(reversed(found.values()))
+            if limit is not None and len(found) > limit:
+                return list(found.values())[:limit], True
+    return list(found.values()), False
 
 
 def edited_id(thread_id: str) -> str:

@@ -63,6 +63,8 @@ class ThreadStanding:
     next_offset: int = 0
     refusal: str | None = None
     """Why the only runs under the thread's id are none of it; only of a new thread."""
+    is_untouched: bool = False
+    """Whether nothing at all lies under the thread's id."""
     in_flight: bool = False
     """Whether the framework still holds messages there, so that it would refuse a new one."""
     reset_to: int | None = None
@@ -102,7 +104,7 @@ async def read_standing(
             seen_run_id = None  # It was refused, so the caller has seen nothing of the thread.
         if description is None:
             if seen_run_id is None or may_be_gone:
-                return ThreadStanding("new", refusal=latest.refusal)
+                return ThreadStanding("new", refusal=latest.refusal, is_untouched=not latest.passed_over)
             raise gone(client, thread_id)
         run_id = description.run_id
         reset_to = None

@@ -123,6 +123,8 @@ class Call:
     priority: int | None = None
     fairness_key: str | None = None
     """As well."""
+    anew: bool = False
+    """Whether it is to begin the thread, and not to go on with one that is there."""
 
     @property
     def only_follows(self) -> bool:
@@ -242,6 +244,10 @@ class _ThreadCall:
 
     async def reader(self) -> CallReader:
         """Start, signal or only follow, as the call wants; returns the reader of its events."""
+        if self._call.anew and self._standing.state != "new":
+            raise ThreadExistsError(
+                f"Thread {self._thread_id!r} has begun already. Send it a message, or choose another id."
+            )
         if self._call.checkpoint_id is not None:
             return await self._begin(self._call.checkpoint_id)
         if self._call.message is not None:
@@ -607,7 +613,10 @@ class _ThreadCall:
                         run_input,
                         id=self._thread_id,
                         task_queue=self._caller.task_queue,
-                        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                        # Where the thread was new, a run that has begun and ended since has made it another one.
+                        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE
+                        if self._standing.is_untouched
+                        else WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                         id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                         memo=memo,
                         static_summary=markdown_summary(run_input.workflow_name),

@@ -69,6 +69,8 @@ def http_app(
         raise ValueError("`token` and `authenticate` are alternatives: pass only one of them.")
     if token is not None and len(token) < 16:
         raise ValueError("`token` must have 16 characters or more. Create one with `secrets.token_urlsafe(32)`.")
+    if token is not None and (not token.isascii() or not token.isprintable() or token != token.strip()):
+        raise ValueError("`token` must be printable ASCII without spaces around it: another cannot come in a header.")
     if link_key is not None and len(link_key) < 16:
         raise ValueError("`link_key` must have 16 bytes or more. Create one with `secrets.token_bytes(32)`.")
     if min(max_body_bytes, max_streams, body_timeout.total_seconds()) <= 0:

@@ -127,7 +127,7 @@ class Threads:
             workflow_name=name, thread_id=f"{name}-{uuid.uuid4()}" if thread_id is None else thread_id, tags=tags
         )
         caller = Caller(self.client, self._settings.task_queue, self._settings.options)
-        call = dataclasses.replace(_FOLLOW, message=message, streaming=streaming)
+        call = dataclasses.replace(_FOLLOW, message=message, streaming=streaming, anew=True)
         await caller.start(call, handle, ThreadCursor(handle), name, hosted.definition)
         return handle
 

@@ -27,6 +27,8 @@ from .settings import ThreadSettings
 
 _WAIT, _ANSWER = "wait_for_thread", "answer_request"
 _LONGEST = 600.0
+_READING = 30.0
+"""For so long a thread that rests may be read."""
 _Report: TypeAlias = Callable[[str], Awaitable[None]]
 _ArgumentsT = TypeVar("_ArgumentsT", bound=BaseModel)
 
@@ -133,7 +135,11 @@ class _Tools:
     async def _call(self, name: str, given: dict[str, Any], report: _Report) -> ThreadOutcome:
         if name == _WAIT:
             wait = _arguments(_Wait, given)
-            return await self._outcome(await self._calls(wait.thread_id), wait.wait_seconds, report)
+            calls = await self._calls(wait.thread_id)
+            seconds = wait.wait_seconds
+            if seconds < _READING and await _rests(calls):
+                seconds = _READING  # There is nothing to wait for: it is only read.
+            return await self._outcome(calls, seconds, report)
         if name == _ANSWER:
             answers = _arguments(_Answer, given)
             calls = await self._calls(answers.thread_id)
@@ -195,6 +201,11 @@ class _Tools:
         else:
             found.state = "idle" if not facts.is_open else "waiting" if pending else "paused"
         return found
+
+
+async def _rests(calls: ThreadCalls) -> bool:
+    """Tell whether a thread is over, or waits for people."""
+    return not calls.facts.is_open or bool(await pending_of(calls))
 
 
 async def _note(event: WorkflowEvent[Any], outputs: list[Any], report: _Report) -> None:

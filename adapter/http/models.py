@@ -256,9 +256,10 @@ class CheckpointSummary(BaseModel):
 
 
 class Checkpoints(BaseModel):
-    """A thread's checkpoints, oldest first."""
+    """A thread's checkpoints, oldest first; with a limit the newest of them."""
 
     checkpoints: list[CheckpointSummary]
+    next: str | None = Field(default=None, description="`cursor` of those before; null where there are none.")
 
 
 class CheckpointDetail(BaseModel):

@@ -111,6 +111,11 @@ def _add_answer(router: APIRouter, service: Service) -> None:
         except ProblemError as error:
             if error.problem.verdict is None:
                 return page.refused(error)
+            service.reads.changed()
+            try:
+                await _waiting(service, token)  # Else it takes no answer any more: another was first.
+            except Exception as over:
+                return page.refused(over)
             return page.form(waiting, sent, "; ".join(error.problem.errors or [error.problem.detail]))
         except Exception as error:
             return page.refused(error)

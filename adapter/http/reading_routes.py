@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query, Request
@@ -19,6 +16,7 @@ from ..client.timeline import TimelineEntry, timeline
 from ..client.usage import read_usage
 from ..client.usage_details import usage_details
 from ..temporal.server import visibility_text
+from .cursors import as_cursor, read_cursor
 from .events import EventStream
 from .models import (
     GivenAnswer,
@@ -87,7 +85,7 @@ def _add_listing(router: APIRouter, service: Service) -> None:
         more = len(found) > begin + limit
         return ThreadPage(
             threads=[service.summary(info, known=info.workflow_name in known) for info in page],
-            next=_as_cursor(begin + limit) if more else None,
+            next=as_cursor(begin + limit) if more else None,
             unreadable=unreadable,
         )
 
@@ -123,8 +121,7 @@ def _add_events(router: APIRouter, service: Service) -> None:
         follow: Annotated[bool, Query(description="Continue when the thread rests, until the reader leaves.")] = False,
     ) -> Any:
         place = Place.parse(request.headers.get("Last-Event-ID") or after or "-1")
-        if not service.streams.has_room:
-            raise ProblemError(503, "too-many-streams", "This service has reached its maximum number of event streams.")
+        service.streams.need_room()
         calls = await service.of_thread(thread_id)
         return _Streamed(EventStream(calls, place, service.streams, goes_on=follow))
 
@@ -141,11 +138,11 @@ def _add_timeline(router: APIRouter, service: Service) -> None:
             calls = await service.of_thread(thread_id)
             run_id, before = calls.facts.run_id, None
             if cursor is not None:
-                run_id, before = _cursor(cursor, str, int)
+                run_id, before = read_cursor(cursor, str, int)
             found: list[SuperstepEntry] = []
             async for entry in timeline(service.client, thread_id, run_id, before):
                 if len(found) == limit:
-                    return Timeline(supersteps=found, next=_as_cursor(found[-1].run_id, found[-1].event_id))
+                    return Timeline(supersteps=found, next=as_cursor(found[-1].run_id, found[-1].event_id))
                 found.append(_superstep(entry, events=events))
             return Timeline(supersteps=found, next=None)
 
@@ -168,7 +165,7 @@ def _add_timeline(router: APIRouter, service: Service) -> None:
 
 
 def _beginning(cursor: str | None) -> int:
-    begin = _cursor(cursor, int)[0] if cursor is not None else 0
+    begin = read_cursor(cursor, int)[0] if cursor is not None else 0
     if not 0 <= begin <= _MOST_LISTED:
         raise ProblemError(400, "bad-cursor", "Ask for the first page again, or narrow the search.")
     return int(begin)
@@ -191,11 +188,23 @@ def _filters(
     return {
         "workflow_name": workflow,
         "state": states or None,
-        "since": since,
+        "since": _aware(since),
         "older_than": None if older_than is None else timedelta(seconds=older_than),
         "tags": tags,
         "query": " AND ".join(wanted) or None,
     }
+
+
+def _aware(since: datetime | None) -> datetime | None:
+    """Return a time in UTC."""
+    try:
+        if since is None:
+            return None
+        if since.tzinfo is not None:
+            return since.astimezone(UTC)
+    except OverflowError:
+        pass
+    raise ProblemError(422, "not-taken", "`since` is a time with its time zone, as 2026-07-01T12:00:00Z.")
 
 
 class _Streamed(Response):
@@ -245,20 +254,3 @@ def _superstep(entry: TimelineEntry, *, events: bool) -> SuperstepEntry:
         usage={} if spent is None else dict(usage_details(spent)),
         events=[record.model_dump(mode="json") for record in entry.events] if events else None,
     )
-
-
-def _as_cursor(*parts: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
-
-
-def _cursor(text: str, *kinds: type[Any]) -> list[Any]:
-    """Read a cursor back, whose parts are of these classes."""
-    try:
-        found = json.loads(base64.urlsafe_b64decode(text.encode("ascii")))
-    except (ValueError, binascii.Error, RecursionError):
-        found = None
-    if not isinstance(found, list) or [type(part) for part in found] != list(kinds):
-        raise ProblemError(
-            400, "bad-cursor", "This is not a valid cursor: send the `next` of the previous page unchanged."
-        )
-    return found

@@ -13,9 +13,10 @@ from ...workflows.messages import PendingRequest, RespondReceipt, SuperstepResul
 from ...workflows.requests.pending import unpack
 from ..checkpoints.history import run_outcomes
 from ..client.response_update import cancel_requests, send_response
+from ..client.thread_facts import existing_thread
 from ..client.thread_status import thread_has_worker
-from ..errors import DurableWorkflowError, NoWorkerError
-from ..temporal.server import RunOverError, rpc_errors
+from ..errors import DurableWorkflowError, NoWorkerError, ThreadNotFoundError
+from ..temporal.server import rpc_errors
 from .hosted import ThreadCalls
 from .problems import ProblemError
 from .settings import WORKER_WAIT
@@ -99,9 +100,11 @@ async def answer(
             within=WORKER_WAIT,
         )
     except WorkflowUpdateFailedError as error:
-        raise _rejected(error) from error
+        raise _rejected(calls, error) from error
     except WorkflowUpdateRPCTimeoutOrCancelledError as error:
         raise _not_taken(calls) from error
+    except ThreadNotFoundError as error:
+        raise await _gone_on(calls) from error
 
 
 async def cancel_request(calls: ThreadCalls, request_id: str, responder: str | None) -> RespondReceipt:
@@ -118,9 +121,11 @@ async def cancel_request(calls: ThreadCalls, request_id: str, responder: str | N
             calls.caller.client, calls.facts.thread_id, [request_id], responder, within=WORKER_WAIT
         )
     except WorkflowUpdateFailedError as error:
-        raise _rejected(error) from error
+        raise _rejected(calls, error) from error
     except WorkflowUpdateRPCTimeoutOrCancelledError as error:
         raise _not_taken(calls) from error
+    except ThreadNotFoundError as error:
+        raise await _gone_on(calls) from error
 
 
 async def _need_worker(calls: ThreadCalls) -> None:
@@ -142,14 +147,23 @@ async def _late(calls: ThreadCalls, request_id: str, response: Any) -> RespondRe
     return RespondReceipt(queued=[request_id])
 
 
-def _rejected(error: WorkflowUpdateFailedError) -> Exception:
+async def _gone_on(calls: ThreadCalls) -> Exception:
+    """Return what is told where the run is not there any more that was there a moment ago."""
+    await existing_thread(calls.caller.client, calls.facts.thread_id)
+    return _over(calls)
+
+
+def _over(calls: ThreadCalls) -> ProblemError:
+    text = f"Thread {calls.facts.thread_id!r} has advanced while this was being sent, for instance by another answer: nothing"
+    return ProblemError(409, "not-now", f"{text} was done. Check again what it waits for.", verdict="rejected")
+
+
+def _rejected(calls: ThreadCalls, error: WorkflowUpdateFailedError) -> Exception:
     cause = error.cause
     if not isinstance(cause, ApplicationError):
         return DurableWorkflowError(str(cause))
     if cause.type == _OVER:
-        return RunOverError(
-            "The thread has advanced while this was being sent, so nothing was done. Check again what it waits for."
-        )
+        return _over(calls)
     detail = cause.details[0] if cause.details else None
     places = detail.get("errors", ()) if isinstance(detail, Mapping) else ()
     text = cause.message or "The response does not fit."
