@@ -42,7 +42,7 @@ class Console:
     @asynccontextmanager
     async def page(self, path: str = "/", *, scripts: Sequence[str] = (), **options: Any) -> AsyncIterator[Any]:
         """Open a page with a profile of its own; what its console says of errors fails the test."""
-        context = await self.browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+        context = await self.browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         try:
             for script in scripts:
                 await context.add_init_script(script)

@@ -95,6 +95,37 @@ async def test_a_thread_from_its_form_to_its_outcome(console: Console, tmp_path:
         await shot(page, "supersteps")
 
 
+_SHIFTS = """window.shifts = [];
+new PerformanceObserver((list) => list.getEntries().forEach((entry) => window.shifts.push(
+  [entry.value, ...entry.sources.map((one) => `${one.previousRect.y} ${one.currentRect.y} ${one.node?.outerHTML?.slice(0, 80)}`)]
+))).observe({type: "layout-shift", buffered: true})"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_nothing_jumps_while_words_come(console: Console, tmp_path: Path, width: int) -> None:
+    """As Chromium counts it, from the first content to the request; what comes is seen to its end."""
+    topic, gate = f"{unique('boats')}-{'x' * 40}", tmp_path / "gate"
+    thread = await begun(console.http, "press", {"topic": topic, "words": 50, "gate": str(gate)})
+    size = {"width": width, "height": 844}
+    async with console.page(f"/threads/{thread}", scripts=[_SHIFTS], viewport=size) as page:
+        said = page.locator(".item[data-kind=output]")
+        await expect(said).to_contain_text(f"{topic}-24")
+        await expect(page.locator("[data-executor=writer]")).to_be_visible()
+        at = await page.locator(".log").bounding_box()
+        gate.touch()
+        await expect(page.locator(".request")).to_have_count(1)
+        await expect(said).to_contain_text(f"{topic}-49")
+        assert await page.locator(".log").bounding_box() == at
+        assert (
+            await page.evaluate(
+                "(log => log.scrollHeight - log.scrollTop - log.clientHeight)(document.querySelector('.log'))"
+            )
+            < 2
+        )
+        shifts = await page.evaluate("window.shifts")
+        assert sum(value for value, *_ in shifts) < 0.01, "\n".join(map(str, shifts))
+
+
 async def test_the_service_has_the_last_word_on_an_answer(console: Console) -> None:
     """What a form lets pass is refused with a verdict all the same, at its field."""
     thread, request = await _waiting(console)
