@@ -219,9 +219,10 @@ class _Wanted:
             before=None if older_than is None else datetime.now(UTC) - older_than,
             tags=frozenset(tags),
         )
-        shows = await use_search_attributes(client, None)
         refined = (states or frozenset()) & {"running", "waiting", "paused"}
-        if refined and "open" not in (states or ()) and not shows:
+        needed = bool(refined) and "open" not in (states or ())
+        shows = await use_search_attributes(client, None, anew=needed)
+        if needed and not shows:
             raise SearchAttributesError(
                 f"Namespace {client.namespace!r} cannot tell which open threads are {' or '.join(sorted(refined))}: "
                 f"its search attributes are not registered. Ask for `open` threads, or register {all_names()} with "

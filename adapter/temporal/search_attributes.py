@@ -103,12 +103,13 @@ def all_names() -> str:
     )
 
 
-async def use_search_attributes(client: Client, wanted: bool | None) -> bool:
+async def use_search_attributes(client: Client, wanted: bool | None, *, anew: bool = False) -> bool:
     """Decide whether runs show search attributes: upserting one that is not registered would leave a run stuck.
 
     Args:
         client: The client that starts them.
         wanted: The option; None for where they are registered.
+        anew: Ask again where they were missing before: somebody may have registered them.
 
     Raises:
         SearchAttributesError: When they are wanted and missing.
@@ -116,7 +117,7 @@ async def use_search_attributes(client: Client, wanted: bool | None) -> bool:
     if wanted is False:
         return False
     known = _registered.setdefault(client.service_client, {})
-    if client.namespace not in known or (wanted and not known[client.namespace]):
+    if client.namespace not in known or ((wanted or anew) and not known[client.namespace]):
         try:
             missing = await missing_search_attributes(client)
         except DurableWorkflowError as error:
