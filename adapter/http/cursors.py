@@ -26,5 +26,7 @@ def read_cursor(text: str, *kinds: type[Any]) -> list[Any]:
     except (ValueError, binascii.Error, RecursionError):
         found = None
     if not isinstance(found, list) or [type(part) for part in found] != list(kinds):
-        raise ProblemError(400, "bad-cursor", "This is not a valid cursor: send the `next` of the previous page unchanged.")
+        raise ProblemError(
+            400, "bad-cursor", "This is not a valid cursor: send the `next` of the previous page unchanged."
+        )
     return found

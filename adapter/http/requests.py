@@ -154,8 +154,11 @@ async def _gone_on(calls: ThreadCalls) -> Exception:
 
 
 def _over(calls: ThreadCalls) -> ProblemError:
-    text = f"Thread {calls.facts.thread_id!r} has advanced while this was being sent, for instance by another answer: nothing"
-    return ProblemError(409, "not-now", f"{text} was done. Check again what it waits for.", verdict="rejected")
+    text = (
+        f"Thread {calls.facts.thread_id!r} has advanced while this was being sent, for instance by another answer: "
+        "nothing was done. Check again what it waits for."
+    )
+    return ProblemError(409, "not-now", text, verdict="rejected")
 
 
 def _rejected(calls: ThreadCalls, error: WorkflowUpdateFailedError) -> Exception:

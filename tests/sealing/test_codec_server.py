@@ -285,7 +285,6 @@ def test_limits_are_checked() -> None:
 async def test_a_flood_takes_bounded_memory(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"k1={base64.b64encode(_KEY).decode()}\n")
-    port = _free_port()
     process = await asyncio.create_subprocess_exec(
         *(
             sys.executable,
@@ -343,7 +342,6 @@ def test_start_that_cannot_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 async def test_command(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"k1={base64.b64encode(_KEY).decode()}\n")
-    port = _free_port()
     process = await asyncio.create_subprocess_exec(
         *(
             sys.executable,
