@@ -12,7 +12,7 @@ PACKAGE := __init__.py worker.py adapter activities workflows
 # Hundreds of processes import the package; each would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs docs-publish help demo demo-crash server test test-quick test-core test-cores chaos crash-points placement soak flood hostile devui-test console-assets console-long bench newcomer wheel-test lint format format-check typecheck ci clean FORCE
+.PHONY: docs docs-publish help demo demo-crash server test test-quick test-core test-cores test-pythons dist lock sbom types chaos crash-points placement soak flood hostile devui-test console-assets console-long bench newcomer wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test-quick        in less than two minutes: what needs no server and few processes, and all replays'
 	@echo 'make test-core CORE=1.23.0   what depends on the framework, against that agent-framework-core'
 	@echo 'make test-cores        the same for the oldest and the newest that is supported'
+	@echo 'make test-pythons      a short part of the tests on each other supported Python that is found'
 	@echo 'make soak              10,000 supersteps in one thread, and the worker does not grow; SOAK_SUPERSTEPS=n'
 	@echo 'make flood             10,000 and 30,000 hostile signals against a run'
 	@echo 'make hostile [ARGS=..] all that a hostile neighbour would try, with a figure for each section; ARGS=--quick'
@@ -35,6 +36,9 @@ help:
 	@echo 'make newcomer [ARGS=..] README and pages word for word in an empty environment; ARGS=docs/NAME.md: one page'
 	@echo 'make wheel-test        only: does the built wheel work in an empty environment'
 	@echo 'make lint format format-check typecheck'
+	@echo 'make types             what users see: their code under mypy and pyright, and how much of ours is typed'
+	@echo 'make dist              sdist and wheel as they are published, in dist/'
+	@echo 'make lock              pin anew what the image of the worker has; make sbom lists it, in dist/'
 	@echo 'make docs              the documentation as a site, in site/'
 	@echo 'make docs-publish VERSION=0.1   the same as that version of it, on the branch gh-pages'
 	@echo 'make ci                what CI runs'
@@ -71,6 +75,11 @@ test-core:
 test-cores: $(VENV)/.test
 	@for core in $$($(BIN)/python -m tests.packaging.cores); do \
 		$(MAKE) --no-print-directory test-core CORE=$$core || exit 1; done
+
+# The other Pythons that pyproject.toml names, in environments of their own. uv, as pip takes a minute of CPU for each.
+# Whole: make test VENV=.venv-3.13 PYTHON=python3.13
+test-pythons: $(VENV)/.test $(VENV)/.release
+	@$(BIN)/python -m tests.packaging.pythons $(ARGS)
 
 soak: export SOAK_SUPERSTEPS ?= 10000
 soak: $(VENV)/.test
@@ -137,6 +146,26 @@ format-check: $(VENV)/.test
 typecheck: $(VENV)/.test
 	$(BIN)/mypy -p agent_framework_temporal -p tests -p examples -p benchmarks
 
+# A project of a user, checked against the wheel, by mypy and by pyright; and the share of our names whose type is known.
+types: $(VENV)/.test
+	$(BIN)/python -m pytest tests/typing $(ARGS)
+
+# As they are published; REPOSITORY_URL is where the README's links lead.
+dist: $(VENV)/.test
+	@$(BIN)/python -m tests.packaging.dist dist
+
+LOCK := pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-annotate --no-emit-index-url
+lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
+lock: $(VENV)/.release
+	cd deploy/requirements && $(abspath $(BIN))/uv $(LOCK) $(ARGS) ../../pyproject.toml worker.in --output-file worker.txt
+	cd deploy/requirements && $(abspath $(BIN))/uv $(LOCK) $(ARGS) build.in --output-file build.txt
+
+# What is in the worker's image, by its pins.
+sbom: $(VENV)/.release
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --output-reproducible --output-format JSON --output-file dist/worker.cdx.json \
+		--validate deploy/requirements/worker.txt
+
 # Fails on a link that leads nowhere. Not with --quiet: what is not logged is not counted, and nothing is strict.
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
@@ -152,7 +181,7 @@ ci:
 	.ci/run
 
 clean:
-	rm -rf $(VENV) $(VENV)-core-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-core-* $(VENV)-3.* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.created:
 	@test -n "$(PYTHON)" || { echo 'No Python 3.11 or newer found. Install one, or say where: make PYTHON=/path/to/python3.12' >&2; exit 1; }
@@ -175,6 +204,10 @@ $(VENV)/.demo: pyproject.toml $(VENV)/.files
 $(VENV)/.test: pyproject.toml $(VENV)/.files
 	$(INSTALL) --editable '.[test]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.release: pyproject.toml $(VENV)/.created
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7' 'uv>=0.9'
+	@touch $@
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.files
 	$(INSTALL) --editable '.[docs]'

@@ -29,7 +29,8 @@ def check_attempts(step: SuperstepInput, beat: Beat) -> None:
         late = Overdue(overdue.executor_id if overdue.limited else None, overdue.seconds, idle=bool(overdue.idle))
         by = f" by executor {overdue.executor_id!r}" if overdue.executor_id and not overdue.limited else ""
         error = TimeoutError(
-            f"{late.text} It could not be ended there, as the event loop was blocked{by}: use `asyncio.to_thread`."
+            f"{late.text} It could not be stopped there because the event loop was blocked{by}: use "
+            "`asyncio.to_thread`."
         )
         rule = retry_rule(step, overdue.executor_id)
         failure = bare_failure(step, beat)
@@ -40,9 +41,8 @@ def check_attempts(step: SuperstepInput, beat: Beat) -> None:
     if beat.losses >= most:
         raise WorkerLostError(
             f"The worker of a superstep of workflow {step.workflow_name!r} was lost {beat.losses} times: its process "
-            "ended, or stood still for longer than `heartbeat_timeout`. Look into the workers' logs, and for what ends "
-            "a process, such as memory; then resume the thread. The option `max_worker_losses` says how often is too "
-            "often."
+            "ended, or was stuck for longer than `heartbeat_timeout`. Check the workers' logs, and causes such as "
+            "running out of memory, then resume the thread. The option `max_worker_losses` sets the limit."
         )
     if beat.losses:
         _LOGGER.warning(

@@ -116,8 +116,8 @@ class CapturingStorage:
             raise self.error
         if last is None or last.superstep != superstep:
             raise WorkflowCheckpointException(
-                f"Superstep {superstep} ended without a checkpoint; an executor's on_checkpoint_save may have failed: "
-                "see the worker's log for the framework's warning."
+                f"Superstep {superstep} ended without a checkpoint. An executor's on_checkpoint_save may have failed: "
+                "see the framework's warning in the worker's log."
             )
         return last.has_messages and superstep < max_iterations
 
@@ -262,4 +262,4 @@ def parts(checkpoint: WorkflowCheckpoint) -> list[tuple[str, Any]]:
 
 
 def _unavailable(name: str) -> NoReturn:
-    raise NotImplementedError(f"`{name}` is not available inside a superstep; use the facade's checkpoints.")
+    raise NotImplementedError(f"`{name}` is not available inside a superstep. Use the facade's `checkpoints` instead.")

@@ -55,7 +55,8 @@ async def publish_graphs(client: Client, version: WorkerDeploymentVersion, graph
         else:
             return
     _LOGGER.warning(
-        "The graphs of deployment version %s could not be noted (%s): runs of older versions will not move to it.",
+        "The graphs of deployment version %s could not be recorded (%s), so runs of older versions will not move to "
+        "it.",
         version.to_canonical_string(),
         last.message,
     )

@@ -84,8 +84,8 @@ class Overdue:
         if not self.idle:
             return f"{who} took longer than {self.seconds:g} seconds."
         return (
-            f"{who} has shown no progress for {self.seconds:g} seconds, its `idle_timeout`: no event, no call of a "
-            "model or a tool that began or ended, and no piece of a model's answer."
+            f"{who} has shown no progress for {self.seconds:g} seconds, its `idle_timeout`: no event, no model or "
+            "tool call that started or ended, and no part of a model's response."
         )
 
 

@@ -248,7 +248,7 @@ async def _begin(
     }
     if step.mode in ("resume", "continue"):
         if capture.base is None:
-            raise ValueError(f"A superstep of mode {step.mode!r} needs a checkpoint to go on from.")
+            raise ValueError(f"A superstep of mode {step.mode!r} needs a checkpoint to continue from.")
         return workflow.run(checkpoint_id=capture.base.checkpoint_id, checkpoint_storage=capture, stream=True)
     if warm.raw is None or capture.base is not None:
         await _restore(hosted, workflow, capture)

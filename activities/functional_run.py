@@ -79,7 +79,7 @@ async def run_to_pause(
     if step.mode == "message":
         kwargs["message"] = arguments.message
     elif base is None:
-        raise ValueError(f"A superstep of mode {step.mode!r} needs a checkpoint to go on from.")
+        raise ValueError(f"A superstep of mode {step.mode!r} needs a checkpoint to continue from.")
     else:
         if step.mode in ("responses", "cancel") and not _accept(step, arguments, base, answers, run):
             run.pending = list(base.pending_request_info_events.values())
@@ -125,7 +125,9 @@ def _accept(
     for request_id, response in arguments.responses.items():
         event = pending.get(request_id)
         if step.mode == "cancel":
-            run.rejected[request_id] = "A functional workflow has nothing to do when a request is cancelled: answer it."
+            run.rejected[request_id] = (
+                "A functional workflow cannot continue from a cancelled request: answer the request instead."
+            )
         elif event is None:
             run.rejected[request_id] = f"Response provided for unknown request ID: {request_id}"
         elif request_id in arguments.refused:

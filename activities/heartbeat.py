@@ -377,8 +377,8 @@ class Beat:
                 if not self._patient or time.monotonic() >= give_up:
                     if self._patient:
                         _LOGGER.warning(
-                            "The server takes no heartbeats of thread %r: %s. The superstep goes on; what it comes to "
-                            "meanwhile is done again if this worker is lost too.",
+                            "The server does not accept heartbeats of thread %r: %s. The superstep continues, but "
+                            "what it does meanwhile is repeated if this worker is lost.",
                             self._info.workflow_id,
                             error,
                         )

@@ -89,17 +89,20 @@ def _buildable(source: WorkflowSource, first: Workflow, second: Workflow | None)
         name = factory_name(source)
         if second is first:
             raise HostingError(
-                f"Factory {name!r} returns the same Workflow instance each time, so runs would share its state. Build "
-                "a new one in the factory, or pass the instance itself."
+                f"Factory {name!r} returns the same Workflow instance each time, so runs would share its state. "
+                "Create a new one in the factory, or pass the instance itself."
             )
         shared = _shared_executors(first, second)
         if shared:
             raise HostingError(
-                f"Factory {name!r} puts the same executor objects into every workflow it builds, so that runs would "
+                f"Factory {name!r} puts the same executor objects into every workflow that it builds, so runs would "
                 f"share their state: {shared}. Create them in the factory."
             )
         if second.name != first.name:
-            raise HostingError(f"Factory {name!r} names its workflow {first.name!r} once and {second.name!r} next.")
+            raise HostingError(
+                f"Factory {name!r} named its workflow {first.name!r} first and {second.name!r} the second time. Use a "
+                "fixed name."
+            )
         differences = graph_differences(first.graph_signature, second.graph_signature)
         if differences:
             raise HostingError(
@@ -119,10 +122,10 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         if name in seen:
             raise HostingError(
-                f"Two workflows are named {name!r}; a run finds its workflow by name. Name them apart with "
-                "`name=...` of their builders; an orchestration builder without it names all its workflows alike. A "
-                "declarative (YAML) workflow has its name from `name:` at its top, else from `id:` of its trigger, and "
-                "is 'declarative_workflow' where it has neither."
+                f"Two workflows are named {name!r}, but a run finds its workflow by name. Give them different names "
+                "with `name=...` of their builders; an orchestration builder without it gives all its workflows the "
+                "same name. A declarative (YAML) workflow takes its name from the top-level `name:`, else from the "
+                "`id:` of its trigger, and is 'declarative_workflow' if it has neither."
             )
         seen.add(name)
 
@@ -167,7 +170,7 @@ def find(hosted: dict[str, WorkflowDefinition], name: str) -> WorkflowDefinition
     """
     if name not in hosted:
         raise WorkflowNotHostedError(
-            f"This worker does not host workflow {name!r}; it hosts {sorted(hosted)}. All workers of a "
-            "task queue have to host the same workflows; give it to this one, too, or use another task queue."
+            f"This worker does not host workflow {name!r}; it hosts {sorted(hosted)}. All workers of a task queue "
+            "must host the same workflows: host it on this one too, or use another task queue."
         )
     return hosted[name]

@@ -88,8 +88,8 @@ def idempotency_key(ctx: WorkflowContext[Any, Any] | RunContext, *parts: str | i
         path = invocation_path(workflow, ctx)
         if not path:
             raise ValueError(
-                f"This executor is not part of workflow {step.workflow_name!r}: another executor runs its workflow by "
-                "itself. Make the key in that executor and pass it on, or make the workflow a sub-workflow of it "
+                f"This executor is not part of workflow {step.workflow_name!r}: another executor runs its workflow on "
+                "its own. Create the key in that executor and pass it on, or make the workflow a sub-workflow "
                 "(`WorkflowExecutor`)."
             )
         place = [

@@ -74,9 +74,9 @@ async def guard_result(
         return
     if not stores_outside(client.data_converter):
         raise PayloadError(
-            f"{_what(result, hosted, size)}, over the {MAX_PAYLOAD_BYTES:,} that fit a Temporal payload; largest: "
-            f"{_largest(result, hosted, capture)}. Keep a reference in the state instead of the data, or configure "
-            "external storage on the client's data converter."
+            f"{_what(result, hosted, size)}, more than the {MAX_PAYLOAD_BYTES:,} that fit in a Temporal payload; "
+            f"largest: {_largest(result, hosted, capture)}. Keep a reference in the state instead of the data, or "
+            "configure external storage on the client's data converter."
         )
     storage = client.data_converter.external_storage
     if storage is None:
@@ -91,8 +91,8 @@ async def guard_result(
     except ValueError as error:
         raise PayloadError(
             f"{_what(result, hosted, size)}, and external storage {driver.name()!r} refuses it ({error}); largest: "
-            f"{_largest(result, hosted, capture)}. Keep a reference in the state instead of the data, or let the "
-            "storage take more."
+            f"{_largest(result, hosted, capture)}. Keep a reference in the state instead of the data, or raise the "
+            "storage's limit."
         ) from error
 
 
@@ -116,7 +116,7 @@ def _read_back(result: SuperstepResult, hosted: WorkflowDefinition) -> int:
             name = "its facts"
         raise PayloadError(
             f"The result of a superstep of workflow {hosted.name!r} could not be read back ({words_for(str(error))}), "
-            f"because of {name}. Names and ids have to be Unicode text."
+            f"because of {name}. Names and ids must be Unicode text."
         ) from error
     return len(text)
 
@@ -128,9 +128,9 @@ def _guard_pending(result: SuperstepResult, hosted: WorkflowDefinition) -> None:
         return
     largest = max(pending, key=json_bytes)
     raise PayloadError(
-        f"The pending requests of workflow {hosted.name!r} take {total:,} bytes, over the {MAX_PENDING_BYTES:,} that "
-        f"can be asked at once; largest: request {largest.request_id!r} of executor {largest.executor_id!r}. Ask with "
-        "a reference to the data instead."
+        f"The pending requests of workflow {hosted.name!r} take {total:,} bytes, more than the {MAX_PENDING_BYTES:,} "
+        f"that can be pending at once; largest: request {largest.request_id!r} of executor {largest.executor_id!r}. "
+        "Put a reference into the request instead of the data."
     )
 
 

@@ -127,9 +127,9 @@ class Mirror:
         await asyncio.gather(*tasks, return_exceptions=True)
         if left:
             _LOGGER.warning(
-                "Mirror %r lacks checkpoints of %d threads as this worker stops, e.g. of %r. A worker that runs the "
-                "next superstep of such a thread copies them from history; to copy them now use `DurableWorkflow.copy_"
-                "checkpoints`.",
+                "This worker stops while mirror %r lacks checkpoints of %d threads, such as %r. The worker that runs "
+                "the next superstep of such a thread copies them from history; to copy them now, use "
+                "`DurableWorkflow.copy_checkpoints`.",
                 self.name,
                 len(left),
                 next((copying.source.thread_id for copying in self._threads.values() if copying.task in left), ""),
@@ -143,8 +143,8 @@ class Mirror:
         if oldest is None:
             oldest = next(iter(self._threads))
             _LOGGER.error(
-                "Mirror %r lacks checkpoints of more than %d threads; thread %r is given up here. Copy it with "
-                "`DurableWorkflow.copy_checkpoints`.",
+                "Mirror %r lacks checkpoints of more than %d threads, so this worker gives up on thread %r. Copy its "
+                "checkpoints with `DurableWorkflow.copy_checkpoints`.",
                 self.name,
                 MAX_THREADS,
                 oldest[1],
@@ -228,8 +228,9 @@ class Mirror:
         self._behind.add(copying.source.key)
         if first:
             _LOGGER.warning(
-                "Mirror %r does not take the checkpoints of thread %r (%s). Its run goes on; they stay in history, and "
-                "are copied when the mirror takes them again. Other threads are not reported until it has caught up.",
+                "Mirror %r does not accept the checkpoints of thread %r (%s). The run continues. They stay in "
+                "history and are copied when the mirror works again. Other threads are not reported until it has "
+                "caught up.",
                 self.name,
                 copying.source.thread_id,
                 copying.error,
@@ -272,8 +273,8 @@ class Mirrors:
             found.append(self._named[name])
         elif name is not None:
             text = (
-                f"This worker has no mirror {name!r}; it has {sorted(self._named)}. Give its plugin "
-                "a mirror of this name, or choose another."
+                f"This worker has no mirror {name!r}; it has {sorted(self._named)}. Add a mirror with this name to "
+                "its plugin, or choose another."
             )
             if required:
                 raise HostingError(text)

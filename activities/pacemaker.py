@@ -221,8 +221,8 @@ class Pacemaker:
             pulse.details = pulse.last_words(place) or pulse.details
             self._send(pulse, now)
             text = (
-                f"A superstep of workflow {pulse.workflow_name!r} has taken too long and cannot be ended, as "
-                f"{_who(place)} blocks the event loop: it is given up, and tried again by another worker."
+                f"A superstep of workflow {pulse.workflow_name!r} has taken too long and cannot be stopped because "
+                f"{_who(place)} blocks the event loop. It is abandoned and retried by another worker."
             )
             self._said.append((logging.ERROR, text))
         elif now - pulse.beaten >= pulse.interval or now - max(pulse.sent, pulse.begun) >= _FED * pulse.interval:
@@ -263,8 +263,8 @@ class Pacemaker:
         frame = sys._current_frames().get(self._loop_thread)
         where = f" It is at {frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_name}." if frame else ""
         text = (
-            f"{who}{of} has blocked the event loop for {lasted:.1f} s: use `asyncio.to_thread`; other runs of this "
-            f"worker stand still meanwhile.{where}"
+            f"{who}{of} has blocked the event loop for {lasted:.1f} s: use `asyncio.to_thread`. Other runs of this "
+            f"worker are stuck meanwhile.{where}"
         )
         self._said.append((logging.WARNING, text))
 

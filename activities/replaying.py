@@ -254,9 +254,10 @@ class _ReplayedJournal(Journal):
         what = {"chat": f"Model {name!r}", "tool": f"Tool {name!r}"}.get(kind, f"What `once` keeps as {name!r}")
         error = NotJournalledError(
             Advice(
-                f"{what} would be called, as the superstep's journal does not have this call. A superstep that was "
-                "committed keeps its journal where the run was started with the option `keep_journal`; one that has "
-                "failed, or runs, has it in any case; and code that has changed may call what was not called then. "
+                f"{what} would be called, because the superstep's journal does not have this call. A committed "
+                "superstep keeps its journal only if the run was started with ",
+                Step(Way.KEEP_JOURNAL),
+                "; a failed or running one always has it. Changed code may also make calls that were not made then. "
                 "Allow real calls with ",
                 Step(Way.ALLOW_CALLS),
                 ".",

@@ -81,7 +81,7 @@ class Revival:
             try:
                 await self._look(client, task_queue)
             except RPCError as error:
-                _LOGGER.info("Flooded runs on task queue %r cannot be looked for: %s", task_queue, error)
+                _LOGGER.info("Cannot look for flooded runs on task queue %r: %s", task_queue, error)
             if time.monotonic() - self._flooded_at < FLOOD_LASTS:
                 await asyncio.sleep(LOOK_EVERY_IN_FLOOD)
                 continue
@@ -106,7 +106,7 @@ class Revival:
             except RPCError:
                 raise  # It is looked at again.
             except Exception as error:  # Anybody may have started it, with anything.
-                _LOGGER.warning("Thread %r, which the server has ended, is not begun again: %s", execution.id, error)
+                _LOGGER.warning("Thread %r, which the server has ended, cannot be restarted: %s", execution.id, error)
             self._known.put(execution.run_id, True)
 
     async def _look_at(self, client: Client, thread_id: str, run_id: str) -> None:
@@ -141,9 +141,9 @@ class Revival:
         except WorkflowAlreadyStartedError:
             return
         _LOGGER.warning(
-            "The server has ended run %r of thread %r (%s), which was flooded with signals. It goes on from its last "
-            "checkpoint in run %r; what was sent and not delivered yet is lost. A lower rate limit of the namespace, "
-            "or fewer who may signal in it, keeps this from happening.",
+            "The server has ended run %r of thread %r (%s), which was flooded with signals. It continues from its "
+            "last checkpoint in run %r. What was sent but not yet delivered is lost. To prevent this, lower the "
+            "namespace's rate limit, or let fewer clients send signals.",
             ended.run_id,
             thread_id,
             reason.rstrip("."),

@@ -86,7 +86,7 @@ async def check_start(
         ended = None if closed is None else closed.result or closed.failure
         # What the workflow has answered by then is numbered before the superstep.
         if ended is not None and step.offset - len(step.responses or ()) < ended.next_offset:
-            refuse_start("next_offset", f"the thread has come to {ended.next_offset} already.")
+            refuse_start("next_offset", f"the thread is already at {ended.next_offset}.")
     return None
 
 
@@ -97,7 +97,7 @@ def check_graph(hosted: WorkflowDefinition, step: SuperstepInput) -> None:
         StartRefusedError: When it says another.
     """
     if step.base is not None and step.graph_hash != hosted.graph_hash:
-        refuse_start("graph_hash", "`base` was made by another graph.")
+        refuse_start("graph_hash", "`base` was made by a different graph.")
 
 
 async def _check_run(client: Client, base: CheckpointRef, workflow_name: str) -> None:
@@ -108,7 +108,7 @@ async def _check_run(client: Client, base: CheckpointRef, workflow_name: str) ->
     except RPCError as error:
         if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
             raise
-        refuse_start("base", f"there is no run {base.run_id!r} of thread {base.thread_id!r} (any more).")
+        refuse_start("base", f"there is no run {base.run_id!r} of thread {base.thread_id!r}, or no longer.")
     if run_input.workflow_name != workflow_name:
         refuse_start("base", f"it belongs to workflow {run_input.workflow_name!r}, not to {workflow_name!r}.")
 
@@ -139,7 +139,7 @@ async def _check_frame(
     except (CheckpointNotFoundError, CheckpointCorruptedError) as error:
         refuse_start("base_facts", error)
     if label.checkpoint_id != base.checkpoint_id:
-        refuse_start("base_facts", f"checkpoint {label.checkpoint_id!r} is brought as {base.checkpoint_id!r}.")
+        refuse_start("base_facts", f"checkpoint {label.checkpoint_id!r} was supplied as {base.checkpoint_id!r}.")
     held = await _held(client, hosted, base.checkpoint_id, mirrors)
     if held is None:
         if not caller_checkpoints:
@@ -149,7 +149,8 @@ async def _check_frame(
                 else "neither history nor a mirror of the run holds this checkpoint"
             )
             refuse_start(
-                "base_facts", f"{whose}, and this worker takes none of its callers' own (`caller_checkpoints=False`)."
+                "base_facts",
+                f"{whose}, and this worker does not accept its callers' own checkpoints (`caller_checkpoints=False`).",
             )
     elif difference(held, loads(raw, hosted.catalog)) is not None:
         refuse_start("base_facts", f"history, or a mirror, holds another checkpoint as {base.checkpoint_id!r}.")

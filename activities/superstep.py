@@ -221,8 +221,8 @@ class SuperstepActivity:
             raise PayloadError(f"The input of the superstep cannot be read: {step.flaw}.")
         if step.mode not in get_args(SuperstepMode):
             raise NewerReleaseError(
-                f"This worker knows no superstep of mode {step.mode!r}, which a newer release of "
-                "agent-framework-temporal has scheduled. Upgrade it; another one may take the superstep."
+                f"This worker does not know supersteps of mode {step.mode!r}, which a newer release of "
+                "agent-framework-temporal scheduled. Upgrade this worker; another worker may take the superstep."
             )
         hosted = find(self._hosted, step.workflow_name)
         client = self._client()
@@ -693,7 +693,7 @@ def _check_message(message: Any, hosted: WorkflowDefinition) -> None:
         names = ", ".join(getattr(kind, "__qualname__", None) or str(kind) for kind in declared)
         raise MessageRefusedError(
             f"The start executor of workflow {hosted.name!r} cannot handle input of type {type(message).__name__}: it "
-            f"takes {names}. Nothing was run for this message."
+            f"takes {names}. The message was not run."
         )
 
 

@@ -64,8 +64,8 @@ class UnsavedState:
                 self._warned.add(key)
                 _LOGGER.warning(
                     "Executor %r of workflow %r %s its attribute %r in a superstep, but does not override "
-                    "on_checkpoint_save: no checkpoint holds it, and the next superstep may run without it. Keep it in "
-                    "ctx.set_state(), or save and restore it with on_checkpoint_save and on_checkpoint_restore.",
+                    "on_checkpoint_save: no checkpoint contains it, and the next superstep may run without it. Keep "
+                    "it in ctx.set_state(), or save and restore it with on_checkpoint_save and on_checkpoint_restore.",
                     executor_id,
                     workflow.name,
                     "set" if is_new else "changed",

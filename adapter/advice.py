@@ -42,6 +42,7 @@ class Way(Enum):
     START_WORKER = auto()
     REGISTER = auto()
     ALLOW_CALLS = auto()
+    KEEP_JOURNAL = auto()
     UPDATE_SCHEDULE = auto()
     REFUSED_WAITING = auto()
     TYPES = auto()
@@ -78,9 +79,10 @@ _PYTHON = {
     Way.START_WORKER: "`agent-framework-temporal-worker --workflow ... --task-queue {subject}`",
     Way.REGISTER: "`await register_search_attributes(client)`",
     Way.ALLOW_CALLS: "`live=True`",
+    Way.KEEP_JOURNAL: "`keep_journal=True`",
     Way.UPDATE_SCHEDULE: "`DurableWorkflow.update_schedule`",
     Way.REFUSED_WAITING: ", as `when_waiting='reject'` says",
-    Way.TYPES: "make the facade from the workflow's factory, not from its name",
+    Way.TYPES: "create the facade from the workflow's factory, not from its name",
 }
 
 

@@ -1,44 +1,44 @@
-"""The errors a caller can meet, one class for each question the caller asks.
+"""The errors a caller can get, one class for each decision that a caller may have to make.
 
     DurableWorkflowError (the framework's WorkflowException)
     ├── HostingError                a workflow cannot be hosted; nothing was started
-    ├── PayloadError                a value cannot travel; nothing was started   (also a TypeError)
-    │   └── MessageRefusedError     a message in the queue was withdrawn, or fits no type of the start executor
-    ├── ServerUnreachableError      no Temporal server answers, or it does not let this client in
-    ├── ServerBusyError             the server takes no more calls for the moment: a rate limit
+    ├── PayloadError                a value cannot be sent; nothing was started   (also a TypeError)
+    │   └── MessageRefusedError     a queued message was withdrawn, or does not fit the start executor
+    ├── ServerUnreachableError      no Temporal server answers, or it rejects this client
+    ├── ServerBusyError             the server rejects calls for now: a rate limit
     ├── NoWorkerError               no worker polls the task queue
     ├── PlacementError              an executor cannot run where its policy says
     ├── WorkflowNotHostedError      the worker does not host this workflow
     ├── ThreadNotFoundError         no such thread, or another workflow's
-    ├── ThreadExistsError           the thread has begun, so it cannot begin from a checkpoint
+    ├── ThreadExistsError           the thread has already started
     ├── CheckpointNotFoundError     no such checkpoint, another workflow's, or past retention
-    ├── CheckpointCorruptedError    a checkpoint does not restore to its digest
+    ├── CheckpointCorruptedError    a checkpoint does not match its digest
     ├── NotSealedError              a checkpoint, result or input that no known key has sealed   (also a ValueError)
-    ├── StartRefusedError           a run's input says what it may not; nothing was run   (also a ValueError)
-    ├── EditRefusedError            an edited checkpoint does not fit the workflow; nothing begun (also a ValueError)
+    ├── StartRefusedError           a run's input is not allowed; nothing was run   (also a ValueError)
+    ├── EditRefusedError            an edited checkpoint does not fit; nothing was started (also a ValueError)
     ├── HistoryReadOnlyError        a checkpoint cannot be saved to or deleted from history  (also NotImplementedError)
-    ├── StaleCheckpointError        another caller has moved this thread on
+    ├── StaleCheckpointError        another caller has advanced this thread
     ├── AlreadyRunningError         this thread is running
-    │   ├── QueueFullError          as many messages wait for their turn as it keeps
+    │   ├── QueueFullError          its queue of messages is full
     │   └── ThreadPausedError       an operator has paused it
     ├── PendingRequestsError        this thread waits for responses
-    ├── GraphChangedError           the checkpoint was made by another graph
+    ├── GraphChangedError           the checkpoint was made by a different graph
     │   └── CodeChangedError        by another version of a functional workflow's code  (also a ValueError)
-    ├── InDoubtError                a call had begun, and nobody knows whether it has done its work
-    ├── NotJournalledError          a superstep replayed here would call what its journal does not have
+    ├── InDoubtError                a call had started; whether it completed is unknown
+    ├── NotJournalledError          a replayed superstep would make a call not in its journal
     ├── SearchAttributesError       the namespace does not know our search attributes
-    ├── NewerReleaseError           a newer release has written what is read; nothing is wrong with it
-    └── RunFailedError              the run ended otherwise than idle
+    ├── NewerReleaseError           the data was written by a newer release; upgrade
+    └── RunFailedError              the run ended in any state other than idle
         ├── RequestExpiredError     nobody answered a request by its deadline
-        ├── WorkerLostError         a superstep's worker was lost too often
+        ├── WorkerLostError         a superstep lost too many workers
         ├── RunCancelledError
-        ├── RunInterruptedError     another message has cut off the turn
+        ├── RunInterruptedError     another message interrupted the turn
         ├── RunTerminatedError
         └── RunTimedOutError
 
-An exception of an executor reaches the caller as the type the executor raised, where that type is known to the
-caller's process; else as RunFailedError. Misuse of `run` raises what the framework raises (ValueError, RuntimeError).
-The errors about a single checkpoint are WorkflowCheckpointException too, which the framework's storages raise.
+An executor's exception reaches the caller with its own type if the caller's process knows that type, otherwise as
+RunFailedError. Misuse of `run` raises what the framework raises (ValueError, RuntimeError). Errors about a single
+checkpoint are also WorkflowCheckpointException, as the framework's storages raise it.
 """
 
 from __future__ import annotations
@@ -66,22 +66,22 @@ class HostingError(DurableWorkflowError):
 
 @exported
 class PayloadError(DurableWorkflowError, TypeError):
-    """A value cannot travel to or from the worker."""
+    """A value cannot be sent to or from the worker."""
 
 
 @exported
 class MessageRefusedError(PayloadError):
-    """A message from a thread's queue is not run: it was withdrawn, or fits no type of the start executor."""
+    """A message from a thread's queue is not run: it was withdrawn, or does not fit any type of the start executor."""
 
 
 @exported
 class ServerUnreachableError(DurableWorkflowError):
-    """No Temporal server answers at the client's address, or it does not let this client in."""
+    """No Temporal server answers at the client's address, or it rejects this client."""
 
 
 @exported
 class ServerBusyError(DurableWorkflowError):
-    """The server takes no more calls for the moment, as for a rate limit; nothing was changed."""
+    """The server rejects calls for now, for example because of a rate limit; nothing was changed."""
 
 
 @exported
@@ -91,7 +91,7 @@ class NoWorkerError(DurableWorkflowError):
 
 @exported
 class PlacementError(DurableWorkflowError):
-    """An executor cannot run on the task queue that its policy names, or on the worker that was given it."""
+    """An executor cannot run on the task queue that its policy names, or on the worker that received it."""
 
 
 @exported
@@ -106,22 +106,22 @@ class ThreadNotFoundError(DurableWorkflowError):
 
 @exported
 class ThreadExistsError(DurableWorkflowError):
-    """The thread has runs already, so it cannot begin from a checkpoint."""
+    """The thread already has runs, so it cannot start from a checkpoint."""
 
 
 @exported
 class CheckpointNotFoundError(DurableWorkflowError, WorkflowCheckpointException):
-    """There is no such checkpoint, it is another workflow's, or history retention has removed it."""
+    """The checkpoint does not exist, belongs to another workflow, or was removed by history retention."""
 
 
 @exported
 class CheckpointCorruptedError(DurableWorkflowError, WorkflowCheckpointException):
-    """A checkpoint does not restore to the digest it was stored with."""
+    """A checkpoint does not match the digest it was stored with."""
 
 
 @exported
 class HistoryReadOnlyError(DurableWorkflowError, WorkflowCheckpointException, NotImplementedError):
-    """Temporal history takes checkpoints from supersteps only, and loses them only with their whole run."""
+    """Checkpoints are added to Temporal history only by supersteps, and deleted only with their whole run."""
 
 
 @exported
@@ -129,17 +129,17 @@ class NotSealedError(DurableWorkflowError, ValueError):
     """Sealing is on, and a checkpoint, result or input was not sealed for its place by a key this process knows."""
 
     waits_for_key = False
-    """Whether a process with another key could open it; else nobody ever will."""
+    """Whether a process with another key could open it; if not, nobody can."""
 
 
 @exported
 class StartRefusedError(DurableWorkflowError, ValueError):
-    """A run's input says what it may not, e.g. names a checkpoint that is not in history: nothing was run."""
+    """A run's input is not allowed, for example names a checkpoint that is not in history. Nothing was run."""
 
 
 @exported
 class EditRefusedError(DurableWorkflowError, ValueError):
-    """An edited checkpoint does not fit the types that its workflow declares: nothing was started."""
+    """An edited checkpoint does not fit the types that its workflow declares. Nothing was started."""
 
     problems: Sequence[str] = ()
     """Each names a place in the checkpoint and what is expected there."""
@@ -154,7 +154,7 @@ class EditRefusedError(DurableWorkflowError, ValueError):
 
 @exported
 class StaleCheckpointError(DurableWorkflowError):
-    """Another caller has moved the thread on since this thread handle was last updated."""
+    """Another caller has advanced the thread since this handle was last updated."""
 
 
 @exported
@@ -164,17 +164,17 @@ class AlreadyRunningError(DurableWorkflowError):
 
 @exported
 class QueueFullError(AlreadyRunningError):
-    """As many messages wait for their turn in the thread as it keeps, so that it takes no more."""
+    """The thread's queue of messages is full, so it takes no more."""
 
 
 @exported
 class ThreadPausedError(AlreadyRunningError):
-    """An operator has paused the thread (`temporal workflow pause`), so it takes nothing until that is over."""
+    """An operator has paused the thread (`temporal workflow pause`), so it takes nothing until it is unpaused."""
 
 
 @exported
 class PendingRequestsError(DurableWorkflowError):
-    """The thread waits for responses, and takes no message (`when_waiting="reject"`), or has nothing to retry."""
+    """The thread waits for responses, so it takes no message (`when_waiting="reject"`) or has nothing to retry."""
 
 
 @exported
@@ -184,7 +184,7 @@ class GraphChangedError(DurableWorkflowError, WorkflowCheckpointException):
 
 @exported
 class InDoubtError(DurableWorkflowError):
-    """A call or an executor had begun when its worker was lost, so that nobody knows whether it has done its work."""
+    """A call or an executor had started when its worker was lost, so it is unknown whether it completed."""
 
 
 @exported
@@ -194,41 +194,41 @@ class CodeChangedError(GraphChangedError, ValueError):
 
 @exported
 class SearchAttributesError(DurableWorkflowError):
-    """Search attributes are wanted that the namespace does not know, and may not be registered from here."""
+    """Requested search attributes are not registered in the namespace, or may not be registered by this client."""
 
 
 @exported
 class NewerReleaseError(DurableWorkflowError, NewerVersionError):
-    """A newer release of this package has written what is read here; upgrade the process that is told so."""
+    """The data was written by a newer release of this package. Upgrade the process that raises this error."""
 
 
 @exported
 class NotJournalledError(DurableWorkflowError):
-    """A superstep that is run again to debug it would call a model or a tool, and its journal has no such call."""
+    """A superstep replayed for debugging would call a model or a tool, and its journal does not have that call."""
 
 
 @exported
 class RunFailedError(DurableWorkflowError):
-    """The run failed with an error that is not rebuilt in this process, for instance as its type is not known here."""
+    """The run failed with an error that cannot be rebuilt in this process, for example of a type unknown here."""
 
     error_type: str | None = None
     """Qualified name of its class, where an executor raised it."""
     error_module: str | None = None
     """Module of its class."""
     data: Mapping[str, Any] = MappingProxyType({})
-    """Its attributes, those that are plain JSON."""
+    """Those of its attributes that are plain JSON."""
     errors: Sequence[Any] = ()
-    """Of a group its members, as exceptions; of a `pydantic.ValidationError` what its `errors()` says."""
+    """For a group, its members as exceptions; for a `pydantic.ValidationError`, its `errors()`."""
 
 
 @exported
 class RequestExpiredError(RunFailedError):
-    """Nobody answered a request by its deadline; the thread can still go on from its last checkpoint."""
+    """Nobody answered a request by its deadline; the thread can still continue from its last checkpoint."""
 
 
 @exported
 class WorkerLostError(RunFailedError):
-    """The workers that ran a superstep were lost one after the other; the thread goes on from its last checkpoint."""
+    """Too many workers were lost while running one superstep; the thread can continue from its last checkpoint."""
 
 
 @exported
@@ -238,10 +238,10 @@ class RunCancelledError(RunFailedError):
 
 @exported
 class RunInterruptedError(RunFailedError):
-    """Another message has cut off the turn (`when_running="interrupt"` or `"rollback"`); the thread goes on with it."""
+    """Another message interrupted the turn (`when_running="interrupt"` or `"rollback"`) and runs in its place."""
 
     rolled_back: bool = False
-    """Whether that message began where this turn had, so that what it had done is no part of the thread any more."""
+    """Whether that message started from where this turn had started, so that this turn's work was discarded."""
 
 
 @exported

@@ -1,4 +1,4 @@
-"""The Temporal plugin: one class for client, worker and replayer."""
+"""The Temporal plugin: one class for clients, workers and replayers."""
 
 from __future__ import annotations
 
@@ -56,38 +56,40 @@ it."""
 
 @exported
 class AgentFrameworkPlugin(SimplePlugin):
-    """Hosts framework workflows on a Temporal worker, and gives clients the data converter that goes with them.
+    """Hosts framework workflows on a Temporal worker, and gives clients the matching data converter.
 
-    Pass it to `Worker(plugins=[...])`, or to `Client.connect(plugins=[...])` for workers made with that client to take
-    it over. A client that only starts and answers runs needs no `workflows`, and the facade needs no plugin at all.
+    Pass it to `Worker(plugins=[...])`, or to `Client.connect(plugins=[...])`, from where workers created with that
+    client inherit it. A client that only starts and answers runs does not need `workflows`, and the facade does not
+    need the plugin.
 
     Args:
-        workflows: What the worker hosts, each a factory `() -> Workflow` (sync or async), of which each superstep gets
-            its own instance; or a `Workflow` instance, used as it is by one superstep at a time while others wait their
-            turn (for tests and single-user use). A workflow is hosted under its `name`.
-        cache_bytes: Bound on what the worker keeps between supersteps, 128 MB: raw checkpoints, and warm instances that
-            hold exactly one checkpoint each. It only saves time: a superstep whose checkpoint is not there reads it
-            from history, one round trip for each 200 events back to the last keyframe. 0 keeps nothing.
-        mirrors: Checkpoint storages of the framework, or factories of one (sync or async), by the name that runs choose
+        workflows: What the worker hosts: factories `() -> Workflow` (sync or async), which give each superstep its own
+            instance; or `Workflow` instances, each used by one superstep at a time while others wait (for tests and
+            single-user use). A workflow is hosted under its `name`.
+        cache_bytes: Limit on what the worker caches between supersteps, 128 MB: raw checkpoints, and warm instances
+            that hold exactly one checkpoint each. The cache only saves time: without it a superstep reads its
+            checkpoint from history, one round trip for each 200 events back to the last keyframe. 0 disables it.
+        mirrors: Checkpoint storages of the framework, or factories of one (sync or async), by the name that runs select
             with `DurableWorkflow(mirror=...)`. Each checkpoint of such a run is copied there, one `save` in the
-            background; history stays the truth. One that is down or hangs neither fails nor slows a run; it is logged,
-            told in the thread's event log (`mirror_behind`, `mirror_caught_up`), counted in the metrics
-            `agent_framework_mirror_failures` and `agent_framework_mirror_behind`, and caught up from history. A storage
-            must not block the event loop. One that a workflow was built with is such a mirror of its runs, unnamed.
-        caller_checkpoints: Whether a thread may begin from a checkpoint that its caller brings along, of a storage that
-            the worker does not know. Without it only from those that history, or a mirror of the run, holds.
-        executors: Which executors run on this worker: ids, or patterns such as `gpu-*`, those with `!` before them left
-            out (`!gpu-*`: all others); all. It refuses the others, so give these a task queue of their own,
-            `ExecutorPolicy(task_queue=...)`; factories learn of it from `takes_executor`.
-        sandboxed: Whether our own workflow runs in the SDK's sandbox, as those of your own on this worker do in any
-            case. It is tested and replayed there, and calls none of your code; in production the sandbox would cost a
-            worker CPU with each superstep.
+            background; history remains the source of truth. A mirror that is down or hangs neither fails nor slows a
+            run. It is logged, reported in the thread's event log (`mirror_behind`, `mirror_caught_up`), counted in the
+            metrics `agent_framework_mirror_failures` and `agent_framework_mirror_behind`, and caught up from history. A
+            storage must not block the event loop. A storage that a workflow was built with acts as an unnamed mirror of
+            its runs.
+        caller_checkpoints: Whether a thread may start from a checkpoint that its caller supplies, from a storage that
+            the worker does not know. If False, only from checkpoints in history or in a mirror of the run.
+        executors: Which executors run on this worker: ids or patterns such as `gpu-*`, or with a leading `!` to exclude
+            (`!gpu-*`: all others); all. It rejects the others, so place those on their own task queue with
+            `ExecutorPolicy(task_queue=...)`. Factories can ask `takes_executor`.
+        sandboxed: Whether this package's own workflow runs in the SDK's sandbox; your own workflows on this worker do
+            in any case. It is tested and replayed there and calls none of your code, and in production the sandbox
+            would cost CPU with each superstep.
 
     Raises:
         HostingError: When an entry cannot be hosted: a duplicate or auto-generated name, a factory that builds a
-            different graph each time, a message type local to a function. Factories are called twice, here; those
-            that need a running loop, and async ones, when the worker starts, before it polls: the error comes out of
-            `async with Worker(...)`, or `worker.run()`.
+            different graph each time, or a message type local to a function. Factories are called twice, here; async
+            ones, and those that need a running event loop, when the worker starts and before it polls, so that the
+            error is raised by `async with Worker(...)` or `worker.run()`.
     """
 
     def __init__(
@@ -152,7 +154,7 @@ class AgentFrameworkPlugin(SimplePlugin):
         return sorted(self._hosted)
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
-        """See base class. A client without this plugin is given our payload converter here.
+        """See base class. A client without this plugin gets our payload converter here.
 
         Raises:
             HostingError: When two plugins that host workflows meet on one worker.
@@ -160,8 +162,8 @@ class AgentFrameworkPlugin(SimplePlugin):
         activities = list(config.get("activities") or ())
         if self._hosts and any(getattr(found, "__name__", "") == SUPERSTEP_ACTIVITY for found in activities):
             raise HostingError(
-                "This worker has an AgentFrameworkPlugin with workflows already, from its client perhaps. Name all "
-                "workflows in one plugin, given to the client or to the worker."
+                "This worker already has an AgentFrameworkPlugin with workflows, perhaps from its client. List all "
+                "workflows in one plugin, and pass it to either the client or the worker."
             )
         # The client's own plugin, without workflows, registers it too.
         config["workflows"] = [found for found in config.get("workflows") or () if found is not AgentFrameworkWorkflow]

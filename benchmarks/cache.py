@@ -11,7 +11,7 @@ from ._table import Table
 
 async def measure(bench: Bench) -> list[Table]:
     """Run on two workers in turns, one with the cache off."""
-    rounds, steps = (1, 6) if bench.quick else (5, 40)
+    rounds, steps = (1, 4) if bench.quick else (5, 40)
     table = Table(
         "(e) one strict superstep with and without the worker's cache, ms (median)",
         ("state", "with cache", "without", "difference", "ratio"),

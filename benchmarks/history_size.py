@@ -10,7 +10,7 @@ from ._table import Table
 async def measure(bench: Bench) -> list[Table]:
     """Run both once at each size; sizes do not vary."""
     short = 4
-    long = 8 if bench.quick else 14
+    long = 6 if bench.quick else 14
     table = Table(
         "(b) history of one more superstep",
         ("state", "events", "bytes", "naive events", "naive bytes", "naive / ours", "first superstep bytes"),

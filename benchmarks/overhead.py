@@ -15,7 +15,8 @@ from ._table import Table
 
 async def measure(bench: Bench) -> list[Table]:
     """Run both in turns on one worker, on our dev server and on one with Temporal's own limit of 20 polls a second."""
-    local = {name: [await _in_process(10, size) for _ in range(5)] for name, size in SIZES.items()}
+    times = 1 if bench.quick else 5
+    local = {name: [await _in_process(10, size) for _ in range(times)] for name, size in SIZES.items()}
     table = await _compare(bench, "the dev server")
     table.note(
         "In process, with the framework's InMemoryCheckpointStorage: "
@@ -29,7 +30,7 @@ async def measure(bench: Bench) -> list[Table]:
 
 
 async def _compare(bench: Bench, server: str) -> Table:
-    rounds, steps = (1, 8) if bench.quick else (9, 30)
+    rounds, steps = (1, 5) if bench.quick else (9, 30)
     table = Table(
         f"(a) a strict superstep and an activity that does nothing, on {server}, ms (median)",
         ("state", "bare activity", "superstep", "difference", "ratio"),

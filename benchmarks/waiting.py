@@ -21,7 +21,7 @@ _MEGABYTE = 1_000_000
 
 async def measure(bench: Bench) -> list[Table]:
     """Let runs wait, answer some one by one and in turns with bare activities, then all others at once."""
-    runs, timed = (40, 10) if bench.quick else (1_000, 100)
+    runs, timed = (12, 4) if bench.quick else (1_000, 100)
     table = Table(f"(g) {runs:,} runs that wait for an answer, one worker", ("", "measured"))
     async with bench.worker() as queue:
         await _ask(bench, queue, "warm-up")

@@ -25,7 +25,7 @@ mend_parsing()
 give_workflow_tasks_time()
 gc.disable()  # Until all tests are collected.
 
-pytest_plugins = ["tests.parity.outcomes"]
+pytest_plugins = ["tests._progress", "tests.parity.outcomes"]
 
 _READERS = (
     "tests.streaming.",

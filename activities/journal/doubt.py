@@ -200,7 +200,7 @@ async def _answered(executor: Executor, request: InDoubt, answer: bool, context:
     found, invocation = context.get_state(name), _invocation.get()
     if found is None or invocation is None:
         raise InDoubtError(
-            f"What executor {request.executor_id!r} was given is not known any more. Send the thread another message."
+            f"What executor {request.executor_id!r} was given is no longer known. Send the thread another message."
         )
     message, sources, keys, kept, (kind, place) = found
     context.state.delete(name)
@@ -229,16 +229,16 @@ def refused_error(scope: Scope, call: str) -> InDoubtError:
 def in_doubt_error(doubt: Beginning) -> InDoubtError:
     """Return the error that says what is in doubt, and what to do."""
     return InDoubtError(
-        f"{_known(doubt)} Look where it leaves its traces. If it has not, resume the thread: it "
-        "runs again. If it has, send the thread a message that goes on from there."
+        f"{_known(doubt)} Check its effects. If it did not complete, retry or resume the thread, and it runs again. "
+        "If it did, send the thread a message that continues from there."
     )
 
 
 def _known(doubt: Beginning) -> str:
     what = f"The call {doubt.call!r} of executor" if doubt.call else "Executor"
     return (
-        f"{what} {doubt.executor_id!r} had begun in attempt {doubt.attempt}, at {doubt.at}, when that attempt was "
-        "lost: nobody knows whether it has done its work."
+        f"{what} {doubt.executor_id!r} had started in attempt {doubt.attempt}, at {doubt.at}, when that attempt was "
+        "lost, so it is unknown whether it completed."
     )
 
 

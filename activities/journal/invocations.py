@@ -126,7 +126,7 @@ async def _restored(workflow: Workflow, executor: Executor, entry: _Entry) -> bo
         await executor.on_checkpoint_restore(entry.own)
         await drop_restored_events_of(executor)
     except Exception as error:
-        _LOGGER.warning("Executor %r runs again, as it does not restore its state: %s", executor.id, error)
+        _LOGGER.warning("Executor %r runs again because its state cannot be restored: %s", executor.id, error)
         return False
     share_restored(sessions)
     return True

@@ -389,8 +389,8 @@ class Journal:
     def _drop(self, count: int) -> None:
         if not self.tally.dropped:
             _LOGGER.warning(
-                "A superstep's journal has no room for its oldest entries: what they say is done again if this attempt "
-                "is lost. Give the client's data converter external storage, or divide the superstep."
+                "A superstep's journal has no room for its oldest entries, so what they record is repeated if this "
+                "attempt is lost. Configure external storage on the client's data converter, or split the superstep."
             )
         self.tally.dropped += count
 
@@ -399,7 +399,7 @@ class Journal:
             text = dumps(entry, self._catalog)
         except PayloadError as error:
             _LOGGER.warning(
-                "What %s %r has come to cannot be kept, so that it is done again if this attempt is lost: %s",
+                "The result of %s %r cannot be kept, so it is repeated if this attempt is lost: %s",
                 entry[0],
                 entry[2],
                 error,
@@ -441,7 +441,9 @@ class Journal:
                 self._begun[place] -= 1
                 self.tally.known(executor_id, Tokens.of_list(usage))
         except (PayloadError, ValueError, TypeError) as error:
-            _LOGGER.warning("An entry of a superstep's journal cannot be read, and is done again: %s", error)
+            _LOGGER.warning(
+                "An entry of a superstep's journal cannot be read, so what it recorded is repeated: %s", error
+            )
             return
         self._append(text)
 

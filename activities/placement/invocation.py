@@ -143,14 +143,14 @@ class InvocationActivity:
         hosted = find(self._hosted, step.workflow_name)
         if found.graph_hash != hosted.graph_hash:
             raise GraphChangedError(
-                f"The superstep's worker hosts another graph as workflow {hosted.name!r} than the worker of task queue "
-                f"{activity.info().task_queue!r}. Deploy the same version to both."
+                f"The superstep's worker and the worker of task queue {activity.info().task_queue!r} host different "
+                f"graphs as workflow {hosted.name!r}. Deploy the same version to both."
             )
         if not self._selection.takes(found.executor_id):
             raise PlacementError(
-                f"The worker of task queue {activity.info().task_queue!r} runs {list(self._selection.patterns)}, and "
-                f"not executor {found.executor_id!r}. Start it with `--executors {found.executor_id}` as well, or "
-                "place the executor elsewhere."
+                f"The worker of task queue {activity.info().task_queue!r} runs {list(self._selection.patterns)}, not "
+                f"executor {found.executor_id!r}. Start it with `--executors {found.executor_id}` as well, or choose "
+                "another task queue for the executor."
             )
         return hosted
 
@@ -188,8 +188,8 @@ class InvocationActivity:
             size = (await encoded_payload(client.data_converter, result)).ByteSize()
             if size > MAX_PAYLOAD_BYTES:
                 raise PayloadError(
-                    f"What executor {executor.id!r} has done on its task queue takes {size:,} bytes, over the "
-                    f"{MAX_PAYLOAD_BYTES:,} that fit a Temporal payload. Keep a reference instead of the data, or "
+                    f"The result of executor {executor.id!r} on its task queue takes {size:,} bytes, more than the "
+                    f"{MAX_PAYLOAD_BYTES:,} that fit in a Temporal payload. Keep a reference instead of the data, or "
                     "configure external storage on the client's data converter."
                 )
         return result
@@ -304,7 +304,7 @@ async def _look_for_superstep(client: Client, found: InvocationInput) -> None:
             if run.is_open and any(pending.activity_id == found.activity_id for pending in run.raw.pending_activities):
                 continue
         _LOGGER.warning(
-            "Nobody waits for executor %r of thread %r any more: it ends.", found.executor_id, found.thread_id
+            "Nothing waits for executor %r of thread %r any longer, so it stops.", found.executor_id, found.thread_id
         )
         with contextlib.suppress(RPCError):  # By the server, which tells the SDK: so it counts as cancelled.
             await client.get_activity_handle(found.invocation_id, run_id=activity.info().activity_run_id).cancel()

@@ -179,18 +179,18 @@ class Placement:
         rule, queue = self._rules.get(executor.id) or ExecutorRule(), self._queue_of(executor)
         if queue is None:
             raise PlacementError(
-                f"This worker runs {list(self._selection.patterns)}, and not executor {executor.id!r}, which has no "
-                "task queue of its own. Give it one by the option `executors`, in its policy."
+                f"This worker runs {list(self._selection.patterns)}, not executor {executor.id!r}, which has no task "
+                "queue of its own. Set one in its policy, with the option `executors`."
             )
         if queue == activity.info().task_queue:
             raise PlacementError(
-                f"Executor {executor.id!r} cannot have the task queue of its superstep, {queue!r}: supersteps that "
-                "wait for it would take the places on their workers that it needs. Give it another one."
+                f"Executor {executor.id!r} cannot use the task queue of its superstep, {queue!r}: supersteps that "
+                "wait for it would occupy the worker slots that it needs. Choose another task queue for it."
             )
         if self._hosted.is_instance:
             raise PlacementError(
                 f"Executor {executor.id!r} cannot run on task queue {queue!r}: workflow {self._hosted.name!r} is "
-                "hosted as one instance, which this superstep holds. Host the function that builds it."
+                "hosted as a single instance, which this superstep uses. Host the factory that builds it instead."
             )
         activity_id = self._id(executor, message, sources)
         given = await self._input(executor, rule, activity_id, message, sources, state)
@@ -295,10 +295,10 @@ class Placement:
             size = (await encoded_payload(self._client.data_converter, found)).ByteSize()
             if size > MAX_PAYLOAD_BYTES:
                 raise PayloadError(
-                    f"What executor {executor.id!r} is given on its task queue, its message and the workflow's state, "
-                    f"takes {size:,} bytes, over the {MAX_PAYLOAD_BYTES:,} that fit a Temporal payload. Keep a "
-                    "reference in the state instead of the data, or configure external storage on the client's data "
-                    "converter."
+                    f"The input of executor {executor.id!r} on its task queue, its message and the workflow's state, "
+                    f"takes {size:,} bytes, more than the {MAX_PAYLOAD_BYTES:,} that fit in a Temporal payload. Keep "
+                    "a reference in the state instead of the data, or configure external storage on the client's "
+                    "data converter."
                 )
         return found
 
@@ -433,7 +433,7 @@ def _timed_out(executor: Executor, rule: ExecutorRule, queue: str, failure: Fail
 
 def _no_worker(executor: Executor, queue: str) -> str:
     command = shell_command(["agent-framework-temporal-worker", "--workflow", "MODULE:ATTR", "--task-queue", queue])
-    return f"Executor {executor.id!r} waits for a worker, as none polls task queue {queue!r}. Start one: `{command}`."
+    return f"Executor {executor.id!r} waits for a worker: none polls task queue {queue!r}. Start one: `{command}`."
 
 
 def _short(text: str, most: int) -> str:

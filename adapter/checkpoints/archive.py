@@ -106,9 +106,9 @@ class ThreadArchive:
             raise NotSealedError(
                 Advice(
                     f"The payloads in {self._path.name!r} are sealed, and this process has no keys. Read it with the "
-                    "keys of the place it is from, ",
+                    "keys of the system it was exported from, ",
                     Step(Way.KEYS),
-                    ", or have it exported with `--open` there.",
+                    ", or have it exported there with `--open`.",
                 )
             )
         if not self._header.sealed:  # What is not sealed would be refused by what opens only that.
@@ -156,9 +156,11 @@ class ThreadArchive:
             try:
                 header = ArchiveHeader.model_validate_json(file.readline(64 * 1024))
             except ValidationError as error:
-                raise self._bad("its first line is not that of one") from error
+                raise self._bad("its first line is not that of an export") from error
             if header.format > FORMAT:
-                raise self._bad(f"it is of format {header.format}, and this release reads {FORMAT}: update it")
+                raise self._bad(
+                    f"it is of format {header.format}, but this release reads {FORMAT}: upgrade this package"
+                )
             start = file.tell()
             for line in _lines(file):
                 if line is None:
@@ -166,7 +168,7 @@ class ThreadArchive:
                 if line.startswith(_RUN):
                     info = self._run(line)[0]
                     if len(self._infos) == _MAX_RUNS or info.execution.run_id in self._infos:
-                        raise self._bad("it has too many runs, or one twice")
+                        raise self._bad("it has too many runs, or the same run twice")
                     self._infos[info.execution.run_id] = info
                     self._lines[info.execution.run_id] = (start, len(line))
                 start = file.tell()
@@ -180,7 +182,7 @@ class ThreadArchive:
             info = json_format.ParseDict(found["info"], WorkflowExecutionInfo(), ignore_unknown_fields=True)
             events = WorkflowHistory.from_json("", {"events": found["events"]}).events
             if info.execution.run_id != found["run_id"] or not events:
-                raise ValueError("a run is another than it says, or has no events")
+                raise ValueError("a run is not the one that it claims to be, or has no events")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, json_format.ParseError) as error:
             raise self._bad(f"a run cannot be read: {error}") from error
         return info, History(events=events)
@@ -200,7 +202,7 @@ class ThreadArchive:
 
     def _bad(self, why: str) -> CheckpointCorruptedError:
         return CheckpointCorruptedError(
-            f"{self._path.name!r} is no exported thread: {why}. One is made by `agent-framework-temporal export`."
+            f"{self._path.name!r} is not an exported thread: {why}. Create one with `agent-framework-temporal export`."
         )
 
     def _answer(self, rpc: str, request: Message) -> Message:
@@ -238,8 +240,8 @@ class ThreadArchive:
         if rpc == "describe_task_queue":
             return DescribeTaskQueueResponse()
         raise HistoryReadOnlyError(
-            f"Thread {self.thread_id!r} is read from file {self._path.name!r}, which takes no call "
-            f"{rpc.replace('_', ' ')!r}. To go on with it, begin a thread on a server from one of its checkpoints: "
+            f"Thread {self.thread_id!r} is read from file {self._path.name!r}, which does not support the call "
+            f"{rpc.replace('_', ' ')!r}. To continue it, start a thread on a server from one of its checkpoints: "
             "`agent-framework-temporal import FILE --into THREAD`."
         )
 

@@ -119,7 +119,7 @@ class _Edited:
         place = self._place
         for key, value in self._edit.state.items():
             if not isinstance(key, str) or key in FRAMEWORK_STATE:
-                yield f"`{place}state[{key!r:.60}]`: a key is a text, and none of the framework's own."
+                yield f"`{place}state[{key!r:.60}]`: a key must be a string and not one of the framework's own."
                 continue
             yield from _value_problems(
                 f"{place}state[{key!r:.60}]",
@@ -148,10 +148,10 @@ class _Edited:
         for name, state in self._edit.executor_state.items():
             where = f"{self._place}executor_state[{name!r:.60}]"
             if name not in self._declared.executors:
-                yield f"`{where}`: there is no executor of this id; there are {sorted(self._declared.executors)}."
+                yield f"`{where}`: there is no executor with this id; there are {sorted(self._declared.executors)}."
                 continue
             if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
-                yield f"`{where}`: expected a dictionary with texts as keys, got {type(state).__name__}."
+                yield f"`{where}`: expected a dictionary with strings as keys, got {type(state).__name__}."
                 continue
             declared = self._declared.executors[name]
             before = self._original.executor_state.get(name, {})
@@ -202,7 +202,7 @@ class _Edited:
 
     def _buffered_problems(self, where: str, before: WorkflowMessage, message: WorkflowMessage) -> Iterator[str]:
         if difference(dataclasses.replace(before, data=None), dataclasses.replace(message, data=None)) is not None:
-            yield f"`{where}`: of a message that waits in a fan-in only the data can be changed."
+            yield f"`{where}`: only the data of a message that waits in a fan-in can be changed."
         yield from self._message_problems(where, message)
 
     def _request_problems(self, where: str, request_id: Any, event: Any) -> Iterator[str]:
@@ -210,7 +210,10 @@ class _Edited:
             yield f"`{where}`: expected a request_info event, got {type(event).__name__}. Use `ask`."
             return
         if not isinstance(request_id, str) or not 1 <= len(request_id) <= MAX_ID or event.request_id != request_id:
-            yield f"`{where}`: its id is {event.request_id!r:.60}; it has 1 to {MAX_ID} characters, as the key says it."
+            yield (
+                f"`{where}`: its id is {event.request_id!r:.60}; it must have 1 to {MAX_ID} characters and equal the "
+                "key."
+            )
         source = event.source_executor_id
         if source not in self._declared.executors:
             yield f"`{where}`: there is no executor {source!r:.60}; there are {sorted(self._declared.executors)}."

@@ -76,7 +76,7 @@ class EditDocument:
         if whole:
             for name in HEADER:
                 if document.get(name) != self.content[name]:
-                    problems.append(f"`{name}`: it says what is edited, and stays {self.content[name]!r}.")
+                    problems.append(f"`{name}`: it identifies what is edited and must stay {self.content[name]!r}.")
         unknown = sorted(set(document) - {*_SECTIONS, *(HEADER if whole else ())})
         if unknown:
             problems.append(f"`{unknown[0]}`: there is no such part; there are {', '.join(_SECTIONS)}.")
@@ -166,7 +166,9 @@ class EditDocument:
         executors = values.mapping(document.get("executor_state", ABSENT), f"{place}executor_state")
         for name in list(edit.executor_state) if executors is not None and level.whole else ():
             if name not in (executors or {}) and edit.executor_state[name]:
-                values.refuse(f"{place}executor_state[{name!r}]", "an executor's state stays; remove keys of it")
+                values.refuse(
+                    f"{place}executor_state[{name!r}]", "an executor's state cannot be removed; remove keys from it"
+                )
         for name, given in (executors or {}).items():
             where = f"{place}executor_state[{name!r:.60}]"
             found = values.mapping(given, where)
@@ -219,11 +221,11 @@ class EditDocument:
         if old is not None and is_response(old):
             same = self._message(old, place)
             if any(fields.get(name) != same[name] for name in ("response_to", "to")):
-                self._values.refuse(place, "of a response only `data` can be changed")
+                self._values.refuse(place, "only the `data` of a response can be changed")
             expected = event_types(old.original_request_info_event)[1] if old.original_request_info_event else Any
             return _with_data(old, self._values.read(fields["data"], old.data, f"{place}.data", expected))
         if "response_to" in fields:
-            text = Advice("a response is not made up: give it with ", Step(Way.WITH_RESPONSES), " instead")
+            text = Advice("a response cannot be added here: pass it with ", Step(Way.WITH_RESPONSES), " instead")
             self._values.refuse(place, text)
             return None
         source = internal_source(str(target)) if source is None else source
@@ -236,7 +238,9 @@ class EditDocument:
     def _buffered(self, given: Any, level: _Level, place: str) -> None:
         before, declared, nodes = level.before, level.declared, self._values.sequence(given, place)
         if len(nodes) != len(before.buffered):
-            self._values.refuse(place, f"expected {len(before.buffered)} messages: they can be changed, and stay")
+            self._values.refuse(
+                place, f"expected {len(before.buffered)} messages: they can be changed, but not added or removed"
+            )
             return
         for index, (node, old) in enumerate(zip(nodes, before.buffered, strict=True)):
             where = f"{place}[{index}]"

@@ -57,7 +57,7 @@ class EditValues:
         """Refuse a document that lacks what cannot be written in it."""
         for name, (node, _) in self._kept.items():
             if name not in self._met:
-                self.refuse(name, f"what JSON cannot say stays as it was; put {json.dumps(node)} back")
+                self.refuse(name, f"what JSON cannot express must stay as it was; put {json.dumps(node)} back")
 
     def mapping(self, node: Any, place: str) -> Mapping[str, Any] | None:
         """Return an object; None where there is none, which is noted unless it is left out."""
@@ -157,10 +157,10 @@ class EditValues:
         name = node[_KEPT]
         known = self._kept.get(name) if isinstance(name, str) else None
         if known is None or known[0] != node:
-            self.refuse(place, "what JSON cannot say stays as it was: do not change its placeholder")
+            self.refuse(place, "what JSON cannot express must stay as it was: do not change its placeholder")
             return ABSENT
         if name in self._met:
-            self.refuse(place, "what JSON cannot say is there once: do not copy its placeholder")
+            self.refuse(place, "what JSON cannot express exists once: do not copy its placeholder")
         self._met.add(name)
         return known[1]
 
@@ -173,13 +173,13 @@ class EditValues:
             try:
                 return _SEQUENCES[key](items)
             except TypeError:
-                self.refuse(place, "a set holds what can be a key")
+                self.refuse(place, "a set can hold only what can be a key")
                 return ABSENT
         if key == _DICT:
             return self._read_pairs(content, old, place)
         cls = type(old) if old is not ABSENT and key == type_key(type(old)) else self._catalog.resolve(str(key))
         if cls is None:
-            self.refuse(place, f"{key!r:.100} is no type that this workflow declares")
+            self.refuse(place, f"{key!r:.100} is not a type that this workflow declares")
             return ABSENT
         value = from_json_value(content, str(key), (cls,), self._catalog)
         if type(value) is not cls:
@@ -193,13 +193,13 @@ class EditValues:
         found = {}
         for pair in self.sequence(content, place):
             if not isinstance(pair, list) or len(pair) != 2:
-                self.refuse(place, "expected pairs of a key and a value")
+                self.refuse(place, "expected key-value pairs")
                 return ABSENT
             key = self.read(pair[0], ABSENT, f"{place} key", Any)
             try:
                 value = olds.get(key, ABSENT)
             except TypeError:
-                self.refuse(place, "a key is what can be a key")
+                self.refuse(place, "this cannot be a key")
                 return ABSENT
             found[key] = self.read(pair[1], value, f"{place}[{key!r:.60}]", annotation_of(value))
         return found

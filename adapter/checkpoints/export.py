@@ -65,7 +65,9 @@ async def export_thread(client: Client, checkpoint: Checkpoint | str, *, opened:
         runs = await runs_of(client, thread_id)
         keyless = client.data_converter.payload_codec is None and any(map(_is_sealed, runs))
         if keyless and opened:
-            raise NotSealedError(f"Thread {thread_id!r} is sealed. To open it, connect with the keys that seal it.")
+            raise NotSealedError(
+                f"Thread {thread_id!r} is sealed. To open it, connect with the keys that it was sealed with."
+            )
         closed = keyless or (client.data_converter.payload_codec is not None and not opened)
         name = "" if keyless else await _name(client, runs)
         if not runs or name is None:
@@ -212,7 +214,7 @@ async def _open(client: Client, payload: Payload, places: Iterable[Serialization
             raise
         except Exception as error:  # The codec and the storage driver are code of others.
             raise CheckpointCorruptedError(
-                f"A payload cannot be opened ({type(error).__name__}: {error}). Export the thread as it is, without "
+                f"A payload cannot be opened ({type(error).__name__}: {error}). Export the thread sealed, without "
                 "opening it."
             ) from error
         found = value.payload

@@ -77,8 +77,8 @@ class Frame:
             raise CheckpointCorruptedError(f"A checkpoint in a frame cannot be decompressed: {error}") from error
         if size > limit:
             raise CheckpointCorruptedError(
-                f"The checkpoints in a frame claim {size:,} bytes; at most {limit:,} are read. If it is one of yours, "
-                f"set {MAX_BYTES_VARIABLE}."
+                f"The checkpoints in a frame claim {size:,} bytes, but at most {limit:,} are read. If you trust this "
+                f"data, raise {MAX_BYTES_VARIABLE}."
             )
         found = [self.checkpoint]
         for data in reversed(wanted):
@@ -113,9 +113,9 @@ def pack(frame: Frame, base: bytes | None) -> tuple[bytes, bool]:
     limit = max_checkpoint_bytes()
     if len(raw) > limit:
         raise PayloadError(
-            f"A superstep takes {len(raw):,} bytes, its checkpoint {len(frame.checkpoint):,}, the one it entered with "
-            f"{len(frame.entry):,} and its events {len(frame.payloads):,}; at most {limit:,} can be read back. Keep a "
-            f"reference in the state instead of the data, or set {MAX_BYTES_VARIABLE}."
+            f"A superstep's result takes {len(raw):,} bytes: its checkpoint {len(frame.checkpoint):,}, the one it "
+            f"started from {len(frame.entry):,} and its events {len(frame.payloads):,}. At most {limit:,} can be read "
+            f"back. Keep a reference to the data in the state, or raise {MAX_BYTES_VARIABLE}."
         )
     patch = _compress(raw, base) if base else None
     # A small patch is a good one, and so is one smaller than the first part of a keyframe would be; any other is worth
@@ -140,8 +140,8 @@ def unpack(data: bytes, base: bytes | None) -> Frame:
         size, limit = raw_size(data), max_checkpoint_bytes()
         if size > limit:
             raise CheckpointCorruptedError(
-                f"A checkpoint frame claims {size:,} bytes; at most {limit:,} are read. If it is one of yours, set "
-                f"{MAX_BYTES_VARIABLE}."
+                f"A checkpoint frame claims {size:,} bytes, but at most {limit:,} are read. If you trust this data, "
+                f"raise {MAX_BYTES_VARIABLE}."
             )
     except zstandard.ZstdError as error:
         raise CheckpointCorruptedError(f"A checkpoint frame cannot be decompressed: {error}") from error
@@ -149,7 +149,7 @@ def unpack(data: bytes, base: bytes | None) -> Frame:
     sizes = _SIZES_BETWEEN if raw.startswith(_MAGIC_BETWEEN) else _SIZES
     start = len(_MAGIC) + sizes.size
     if len(raw) < start or not raw.startswith((_MAGIC, _MAGIC_BETWEEN)):
-        raise CheckpointCorruptedError("A checkpoint frame does not begin as one.")
+        raise CheckpointCorruptedError("A checkpoint frame has an invalid header.")
     parts: list[bytes] = []
     for size in sizes.unpack_from(raw, len(_MAGIC)):
         parts.append(raw[start : start + size])
@@ -173,7 +173,7 @@ def unpatched(data: bytes, other: bytes | None) -> bytes:
         ZstdError: When it is no frame of zstd.
     """
     if raw_size(data) > max_checkpoint_bytes():
-        raise CheckpointCorruptedError(f"A checkpoint claims {raw_size(data):,} bytes, more than are read.")
+        raise CheckpointCorruptedError(f"A checkpoint claims {raw_size(data):,} bytes, more than may be read.")
     return _decompressed(data, other)
 
 

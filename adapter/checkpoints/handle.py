@@ -50,7 +50,7 @@ class Checkpoint(BaseModel):
         except ValidationError as error:
             mistake = error.errors()[0]
             where = ".".join(map(str, mistake["loc"])) or "text"
-            raise ValueError(f"This is no thread handle: {where}: {mistake['msg']}") from error
+            raise ValueError(f"This is not a valid thread handle: {where}: {mistake['msg']}") from error
 
 
 def thread_id_of(checkpoint: Checkpoint | str) -> str:

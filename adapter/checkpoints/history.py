@@ -208,8 +208,8 @@ async def decode(
     except ValidationError as error:
         where = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:3])
         raise UnreadableError(
-            f"History holds what should be a {model.__name__.strip('_')} and is none ({where}). Something else than a "
-            "worker of this package has written it."
+            f"History holds something that should be a {model.__name__.strip('_')} but is not ({where}). It was not "
+            "written by a worker of this package."
         ) from error
     return value
 
@@ -235,9 +235,7 @@ def warn_refused(thread_id: str, run_id: str, what: str, reason: object) -> None
     if key in _warned:
         return
     _warned.put(key, True)
-    _LOGGER.warning(
-        "%s of thread %r, run %r, is passed over as if it had never been: %s", what, thread_id, run_id, reason
-    )
+    _LOGGER.warning("%s of thread %r, run %r, is ignored: %s", what, thread_id, run_id, reason)
 
 
 async def start_input(client: Client, thread_id: str, run_id: str) -> RunInput:
@@ -252,7 +250,8 @@ async def start_input(client: Client, thread_id: str, run_id: str) -> RunInput:
         kind = event.workflow_execution_started_event_attributes.workflow_type.name
         if kind != WORKFLOW_TYPE:
             raise CheckpointNotFoundError(
-                f"Run {run_id!r} of {thread_id!r} is of workflow type {kind!r}, and no run of a framework workflow."
+                f"Run {run_id!r} of {thread_id!r} is of workflow type {kind!r}, so it is not a run of a framework "
+                "workflow."
             )
         return await _run_input(client, event, thread_id)
     raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history.")
@@ -289,8 +288,8 @@ async def runs_after(client: Client, thread_id: str, run_id: str, after: int) ->
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
             raise CheckpointNotFoundError(
-                f"The events of thread {thread_id!r} after offset {after} are not all there (any more): the history of "
-                f"run {runs[-1]!r} is past the namespace's retention. Read on from a greater offset."
+                f"The events of thread {thread_id!r} after offset {after} are no longer all available: the history of "
+                f"run {runs[-1]!r} is past the namespace's retention. Continue reading from a greater offset."
             ) from error
         previous = run_before(run_input, thread_id)
         if run_input.next_offset <= after + 1 or not previous:
@@ -333,10 +332,10 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
     if wanted is not None:
         raise CheckpointNotFoundError(
             Advice(
-                f"Checkpoint {wanted!r} is not in the history of thread {ref.thread_id!r}, run {ref.run_id!r}. It "
-                "may be past the namespace's retention; begin from ",
+                f"Checkpoint {wanted!r} is not in the history of thread {ref.thread_id!r}, run {ref.run_id!r}. It may "
+                "be past the namespace's retention. Start from ",
                 Step(Way.COPY),
-                ", or choose another with ",
+                ", or choose another checkpoint with ",
                 Step(Way.CHECKPOINTS, ref.thread_id),
                 ".",
             )
@@ -347,8 +346,8 @@ async def load_checkpoint(client: Client, ref: CheckpointRef) -> bytes:
         raw = await _checkpoint_of(stored, frame, checkpoint_id)
     if ref.digest is not None and digest(raw) != ref.digest:
         raise CheckpointCorruptedError(
-            f"Checkpoint {ref.checkpoint_id!r} in the history of thread {ref.thread_id!r} is not the one that is "
-            "meant: its digest is another. The history was altered, or the reference to it."
+            f"Checkpoint {ref.checkpoint_id!r} in the history of thread {ref.thread_id!r} is not the expected one: "
+            "its digest differs. The history, or the reference to the checkpoint, was altered."
         )
     return raw
 
@@ -429,8 +428,8 @@ async def _restored(stored: StoredFrame, base: bytes | None) -> Frame:
             raise _not_its_digest(stored.entry.checkpoint_id)
         if len(frame.between) != len(stored.between):
             raise CheckpointCorruptedError(
-                f"The frame of checkpoint {stored.facts.checkpoint_id!r} holds {len(frame.between)} checkpoints before "
-                f"it, and its superstep tells of {len(stored.between)}; the history was altered."
+                f"The frame of checkpoint {stored.facts.checkpoint_id!r} holds {len(frame.between)} checkpoints "
+                f"before it, but its superstep lists {len(stored.between)}. The history was altered."
             )
 
     patch = stored.facts.base_checkpoint_id is not None
@@ -472,8 +471,8 @@ async def checkpoints_of(stored: StoredFrame, frame: Frame) -> dict[str, bytes]:
 
 def _not_its_digest(checkpoint_id: str) -> CheckpointCorruptedError:
     return CheckpointCorruptedError(
-        f"Checkpoint {checkpoint_id!r} does not restore to its digest; the history was altered or a payload codec is "
-        "not the one it was written with."
+        f"Checkpoint {checkpoint_id!r} does not match its digest. The history was altered, or the payload codec is "
+        "not the one that it was written with."
     )
 
 
@@ -569,8 +568,8 @@ async def reverse_events(client: Client, thread_id: str, run_id: str) -> AsyncIt
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
                 raise HistoryGoneError(
                     Advice(
-                        f"The history of thread {thread_id!r}, run {run_id!r} is not there (any more): "
-                        f"{error.message}. Begin from ",
+                        f"The history of thread {thread_id!r}, run {run_id!r} is not available, or no longer "
+                        f"available: {error.message}. Begin from ",
                         Step(Way.COPY),
                         ", or choose a checkpoint of another thread.",
                     )
@@ -721,7 +720,7 @@ async def _reverse(client: Client, thread_id: str, run_id: str) -> AsyncIterator
             if outcome is None:
                 continue
             if step.superstep_id is not None and step.superstep_id in refused:
-                warn_refused(thread_id, run_id, f"Event {outcome.event_id}", "the workflow has refused it.")
+                warn_refused(thread_id, run_id, f"Event {outcome.event_id}", "the workflow has rejected it.")
             else:
                 yield outcome, _Answered(step.superstep_id, taken)
         elif event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
@@ -802,7 +801,7 @@ async def _decode_stored(
     except Exception as error:  # The client's codec and external storage are code of others.
         raise CheckpointCorruptedError(
             f"Event {event.event_id} of the history cannot be decoded ({type(error).__name__}: {error}). It was "
-            "altered, or the client's payload codec or external storage is not the one it was written with."
+            "altered, or the client's payload codec or external storage is not the one that it was written with."
         ) from error
 
 
@@ -811,7 +810,7 @@ async def _run_input(client: Client, event: HistoryEvent, thread_id: str) -> Run
     try:
         run_input: RunInput = await decode(client, payloads[0], RunInput, of_thread(client, thread_id))
     except (UnreadableError, IndexError) as error:
-        raise InvalidStartError("The run was started with what cannot be used, so it has never begun.") from error
+        raise InvalidStartError("The run's input was invalid, so it never started.") from error
     return run_input
 
 
@@ -857,7 +856,7 @@ async def read_close(client: Client, thread_id: str, event: HistoryEvent) -> Clo
         if error.waits_for_key:
             raise
         warn_refused(thread_id, f"event {event.event_id}", "The end", error)
-        return Closed("terminated", message=f"It was ended by somebody without a key. {error}")
+        return Closed("terminated", message=f"It was ended by a process without a key. {error}")
 
 
 async def _read_close(client: Client, thread_id: str, event: HistoryEvent, state: CloseState) -> Closed:

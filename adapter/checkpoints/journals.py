@@ -50,7 +50,7 @@ async def left_journal(client: Client, thread_id: str, ref: JournalRef) -> list[
                 return found
     except (NotSealedError, CheckpointCorruptedError, HistoryGoneError) as error:
         _LOGGER.warning(
-            "The journal of a superstep of thread %r that had failed cannot be read, so all of it runs again: %s",
+            "The journal of a failed superstep of thread %r cannot be read, so the whole superstep runs again: %s",
             thread_id,
             error,
         )
@@ -70,7 +70,7 @@ async def left_by_burst(client: Client, thread_id: str, ref: JournalRef) -> byte
                     return outcome.journal
     except (NotSealedError, CheckpointCorruptedError, HistoryGoneError) as error:
         _LOGGER.warning(
-            "What a burst of thread %r has left of its last superstep cannot be read, so that one runs again: %s",
+            "What a burst of thread %r kept of its last superstep cannot be read, so that superstep runs again: %s",
             thread_id,
             error,
         )

@@ -101,8 +101,8 @@ def read_label(raw: bytes) -> CheckpointLabel:
     except Exception as error:  # Damaged text may lack anything.
         raise CheckpointCorruptedError(
             Advice(
-                f"The checkpoint's bytes are no checkpoint ({type(error).__name__}: {error}). Choose an earlier one "
-                "with ",
+                f"The checkpoint's bytes are not a valid checkpoint ({type(error).__name__}: {error}). Choose an "
+                "earlier one with ",
                 Step(Way.CHECKPOINTS),
                 ".",
             )
@@ -121,12 +121,12 @@ def read_superstep(raw: bytes) -> int:
         _, fields = document.fields(document.body)
         return int(document.plain(fields["iteration_count"]))
     except Exception as error:  # Damaged text may lack anything.
-        raise CheckpointCorruptedError(f"The checkpoint's bytes are no checkpoint ({error}).") from error
+        raise CheckpointCorruptedError(f"The checkpoint's bytes are not a valid checkpoint ({error}).") from error
 
 
 def _text(field: Any) -> str:
     if type(field) is not str:
-        raise ValueError(f"{field!r:.60} is no text")
+        raise ValueError(f"{field!r:.60} is not text")
     return field
 
 
@@ -218,4 +218,4 @@ def _check_fields(checkpoint: WorkflowCheckpoint) -> None:
         and all(isinstance(event, WorkflowEvent) and event.type == "request_info" for event in pending.values())
     )
     if not whole:
-        raise CheckpointCorruptedError("A part of the checkpoint is not what it should be.")
+        raise CheckpointCorruptedError("A part of the checkpoint is invalid.")

@@ -133,13 +133,40 @@ async def thread_infos(client: Client, thread_id: str, run_id: str) -> list[Chec
 
     Costs a round trip for each 200 history events.
     """
+    found, _ = await newest_infos(client, thread_id, run_id, limit=None)
+    return list(reversed(found))
+
+
+async def newest_infos(
+    client: Client, thread_id: str, run_id: str, *, limit: int | None, behind: str | None = None
+) -> tuple[list[CheckpointInfo], bool]:
+    """Describe the newest checkpoints of a thread up to `run_id`, newest first.
+
+    Costs a round trip for each 200 history events that they, and those of that run before them, lie in.
+
+    Args:
+        client: A client with our payload converter.
+        thread_id: Temporal workflow id.
+        run_id: The run to begin in.
+        limit: At most so many.
+        behind: Only those before this one of that run.
+
+    Returns:
+        Them, and whether there are more.
+    """
     found: dict[str, CheckpointInfo] = {}
+    passed = behind is None
     async for run, stored in thread_frames(client, thread_id, run_id):
         for info in checkpoint_infos(thread_id, run, stored):
+            if not passed:
+                passed = info.checkpoint_id == behind
+                continue
             # A run that continued as new may have stored its predecessor's checkpoint once more: the older one counts.
             found.pop(info.checkpoint_id, None)
             found[info.checkpoint_id] = info
-    return list(reversed(found.values()))
+            if limit is not None and len(found) > limit:
+                return list(found.values())[:limit], True
+    return list(found.values()), False
 
 
 def edited_id(thread_id: str) -> str:
@@ -210,7 +237,7 @@ class Locator:
                     f"{checkpoint_id!r} is not the id of a checkpoint in Temporal history; one looks like "
                     "'<run id>.<12 hexadecimal digits>', see ",
                     Step(Way.CHECKPOINTS),
-                    ". To begin from a checkpoint of ",
+                    ". To start from a checkpoint of ",
                     Step(Way.OTHER_STORAGE),
                     ".",
                 )
@@ -232,8 +259,8 @@ class Locator:
                         return CheckpointRef(thread_id=thread_id, run_id=run_id, checkpoint_id=checkpoint_id)
         raise CheckpointNotFoundError(
             Advice(
-                f"Thread {thread_id!r} in namespace {self._client.namespace!r} has no checkpoint {checkpoint_id!r} "
-                "(any more). Choose another with ",
+                f"Thread {thread_id!r} in namespace {self._client.namespace!r} has no checkpoint {checkpoint_id!r}, "
+                "or no longer has it. Choose another with ",
                 Step(Way.CHECKPOINTS, thread_id),
                 ".",
             )
@@ -250,8 +277,8 @@ class Locator:
         raise CheckpointNotFoundError(
             Advice(
                 f"No thread in namespace {self._client.namespace!r} has a run {run_id!r}, so checkpoint "
-                f"{checkpoint_id!r} is not there (any more): the run was deleted, is past the namespace's retention, "
-                "or belongs to another namespace. Begin from ",
+                f"{checkpoint_id!r} is not available: the run was deleted, is past the namespace's retention, or "
+                "belongs to another namespace. Start from ",
                 Step(Way.COPY),
                 ", or choose another checkpoint with ",
                 Step(Way.CHECKPOINTS),

@@ -110,9 +110,9 @@ class EventWriter:
         request_type, response_type = event_types(event)
         if len(event.request_id) > MAX_ID or event.request_id != clean_text(event.request_id):
             raise PayloadError(
-                f"Executor {event.source_executor_id!r} asks under the id {clean_text(event.request_id[:100])!r}, with "
-                f"which nobody could answer: an id is Unicode text of at most {MAX_ID} characters. Give "
-                "`request_info(request_id=...)` another, or none."
+                f"Executor {event.source_executor_id!r} makes a request with id "
+                f"{clean_text(event.request_id[:100])!r}, which nobody could answer: an id must be Unicode text of at "
+                f"most {MAX_ID} characters. Pass another `request_id` to `request_info`, or none."
             )
         record.request_id = event.request_id
         record.source_executor_id = event.source_executor_id

@@ -115,7 +115,7 @@ class MirrorStorage:
 
     async def _call(self, call: Callable[[Any], Awaitable[_T]]) -> _T:
         if self._stuck is not None and not self._stuck.done():
-            raise TimeoutError("An earlier call has not come back yet.")
+            raise TimeoutError("An earlier call has not returned yet.")
         task = asyncio.ensure_future(self._opened(call))
         try:
             # Not `asyncio.timeout`: a call that does not take its cancellation would be waited for all the same.

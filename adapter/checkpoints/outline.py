@@ -19,7 +19,7 @@ from ..framework.static import type_key
 from .label import EDITED_AT, EDITED_BY
 
 _MAX_VALUES = 1_000_000
-_LEFT_OUT = "(left out: too much, or too deep, to be shown)"
+_LEFT_OUT = "(not shown: too large or too deeply nested)"
 _SEQUENCES = {"$tuple": "builtins:tuple", "$set": "builtins:set", "$frozenset": "builtins:frozenset"}
 _TYPE = "$type"
 _SET_FIELDS = "__pydantic_fields_set__"
@@ -55,8 +55,8 @@ def _outline(raw: bytes) -> dict[str, Any]:
     except Exception as error:  # Damaged text may lack anything.
         raise CheckpointCorruptedError(
             Advice(
-                f"The checkpoint's bytes are no checkpoint ({type(error).__name__}: {error}). Choose an earlier one "
-                "with ",
+                f"The checkpoint's bytes are not a valid checkpoint ({type(error).__name__}: {error}). Choose an "
+                "earlier one with ",
                 Step(Way.CHECKPOINTS),
                 ".",
             )

@@ -97,10 +97,11 @@ async def recorded_superstep(
         if superstep in (None, found.number) and not (failed and found.state not in ("failed", "lost")):
             return found
     wanted = "superstep" if superstep is None else f"superstep {superstep}"
-    there = f"those that are there are {sorted(set(seen))}" if seen else "it has none"
+    there = f"it has {sorted(set(seen))}" if seen else "it has none"
     raise CheckpointNotFoundError(
-        f"The history of thread {thread_id!r} has no {wanted}{' that failed' if failed else ''} in run {run_id!r}"
-        f"{' or before' if earlier else ''} (any more); {there}. Numbers begin at 1 with each message."
+        f"The history of thread {thread_id!r} has no {wanted}{' that failed' if failed else ''} in run "
+        f"{run_id!r}{' or earlier ones' if earlier else ''} ; {there}. Supersteps are numbered from 1 for each "
+        "message."
     )
 
 

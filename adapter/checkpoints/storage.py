@@ -89,7 +89,7 @@ class HistoryCheckpointStorage:
                     try:
                         checkpoint: WorkflowCheckpoint = await decoded(raw, hosted.catalog)
                     except PayloadError as error:
-                        _LOGGER.warning("A checkpoint of thread %r is left out of the list: %s", thread_id, error)
+                        _LOGGER.warning("A checkpoint of thread %r is not listed: %s", thread_id, error)
                     else:
                         found.setdefault(checkpoint.checkpoint_id, checkpoint)
         return sorted(found.values(), key=lambda checkpoint: checkpoint.timestamp)
@@ -129,9 +129,9 @@ class HistoryCheckpointStorage:
             HistoryReadOnlyError: Always.
         """
         raise HistoryReadOnlyError(
-            "Temporal history takes checkpoints from a worker's supersteps only, so those of a run in this process are "
-            "not kept. To keep them, copy the checkpoint into another storage and run with that: `await "
-            "other.save(await history.load(checkpoint_id))`. To go on durably, use "
+            "Temporal history accepts checkpoints only from a worker's supersteps, so those of a run in this process "
+            "are not kept. To keep them, copy the checkpoint into another storage and run with that storage: `await "
+            "other.save(await history.load(checkpoint_id))`. To continue durably, use "
             "`DurableWorkflow.run(checkpoint_id=...)`."
         )
 
@@ -142,8 +142,8 @@ class HistoryCheckpointStorage:
             HistoryReadOnlyError: Always.
         """
         raise HistoryReadOnlyError(
-            f"Checkpoint {checkpoint_id!r} cannot be deleted alone: it is part of its run's history. Delete the whole "
-            "run (`temporal workflow delete --workflow-id ...`), or leave it to the namespace's retention."
+            f"Checkpoint {checkpoint_id!r} cannot be deleted by itself: it is part of its run's history. Delete the "
+            "whole run (`temporal workflow delete --workflow-id ...`), or leave it to the namespace's retention."
         )
 
     async def _definition(self) -> WorkflowDefinition:

@@ -63,6 +63,8 @@ class ThreadStanding:
     next_offset: int = 0
     refusal: str | None = None
     """Why the only runs under the thread's id are none of it; only of a new thread."""
+    is_untouched: bool = False
+    """Whether nothing at all lies under the thread's id."""
     in_flight: bool = False
     """Whether the framework still holds messages there, so that it would refuse a new one."""
     reset_to: int | None = None
@@ -102,7 +104,7 @@ async def read_standing(
             seen_run_id = None  # It was refused, so the caller has seen nothing of the thread.
         if description is None:
             if seen_run_id is None or may_be_gone:
-                return ThreadStanding("new", refusal=latest.refusal)
+                return ThreadStanding("new", refusal=latest.refusal, is_untouched=not latest.passed_over)
             raise gone(client, thread_id)
         run_id = description.run_id
         reset_to = None
@@ -111,10 +113,11 @@ async def read_standing(
             if reset_to is None:
                 raise StaleCheckpointError(
                     Advice(
-                        f"Thread {thread_id!r} has gone on without this checkpoint: it knows run {seen_run_id!r}, the "
-                        f"latest is {run_id!r}. Two callers write to one thread. Go on from where it stands with ",
+                        f"Thread {thread_id!r} has advanced since this checkpoint: the handle knows run "
+                        f"{seen_run_id!r}, but the latest is {run_id!r}. Two callers write to one thread. Continue "
+                        "from its current state with ",
                         Step(Way.FROM_THREAD, thread_id),
-                        ", or use a thread of your own.",
+                        ", or use another thread.",
                     )
                 )
         if closed is None:
@@ -168,8 +171,8 @@ async def latest_run_id(client: Client, thread_id: str, workflow_name: str) -> s
         description = (await latest_of(client, thread_id, workflow_name, end=False)).description
     if description is None:
         raise ThreadNotFoundError(
-            f"Thread {thread_id!r} has no run in namespace {client.namespace!r} (any more): it has not begun, was "
-            "deleted, or is past the namespace's retention. Check its id."
+            f"Thread {thread_id!r} has no run in namespace {client.namespace!r}. Check its id. It has not started, "
+            "was deleted, or is past the namespace's retention."
         )
     return description.run_id
 
@@ -286,7 +289,7 @@ async def closed_run(client: Client, thread_id: str, run_id: str) -> Closed:
     )
     async for event in each(events):
         return await read_close(client, thread_id, event)
-    raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history (any more).")
+    raise CheckpointNotFoundError(f"Run {run_id!r} of thread {thread_id!r} has no history, or no longer has one.")
 
 
 async def _closed_tip(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from ..advice import Step, Way, told_of
 from ..temporal.sealing import KEYS_VARIABLE
 
-if TYPE_CHECKING:
-    from .command import Session
+
+class _Session(Protocol):
+    """What is asked of the call of a command."""
+
+    def again(self, command: str, *arguments: str, options: Sequence[str] = ()) -> str:
+        """Return the command line of another command that connects as this one has."""
+
 
 _THREAD, _ID = "THREAD", "ID"
-_SAY: dict[Way, Callable[[Session, str], str]] = {
+_SAY: dict[Way, Callable[[_Session, str], str]] = {
     Way.FOLLOW: lambda session, thread: _typed(session, "stream", thread),
     Way.RESUME: lambda session, thread: _typed(session, "resume", thread),
     Way.RESUME_FIRST: lambda session, thread: f"it first: {_typed(session, 'resume', thread)}",
@@ -42,18 +47,19 @@ _SAY: dict[Way, Callable[[Session, str], str]] = {
     Way.START_WORKER: lambda session, queue: _worker(session, queue),
     Way.REGISTER: lambda session, _subject: f"`{session.again('attributes register')}`",
     Way.ALLOW_CALLS: lambda _session, _subject: "`--live`",
+    Way.KEEP_JOURNAL: lambda _session, _subject: "`--option keep_journal=true`",
     Way.UPDATE_SCHEDULE: lambda session, name: f"`{session.again('schedule update', name or 'NAME')}`",
     Way.REFUSED_WAITING: lambda _session, _subject: "",
     Way.TYPES: lambda _session, _subject: "say where it is defined, `--workflow MODULE:ATTR`",
 }
 
 
-def said_by(session: Session, step: Step) -> str:
+def said_by(session: _Session, step: Step) -> str:
     """Return what to type for a step."""
     return _SAY[step.way](session, step.subject)
 
 
-def error_text(session: Session, error: BaseException) -> str:
+def error_text(session: _Session, error: BaseException) -> str:
     """Return what an error says to a user of the command line."""
     told = told_of(error, lambda step: said_by(session, step))
     return str(error) if told is None else told
@@ -64,10 +70,10 @@ def has_steps(error: BaseException) -> bool:
     return told_of(error, lambda _step: "") is not None
 
 
-def _typed(session: Session, command: str, thread: str) -> str:
+def _typed(session: _Session, command: str, thread: str) -> str:
     return f"`{session.again(command, thread or _THREAD)}`"
 
 
-def _worker(session: Session, task_queue: str) -> str:
+def _worker(session: _Session, task_queue: str) -> str:
     options = ["--workflow", "MODULE:ATTR", "--task-queue", task_queue or "QUEUE"]
     return f"`{session.again('worker', options=options)}`"

@@ -34,9 +34,9 @@ from . import threads as _threads
 from .command import PROGRAM, register, register_group
 
 EXIT_CODES = """\
-Exit codes: 0 done, 1 the run or the command failed, 2 a flag or the profile is wrong, 3 --workflow names nothing that
-can be imported, 4 no server answers, 5 the workflow cannot be hosted, 6 no worker answers, 7 there is no such thread,
-request or checkpoint, 8 the thread does not take it, 130 interrupted.
+Exit codes: 0 success, 1 the run or the command failed, 2 invalid flag or connection profile, 3 --workflow cannot be
+imported, 4 no server answers, 5 the workflow cannot be hosted, 6 no worker answers, 7 no such thread, request or
+checkpoint, 8 the thread rejects it, 130 interrupted.
 """
 
 app: typer.Typer = typer.Typer(
@@ -89,7 +89,7 @@ class _Worker(typer.core.TyperCommand):
 @app.command(
     cls=_Worker,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-    help="Host workflows until told to stop: the worker to deploy. See `worker --help`.",
+    help="Host workflows until stopped; this is the worker to deploy. See `worker --help`.",
 )
 def worker(context: typer.Context) -> None:
     """Run the worker with its own flags."""
@@ -134,7 +134,7 @@ register(app, _exported.import_, name="import")
 _group = register_group(app, _life.threads_, name="threads")
 register(_group, _life.delete)
 
-_schedules = typer.Typer(help="Threads that Temporal begins at fixed times.", no_args_is_help=True)
+_schedules = typer.Typer(help="Threads that Temporal starts on a schedule.", no_args_is_help=True)
 app.add_typer(_schedules, name="schedule")
 _of_schedules: dict[str, Callable[..., Awaitable[int | None]]] = {
     "create": _schedule.create,
@@ -148,7 +148,7 @@ _of_schedules: dict[str, Callable[..., Awaitable[int | None]]] = {
 }
 for _name, _command in _of_schedules.items():
     register(_schedules, _command, name=_name)
-_attributes = typer.Typer(help="Search attributes, by which threads are found.", no_args_is_help=True)
+_attributes = typer.Typer(help="Search attributes, used to find threads.", no_args_is_help=True)
 app.add_typer(_attributes, name="attributes")
 register(_attributes, _namespace.register)
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from temporalio.client import Client
 
 from ...workflows.display import json_text, one_line, terminal_line
 from ..checkpoints.edit_document import EditDocument
@@ -19,6 +18,7 @@ from ..client.options import OptionArguments
 from ..client.thread_facts import ThreadFacts, existing_thread
 from ..commands.exit_codes import UsageError
 from ..framework.definition import WorkflowDefinition, define
+from .advice import said_by
 from .command import Session, TaskQueue, Thread, Workflow
 from .editor import edited
 from .follow import follow
@@ -29,15 +29,17 @@ from .respond import login
 from .text import short
 
 Of = Annotated[
-    str | None, typer.Option("--thread", "-t", metavar="ID", help="Its thread, if it is not found by its id alone.")
+    str | None, typer.Option("--thread", "-t", metavar="ID", help="Its thread, if the id alone does not find it.")
 ]
 Changes = Annotated[
     str | None,
     typer.Option(
-        metavar="JSON|@FILE|-", help='What is to be another, without an editor, as in {"state": {"style": "vivid"}}.'
+        metavar="JSON|@FILE|-", help='Changes to make without an editor, as in {"state": {"style": "vivid"}}.'
     ),
 ]
-By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who edits; your login name if left out.")]
+By = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who makes the edit; defaults to your login name.")
+]
 _LABEL = 24
 _SHOWN = 2_000
 
@@ -57,18 +59,18 @@ async def show(
 
 async def diff(
     session: Session,
-    before: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="A checkpoint.", show_default=False)],
-    after: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="Another one.", show_default=False)],
+    before: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="The first checkpoint.", show_default=False)],
+    after: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="The second checkpoint.", show_default=False)],
     *,
     thread: Of = None,
 ) -> None:
-    """Say what changed from one checkpoint to another, of any threads. Needs no worker."""
+    """Show what changed between two checkpoints, of any threads. Needs no worker."""
     client = await session.client()
     outlines = [await outline(await raw_checkpoint(client, name, thread)) for name in (before, after)]
     found = changes(*outlines)
     session.output.json([{"kind": change.kind, **_sides(change), "place": change.place} for change in found])
     if not found:
-        session.output.line("Nothing differs but ids and times.")
+        session.output.line("No differences except ids and times.")
     for change in found:
         _show_change(session.output, change)
 
@@ -78,7 +80,7 @@ async def edit(
     thread: Thread,
     checkpoint_id: Annotated[
         str | None,
-        typer.Argument(metavar="CHECKPOINT", help="Its checkpoint; the last one if left out.", show_default=False),
+        typer.Argument(metavar="CHECKPOINT", help="Its checkpoint; defaults to the last one.", show_default=False),
     ] = None,
     *,
     changes: Changes = None,
@@ -87,18 +89,18 @@ async def edit(
     task_queue: TaskQueue = None,
     option: Options = None,
     interactive: Annotated[
-        bool, typer.Option("--interactive", "-i", help="Ask for the answers to requests here, and go on.")
+        bool, typer.Option("--interactive", "-i", help="Ask for responses here, and continue.")
     ] = False,
 ) -> int:
-    """Edit a thread's last checkpoint in $EDITOR, or an earlier one; the thread itself goes on from there."""
+    """Edit a thread's last checkpoint in $EDITOR, or an earlier one; the thread continues from it."""
     client = await session.client()
     facts = await existing_thread(client, thread)
     target = await typed_facade(session, workflow, task_queue, facts, read_options(option))
     chosen = checkpoint_id or (await target.durable.checkpoints(thread))[-1].checkpoint_id
-    change = await edit_of(client, target, chosen, thread, changes)
+    change = await edit_of(session, target, chosen, thread, changes)
     if change is None:
         session.output.json({"thread_id": thread, "edited": False}, line=True)
-        session.output.line("Nothing has changed, so nothing was done.")
+        session.output.line("Nothing changed, so nothing was done.")
         return 0
     checkpoint = target.durable.checkpoint(thread)
     await target.durable.edit(
@@ -134,7 +136,7 @@ async def typed_facade(
 
 
 async def edit_of(
-    client: Client, target: Target, checkpoint_id: str, thread: str, given: str | None
+    session: Session, target: Target, checkpoint_id: str, thread: str, given: str | None
 ) -> Mapping[str, Any] | None:
     """Return how a checkpoint is to be changed: as the command line says, or a person in an editor.
 
@@ -147,9 +149,11 @@ async def edit_of(
             raise UsageError('--changes takes a JSON object, as in {"state": {"style": "vivid"}}')
         return found
     hosted: WorkflowDefinition = await define(target.workflow)  # type: ignore[arg-type] # `typed_facade` has it.
-    raw = await raw_checkpoint(client, checkpoint_id, thread)
+    raw = await raw_checkpoint(await session.client(), checkpoint_id, thread)
     document = EditDocument(editable(raw, hosted), hosted.declared, hosted.catalog).content
-    return await edited(document, lambda changed: edited_checkpoint(raw, hosted, changed))
+    return await edited(
+        document, lambda changed: edited_checkpoint(raw, hosted, changed), lambda step: said_by(session, step)
+    )
 
 
 def _sides(change: Change) -> dict[str, Any]:

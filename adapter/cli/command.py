@@ -32,7 +32,7 @@ Address = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
-        help="Server; else the profile's, else localhost:7233.",
+        help="Server; defaults to the profile's, else localhost:7233.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -40,7 +40,7 @@ Namespace = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Namespace; else the profile's, else default.",
+        help="Namespace; defaults to the profile's, else default.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -56,7 +56,7 @@ ConfigFile = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Another configuration file.",
+        help="Configuration file to use instead of Temporal's default.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -65,13 +65,13 @@ FromFile = Annotated[
     typer.Option(
         "--from-file",
         metavar="FILE",
-        help="An exported thread, read in the place of a server.",
+        help="Read an exported thread instead of a server.",
         rich_help_panel=_PANEL,
     ),
 ]
 _CONNECTION = {"address": Address, "namespace": Namespace, "profile": Profile, "config_file": ConfigFile}
 CONNECTION = tuple(_CONNECTION)
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 Workflow = Annotated[
     str | None,
@@ -79,7 +79,7 @@ Workflow = Annotated[
         "--workflow",
         "-w",
         metavar="NAME|MODULE:ATTR",
-        help="Workflow's name; or where it is defined, which gives types.",
+        help="Name of the workflow, or where it is defined, which also gives its types.",
     ),
 ]
 TaskQueue = Annotated[
@@ -89,11 +89,13 @@ TaskQueue = Annotated[
         "-q",
         metavar="NAME",
         envvar="AGENT_FRAMEWORK_TEMPORAL_TASK_QUEUE",
-        help="Task queue of its workers; else the thread's, else agent-framework.",
+        help="Task queue of its workers; defaults to the thread's, else agent-framework.",
         show_envvar=False,
     ),
 ]
-Thread = Annotated[str, typer.Argument(metavar="THREAD", help="Thread: its Temporal workflow id.", show_default=False)]
+Thread = Annotated[
+    str, typer.Argument(metavar="THREAD", help="The thread: a Temporal workflow id.", show_default=False)
+]
 
 
 class Session:

@@ -8,7 +8,8 @@ import os
 import secrets
 import signal
 import socket
-from typing import Annotated
+from collections.abc import MutableMapping
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +17,7 @@ from ..commands.connection import configuration
 from ..commands.exit_codes import UsageError
 from ..commands.references import load_workflow
 from ..http.app import http_app
-from ..http.settings import API_PREFIX
+from ..http.settings import API_PREFIX, AsgiApp, Receive, Scope, Send
 from .command import Session, TaskQueue
 from .lookup import DEFAULT_TASK_QUEUE
 
@@ -31,19 +32,21 @@ async def console(
     *,
     workflow: Annotated[
         list[str] | None,
-        typer.Option("--workflow", "-w", metavar="MODULE:ATTR", help="Workflow to know; can be repeated."),
+        typer.Option(
+            "--workflow", "-w", metavar="MODULE:ATTR", help="Workflow whose graph and types to load; can be repeated."
+        ),
     ] = None,
     task_queue: TaskQueue = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0: one that is free.")] = 8234,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0: any free one.")] = 8234,
     allowed_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME[:PORT]", help="Name it is called by, besides --host; can be repeated."),
+        typer.Option(metavar="NAME[:PORT]", help="Host name that requests may use besides --host; can be repeated."),
     ] = None,
     origin: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Origin whose pages may call it too; can be repeated.")
+        list[str] | None, typer.Option(metavar="URL", help="Origin of pages that may also call it; can be repeated.")
     ] = None,
-    base_url: Annotated[str | None, typer.Option(metavar="URL", help="How people reach it, for respond links.")] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Its public URL, for respond links.")] = None,
     temporal_ui: Annotated[
         str | None, typer.Option(metavar="URL", help="Temporal's Web UI, for links to runs.")
     ] = None,
@@ -51,7 +54,7 @@ async def console(
 ) -> None:
     """Serve the HTTP API of a namespace: its threads, their events, requests and checkpoints."""
     if not can_serve():
-        raise UsageError("`console` needs the extra: pip install 'agent-framework-temporal[cli,http]'")
+        raise UsageError("`console` needs the http extra: pip install 'agent-framework-temporal[cli,http]'")
     import uvicorn
 
     token = os.environ.get(TOKEN_VARIABLE) or None
@@ -77,8 +80,9 @@ async def console(
     with listening(host, port) if descriptor is None else socket.socket(fileno=descriptor) as listener:
         address = f"http://{bracketed}:{listener.getsockname()[1]}"
         _tell(session, address, token if made else None)
+        stopping = asyncio.Event()
         config = uvicorn.Config(
-            app,
+            _until(stopping, app),
             log_level="warning",
             proxy_headers=False,
             server_header=False,
@@ -88,9 +92,27 @@ async def console(
         server = uvicorn.Server(config)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            # The server ends by these itself, and sends them on then: there is nothing left to end.
-            loop.add_signal_handler(number, lambda: None)
+            # The server ends by these itself, once its answers have ended: event streams do so only if they are told.
+            loop.add_signal_handler(number, stopping.set)
         await server.serve(sockets=[listener])
+
+
+def _until(stopping: asyncio.Event, app: AsgiApp) -> AsgiApp:
+    """Return an application whose callers all leave when this process is told to stop."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        async def received() -> MutableMapping[str, Any]:
+            coming, told = asyncio.ensure_future(receive()), asyncio.ensure_future(stopping.wait())
+            try:
+                await asyncio.wait([coming, told], return_when=asyncio.FIRST_COMPLETED)
+                return coming.result() if coming.done() else {"type": "http.disconnect"}
+            finally:
+                coming.cancel()
+                told.cancel()
+
+        await app(scope, received if scope["type"] == "http" else receive, send)
+
+    return serve
 
 
 def can_serve() -> bool:

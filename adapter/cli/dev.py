@@ -1,4 +1,4 @@
-"""The command `dev`: a server, its Web UI, a worker and the console, which start anew when code changes."""
+"""The command `dev`: a server, its Web UI, a worker and the console, which restart when code changes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .output import Output
 
 _LOOPBACK = "127.0.0.1"
 _STOP_SECONDS = 10
-_NEEDS_MORE = "not served, as it needs more: pip install 'agent-framework-temporal[cli,dev]'"
+_NEEDS_MORE = "not served: it needs pip install 'agent-framework-temporal[cli,dev]'"
 _SETTLE_MILLISECONDS = 200
 """Editors write a file in several steps."""
 
@@ -45,19 +45,22 @@ async def dev(
     ],
     task_queue: TaskQueue = None,
     database: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep threads in this file; else they end with the server.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep threads in this file; without it they end with the server."),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of the server; 0: one that is free.")] = 7233,
+    port: Annotated[int, typer.Option(help="Port of the server; 0: any free one.")] = 7233,
     ui_port: Annotated[int, typer.Option(help="Port of the Web UI; 0: any free one.")] = 8233,
     http_port: Annotated[
         int | None,
         typer.Option(help="Serve Temporal's HTTP API, for curl, on this port; 0: any free one."),
     ] = None,
-    console: Annotated[bool, typer.Option(help="Serve the console, the page to see threads and answer them.")] = True,
-    console_port: Annotated[int, typer.Option(help="Port of the console; 0: one that is free.")] = 8234,
-    reload: Annotated[bool, typer.Option(help="Start the worker anew when a Python file here changes.")] = True,
+    console: Annotated[
+        bool, typer.Option(help="Serve the console, a page to watch threads and answer their requests.")
+    ] = True,
+    console_port: Annotated[int, typer.Option(help="Port of the console; 0: any free one.")] = 8234,
+    reload: Annotated[bool, typer.Option(help="Restart the worker when a Python file here changes.")] = True,
 ) -> None:
-    """Run a local server with its Web UI, a worker that starts anew when code changes, and the console."""
+    """Run a local server with its Web UI, a worker that restarts when code changes, and the console."""
     given = configuration(session.settings, of_file=False)
     if "target_host" in given:
         raise UsageError(
@@ -71,7 +74,8 @@ async def dev(
     message = message_words(hosted[0].catalog.input_types)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # SIGHUP: the terminal's window is closed. Worker and console have sessions of their own, and would stay.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set)
     namespace = session.settings.namespace or given.get("namespace", "default")
     async with contextlib.AsyncExitStack() as stack:
@@ -153,8 +157,8 @@ async def _serve(programs: Sequence[_Program], output: Output, *, reload: bool, 
         running = [await _Running.start(program, output) for program in programs]
         async for changed in _changes(stopping) if reload else _none(stopping):
             names = " and the ".join(program.name for program in programs)
-            start = "starts" if len(programs) == 1 else "start"
-            output.line(f"{', '.join(changed)} changed: the {names} {start} anew", style="yellow")
+            restart = "restarts" if len(programs) == 1 else "restart"
+            output.line(f"{', '.join(changed)} changed: the {names} {restart}", style="yellow")
             await asyncio.gather(*(process.stop() for process in running))
             running = [await _Running.start(program, output) for program in programs]
     finally:
@@ -188,7 +192,7 @@ class _Running:
 
     async def _tell_end(self) -> None:
         code = await self._process.wait()
-        text = f"The {self._program.name} has ended with exit code {code}. It starts anew when code changes."
+        text = f"The {self._program.name} has ended with exit code {code}. It restarts when code changes."
         self._output.line(text, style="red")
 
     async def stop(self) -> None:

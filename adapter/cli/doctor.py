@@ -51,7 +51,7 @@ class Finding:
 
 
 async def doctor(session: Session, *, task_queue: TaskQueue = None) -> int:
-    """Check server, namespace, search attributes, workers and versions, and say what to do."""
+    """Check server, namespace, search attributes, workers and versions, and report what to do."""
     findings = _versions()
     code = 0
     try:
@@ -115,7 +115,7 @@ async def _server(client: Client) -> Finding:
     where = client.service_client.config.target_host
     numbers = [int(part) for part in info.server_version.split(".")[:2] if part.isdigit()]
     if len(numbers) == 2 and tuple(numbers) < _OLD_SERVER:
-        return Finding("server", "note", f"{where}, version {info.server_version}", "Update it to 1.25 or newer.")
+        return Finding("server", "note", f"{where}, version {info.server_version}", "Upgrade it to 1.25 or newer.")
     return Finding("server", "ok", f"{where}, version {info.server_version or 'unknown'}")
 
 
@@ -123,7 +123,7 @@ async def _namespace(client: Client) -> Finding:
     request = DescribeNamespaceRequest(namespace=client.namespace)
     found = await retried(lambda: client.workflow_service.describe_namespace(request, retry=True))
     retention = found.config.workflow_execution_retention_ttl.ToTimedelta()
-    text = f"{client.namespace}, keeps closed runs for {duration(retention)}"
+    text = f"{client.namespace}, closed runs are kept for {duration(retention)}"
     return Finding("namespace", "ok", text)
 
 
@@ -140,8 +140,8 @@ async def _attributes(client: Client) -> Finding:
 
 async def _placement(client: Client) -> Finding:
     if await has_standalone_activities(client):
-        return Finding("placement", "ok", "executors may have task queues of their own")
-    text = "no standalone activities, so executors cannot have task queues of their own"
+        return Finding("placement", "ok", "executors can have their own task queues")
+    text = "no standalone activities, so executors cannot have their own task queues"
     return Finding("placement", "note", text, f"{NEEDED[:1].upper()}{NEEDED[1:]}")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...workflows.display import json_text
+from ..advice import Advice, Step
 from ..commands.exit_codes import UsageError
 from ..errors import EditRefusedError
 
@@ -24,13 +25,14 @@ _HELP = """\
 
 
 async def edited(
-    document: dict[str, Any], check: Callable[[dict[str, Any]], Awaitable[object]]
+    document: dict[str, Any], check: Callable[[dict[str, Any]], Awaitable[object]], say: Callable[[Step], str]
 ) -> dict[str, Any] | None:
     """Return what a person makes of a document; None where nothing has changed.
 
     Args:
         document: JSON data.
         check: Raises EditRefusedError for what cannot be taken; the editor opens again then, and says why.
+        say: Says a step as a command.
 
     Raises:
         UsageError: When the editor cannot be run or fails, or nothing is changed about what was refused.
@@ -56,9 +58,10 @@ async def edited(
                 await check(found)
                 return found
             except EditRefusedError as error:
-                problems = [line for problem in error.problems for line in problem.splitlines()]
+                told = [Advice(problem).told(say) for problem in error.problems]
+                problems = [line for problem in told for line in problem.splitlines()]
             except (ValueError, RecursionError) as error:
-                problems = [f"This is no JSON: {error}"]
+                problems = [f"Not valid JSON: {error}"]
             said = "".join(f"# {line}\n" for line in ("The edit is refused:", *problems, ""))
 
 

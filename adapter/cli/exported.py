@@ -31,10 +31,13 @@ async def export(
     thread: Thread,
     *,
     opened: Annotated[
-        bool, typer.Option("--open", help="Open what is sealed or lies in external storage: all can be read then.")
+        bool,
+        typer.Option(
+            "--open", help="Decrypt sealed payloads and include external ones; anyone can then read the file."
+        ),
     ] = False,
 ) -> None:
-    """Write a thread to standard output: histories, checkpoints and events as JSON, one object a line."""
+    """Write a thread to standard output: histories, checkpoints and events as JSON lines."""
     client = await session.client()
     async for line in export_thread(client, thread, opened=opened):
         sys.stdout.write(line)
@@ -43,16 +46,16 @@ async def export(
 
 async def import_(
     session: Session,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `export` has written.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file written by `export`.", show_default=False)],
     *,
     into: Annotated[
-        str | None, typer.Option("--into", metavar="ID", help="Begin this thread on the server, from a checkpoint.")
+        str | None, typer.Option("--into", metavar="ID", help="Start this thread on the server from a checkpoint.")
     ] = None,
     checkpoint: Annotated[
-        str | None, typer.Option(metavar="CHECKPOINT", help="Which one; the last good one if left out.")
+        str | None, typer.Option(metavar="CHECKPOINT", help="Which checkpoint; defaults to the last good one.")
     ] = None,
     replay: Annotated[
-        bool, typer.Option("--replay", help="Replay its histories on this release, as a worker that takes it over.")
+        bool, typer.Option("--replay", help="Replay its histories with this release, as a worker taking over would.")
     ] = False,
     responses: Responses = None,
     workflow: Workflow = None,
@@ -60,7 +63,7 @@ async def import_(
     option: Options = None,
     interactive: Interactive = False,
 ) -> int:
-    """Look into an exported thread, replay it, or begin a thread on a server from one of its checkpoints."""
+    """Inspect an exported thread, replay it, or start a thread from one of its checkpoints."""
     if into is None and (checkpoint is not None or responses is not None):
         raise UsageError("--checkpoint and --responses go with --into THREAD")
     archive = open_archive(file)
@@ -158,7 +161,7 @@ async def _begin(
     given = read_responses(responses) if responses is not None else None
     options = read_options(option)
     if await find_thread(await session.client(), into) is not None:
-        raise ThreadExistsError(f"Thread {into!r} has begun already. Say another id with --into: it begins anew.")
+        raise ThreadExistsError(f"Thread {into!r} already exists. Choose another id with --into.")
     target = await facade(session, workflow=workflow, task_queue=task_queue, thread=None, options=options)
     name = (await existing_thread(archive.client, archive.thread_id)).workflow_name
     if target.workflow is None or target.workflow.name != name:

@@ -57,7 +57,7 @@ async def follow(
         except asyncio.CancelledError:
             if checkpoint.run_id is not None:
                 again = session.again("stream", checkpoint.thread_id, options=["--after", str(checkpoint.offset)])
-                sys.stderr.write(f"{PROGRAM}: left; the run goes on. Follow it: {again}\n")
+                sys.stderr.write(f"{PROGRAM}: left; the run continues. Follow it: {again}\n")
             raise
         if not (interactive and output.is_terminal and pending):
             break

@@ -175,7 +175,7 @@ def _parse(schema: Mapping[str, Any], text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise ValueError(f"this is no JSON ({error}); a text goes in double quotes") from error
+        raise ValueError(f"not valid JSON ({error}); put text in double quotes") from error
 
 
 def _number(schema: Mapping[str, Any], text: str, kind: str) -> int | float:

@@ -37,7 +37,9 @@ async def graph(
     ],
     *,
     form: Annotated[GraphFormat, typer.Option("--format", "-f", help="svg and png need graphviz.")] = GraphFormat.text,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else standard output.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; defaults to standard output.")
+    ] = None,
 ) -> None:
     """Draw a workflow's graph. Needs no server."""
     if ":" not in workflow:

@@ -16,7 +16,7 @@ from .options import read_duration
 from .text import elapsed
 
 _STATES = ("open", "running", "waiting", "paused", "idle", "failed", "cancelled", "terminated", "timed_out")
-_KEPT = "What a mirror or external storage holds of a thread is not deleted with it. The server deletes a moment later."
+_KEPT = "Copies in a mirror or external storage are not deleted. The server completes the deletion in the background."
 
 OfWorkflow = Annotated[
     str | None, typer.Option("--workflow", "-w", metavar="NAME", help="Only threads of this workflow.")
@@ -31,14 +31,20 @@ States = Annotated[
     ),
 ]
 Since = Annotated[
-    str | None, typer.Option(metavar="TIME", help="In their state since this time or later: 2h ago, or an ISO time.")
+    str | None,
+    typer.Option(metavar="TIME", help="In their current state since this time or later: 2h ago, or an ISO time."),
 ]
-OlderThan = Annotated[str | None, typer.Option(metavar="DURATION", help="In their state for longer: 30d, 12h, 5m.")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="With this tag; can be repeated.")]
+OlderThan = Annotated[
+    str | None, typer.Option(metavar="DURATION", help="In their current state for longer than this: 30d, 12h, 5m.")
+]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="TAG", help="Only threads with this tag; can be repeated.")
+]
 Query = Annotated[
-    str | None, typer.Option(metavar="QUERY", help="And a query as Temporal's, for search attributes of yours.")
+    str | None,
+    typer.Option(metavar="QUERY", help="An additional Temporal list filter, e.g. on your own search attributes."),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many.")]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="List at most this many.")]
 
 
 async def threads_(
@@ -52,21 +58,21 @@ async def threads_(
     query: Query = None,
     limit: Limit = 100,
 ) -> None:
-    """List the threads of the namespace: open ones first, then those whose run has ended last."""
+    """List the threads of the namespace: open ones first, then the most recently closed."""
     filters = _filters(workflow, state, since, older_than, tag, query, limit)
     found = [info async for info in threads(await session.client(), **filters)]
     session.output.json([_json(info) for info in found])
     _show(session, found)
     if not found:
-        session.output.line("No such threads.")
+        session.output.line("No threads found.")
     elif len(found) == limit:
-        session.output.wrapped(f"These are the first {limit}; --limit gives more.", style="dim")
+        session.output.wrapped(f"Showing the first {limit}; use --limit for more.", style="dim")
 
 
 async def delete(
     session: Session,
     thread: Annotated[
-        list[str] | None, typer.Argument(metavar="THREAD", help="These threads.", show_default=False)
+        list[str] | None, typer.Argument(metavar="THREAD", help="Threads to delete.", show_default=False)
     ] = None,
     *,
     workflow: OfWorkflow = None,
@@ -77,11 +83,11 @@ async def delete(
     query: Query = None,
     limit: Limit = None,
     terminate: Annotated[
-        bool, typer.Option("--terminate", help="Take in threads that run, wait or are paused.")
+        bool, typer.Option("--terminate", help="Also delete threads that are running, waiting or paused.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them; else only say which ones.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them; without it, only list them.")] = False,
 ) -> None:
-    """Delete threads with their histories, checkpoints and events: those named, or those that the flags find."""
+    """Delete threads with their histories, checkpoints and events, by id or by filter."""
     filters = _filters(workflow, state, since, older_than, tag, query, limit)
     narrows = any(value for name, value in filters.items() if name != "limit")
     if bool(thread) is narrows:
@@ -97,7 +103,7 @@ async def delete(
     _show(session, found)
     many = f"{len(found)} thread{'' if len(found) == 1 else 's'}"
     if not found:
-        session.output.line("No such threads.")
+        session.output.line("No threads found.")
     elif yes:
         session.output.wrapped(f"Deleted {many}. {_KEPT}")
     else:

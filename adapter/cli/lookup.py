@@ -97,5 +97,5 @@ def read_json(text: str, flag: str = "--data") -> Any:
     except OSError as error:
         raise UsageError(f"{flag} {text}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        hint = "a text goes in quotes, as in '\"text\"'" if flag == "--data" else "it must be JSON"
-        raise UsageError(f"{flag}: this is no JSON ({error}); {hint}") from error
+        hint = "put text in quotes, as in '\"text\"'" if flag == "--data" else "it must be JSON"
+        raise UsageError(f"{flag}: not valid JSON ({error}); {hint}") from error

@@ -19,10 +19,10 @@ async def inbox(
     session: Session,
     *,
     workflow: Annotated[
-        str | None, typer.Option("--workflow", "-w", metavar="NAME", help="Only requests of this workflow.")
+        str | None, typer.Option("--workflow", "-w", metavar="NAME", help="Only requests from this workflow.")
     ] = None,
 ) -> None:
-    """List every request that waits for an answer in the namespace, oldest first."""
+    """List all requests waiting for a response in the namespace, oldest first."""
     # It tells of threads that are left out as no worker answers for them.
     logging.getLogger("agent_framework_temporal").setLevel(logging.WARNING)
     found = [request async for request in waiting_requests(await session.client(), workflow)]
@@ -31,18 +31,18 @@ async def inbox(
     output.json([request.model_dump() for request in found])
     for request in found:
         asked = elapsed(moment(request.asked_at), now)
-        output.line(f"{request.workflow_name or ''} · {request.executor_id} asks, since {asked}", style="bold")
+        output.line(f"{request.workflow_name or ''} · {request.executor_id} waiting for {asked}", style="bold")
         output.quoted(short(request.request, 240))
         deadline = moment(request.deadline)
         if deadline is not None:
             output.line(f"  by {deadline:%Y-%m-%d %H:%M} UTC, then {request.on_deadline}")
         output.line(f"  {session.again('respond', request.thread_id, request.request_id)}", style="dim")
     if not found:
-        output.line("Nothing waits.")
+        output.line("Nothing is waiting.")
 
 
 async def register(session: Session) -> None:
-    """Register the search attributes by which threads are found; needs an operator's permission."""
+    """Register the search attributes used to find threads. Needs operator permissions."""
     added = await register_search_attributes(await session.client())
     session.output.json({"added": added})
     session.output.wrapped(f"Added: {', '.join(added)}" if added else f"All are registered already: {all_names()}")

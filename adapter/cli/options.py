@@ -39,7 +39,7 @@ Options = Annotated[
         "--option",
         "-o",
         metavar="NAME=VALUE",
-        help="An option of the run, as `max_attempts=1` or `superstep_timeout=5m`; can be repeated.",
+        help="A run option such as `max_attempts=1` or `superstep_timeout=5m`; can be repeated.",
         autocompletion=option_names,
     ),
 ]
@@ -90,7 +90,7 @@ def _hints() -> dict[str, Any]:
 
 def _duration(text: str) -> timedelta:
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{text!r} is no duration; one is 30s, 5m, 1h30m or 2d")
+        raise ValueError(f"{text!r} is not a valid duration; use for example 30s, 5m, 1h30m or 2d")
     try:
         return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
     except OverflowError as error:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
@@ -17,7 +18,6 @@ from ...workflows.display import json_text, terminal_line, terminal_text
 GUTTER = "│ "
 """Begins each line of what people and models have written: none of them can pass for a line of the command."""
 _LABEL_WIDTH = 14
-_WIDE = 400
 
 
 class _Console(Console):
@@ -112,18 +112,25 @@ class Output:
             rows: Their cells.
             keep: Whether the last column is for copying, so that nothing is cut or wrapped.
         """
-        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
         cells = [[Text(terminal_line(cell)) for cell in row] for row in rows]
-        for index, column in enumerate(columns):
-            # A cell for copying may reach over the edge; the terminal wraps it, and rich would cut it, and others too.
-            least = max([len(column), *(row[index].cell_len for row in cells)]) if keep else None
-            table.add_column(
-                Text(column, style="dim"),
-                no_wrap=bool(keep),
-                overflow="ignore" if keep else "fold",
-                min_width=least,
-            )
+        if keep:
+            self._lines(columns, cells)
+            return
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        for column in columns:
+            table.add_column(Text(column, style="dim"), overflow="fold")
         for row in cells:
             table.add_row(*row)
-        needed = sum((column.min_width or 0) + 1 for column in table.columns)
-        self.console.print(table, width=max(_WIDE, needed) if keep else None, soft_wrap=bool(keep), crop=False)
+        self.console.print(table, crop=False)
+
+    def _lines(self, columns: Sequence[str], cells: Sequence[Sequence[Text]]) -> None:
+        """Write a line for each row, however long: the terminal wraps it, and rich would cut what is for copying."""
+        widths = [
+            max([cell_len(column), *(row[index].cell_len for row in cells)]) for index, column in enumerate(columns)
+        ]
+        for row in ([Text(column, style="dim") for column in columns], *cells):
+            line = Text(" ").join(
+                Text.assemble(cell, " " * (width - cell.cell_len)) for cell, width in zip(row, widths, strict=True)
+            )
+            line.rstrip()
+            self.console.print(line, soft_wrap=True)

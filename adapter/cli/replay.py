@@ -28,27 +28,27 @@ async def replay(
         str, typer.Option("--workflow", "-w", metavar="MODULE:ATTR", help="Where the workflow is defined.")
     ],
     superstep: Annotated[
-        int | None, typer.Option("--superstep", "-s", metavar="N", min=0, help="Which one; the last if left out.")
+        int | None, typer.Option("--superstep", "-s", metavar="N", min=0, help="Which superstep; defaults to the last.")
     ] = None,
     run: Annotated[
-        str | None, typer.Option("--run", metavar="ID", help="Run that it is in, where several messages had it.")
+        str | None, typer.Option("--run", metavar="ID", help="Its run id, if several runs have this superstep.")
     ] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Take the newest that has failed.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Use the most recent failed one.")] = False,
     live: Annotated[
-        bool, typer.Option("--live", help="Call models and tools where the journal does not have the call.")
+        bool, typer.Option("--live", help="Really call models and tools when the journal lacks the call.")
     ] = False,
     tool: Annotated[
         list[str] | None, typer.Option("--tool", metavar="NAME", help="Run this tool again; can be repeated.")
     ] = None,
-    debug: Annotated[bool, typer.Option("--pdb", help="Open the debugger where an executor raises.")] = False,
+    debug: Annotated[bool, typer.Option("--pdb", help="Open the debugger when an executor raises.")] = False,
 ) -> int:
-    """Run one superstep of a thread here, for a debugger, and compare it with what was recorded. Touches nothing."""
+    """Run one superstep of a thread here, for a debugger, and compare it with the record. Changes nothing."""
     from agent_framework_temporal.testing import replay_superstep
 
     if ":" not in workflow:
-        raise UsageError("it runs your code: say where it is, --workflow package.module:attr")
+        raise UsageError("replay runs your code: give its location with --workflow package.module:attr")
     if debug and session.output.as_json:
-        raise UsageError("the debugger talks to a person: leave out --pdb or --json")
+        raise UsageError("--pdb is interactive: leave out --pdb or --json")
     client = await session.client()
     facts = await existing_thread(client, thread)
     replayed = await replay_superstep(

@@ -34,19 +34,19 @@ async def respond(
     request_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="REQUEST", help="Its pending request; can be left out if there is one.", show_default=False
+            metavar="REQUEST", help="The pending request; may be omitted if there is only one.", show_default=False
         ),
     ] = None,
     *,
     data: Annotated[
         str | None,
-        typer.Option(metavar="JSON|@FILE|-", help="The response; in a terminal you are asked for it if left out."),
+        typer.Option(metavar="JSON|@FILE|-", help="The response; in a terminal you are asked for it if omitted."),
     ] = None,
     responder: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who answers, for the audit; else your login name.")
+        str | None, typer.Option(metavar="NAME", help="Who answers, for the audit log; defaults to your login name.")
     ] = None,
     early: Annotated[
-        bool, typer.Option("--early", help="Keep the response if the request has not been asked yet, until it is.")
+        bool, typer.Option("--early", help="If the request has not been asked yet, keep the response until it is.")
     ] = False,
     stream: Annotated[bool, typer.Option("--stream", "-s", help="Then show how the run continues.")] = False,
     workflow: Workflow = None,
@@ -131,7 +131,7 @@ async def _response(
     if request is None and not early:
         raise _not_pending(thread, request_id, pending)
     if request is None:
-        raise UsageError("give the response with --data: nobody knows the form of a request that is not asked yet")
+        raise UsageError("give the response with --data: there is no form for a request that has not been asked")
     if not session.output.is_terminal:
         raise UsageError("give the response with --data; you are asked for it in a terminal only")
     show_request(session.output, request)

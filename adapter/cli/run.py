@@ -27,19 +27,17 @@ Data = Annotated[
     str | None,
     typer.Option(metavar="JSON|@FILE|-", help="The message as JSON; @FILE reads a file, - standard input."),
 ]
-Interactive = Annotated[
-    bool, typer.Option("--interactive", "-i", help="Ask for the answers to requests here, and go on.")
-]
+Interactive = Annotated[bool, typer.Option("--interactive", "-i", help="Ask for responses here, and continue.")]
 Responses = Annotated[
     str | None,
-    typer.Option(metavar="JSON|@FILE|-", help="Responses to its pending requests, a JSON object by request id."),
+    typer.Option(metavar="JSON|@FILE|-", help="Responses to pending requests: a JSON object keyed by request id."),
 ]
 WhenRunningOption = Annotated[
     str | None,
     typer.Option(
         "--when-running",
         metavar="|".join(get_args(WhenRunning)),
-        help="What becomes of the message if the thread runs; it is rejected if left out.",
+        help="What to do with the message if the thread is running; rejected by default.",
         show_default=False,
     ),
 ]
@@ -48,10 +46,12 @@ BreakBefore = Annotated[
     typer.Option(
         "--break-before",
         metavar="EXECUTOR",
-        help="Pause before this executor, or a pattern of them, until `continue`; can be repeated. Of a new run.",
+        help="Pause a new run before this executor (or pattern) until `continue`; can be repeated.",
     ),
 ]
-NewThread = Annotated[str | None, typer.Option("--thread", "-t", metavar="ID", help="Thread; a new one if left out.")]
+NewThread = Annotated[
+    str | None, typer.Option("--thread", "-t", metavar="ID", help="The thread; defaults to a new one.")
+]
 
 
 async def run(
@@ -64,13 +64,13 @@ async def run(
     data: Data = None,
     option: Options = None,
     tag: Annotated[
-        list[str] | None, typer.Option(metavar="TAG", help="A tag of the thread; can be repeated. See `threads`.")
+        list[str] | None, typer.Option(metavar="TAG", help="A tag for the thread; can be repeated. See `threads`.")
     ] = None,
     interactive: Interactive = False,
     when_running: WhenRunningOption = None,
     break_before: BreakBefore = None,
 ) -> int:
-    """Give a thread a message, and show the run until it is idle or waits for answers. Ctrl-C leaves it running."""
+    """Send a thread a message and show the run until it is idle or waiting. Ctrl-C leaves it running."""
     if (message is None) is (data is None):
         raise UsageError("give the message once: as text, or as JSON with --data")
     if when_running is not None and when_running not in get_args(WhenRunning):
@@ -94,7 +94,7 @@ async def run(
         raise UsageError("a thread takes 20 tags, each of 1 to 100 characters") from error
     if break_before:
         again = session.again("continue", checkpoint.thread_id)
-        session.output.line(f"It pauses before {', '.join(break_before)}. Let it go on each time: {again}")
+        session.output.line(f"It pauses before {', '.join(break_before)}. Continue each time with: {again}")
     try:
         return await follow(
             session,
@@ -127,11 +127,11 @@ async def stream(
     session: Session,
     thread: Thread,
     *,
-    after: Annotated[int, typer.Option(metavar="OFFSET", help="Give the events after this one; -1 for all.")] = -1,
+    after: Annotated[int, typer.Option(metavar="OFFSET", help="Show only events after this offset; -1 for all.")] = -1,
     workflow: Workflow = None,
     interactive: Interactive = False,
 ) -> int:
-    """Show a thread's events from its history, and follow it while it runs. Costs the thread nothing."""
+    """Show a thread's events from its history, and follow it while it runs. Does not affect the thread."""
     facts = await existing_thread(await session.client(), thread)
     target = await facade(session, workflow=workflow, task_queue=None, thread=facts)
     checkpoint = target.durable.checkpoint(thread)
@@ -153,7 +153,7 @@ async def resume(
     option: Options = None,
     interactive: Interactive = False,
 ) -> int:
-    """Go on with a thread that failed, was ended or is paused, from its last checkpoint, and show the run."""
+    """Resume a failed, ended or paused thread from its last checkpoint, and show the run."""
     facts = await existing_thread(await session.client(), thread)
     options = read_options(option)
     target = await facade(session, workflow=workflow, task_queue=task_queue, thread=facts, options=options)
@@ -168,7 +168,7 @@ async def resume(
         if standing.state == "idle":
             again = session.again("run", "MESSAGE", options=["--thread", thread])
             raise RefusedError(
-                f"thread {thread!r} is idle: it has ended well, and there is nothing to resume. Give it a message: "
+                f"thread {thread!r} is idle: its run completed, so there is nothing to resume. Send it a message: "
                 f"{again}"
             )
         checkpoint.offset = standing.next_offset - 1
@@ -187,7 +187,7 @@ async def _retry(session: Session, target: Target, facts: ThreadFacts) -> int:
     status = await ThreadQueries(client, facts.task_queue, WORKER_TIMEOUT).status(facts.thread_id, facts.run_id)
     if status.state == "waiting":
         again = session.again("respond", facts.thread_id)
-        raise RefusedError(f"thread {facts.thread_id!r} waits for responses and goes on with them: {again}")
+        raise RefusedError(f"thread {facts.thread_id!r} waits for responses, and continues when they arrive: {again}")
     if status.state != "paused":
         again = session.again("stream", facts.thread_id)
         raise RefusedError(f"thread {facts.thread_id!r} is running, so there is nothing to resume. Follow it: {again}")
@@ -202,11 +202,11 @@ async def fork(
     session: Session,
     thread: Thread,
     checkpoint_id: Annotated[
-        str, typer.Argument(metavar="CHECKPOINT", help="Its checkpoint, see `checkpoints`.", show_default=False)
+        str, typer.Argument(metavar="CHECKPOINT", help="The checkpoint, see `checkpoints`.", show_default=False)
     ],
     *,
     new_thread: Annotated[
-        str | None, typer.Option("--into", metavar="ID", help="The new thread; made up if left out.")
+        str | None, typer.Option("--into", metavar="ID", help="Id of the new thread; generated by default.")
     ] = None,
     responses: Responses = None,
     edit: Annotated[bool, typer.Option("--edit", help="Edit the checkpoint in $EDITOR first.")] = False,
@@ -217,7 +217,7 @@ async def fork(
     option: Options = None,
     interactive: Interactive = False,
 ) -> int:
-    """Begin a new thread from a checkpoint of another one, which stays as it is, and show the run."""
+    """Start a new thread from another's checkpoint, leaving that one unchanged, and show the run."""
     client = await session.client()
     facts = await existing_thread(client, thread)
     given = read_responses(responses) if responses is not None else None
@@ -225,10 +225,10 @@ async def fork(
     if edit or changes is not None:
         target = await typed_facade(session, workflow, task_queue, facts, options)
         await target.durable.checkpoints(thread)
-        change = await edit_of(client, target, checkpoint_id, thread, changes)
+        change = await edit_of(session, target, checkpoint_id, thread, changes)
         if change is None:
             session.output.json({"thread_id": None, "edited": False}, line=True)
-            session.output.line("Nothing has changed, so nothing was done.")
+            session.output.line("Nothing changed, so nothing was done.")
             return 0
         forked = await target.durable.fork(
             checkpoint_id,

@@ -142,7 +142,7 @@ def event_line(event: WorkflowEvent[Any]) -> str | None:
     """Return an event as one line for people; None for one that says nothing new."""
     who = event.executor_id or ""
     if isinstance(event, LiveEventsDiscarded):
-        return "  the superstep begins again on another attempt; what it had said does not count"
+        return "  the superstep restarts in another attempt; what it had said is void"
     match event.type:
         case "superstep_started":
             return f"superstep {event.iteration}"

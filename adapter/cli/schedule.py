@@ -34,26 +34,32 @@ _OVERLAPS = {policy.name.lower().replace("_", "-"): policy for policy in Schedul
 ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Name of the schedule.", show_default=False)]
 Message = Annotated[str | None, typer.Argument(help="The message as text.", show_default=False)]
 Cron = Annotated[
-    list[str] | None, typer.Option(metavar="FIELDS", help="When, as five fields: '0 3 * * *'; can be repeated.")
+    list[str] | None, typer.Option(metavar="FIELDS", help="Cron expression, e.g. '0 3 * * *'; can be repeated.")
 ]
-Every = Annotated[list[str] | None, typer.Option(metavar="DURATION", help="Or every 15m, 6h, 1d; can be repeated.")]
-TimeZone = Annotated[str | None, typer.Option(metavar="NAME", help="Of the cron fields, as Europe/Berlin; else UTC.")]
+Every = Annotated[
+    list[str] | None, typer.Option(metavar="DURATION", help="Interval, e.g. 15m, 6h, 1d; can be repeated.")
+]
+TimeZone = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Time zone of --cron, e.g. Europe/Berlin; defaults to UTC.")
+]
 Overlap = Annotated[
     str | None,
     typer.Option(
         metavar="POLICY",
-        help=f"While a thread of it runs or waits for a person: {', '.join(_OVERLAPS)}.",
+        help=f"What to do while one of its threads is running or waiting: {', '.join(_OVERLAPS)}.",
         autocompletion=lambda incomplete: [name for name in _OVERLAPS if name.startswith(incomplete)],
     ),
 ]
 Catchup = Annotated[
-    str | None, typer.Option(metavar="DURATION", help="How late it may begin what an outage kept it from; a year.")
+    str | None,
+    typer.Option(metavar="DURATION", help="How late it may start threads missed in an outage; defaults to a year."),
 ]
 PauseOnFailure = Annotated[
-    bool | None, typer.Option("--pause-on-failure/--no-pause-on-failure", help="Pause it when a thread has failed.")
+    bool | None,
+    typer.Option("--pause-on-failure/--no-pause-on-failure", help="Pause the schedule when one of its threads fails."),
 ]
-Note = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for people.")]
-ThreadTags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag of each thread.")]
+Note = Annotated[str | None, typer.Option(metavar="TEXT", help="A note for other people.")]
+ThreadTags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag for each thread.")]
 
 
 async def create(
@@ -70,19 +76,19 @@ async def create(
     overlap: Overlap = None,
     catchup: Catchup = None,
     pause_on_failure: PauseOnFailure = None,
-    paused: Annotated[bool, typer.Option("--paused", help="Begin paused.")] = False,
+    paused: Annotated[bool, typer.Option("--paused", help="Create it paused.")] = False,
     note: Note = None,
-    actions: Annotated[int | None, typer.Option(min=1, metavar="N", help="Begin so many threads, and no more.")] = None,
+    actions: Annotated[int | None, typer.Option(min=1, metavar="N", help="Start only this many threads.")] = None,
     option: Options = None,
     tag: ThreadTags = None,
 ) -> None:
-    """Begin a thread with a message at fixed times, from now on: each time a new one."""
+    """Create a schedule that starts a new thread with a message each time."""
     given = _message(message, data)
     if given is None:
         raise UsageError("give the message: as text, or as JSON with --data")
     when = _spec(cron, every, time_zone)
     if when is None:
-        raise UsageError("say when: --cron '0 3 * * *', or --every 6h")
+        raise UsageError("give a time: --cron '0 3 * * *' or --every 6h")
     target = await _target(session, workflow, task_queue, option)
     try:
         await target.durable.schedule(
@@ -106,10 +112,10 @@ async def list_(
     session: Session,
     *,
     workflow: Annotated[
-        str | None, typer.Option("--workflow", "-w", metavar="NAME", help="Only those of this workflow.")
+        str | None, typer.Option("--workflow", "-w", metavar="NAME", help="Only schedules of this workflow.")
     ] = None,
 ) -> None:
-    """List the schedules of the namespace that begin threads. One just made is there a second later."""
+    """List the schedules that start threads. A new one shows up after a second."""
     found = [info async for info in schedules(await session.client(), workflow)]
     session.output.json([_listed(info) for info in found])
     if not found:
@@ -129,7 +135,7 @@ async def list_(
 
 
 async def show(session: Session, schedule: ScheduleId) -> None:
-    """Say when a schedule acts, what it has begun, and what becomes of threads that meet."""
+    """Show when a schedule runs, what it has started, and its overlap policy."""
     with schedule_errors(await session.client(), "describe", schedule):
         found = await (await _handle(session, schedule)).describe()
     action, policy, state = found.schedule.action, found.schedule.policy, found.schedule.state
@@ -155,21 +161,21 @@ async def show(session: Session, schedule: ScheduleId) -> None:
 
 
 async def pause(session: Session, schedule: ScheduleId, *, note: Note = None) -> None:
-    """Begin no more threads until `unpause`."""
+    """Stop starting threads until `unpause`."""
     with schedule_errors(await session.client(), "pause", schedule):
         await (await _handle(session, schedule)).pause(note=note)
     await _say(session, schedule, "paused")
 
 
 async def unpause(session: Session, schedule: ScheduleId, *, note: Note = None) -> None:
-    """Go on with a paused schedule; what it has missed meanwhile is not made up for."""
+    """Resume a paused schedule. Missed starts are not made up."""
     with schedule_errors(await session.client(), "continue", schedule):
         await (await _handle(session, schedule)).unpause(note=note)
     await _say(session, schedule, "unpaused")
 
 
 async def trigger(session: Session, schedule: ScheduleId, *, overlap: Overlap = None) -> None:
-    """Begin a thread now, paused or not."""
+    """Start a thread now, even if the schedule is paused."""
     with schedule_errors(await session.client(), "trigger", schedule):
         await (await _handle(session, schedule)).trigger(overlap=_overlap(overlap))
     await _say(session, schedule, "triggered")
@@ -192,10 +198,10 @@ async def update(
     option: Options = None,
     tag: ThreadTags = None,
 ) -> None:
-    """Change a schedule: its times, its policies, or what it begins threads with. What is left out stays."""
+    """Change a schedule's times, policies or message. Anything omitted stays."""
     given = _message(message, data)
     if given is None and (option or tag or task_queue):
-        raise UsageError("options, tags and the task queue belong to what threads begin with: give the message as well")
+        raise UsageError("options, tags and the task queue belong to the message: give the message as well")
     when = _spec(cron, every, time_zone)
     policies = SchedulePolicies(_overlap(overlap), _duration(catchup, "--catchup"), pause_on_failure)
     client = await session.client()
@@ -220,7 +226,7 @@ async def update(
 
 
 async def delete(session: Session, schedule: ScheduleId) -> None:
-    """Delete a schedule. The threads it has begun stay, and go on."""
+    """Delete a schedule. Threads it has started are not affected."""
     with schedule_errors(await session.client(), "delete", schedule):
         await (await _handle(session, schedule)).delete()
     await _say(session, schedule, "deleted")
@@ -234,7 +240,7 @@ def _message(message: str | None, data: str | None) -> Any:
 
 def _spec(cron: Sequence[str] | None, every: Sequence[str] | None, time_zone: str | None) -> ScheduleSpec | None:
     if time_zone is not None and not cron:
-        raise UsageError("--time-zone is that of --cron, which is not given")
+        raise UsageError("--time-zone needs --cron")
     if not cron and not every:
         return None
     intervals = [ScheduleIntervalSpec(every=read_duration(text, "--every")) for text in every or ()]

@@ -13,37 +13,42 @@ from ..commands.exit_codes import NotFoundError, UsageError
 from .command import Session, Thread
 from .lookup import facade
 
-Responder = Annotated[str | None, typer.Option(metavar="NAME", help="Who says so, for those who look at its status.")]
+Responder = Annotated[str | None, typer.Option(metavar="NAME", help="Who does this, shown in the thread's status.")]
 
 
 async def pause(
     session: Session,
     thread: Thread,
     *,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for those who look at its status.")] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The reason, shown in the thread's status.")
+    ] = None,
     responder: Responder = None,
 ) -> None:
-    """Hold a thread before its next superstep. What runs ends in peace, and a held thread costs nothing."""
+    """Pause a thread before its next superstep. The current one completes; a paused thread costs nothing."""
     await _steer(
         session, thread, lambda durable: durable.pause(thread, reason=reason, responder=responder), {"paused": True}
     )
-    session.output.line(f"{thread} pauses before its next superstep. Let it go on: {session.again('continue', thread)}")
+    session.output.line(
+        f"{thread} pauses before its next superstep. Continue with: {session.again('continue', thread)}"
+    )
 
 
 async def continue_(session: Session, thread: Thread, *, responder: Responder = None) -> None:
-    """Let a thread go on that is held, by `pause` or at a breakpoint. Follow it then with `stream`."""
+    """Continue a thread held by `pause` or a breakpoint. Then follow it with `stream`."""
     await _steer(session, thread, lambda durable: durable.continue_(thread, responder=responder), {"paused": False})
-    session.output.line(f"{thread} goes on. Follow it: {session.again('stream', thread)}")
+    session.output.line(f"{thread} continues. Follow it: {session.again('stream', thread)}")
 
 
 async def breakpoints(
     session: Session,
     thread: Thread,
     executors: Annotated[
-        list[str] | None, typer.Argument(metavar="EXECUTOR", help="Executors, or patterns; none to remove them.")
+        list[str] | None,
+        typer.Argument(metavar="EXECUTOR", help="Executors or patterns; none removes all breakpoints."),
     ] = None,
 ) -> None:
-    """Pause a thread before these executors, in place of those before."""
+    """Set the executors a thread pauses before, replacing earlier breakpoints."""
     chosen = executors or []
     try:
         await _steer(session, thread, lambda durable: durable.set_breakpoints(chosen, thread), {"breakpoints": chosen})
@@ -55,11 +60,13 @@ async def breakpoints(
 async def withdraw(
     session: Session,
     thread: Thread,
-    message_id: Annotated[str, typer.Argument(metavar="MESSAGE", help="Its id, see `status`.", show_default=False)],
+    message_id: Annotated[
+        str, typer.Argument(metavar="MESSAGE", help="Id of the message, see `status`.", show_default=False)
+    ],
     *,
     responder: Responder = None,
 ) -> None:
-    """Take a message from a thread's queue before its turn."""
+    """Remove a message from a thread's queue."""
     await _steer(
         session,
         thread,

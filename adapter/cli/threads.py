@@ -10,6 +10,7 @@ import typer
 from temporalio.client import WorkflowUpdateFailedError
 
 from ...workflows.display import one_line
+from ..advice import Advice, Step, Way
 from ..checkpoints.lineage import CheckpointInfo
 from ..client.response_update import cancel_requests
 from ..client.thread_facts import existing_thread
@@ -24,7 +25,7 @@ from .text import elapsed, short, size, usage_facts
 
 
 async def status(session: Session, thread: Thread) -> None:
-    """Say where a thread stands: state, superstep, pending requests, size."""
+    """Show where a thread stands: state, superstep, pending requests, size."""
     client = await session.client()
     told = await thread_status(client, await existing_thread(client, thread))
     session.output.json(told.as_json())
@@ -40,7 +41,7 @@ def _steering_lines(session: Session, thread_id: str, found: dict[str, Any]) -> 
         why = f"breakpoint before {names}" if pause["kind"] == "breakpoint" else "asked for"
         by = f" by {pause['responder']}" if pause.get("responder") else ""
         lines.append(("paused", f"{why}{by}{': ' + pause['reason'] if pause.get('reason') else ''}"))
-        lines.append(("let it go on", session.again("continue", thread_id)))
+        lines.append(("continue with", session.again("continue", thread_id)))
     if found.get("breakpoints"):
         lines.append(("breakpoints", ", ".join(found["breakpoints"])))
     for message in found.get("queued_messages", ()):
@@ -81,7 +82,7 @@ def _show(session: Session, told: ThreadStatus) -> None:
         output.wrapped(facts.paused)
     if found["failure"] is not None:
         output.quoted(failure_text(found["failure"]))
-        output.facts([("go on with", session.again("resume", facts.thread_id))])
+        output.facts([("resume with", session.again("resume", facts.thread_id))])
     for request in requests:
         output.heading(f"{request.executor_id} asks, request {request.request_id}")
         output.quoted(short(request.request))
@@ -140,7 +141,7 @@ def _kind(info: CheckpointInfo) -> str:
 
 
 async def retry(session: Session, thread: Thread) -> None:
-    """Try again what a paused run failed at. Follow it then with `stream`."""
+    """Retry the step at which a run has paused. Then follow it with `stream`."""
     facts = await existing_thread(await session.client(), thread)
     target = await facade(session, workflow=None, task_queue=None, thread=facts)
     await target.durable.retry(target.durable.checkpoint(thread))
@@ -154,26 +155,30 @@ async def cancel(
     *,
     request: Annotated[
         list[str] | None,
-        typer.Option("--request", "-r", metavar="ID", help="Cancel this pending request only; can be repeated."),
+        typer.Option("--request", "-r", metavar="ID", help="Cancel only this pending request; can be repeated."),
     ] = None,
     responder: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who cancels the request, for the audit.")
+        str | None, typer.Option(metavar="NAME", help="Who cancels the request, for the audit log.")
     ] = None,
 ) -> None:
-    """Cancel what runs in a thread, or pending requests of it. Its last checkpoint stays good."""
+    """Cancel a thread's run, or some of its pending requests. Its last checkpoint stays valid."""
     client = await session.client()
     facts = await existing_thread(client, thread)
     if not request:
         target = await facade(session, workflow=None, task_queue=None, thread=facts)
         await target.durable.cancel(target.durable.checkpoint(thread))
         session.output.json({"thread_id": thread, "cancelled": "run"})
-        session.output.line(f"Asked the run of {thread} to end.")
+        session.output.line(f"Requested cancellation of {thread}.")
         return
     if not facts.is_open:
         raise NotFoundError(f"Thread {thread!r} has no open run, so no request of it can be cancelled.")
     if not await thread_has_worker(client, facts):
         raise NoWorkerError(
-            f"No worker polls task queue {facts.task_queue!r}; requests are cancelled by one. Start it."
+            Advice(
+                f"No worker polls task queue {facts.task_queue!r}, and one has to cancel the request. Start one: ",
+                Step(Way.START_WORKER, facts.task_queue),
+                ".",
+            )
         )
     try:
         receipt = await cancel_requests(client, thread, request, responder or login())
@@ -198,7 +203,7 @@ _ACTIONS = {
 
 
 async def cost(session: Session, thread: Thread) -> None:
-    """Say what a thread has cost: actions of Temporal Cloud, events and bytes of its histories. Needs no worker."""
+    """Show what a thread has cost: Temporal Cloud actions, history events and bytes. Needs no worker."""
     facts = await existing_thread(await session.client(), thread)
     target = await facade(session, workflow=None, task_queue=None, thread=facts)
     found = await target.durable.cost(thread)
@@ -213,7 +218,7 @@ async def cost(session: Session, thread: Thread) -> None:
             "runs": [dataclasses.asdict(run) for run in found.runs],
         }
     )
-    beats = "not known, as it streamed" if found.heartbeats is None else f"about {found.heartbeats}"
+    beats = "unknown, as it streamed" if found.heartbeats is None else f"about {found.heartbeats}"
     session.output.facts(
         [
             ("thread", thread),

@@ -126,7 +126,7 @@ class RunView:
         view = self.model.executors.get(name or "")
         if name is None or view is None or not view.text:
             return None
-        width = max(20, self._output.console.width - 4)
+        width = max(20, self._output.console.width - 5)
         lines = Text(view.text).wrap(self._output.console, width)
         shown = min(_SPOKEN_LINES, max(2, shutil.get_terminal_size().lines // 3))
         text = Text(f"  {terminal_line(name)} says\n", style="dim")
@@ -139,7 +139,7 @@ class RunView:
         text = Text("  waits for an answer\n" if self._over else "  asks\n", style="yellow")
         requests = list(self.model.requests.values())
         for request in requests[:_REQUESTS]:
-            width = max(20, self._output.console.width - 6)
+            width = max(20, self._output.console.width - 7)
             text.append(
                 f"    {terminal_line(request.executor_id)}, request {terminal_line(request.request_id)}\n",
                 style="default",

@@ -32,7 +32,7 @@ def split_message(message: Any, responses: Mapping[str, Any] | None) -> tuple[An
     by_id: dict[str, Any] = {}
     for response in given:
         if response.request_id in by_id:
-            raise ValueError(f"Two responses for request {response.request_id!r}; a request takes one.")
+            raise ValueError(f"Two responses for request {response.request_id!r}; a request takes only one.")
         by_id[response.request_id] = response.data
     return None, by_id
 
@@ -56,7 +56,9 @@ def encode_message(message: Any, catalog: TypeCatalog | None) -> Value:
     """
     if isinstance(message, WorkflowMessage):
         if message.type.value != "standard":
-            raise PayloadError("A `WorkflowMessage` that is a response is no message. Give it as `responses=`.")
+            raise PayloadError(
+                "A `WorkflowMessage` that holds a response cannot be sent as a message. Pass it as `responses=`."
+            )
         message = message.data
     return encoded(message, "The message", None if catalog is None else catalog.input_types, catalog)
 
@@ -182,7 +184,7 @@ def refuse_tools() -> NoReturn:
         PayloadError: Always.
     """
     raise PayloadError(
-        "`tools` are live objects and cannot travel to the worker that runs the workflow. Give them to the agents in "
-        "the workflow's factory, `Agent(..., tools=[...])`, and pass what varies by run as "
+        "`tools` are live objects and cannot be sent to the worker that runs the workflow. Pass them to the agents "
+        "in the workflow's factory, `Agent(..., tools=[...])`, and pass whatever differs between runs as "
         "`function_invocation_kwargs`, which tools read from their context."
     )

@@ -232,8 +232,9 @@ class CallReader:
             raise self._failure
         if step.cuts is not None:
             error = RunInterruptedError(
-                f"Another message has cut off this turn of thread {self._follower.thread_id!r}, which goes on with it "
-                + ("from where this turn had begun." if step.cuts == "rollback" else "from its last checkpoint.")
+                f"Another message has interrupted this turn of thread {self._follower.thread_id!r}, which continues "
+                "with that message "
+                + ("from the point where this turn began." if step.cuts == "rollback" else "from its last checkpoint.")
             )
             error.rolled_back = step.cuts == "rollback"
             raise error
@@ -257,8 +258,8 @@ class CallReader:
             if self._run is RunPhase.BETWEEN and self._call is not CallPhase.SENT:
                 thread_id = self._follower.thread_id
                 _LOGGER.warning(
-                    "Thread %r is paused before its next superstep, and its stream goes on when it does: let it go on "
-                    "with `await durable.continue_(%r)`.",
+                    "Thread %r is paused before its next superstep, and its stream waits until it continues. To let "
+                    "it continue: `await durable.continue_(%r)`.",
                     thread_id,
                     thread_id,
                 )
@@ -372,7 +373,8 @@ class CallReader:
                 await self._check_rejected()
                 if self._scope.queued:
                     raise MessageRefusedError(
-                        f"Thread {self._follower.thread_id!r} has ended idle without the message, which was withdrawn."
+                        f"Thread {self._follower.thread_id!r} is idle again without having run the message, which was "
+                        "withdrawn."
                     )
                 raise RuntimeError(NO_PENDING)
             if closed.result is not None:
@@ -403,7 +405,7 @@ class CallReader:
 
     def _error(self, closed: Closed) -> Exception:
         thread_id = self._follower.thread_id
-        resume = Advice("Its last checkpoint is intact: go on from there with ", Step(Way.RESUME, thread_id), ".")
+        resume = Advice("Its last checkpoint is intact. Continue from it with ", Step(Way.RESUME, thread_id), ".")
         if closed.state == "cancelled":
             return RunCancelledError(Advice(f"The run of thread {thread_id!r} was cancelled. ", resume))
         if closed.state == "terminated":

@@ -123,6 +123,8 @@ class Call:
     priority: int | None = None
     fairness_key: str | None = None
     """As well."""
+    anew: bool = False
+    """Whether it is to begin the thread, and not to go on with one that is there."""
 
     @property
     def only_follows(self) -> bool:
@@ -153,7 +155,7 @@ class Caller:
         """Carry out a call and yield its events; the handle moves forward with them."""
         if (call.storage is not None or call.mirror is not None) and hosted is None:
             raise PayloadError(
-                "`checkpoint_storage` needs the workflow's types: make the facade from its factory, not its name."
+                "`checkpoint_storage` needs the workflow's types: create the facade from its factory, not its name."
             )
         is_fork = call.checkpoint_id is not None
         standing = await read_standing(
@@ -242,6 +244,10 @@ class _ThreadCall:
 
     async def reader(self) -> CallReader:
         """Start, signal or only follow, as the call wants; returns the reader of its events."""
+        if self._call.anew and self._standing.state != "new":
+            raise ThreadExistsError(
+                f"Thread {self._thread_id!r} has begun already. Send it a message, or choose another id."
+            )
         if self._call.checkpoint_id is not None:
             return await self._begin(self._call.checkpoint_id)
         if self._call.message is not None:
@@ -415,7 +421,7 @@ class _ThreadCall:
                 raise StartRefusedError(self._standing.refusal)
             raise ThreadNotFoundError(
                 Advice(
-                    f"Thread {self._thread_id!r} has no run to go on with. Begin it with a message: ",
+                    f"Thread {self._thread_id!r} has no run to continue. Start it with a message: ",
                     Step(Way.BEGIN, self._thread_id),
                     ".",
                 )
@@ -425,7 +431,8 @@ class _ThreadCall:
             reset_to = self._standing.reset_to
             if self._call.after is None and reset_to is not None and reset_to < self._handle.offset:
                 _LOGGER.warning(
-                    "Thread %r was reset to before events its stream has given: it goes on after offset %d.",
+                    "Thread %r was reset to a point before events that its stream has already delivered. It "
+                    "continues after offset %d.",
                     self._thread_id,
                     reset_to,
                 )
@@ -457,8 +464,8 @@ class _ThreadCall:
             if self._standing.state != "new":
                 raise ThreadExistsError(
                     Advice(
-                        f"Thread {self._thread_id!r} has begun already, and a fork leaves what there is untouched. "
-                        f"Fork checkpoint {checkpoint_id!r} into a new thread: ",
+                        f"Thread {self._thread_id!r} has already started, and a fork never changes an existing "
+                        f"thread. Fork checkpoint {checkpoint_id!r} into a new thread: ",
                         Step(Way.FORK_INTO),
                         ".",
                     )
@@ -469,7 +476,7 @@ class _ThreadCall:
         elif self._standing.state == "open":
             raise AlreadyRunningError(
                 Advice(
-                    f"Thread {self._thread_id!r} is running, so it cannot begin from checkpoint {checkpoint_id!r}. "
+                    f"Thread {self._thread_id!r} is running, so it cannot start from checkpoint {checkpoint_id!r}. "
                     f"{ALREADY_RUNNING} Use a new thread: ",
                     Step(Way.FORK_INTO),
                     ".",
@@ -542,8 +549,8 @@ class _ThreadCall:
             infos = await self._caller.checkpoints(self._thread_id, self._name)
             if all(info.checkpoint_id != edited for info in infos):
                 raise StaleCheckpointError(
-                    f"Thread {self._thread_id!r} has gone on while its checkpoint {ref.checkpoint_id!r} was edited: "
-                    "an answer was faster. Nothing was done; edit its last checkpoint."
+                    f"Thread {self._thread_id!r} continued while its checkpoint {ref.checkpoint_id!r} was being "
+                    "edited, because a response arrived first. Nothing was changed. Edit its last checkpoint instead."
                 ) from error
         self._handle.run_id = await latest_run_id(client, self._thread_id, self._name)
         self._note_edit(run_input)
@@ -561,8 +568,8 @@ class _ThreadCall:
                 return CheckpointRef(thread_id=info.thread_id, run_id=info.run_id, checkpoint_id=checkpoint_id)
         raise CheckpointNotFoundError(
             Advice(
-                f"Thread {self._thread_id!r} has no checkpoint {checkpoint_id!r} (any more). To go on from one of "
-                "another thread use ",
+                f"Thread {self._thread_id!r} has no checkpoint {checkpoint_id!r}, or no longer has it. To continue "
+                "from a checkpoint of another thread, use ",
                 Step(Way.FORK),
                 ".",
             )
@@ -606,7 +613,10 @@ class _ThreadCall:
                         run_input,
                         id=self._thread_id,
                         task_queue=self._caller.task_queue,
-                        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                        # Where the thread was new, a run that has begun and ended since has made it another one.
+                        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE
+                        if self._standing.is_untouched
+                        else WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                         id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                         memo=memo,
                         static_summary=markdown_summary(run_input.workflow_name),
@@ -712,4 +722,4 @@ def _catalog(hosted: WorkflowDefinition | None) -> TypeCatalog | None:
 
 def _refuse_no_responses(responses: Mapping[str, Any] | None) -> None:
     if responses is not None and not responses:
-        raise ValueError("'responses' is empty: give at least one, by request id.")
+        raise ValueError("'responses' is empty. Give at least one response, by request id.")

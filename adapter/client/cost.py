@@ -133,7 +133,9 @@ async def thread_cost(client: Client, thread_id: str, workflow_name: str) -> Thr
         await latest_run_id(client, thread_id, workflow_name)
         runs = [await _run_cost(client, thread_id, info) for info in await runs_of(client, thread_id)]
     if not runs:
-        raise ThreadNotFoundError(f"Thread {thread_id!r} has no run in namespace {client.namespace!r} (any more).")
+        raise ThreadNotFoundError(
+            f"Thread {thread_id!r} has no run in namespace {client.namespace!r}, or no longer has one."
+        )
     return ThreadCost(thread_id=thread_id, runs=tuple(runs))
 
 

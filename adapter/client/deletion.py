@@ -69,16 +69,16 @@ async def delete_thread(
     """
     latest = await latest_run_id(client, thread_id, workflow_name)
     if listed_run_id is not None and latest != listed_run_id:
-        raise AlreadyRunningError(f"Thread {thread_id!r} has gone on since it was listed. It is left as it is.")
+        raise AlreadyRunningError(f"Thread {thread_id!r} has continued since it was listed, so it was not deleted.")
     with rpc_errors(client, f"delete thread {thread_id!r}", thread_id):
         runs = await runs_of(client, thread_id)
         if any(is_open_status(info.status) for info in runs) and not terminate:
             raise AlreadyRunningError(
                 Advice(
-                    f"Thread {thread_id!r} has an open run: it runs, waits for responses or is paused. Deleting it "
-                    "would end that. Cancel it first with ",
+                    f"Thread {thread_id!r} has an open run, which is running, waiting for responses, or paused. "
+                    "Deleting the thread would end that run. Cancel it first with ",
                     Step(Way.CANCEL, thread_id),
-                    ", or delete it with ",
+                    ", or delete it anyway with ",
                     Step(Way.TERMINATE),
                     ".",
                 )

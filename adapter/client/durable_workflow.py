@@ -87,20 +87,20 @@ Tools: TypeAlias = ToolTypes | Callable[..., Any] | Sequence[ToolTypes | Callabl
 class DurableWorkflow(WorkflowInterface):
     """Runs a framework workflow durably on Temporal; use it where you would use the `Workflow` itself.
 
-    Each *thread* is a Temporal workflow id. Without `checkpoint=` the facade keeps a thread of its own, as an
-    in-process instance keeps its state; with it, any number of threads run through one facade.
+    Each *thread* is a Temporal workflow id. Without `checkpoint=` the facade uses its default thread, as an in-process
+    instance uses its own state; with it, one facade runs any number of threads.
 
     Args:
-        workflow: The workflow's factory or instance, as the worker hosts it: the facade takes types from it and never
-            runs it. Or its name: a pure client, whose events carry plain JSON data.
-        client: A connected Temporal client. It needs no plugin; its codec and external storage are used.
+        workflow: The workflow's factory or instance, as the worker hosts it: the facade reads its types and never runs
+            it. Or its name, for a pure client whose events carry plain JSON data.
+        client: A connected Temporal client. It does not need a plugin; its codec and external storage are used.
         task_queue: Where a worker hosts the workflow.
-        options: Options of the runs, to be shared by several facades.
-        **changes: Arguments of `DurableOptions`, for this facade alone: they come before those of `options`.
+        options: Options of the runs, which several facades can share.
+        **changes: Arguments of `DurableOptions`, for this facade only; they override those of `options`.
 
     Raises:
-        HostingError: When the workflow cannot be hosted, or the client has a payload converter of its own.
-        ValueError: For an option that cannot work.
+        HostingError: When the workflow cannot be hosted, or the client has its own payload converter.
+        ValueError: For an invalid option.
     """
 
     def __init__(
@@ -131,19 +131,19 @@ class DurableWorkflow(WorkflowInterface):
 
     @property
     def name(self) -> str:
-        """The workflow's name; of an async factory known after the first run, empty before."""
+        """The workflow's name. For an async factory it is empty until the first run."""
         return self._name or ""
 
     @property
     def status(self) -> WorkflowRunState:
-        """State the caller of the last run has seen, in step with the events it was given."""
+        """The state as the caller of the last run has seen it, in step with its events."""
         return self._status
 
     def get_last_checkpoint_id(self, checkpoint: Checkpoint | str | None = None) -> str | None:
-        """Return the id of the last checkpoint that a handle was given; no round trip.
+        """Return the id of the last checkpoint that a handle has seen; no round trip.
 
         Args:
-            checkpoint: Handle of the thread; the facade's own when left out. A bare id has been given none: None.
+            checkpoint: Handle of the thread; the facade's default thread if omitted. None for a bare id.
         """
         return self._handle(checkpoint).checkpoint_id
 
@@ -163,47 +163,46 @@ class DurableWorkflow(WorkflowInterface):
         priority: int | None = None,
         fairness_key: str | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult]:
-        """Start, answer, or follow a run, and stream its events; `run(stream=True)` is the same.
+        """Start, answer, or follow a run and stream its events; the same as `run(stream=True)`.
 
         Args:
-            message: Message for the start executor. A list made only of `Response` objects is responses; a one-element
-                list is unwrapped if the start executor takes its element and not the list.
+            message: Message for the start executor. A list that contains only `Response` objects is taken as responses.
+                A one-element list is unwrapped if the start executor takes the element but not the list.
             responses: Responses to pending requests, by request id.
-            checkpoint: The thread, by its handle, which moves forward with the events, or by its id. Alone: follow what
-                runs, or resume what failed.
-            checkpoint_id: Begin a new thread from that checkpoint, as it was or with `responses`: of any thread of this
-                workflow (`checkpoints` lists them), which stays as it is, or of `checkpoint_storage`.
-            checkpoint_storage: Takes a copy of each checkpoint as the stream passes it, in place of the storage that
-                the workflow was built with; history stays the truth. One that fails is logged, as in process. With
-                `checkpoint_id` it is where that checkpoint is, too.
-            after: With `checkpoint` alone: give the thread's events with a greater offset, from -1 for all of them, and
-                do not resume a run that failed. Left out, it is the handle's own offset.
-            tools: Refused: live objects cannot travel.
+            checkpoint: The thread: its handle, which advances with the events, or its id. With nothing else: follow
+                what is running, or resume what failed.
+            checkpoint_id: Start a new thread from that checkpoint, as it was or with `responses`. The checkpoint may be
+                from any thread of this workflow (`checkpoints` lists them), which is not changed, or from
+                `checkpoint_storage`.
+            checkpoint_storage: Receives a copy of each checkpoint as the stream passes it, instead of the storage that
+                the workflow was built with; history remains the source of truth. A failing storage is logged, as in
+                process. With `checkpoint_id` it is also where that checkpoint is loaded from.
+            after: With `checkpoint` and nothing else: return the thread's events after this offset (-1 for all of
+                them), and do not resume a failed run. Defaults to the handle's own offset.
+            tools: Rejected: live objects cannot be sent to the worker.
             function_invocation_kwargs: Passed to tools, as JSON.
             client_kwargs: Passed to chat clients, as JSON.
-            when_running: What becomes of the message if the thread runs, whoever has started that: "reject", "enqueue",
-                "interrupt" or "rollback"; see `DurableOptions.when_running`, which holds where this is left out. The
-                stream gives the events of this message alone.
-            priority: Of the run that this call begins, or of the message's turn and what follows it in a thread that
-                runs; see `DurableOptions.priority`, which holds where this is left out. Answers bring none: the run
-                goes on with the one it has.
-            fairness_key: The same; see `DurableOptions.fairness_key`.
+            when_running: What happens to the message if the thread is already running: "reject", "enqueue", "interrupt"
+                or "rollback"; defaults to `DurableOptions.when_running`, which explains them. The stream returns only
+                the events of this message.
+            priority: Priority of the run that this call starts or, in a running thread, of the message's turn and what
+                follows it; defaults to `DurableOptions.priority`. Responses do not change it.
+            fairness_key: As `priority`; defaults to `DurableOptions.fairness_key`.
 
         Returns:
-            The events an in-process run would give, as they are committed, superstep by superstep. Leaving the stream
-            does not stop the run.
+            The events of an in-process run, superstep by superstep as they are committed. Leaving the stream does not
+            stop the run.
 
         Raises:
-            ValueError: For a combination of arguments the framework refuses, in its words.
-            PayloadError: For an argument that cannot travel.
-            AlreadyRunningError: When a stream of this facade follows the thread already, and the message is to be
-                rejected then.
+            ValueError: For a combination of arguments that the framework rejects, with its message.
+            PayloadError: For an argument that cannot be sent.
+            AlreadyRunningError: When a stream of this facade already follows the thread and `when_running` is "reject".
 
-        While it is iterated it raises what the run raises, or a `DurableWorkflowError`.
+        Iterating raises what the run raises, or a `DurableWorkflowError`.
 
         Cost: a run takes 5 history events and each superstep 6; responses 4 more. Following costs no history. A fork
-        copies nothing: it takes one read of the other thread's history, and a visibility query if this facade has not
-        seen its run.
+        copies nothing: it reads the other thread's history once, plus one visibility query if this facade has not seen
+        its run.
         """
         return self._stream(
             message,
@@ -295,11 +294,11 @@ class DurableWorkflow(WorkflowInterface):
         priority: int | None = None,
         fairness_key: str | None = None,
     ) -> ResponseStream[WorkflowEvent, WorkflowRunResult] | Awaitable[WorkflowRunResult]:
-        """Run as `agent_framework.Workflow.run` does; arguments, costs and errors as of `run_stream`.
+        """Run as `agent_framework.Workflow.run` does; arguments, cost and errors as for `run_stream`.
 
         Args:
             message: See `run_stream`.
-            stream: Return the stream, and let agents emit updates; else an awaitable result.
+            stream: Return the stream and let agents emit updates; otherwise return an awaitable result.
             responses: See `run_stream`.
             checkpoint: See `run_stream`.
             checkpoint_id: See `run_stream`.
@@ -376,11 +375,11 @@ class DurableWorkflow(WorkflowInterface):
         return await response_stream.get_final_response()
 
     def checkpoint(self, thread_id: str | None = None, *, tags: Sequence[str] | None = None) -> Checkpoint:
-        """Return a handle to a thread: no round trip.
+        """Return a handle to a thread; no round trip.
 
         Args:
-            thread_id: Temporal workflow id of the thread, new or existing; a new unique one when left out.
-            tags: Tags that runs started with this handle give the thread; left out, it keeps those it has.
+            thread_id: Temporal workflow id of the thread, new or existing; a new unique id if omitted.
+            tags: Tags that runs started with this handle set on the thread; if omitted, it keeps its tags.
 
         Raises:
             ValueError: When there are more than 20 tags, or one is empty or longer than 100 characters.
@@ -392,15 +391,15 @@ class DurableWorkflow(WorkflowInterface):
         )
 
     async def checkpoints(self, checkpoint: Checkpoint | str | None = None) -> list[CheckpointInfo]:
-        """List the checkpoints of a thread over all its runs, oldest first; no worker is needed, none is decoded.
+        """List the checkpoints of a thread over all its runs, oldest first, without decoding them; no worker is needed.
 
-        Costs one round trip, and another for each 200 events of the thread's history.
+        Costs one round trip, plus one for each 200 events of the thread's history.
 
         Args:
-            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+            checkpoint: The thread's handle or id; the facade's default thread if omitted.
 
         Raises:
-            ThreadNotFoundError: When there is no such thread, or it belongs to another workflow.
+            ThreadNotFoundError: When the thread does not exist, or belongs to another workflow.
         """
         await self._definition()  # An async factory's name is known only now.
         thread_id = self._handle(checkpoint).thread_id
@@ -416,29 +415,29 @@ class DurableWorkflow(WorkflowInterface):
         stream: bool = False,
         checkpoint: Checkpoint | str | None = None,
     ) -> Checkpoint:
-        """Begin a new thread from a checkpoint of any thread, edited or as it was.
+        """Start a new thread from a checkpoint of any thread, edited or unchanged.
 
         Args:
-            checkpoint_id: The checkpoint, which stays as it is.
-            edit: A function that is given a `CheckpointEdit` and changes it; or JSON data, as `fork --edit` writes it
-                or only what of it is to be another, as in `{"state": {"style": "vivid"}}`.
-            edited_by: Who edits, for the lineage; the client's identity when left out.
-            responses: To requests that are pending in it then.
+            checkpoint_id: The checkpoint, which is not changed.
+            edit: A function that receives a `CheckpointEdit` and changes it; or JSON data as `fork --edit` writes it,
+                of which only the changed part is needed, as in `{"state": {"style": "vivid"}}`.
+            edited_by: Who edits, for the lineage; the client's identity if omitted.
+            responses: Responses to requests that are pending after the edit.
             stream: Let agents emit updates.
-            checkpoint: The new thread; one of a new name when left out.
+            checkpoint: The new thread; a new unique id if omitted.
 
         Returns:
             The new thread; follow it with `run(checkpoint=...)`.
 
         Raises:
-            EditRefusedError: When what becomes of the checkpoint does not fit the types that its workflow declares,
-                naming each place; or when nothing has changed.
-            PayloadError: When the facade was made from the workflow's name, or the checkpoint is too large to travel.
-            ThreadExistsError: When the new thread has begun already.
+            EditRefusedError: When the edited checkpoint does not fit the types that its workflow declares (the message
+                names each place), or nothing was changed.
+            PayloadError: When the facade was created from the workflow's name, or the checkpoint is too large to send.
+            ThreadExistsError: When the new thread has already started.
 
-        Where the worker takes no checkpoints of its callers' own, the new thread is refused: whoever follows it is
-        told. Costs what a fork by `run_stream(checkpoint_id=...)` costs; an edited checkpoint lies in the start's
-        event, compressed.
+        If the worker does not accept its callers' own checkpoints, the new thread fails, and its followers get the
+        error. Costs as much as a fork by `run_stream(checkpoint_id=...)`; an edited checkpoint is stored compressed in
+        the start event.
         """
         order = None if edit is None else EditOrder(edit, editor_name(edited_by, self._client))
         handle = self.checkpoint() if checkpoint is None else self._handle(checkpoint)
@@ -453,17 +452,17 @@ class DurableWorkflow(WorkflowInterface):
         checkpoint_id: str | None = None,
         stream: bool = False,
     ) -> Checkpoint:
-        """Let a thread itself go on from an edited copy of its last checkpoint, or of an earlier one.
+        """Continue a thread from an edited copy of its last checkpoint, or of an earlier one.
 
-        The thread is idle, has failed or was cancelled, or waits for responses. Its lineage says who has edited it and
-        when; what had happened stays in its history. Requests that are pending then are asked anew, and their
-        deadlines begin anew.
+        The thread must be idle, failed, cancelled, or waiting for responses. Its lineage records who edited it and
+        when, and what happened before stays in its history. Requests that are pending after the edit are asked again,
+        and their deadlines restart.
 
         Args:
-            checkpoint: The thread; the facade's own when left out. Its handle moves forward.
+            checkpoint: The thread; the facade's default thread if omitted. Its handle advances.
             edit: See `fork`.
             edited_by: See `fork`.
-            checkpoint_id: The checkpoint of this thread to edit; its last one when left out.
+            checkpoint_id: The checkpoint of this thread to edit; its last one if omitted.
             stream: Let agents emit updates.
 
         Returns:
@@ -472,11 +471,11 @@ class DurableWorkflow(WorkflowInterface):
         Raises:
             EditRefusedError: See `fork`.
             PayloadError: See `fork`.
-            ThreadNotFoundError: When the thread has not begun.
+            ThreadNotFoundError: When the thread has not started.
             AlreadyRunningError: When it is running or paused.
-            StaleCheckpointError: When another caller has moved the thread on since the handle was updated.
+            StaleCheckpointError: When another caller has advanced the thread since the handle was updated.
 
-        Costs a read of the thread's history and the start of a run, which holds the checkpoint, compressed.
+        Costs a read of the thread's history and the start of a run, which contains the compressed checkpoint.
         """
         order = EditOrder(edit, editor_name(edited_by, self._client), in_place=True)
         return await self._begin(self._handle(checkpoint), stream=stream, checkpoint_id=checkpoint_id, order=order)
@@ -484,27 +483,29 @@ class DurableWorkflow(WorkflowInterface):
     async def copy_checkpoints(
         self, storage: CheckpointStorage, checkpoint: Checkpoint | str | None = None
     ) -> list[str]:
-        """Copy what a storage lacks of a thread's checkpoints, oldest first; no worker is needed.
+        """Copy the checkpoints of a thread that a storage lacks, oldest first; no worker is needed.
 
-        For threads that had no mirror, or whose mirror was down when the last worker stopped. It asks the storage once
-        for each checkpoint that is lacking and once more, and costs a `save` for each, and two round trips for each 200
-        history events.
+        For threads that had no mirror, or whose mirror was down when the last worker stopped. Costs one lookup in the
+        storage and one `save` for each missing checkpoint, one more lookup, and two round trips for each 200 history
+        events.
 
         Args:
-            storage: Takes the copies.
-            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+            storage: Receives the copies.
+            checkpoint: The thread's handle or id; the facade's default thread if omitted.
 
         Returns:
             The ids of the checkpoints that were copied.
 
         Raises:
-            ThreadNotFoundError: When there is no such thread (any more), or it belongs to another workflow.
-            PayloadError: When the facade was made from the workflow's name.
-            Exception: What the storage raises.
+            ThreadNotFoundError: When the thread does not exist, or belongs to another workflow.
+            PayloadError: When the facade was created from the workflow's name.
+            Exception: Whatever the storage raises.
         """
         hosted = await self._definition()
         if hosted is None:
-            raise PayloadError("Checkpoints are decoded: make the facade from the workflow's factory, not its name.")
+            raise PayloadError(
+                "Copying decodes the checkpoints: create the facade from the workflow's factory, not from its name."
+            )
         thread_id = self._handle(checkpoint).thread_id
         run_id = await latest_run_id(self._client, thread_id, self.name)
         source = ThreadSource(self._client, thread_id, run_id, hosted.catalog)
@@ -515,18 +516,18 @@ class DurableWorkflow(WorkflowInterface):
         """Yield a thread as lines of JSON for a file, which `ThreadArchive` reads; see the function `export_thread`.
 
         Args:
-            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+            checkpoint: The thread's handle or id; the facade's default thread if omitted.
             opened: See `export_thread`.
 
         Raises:
             ThreadNotFoundError: When there is no such thread.
-            NotSealedError: When something is to be opened that no key of this client's opens.
+            NotSealedError: When `opened` is set and this client has no key that opens a payload.
         """
         async for line in export_thread(self._client, self._handle(checkpoint), opened=opened):
             yield line
 
     async def pending_requests(self, checkpoint: Checkpoint | str | None = None) -> list[PendingRequest]:
-        """Return what the thread waits for, as plain JSON: one query, which a worker answers.
+        """Return what the thread waits for, as plain JSON; one query, which a worker answers.
 
         Raises:
             ThreadNotFoundError: When the thread has no run.
@@ -535,49 +536,49 @@ class DurableWorkflow(WorkflowInterface):
         return await self._caller.queries.pending_requests(self._handle(checkpoint).thread_id)
 
     async def attempt(self, checkpoint: Checkpoint | str | None = None) -> SuperstepAttempt | None:
-        """Return which attempt of a superstep the thread is at, and what ended those before it; one round trip.
+        """Return the current attempt of the running superstep, and how earlier attempts ended; one round trip.
 
         Returns:
-            None while no superstep runs.
+            None if no superstep is running.
         """
         return await superstep_attempt(self._client, self._handle(checkpoint).thread_id)
 
     async def usage(self, checkpoint: Checkpoint | str | None = None) -> RunUsage:
-        """Return what the thread's latest run has called so far, and what that cost in tokens.
+        """Return the calls that the thread's latest run has made so far, and their cost in tokens.
 
-        A message to a thread that is idle begins a run; what the runs before have cost is theirs. Of a run that was
-        cancelled or terminated, the superstep that this has met is not in it.
+        A message to an idle thread starts a new run, so earlier runs are not included. For a run that was cancelled or
+        terminated, the superstep that was running then is not included.
 
-        Costs two round trips; while the run is open three, one of them a query, which a worker answers. Without one, as
-        for a run that was cancelled or terminated, its history is read: a round trip for each 200 events.
+        Costs two round trips, or three while the run is open, one of them a query that a worker answers. If no worker
+        answers, or the run was cancelled or terminated, its history is read: a round trip for each 200 events.
 
         Args:
-            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+            checkpoint: The thread's handle or id; the facade's default thread if omitted.
 
         Raises:
-            ThreadNotFoundError: When there is no such thread, or it belongs to another workflow.
+            ThreadNotFoundError: When the thread does not exist, or belongs to another workflow.
         """
         await self._definition()  # An async factory's name is known only now.
         thread_id = self._handle(checkpoint).thread_id
         return await read_usage(self._client, thread_id, self.name, queries=self._caller.queries)
 
     async def cost(self, checkpoint: Checkpoint | str | None = None) -> ThreadCost:
-        """Return what the thread has cost over all its runs: actions of Temporal Cloud by kind, events and bytes.
+        """Return what the thread has cost over all its runs: Temporal Cloud actions by kind, events and bytes.
 
-        By its histories alone, so no worker is needed, and none of it makes an action. Costs a visibility query, and a
-        round trip for each run and for each 200 events.
+        Reads only its histories, so it needs no worker and causes no actions. Costs a visibility query, and a round
+        trip for each run and for each 200 events.
 
         Args:
-            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+            checkpoint: The thread's handle or id; the facade's default thread if omitted.
 
         Raises:
-            ThreadNotFoundError: When there is no such thread, or it belongs to another workflow.
+            ThreadNotFoundError: When the thread does not exist, or belongs to another workflow.
         """
         await self._definition()  # An async factory's name is known only now.
         return await thread_cost(self._client, self._handle(checkpoint).thread_id, self.name)
 
     async def cancel(self, checkpoint: Checkpoint | str | None = None) -> None:
-        """Cancel what runs in the thread; the cancellation reaches the running executor. One round trip.
+        """Cancel the thread's open run; the cancellation reaches the running executor. One round trip.
 
         Raises:
             ThreadNotFoundError: When the thread has no open run.
@@ -585,10 +586,11 @@ class DurableWorkflow(WorkflowInterface):
         await self._caller.queries.cancel(self._handle(checkpoint).thread_id)
 
     async def retry(self, checkpoint: Checkpoint | str | None = None) -> None:
-        """Try again what a paused run failed at; follow it then with `run_stream(checkpoint=...)`.
+        """Retry the superstep that a paused run failed at; then follow it with `run_stream(checkpoint=...)`.
 
-        For runs with the option `pause_on_failure`; one without it has ended, and `run_stream(checkpoint=...)` resumes
-        it. Costs one query and one signal: 4 history events with the workflow task, and those of the superstep.
+        For runs with the option `pause_on_failure`. Without it the run has ended, and `run_stream(checkpoint=...)`
+        resumes it. Costs one query and one signal: 4 history events including the workflow task, plus those of the
+        superstep.
 
         Raises:
             ThreadNotFoundError: When the thread has no open run.
@@ -601,14 +603,14 @@ class DurableWorkflow(WorkflowInterface):
     async def pause(
         self, checkpoint: Checkpoint | str | None = None, *, reason: str | None = None, responder: str | None = None
     ) -> None:
-        """Hold the thread's open run before its next superstep, until `continue_`; the one that runs ends in peace.
+        """Pause the thread's open run before its next superstep, until `continue_`; the running superstep finishes.
 
-        A run that waits for responses is held when they come. A stream that follows it goes on when the run does. Costs
-        5 history events; a run that is held costs nothing, and survives its workers.
+        A run that waits for responses pauses when they arrive. A stream that follows it continues when the run does.
+        Costs 5 history events; a paused run costs nothing and survives its workers.
 
         Args:
-            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
-            reason: Why, for those who look at its status.
+            checkpoint: The thread's handle or id; the facade's default thread if omitted.
+            reason: Why, shown in its status.
             responder: Who pauses it.
 
         Raises:
@@ -618,31 +620,31 @@ class DurableWorkflow(WorkflowInterface):
         await self._steer(checkpoint, PAUSE_SIGNAL, PauseSignal(reason=reason, responder=responder))
 
     async def continue_(self, checkpoint: Checkpoint | str | None = None, *, responder: str | None = None) -> None:
-        """Let a run go on that is held, by `pause` or at a breakpoint; costs 5 history events.
+        """Let a run continue that is paused by `pause` or at a breakpoint; costs 5 history events.
 
         Raises:
             ThreadNotFoundError: When the thread has no open run.
-            AlreadyRunningError: When nothing holds it.
+            AlreadyRunningError: When it is not paused.
             NoWorkerError: When no worker answers.
         """
         await self._steer(checkpoint, CONTINUE_SIGNAL, PauseSignal(responder=responder))
 
     async def set_breakpoints(self, executors: Sequence[str], checkpoint: Checkpoint | str | None = None) -> None:
-        """Pause the thread's open run before supersteps that may run one of these, in place of those before.
+        """Pause the thread's open run before supersteps that may run one of these executors; replaces its breakpoints.
 
         Args:
-            executors: Executor ids, or patterns of them; empty for none.
-            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+            executors: Executor ids or patterns; empty for none.
+            checkpoint: The thread's handle or id; the facade's default thread if omitted.
 
         Raises:
-            ValueError: When they are no executor ids.
+            ValueError: When they are not executor ids or patterns.
             ThreadNotFoundError: When the thread has no open run.
             NoWorkerError: When no worker answers.
         """
         await self._steer(checkpoint, BREAKPOINTS_SIGNAL, BreakpointsSignal(executors=check_breakpoints(executors)))
 
     async def queued_messages(self, checkpoint: Checkpoint | str | None = None) -> list[QueuedMessage]:
-        """Return the messages that wait for their turn in the thread, the next one first: one query.
+        """Return the messages in the thread's queue, next first; one query.
 
         Raises:
             ThreadNotFoundError: When the thread has no run.
@@ -666,7 +668,7 @@ class DurableWorkflow(WorkflowInterface):
 
         Args:
             message_id: Of `queued_messages`.
-            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
+            checkpoint: The thread's handle or id; the facade's default thread if omitted.
             responder: Who withdraws it.
 
         Raises:
@@ -680,7 +682,7 @@ class DurableWorkflow(WorkflowInterface):
         await steer(self._client, self._handle(checkpoint).thread_id, name, argument, self._caller.options)
 
     async def threads(self, **filters: Unpack[ThreadFilter]) -> AsyncIterator[ThreadInfo]:
-        """Yield the threads of this workflow, open ones first; costs and errors as of the function `threads`.
+        """Yield the threads of this workflow, open ones first; cost and errors as for the function `threads`.
 
         Args:
             **filters: Arguments of `ThreadFilter`, as `state="failed"` or `older_than=timedelta(days=30)`.
@@ -691,23 +693,23 @@ class DurableWorkflow(WorkflowInterface):
             yield info
 
     async def delete(self, checkpoint: Checkpoint | str | None = None, *, terminate: bool = False) -> int:
-        """Delete a thread: all its runs, with their histories and so their checkpoints and events, for good.
+        """Delete a thread permanently: all its runs with their histories, and so their checkpoints and events.
 
-        The server deletes a moment later. Copies in mirrors and what lies in external storage stay. A fork of the
-        thread has its own checkpoints, but the first of them may need this thread's history to be restored.
+        The server deletes it a moment later. Copies in mirrors and data in external storage remain. A fork of the
+        thread has its own checkpoints, but restoring the first of them may need this thread's history.
 
         Args:
-            checkpoint: The thread's handle, or its id; the facade's own thread when left out.
-            terminate: End an open run; else a thread that has one is refused.
+            checkpoint: The thread's handle or id; the facade's default thread if omitted.
+            terminate: Terminate an open run first; otherwise a thread with an open run is rejected.
 
         Returns:
             How many runs were deleted.
 
         Raises:
-            ThreadNotFoundError: When there is no such thread, or it belongs to another workflow.
-            AlreadyRunningError: When a run of it is open.
+            ThreadNotFoundError: When the thread does not exist, or belongs to another workflow.
+            AlreadyRunningError: When it has an open run.
 
-        Cost: a round trip for each run, a visibility query, and three round trips more.
+        Cost: a round trip for each run, a visibility query, and three more round trips.
         """
         await self._definition()
         return await delete_thread(self._client, self._handle(checkpoint).thread_id, self.name, terminate=terminate)
@@ -726,11 +728,10 @@ class DurableWorkflow(WorkflowInterface):
         state: ScheduleState | None = None,
         tags: Sequence[str] = (),
     ) -> ScheduleHandle:
-        """Let Temporal begin a thread with a message at fixed times, whether or not any process of ours runs then.
+        """Let Temporal start a thread with a message at fixed times, even while none of your processes runs.
 
-        Each action begins a thread of its own, whose id is the schedule's and the time: Temporal adds that to the id of
-        whatever a schedule starts, and by it a thread's overlap with the one before is judged. Its run has the options
-        of this facade.
+        Each action starts a new thread, whose id is the schedule's id plus the time, as Temporal names whatever a
+        schedule starts. Its run has the options of this facade.
 
         Args:
             schedule_id: Name of the schedule.
@@ -738,28 +739,28 @@ class DurableWorkflow(WorkflowInterface):
             spec: When; or `cron`.
             cron: When, as five fields (`0 3 * * *`), or several of these.
             time_zone: Of the cron fields, as `Europe/Berlin`; UTC when left out.
-            overlap: What becomes of an action while a thread of the schedule runs or waits for a person: `ALLOW_ALL`
-                begins another, `SKIP` none, `BUFFER_ONE` and `BUFFER_ALL` begin it when the one before is idle, and
-                `CANCEL_OTHER` and `TERMINATE_OTHER` end that.
-            catchup_window: How late an action may be made up for that the server could not take; a year.
-            pause_on_failure: Pause the schedule when a thread's run has failed; not with `ALLOW_ALL`.
-            state: Whether it begins paused, with which note, and for how many actions it is.
+            overlap: What happens to an action while a thread of the schedule runs or waits for a person: `ALLOW_ALL`
+                starts another thread, `SKIP` does not, `BUFFER_ONE` and `BUFFER_ALL` start it once the previous one is
+                idle, and `CANCEL_OTHER` and `TERMINATE_OTHER` end the previous one.
+            catchup_window: How late the server may still take an action that it missed; a year.
+            pause_on_failure: Pause the schedule when a thread's run fails; not with `ALLOW_ALL`.
+            state: Whether it starts paused, its note, and its number of actions.
             tags: Tags of each thread.
 
         Returns:
             The SDK's handle, to describe, trigger, pause, continue or delete it.
 
         Raises:
-            PayloadError: When the message cannot travel.
-            ThreadExistsError: When there is a schedule of that name.
-            SearchAttributesError: When the namespace does not take the search attributes of the options.
-            ValueError: When it is not said when, or twice, or for `pause_on_failure` with `ALLOW_ALL`.
+            PayloadError: When the message cannot be sent.
+            ThreadExistsError: When a schedule with that name exists.
+            SearchAttributesError: When the namespace does not accept the search attributes of the options.
+            ValueError: When neither or both of `spec` and `cron` are given, or for `pause_on_failure` with `ALLOW_ALL`.
 
-        Cost: one round trip; two more for a facade that has not run anything. The schedule itself is no run.
+        Cost: one round trip; two more for a facade that has not run anything. The schedule itself is not a run.
         """
         when = spec_of(spec, cron, time_zone)
         if when is None:
-            raise ValueError("Say when: by `spec`, a ScheduleSpec, or by `cron`.")
+            raise ValueError("Say when to start: pass `spec`, a ScheduleSpec, or `cron`.")
         start = await self._scheduled_start(schedule_id, message, tags)
         policies = SchedulePolicies(overlap, catchup_window, pause_on_failure)
         return await create_schedule(self._client, schedule_id, start, when, policies, state)
@@ -777,12 +778,12 @@ class DurableWorkflow(WorkflowInterface):
         pause_on_failure: bool | None = None,
         tags: Sequence[str] = (),
     ) -> ScheduleHandle:
-        """Change a schedule; what is left out stays as it is, and so do threads that have begun.
+        """Change a schedule; what is omitted stays as it is, and so do threads that have started.
 
         Args:
             schedule_id: Name of the schedule.
-            message: What threads are started with from now on, with the options and the task queue of this facade and
-                with `tags`; when left out, all that stays.
+            message: The message for threads started from now on, with the options and task queue of this facade and
+                with `tags`; if omitted, all of these stay as they are.
             spec: See `schedule`.
             cron: See `schedule`.
             time_zone: See `schedule`.
@@ -796,8 +797,8 @@ class DurableWorkflow(WorkflowInterface):
 
         Raises:
             ThreadNotFoundError: When there is no such schedule.
-            PayloadError: When the message cannot travel.
-            ValueError: When it is said twice when.
+            PayloadError: When the message cannot be sent.
+            ValueError: When both `spec` and `cron` are given.
 
         Cost: two round trips.
         """
@@ -813,7 +814,7 @@ class DurableWorkflow(WorkflowInterface):
         return await self._caller.scheduled_start(message, self.name, hosted, handle.tags or ())
 
     async def schedules(self) -> AsyncIterator[ScheduleInfo]:
-        """Yield the schedules of this workflow, as the server lists them: about a second after they were made.
+        """Yield the schedules of this workflow, as the server lists them, about a second after they were created.
 
         Costs a round trip for each page.
         """
@@ -826,21 +827,21 @@ class DurableWorkflow(WorkflowInterface):
     ) -> WorkflowAgent | FunctionalWorkflowAgent:
         """Return a thread as a framework agent, with the behaviour of `Workflow.as_agent`; no round trip.
 
-        Its pending requests are function calls of the agent's response, answered by function results. An agent of a
-        thread that waits already, from another process, learns of its requests by `await durable.run(checkpoint=...)`.
+        Its pending requests are function calls in the agent's response, answered by function results. If the thread is
+        already waiting when this process takes over, `await durable.run(checkpoint=...)` first loads its requests.
 
         Args:
             name: Name of the agent; the workflow's by default.
-            checkpoint: The thread; a new one when left out.
+            checkpoint: The thread; a new one if omitted.
             **kwargs: As for `agent_framework.WorkflowAgent`, or `FunctionalWorkflowAgent` for a functional workflow.
 
         Raises:
-            ValueError: When the start executor takes no list of messages, or the facade has only the workflow's name or
-                an async factory.
+            ValueError: When the start executor does not take a list of messages, or the facade has only the workflow's
+                name or an async factory.
         """
         if not is_workflow(self._source):
             raise ValueError(
-                "`as_agent` needs the workflow's definition: make the facade from an instance or a synchronous factory."
+                "`as_agent` needs the workflow's definition: create the facade from an instance or a sync factory."
             )
         handle = self._handle(checkpoint) if checkpoint is not None else self.checkpoint()
         thread: Any = AgentThread(self.run, self._source, handle, self._cursors.of(handle))
@@ -862,8 +863,7 @@ class DurableWorkflow(WorkflowInterface):
             raise ValueError("DevUI shows a workflow's graph, and a functional workflow has none.")
         if not is_workflow(self._source):
             raise ValueError(
-                "`as_devui_entity` needs the workflow's definition: make the facade from an instance or a synchronous "
-                "factory."
+                "`as_devui_entity` needs the workflow's definition: create the facade from an instance or sync factory."
             )
         return DevUIEntity(self.run, self.checkpoint, self._source)
 
@@ -893,13 +893,13 @@ class DurableWorkflow(WorkflowInterface):
         if after is not None and (
             checkpoint is None or not (message is None and responses is None and checkpoint_id is None)
         ):
-            raise ValueError("'after' says where to read on: give it with 'checkpoint' alone.")
+            raise ValueError("'after' says where to continue reading, so it goes with 'checkpoint' and nothing else.")
         if tools is not None:
             refuse_tools()
         handle = self._handle(checkpoint)
         if self.name and handle.workflow_name and handle.workflow_name != self.name:
             raise ThreadNotFoundError(
-                f"Checkpoint of thread {handle.thread_id!r} is of workflow {handle.workflow_name!r}, not of "
+                f"The checkpoint of thread {handle.thread_id!r} belongs to workflow {handle.workflow_name!r}, not to "
                 f"{self.name!r}. Use the facade of that workflow."
             )
         if when_running is not None and when_running not in get_args(WhenRunning):
@@ -910,8 +910,8 @@ class DurableWorkflow(WorkflowInterface):
             handle = handle.model_copy()  # The other stream moves the caller's.
         elif beside:
             raise AlreadyRunningError(
-                f"Thread {handle.thread_id!r}: {ALREADY_RUNNING} "
-                "Read the stream to its end, drop it, or use a thread of its own: `checkpoint=durable.checkpoint()`."
+                f"Thread {handle.thread_id!r}: {ALREADY_RUNNING} Read the stream to its end, close it, or use another "
+                "thread: `checkpoint=durable.checkpoint()`."
             )
         call = Call(
             message=message,

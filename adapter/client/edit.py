@@ -96,7 +96,7 @@ async def edited_checkpoint(raw: bytes, hosted: WorkflowDefinition, edit: Edit) 
     accept(draft, original, hosted.declared, hosted.catalog)
     edited = draft.finished()
     if difference(original.finished(), edited) is None:
-        raise EditRefusedError.of(["nothing is changed, so nothing was started."])
+        raise EditRefusedError.of(["nothing was changed, so nothing was started."])
     return edited
 
 
@@ -112,9 +112,9 @@ async def give_checkpoint(
     frame, _ = await packed(Frame(checkpoint=raw, payloads=b""), None)
     if len(frame) > MAX_PAYLOAD_BYTES and not stores_outside(client.data_converter):
         raise PayloadError(
-            f"Checkpoint {checkpoint.previous_checkpoint_id or checkpoint.checkpoint_id!r} takes {len(frame):,} bytes, "
-            f"over the {MAX_PAYLOAD_BYTES:,} that fit a Temporal payload. Configure external storage on the client's "
-            "data converter."
+            f"Checkpoint {checkpoint.previous_checkpoint_id or checkpoint.checkpoint_id!r} takes {len(frame):,} "
+            f"bytes, more than the {MAX_PAYLOAD_BYTES:,} that fit in a Temporal payload. Configure external storage "
+            "on the client's data converter."
         )
     run_input.base = CheckpointRef(thread_id=thread_id, run_id="", checkpoint_id=checkpoint.checkpoint_id)
     run_input.graph_hash = hosted.graph_hash
@@ -139,5 +139,5 @@ def editor_name(given: str | None, client: Client) -> str:
     """
     name = client.identity if given is None else given
     if not 1 <= len(name) <= MAX_ID or name != clean_text(name):
-        raise ValueError(f"`edited_by` is a text of 1 to {MAX_ID} characters, not {clean_text(name)!r:.60}.")
+        raise ValueError(f"`edited_by` must be 1 to {MAX_ID} characters, got {clean_text(name)!r:.60}.")
     return name

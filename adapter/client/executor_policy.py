@@ -39,9 +39,9 @@ def check_retries(attempts: int | None, backoff: float | None) -> None:
         ValueError: Saying what it may be.
     """
     if attempts is not None and not 1 <= attempts <= MAX_ATTEMPTS:
-        raise ValueError(f"`max_attempts` must be 1 or more, and {MAX_ATTEMPTS:,} at most, got {attempts!r}.")
+        raise ValueError(f"`max_attempts` must be from 1 to {MAX_ATTEMPTS:,}, got {attempts!r}.")
     if backoff is not None and not 1 <= backoff <= MAX_ATTEMPTS:  # Not a number fails both comparisons.
-        raise ValueError(f"`retry_backoff` must be 1 or more, and {MAX_ATTEMPTS:,} at most, got {backoff!r}.")
+        raise ValueError(f"`retry_backoff` must be from 1 to {MAX_ATTEMPTS:,}, got {backoff!r}.")
 
 
 @exported
@@ -135,7 +135,8 @@ def policy_rules(
             value = getattr(policy, name)
             if value is not None and value > superstep_timeout:
                 raise ValueError(
-                    f"`{name}` of executor {executor_id!r} is longer than `superstep_timeout`: raise that too."
+                    f"`{name}` of executor {executor_id!r} is longer than `superstep_timeout`. Raise "
+                    "`superstep_timeout` as well."
                 )
     return {
         executor_id: ExecutorRule(**wire_values(policy, ExecutorRule.model_fields))

@@ -93,15 +93,16 @@ async def seed_from_storage(
         raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id} not found: it is not in the given storage.")
     if type(loaded) is not WorkflowCheckpoint or loaded.checkpoint_id != checkpoint_id:
         raise CheckpointCorruptedError(
-            f"The given storage gives something else for checkpoint {checkpoint_id!r}: a {type(loaded).__name__}"
-            f"{' of another id' if type(loaded) is WorkflowCheckpoint else ''}. Choose another of its checkpoints."
+            f"The given storage returned something else for checkpoint {checkpoint_id!r}: a "
+            f"{type(loaded).__name__}{' with another id' if type(loaded) is WorkflowCheckpoint else ''}. Choose "
+            "another of its checkpoints."
         )
     if loaded.graph_signature_hash != hosted.graph_hash and hosted.is_functional:
         raise changed_error(checkpoint_id, loaded.metadata, hosted)
     if loaded.graph_signature_hash != hosted.graph_hash:
         raise GraphChangedError(
-            f"Checkpoint {checkpoint_id!r} was made by another graph than that of workflow {hosted.name!r}: "
-            f"{graph_changes(loaded.metadata, hosted)}. {GRAPH_CHANGED} Or begin from a checkpoint of this graph."
+            f"Checkpoint {checkpoint_id!r} was made by a different graph than that of workflow {hosted.name!r}: "
+            f"{graph_changes(loaded.metadata, hosted)}. {GRAPH_CHANGED} Or start from a checkpoint of this graph."
         )
     raw = dumps(loaded, hosted.catalog)
     # Of a workflow of another name with the same graph it is taken, as in process.

@@ -21,8 +21,8 @@ async def check_input(client: Client, run_input: RunInput) -> None:
     options = json_bytes(run_input.options)
     if options > MAX_OPTIONS_BYTES:
         raise PayloadError(
-            f"The options of the run take {options:,} bytes, over the {MAX_OPTIONS_BYTES:,} that travel with each run. "
-            "Give default responses that refer to the data instead."
+            f"The run's options take {options:,} bytes, more than the {MAX_OPTIONS_BYTES:,} that fit in each run. Use "
+            "default responses that refer to the data instead of containing it."
         )
     if run_input.responses is not None:
         check_answers(run_input.responses)
@@ -30,8 +30,9 @@ async def check_input(client: Client, run_input: RunInput) -> None:
     if size > MAX_PAYLOAD_BYTES and not stores_outside(client.data_converter):
         what = "The message" if run_input.message is not None else "The input"
         raise PayloadError(
-            f"{what} is too large: it takes {size:,} bytes, over the {MAX_PAYLOAD_BYTES:,} that fit a payload. "
-            "Pass a reference instead of the data, or configure external storage on the client's data converter."
+            f"{what} is too large: it takes {size:,} bytes, more than the {MAX_PAYLOAD_BYTES:,} that fit in a "
+            "payload. Pass a reference instead of the data, or configure external storage on the client's data "
+            "converter."
         )
 
 
@@ -44,6 +45,6 @@ def check_answers(batch: Sequence[RespondSignal]) -> None:
     size = sum(map(json_bytes, batch))
     if size > MAX_QUEUED_BYTES:
         raise PayloadError(
-            f"The responses are too large: they take {size:,} bytes, over the {MAX_QUEUED_BYTES:,} that a run takes at "
-            "once. Answer with a reference to the data, or with fewer responses at a time."
+            f"The responses are too large: they take {size:,} bytes, more than the {MAX_QUEUED_BYTES:,} that a run "
+            "accepts at once. Answer with a reference to the data, or send fewer responses at a time."
         )

@@ -20,7 +20,7 @@ from .request_policy import RequestPolicy, policies_by_key, request_rules
 from .tool_policy import ToolPolicy, tool_rules
 
 _DEFAULTS = RunOptions()
-"""What goes for a run that is started without this package, too."""
+"""Also used for runs that are started without this package."""
 
 _ADDRESS = re.compile(r"https?://[\w.:\[\]-]+(?:/[\w.~%/+-]*)?", re.ASCII)
 """It stands in Markdown."""
@@ -69,51 +69,52 @@ class DurableOptions:
     """How Temporal runs the supersteps of a run.
 
     Raises:
-        ValueError: For a value that cannot work, when the options are built. Durations are at most ten years.
+        ValueError: When the options are created, for an invalid value. Durations are at most ten years.
     """
 
     superstep_timeout: timedelta = timedelta(seconds=_DEFAULTS.superstep_timeout)
-    """Longest time one attempt of a superstep may take; 24 hours, as agents may think long. A lost worker is noticed by
-    `heartbeat_timeout`, not by this."""
+    """Longest time one attempt of a superstep may take; 24 hours, because agents may take long. A lost worker is
+    detected by `heartbeat_timeout`, not by this."""
     heartbeat_timeout: timedelta = timedelta(seconds=_DEFAULTS.heartbeat_timeout)
     """After this long without a heartbeat a worker counts as lost and the superstep starts again on another one; 10
-    seconds. An executor that blocks the event loop is no lost worker; it holds up all other runs of its worker, which
-    says so in its log."""
+    seconds. An executor that blocks the event loop does not count as a lost worker, but it delays all other runs of its
+    worker, which logs a warning."""
     max_attempts: int = _DEFAULTS.max_attempts
     """Attempts of a superstep whose executor raises; 3. Lost workers do not count. Errors that another attempt cannot
-    mend (validation, convergence, a changed graph) end the run at once."""
+    fix (validation, convergence, a changed graph) end the run immediately."""
     max_worker_losses: int = _DEFAULTS.max_worker_losses
-    """After how many lost workers in one superstep the run fails with `WorkerLostError`; 10. The waits between these
-    attempts grow as those after a failure do."""
+    """How many workers may be lost in one superstep before the run fails with `WorkerLostError`; 10. The waits between
+    these attempts grow as after failures."""
     executors: Mapping[str, ExecutorPolicy] | None = None
-    """What differs for single executors, by their ids: an `ExecutorPolicy` each; nothing. Costs each superstep's input
-    a few bytes of history for each."""
+    """Overrides for single executors: an `ExecutorPolicy` by executor id; none. Each costs a few bytes of history in
+    every superstep's input."""
     idle_timeout: timedelta | None = None
-    """Longest time an invocation of any executor may show no progress, see `ExecutorPolicy.idle_timeout`, which holds
-    for single ones; no bound. An executor that says nothing while it works, and calls neither model nor tool, shows
-    none."""
+    """Longest time an invocation of any executor may show no progress; no limit. `ExecutorPolicy.idle_timeout` defines
+    progress and sets the limit for single executors. An executor that emits nothing while it works, and calls neither
+    model nor tool, shows no progress."""
     priority: int | None = None
-    """Which run's supersteps come first where more wait than the workers take: 1 before 2; the server's default, which
-    is 3 of 5. Costs nothing. A message to a thread that runs brings its own, which holds from its turn on; and each
-    call may say otherwise. A server before 1.32 may need `matching.useNewMatcher` for it."""
+    """Which run's supersteps come first when more wait than the workers can take: 1 before 2; the server's default,
+    which is 3 of 5. Costs nothing. A message to a running thread brings its own priority, which applies from its turn
+    on, and each call can override it. A server before 1.32 may need `matching.useNewMatcher` for it."""
     fairness_key: str | None = None
-    """Whose run it is, such as a tenant's id: supersteps of one priority with different keys take turns, so that one
-    tenant's thousand runs do not hold up another's one; at most 64 bytes; none. As `priority` in all else. The server
-    needs `matching.enableFairness`, a namespace of Temporal Cloud its own switch; else the key does nothing."""
+    """The owner of the run, such as a tenant's id: supersteps of one priority with different keys take turns, so that
+    one tenant's thousand runs do not delay another tenant's single run; at most 64 bytes; none. Otherwise as
+    `priority`. The server needs `matching.enableFairness`, a namespace of Temporal Cloud its own switch; without it the
+    key has no effect."""
     fairness_weight: float | None = None
-    """How large a share of the turns the key has, from 0.001 to 1000; 1."""
+    """The key's share of the turns, from 0.001 to 1000; 1."""
     tools: Mapping[str, ToolPolicy] | None = None
-    """What differs for single tools, by their names: a `ToolPolicy` each; nothing. Costs as `executors` does."""
+    """Overrides for single tools: a `ToolPolicy` by tool name; none. Costs as for `executors`."""
     journal: bool = True
     """Keep what has finished within a superstep (model calls, tool calls, executors beside one that still runs, steps),
-    so that another attempt takes it instead of doing it again; on. Each write is a heartbeat: a round trip of a few
+    so that another attempt reuses it instead of repeating it; on. Each write is a heartbeat: a round trip of a few
     milliseconds, no history event, and an action on Temporal Cloud; calls that end together share one. A superstep that
     calls no model and no tool costs nothing."""
     keep_journal: bool = False
-    """Keep a superstep's journal in history when it is committed, so that it can be run again under a debugger without
-    a model or a tool being called: `agent-framework-temporal replay`; off: the journal of one that has failed, or still
-    runs, is there in any case. Costs each superstep that calls a model or a tool the compressed calls in its result, up
-    to the megabyte that fits there."""
+    """Keep a superstep's journal in history when it is committed, so that it can be replayed under a debugger without
+    calling a model or a tool (`agent-framework-temporal replay`); off. The journal of a superstep that failed or is
+    still running is always there. Costs each superstep that calls a model or a tool the compressed calls in its result,
+    up to the megabyte that fits there."""
     retry_initial_interval: timedelta = timedelta(seconds=_DEFAULTS.retry_initial_interval)
     """Wait before the second attempt; 1 second."""
     retry_backoff: float = _DEFAULTS.retry_backoff
@@ -122,57 +123,56 @@ class DurableOptions:
     """Longest wait; 1 minute."""
     worker_timeout: timedelta = timedelta(seconds=10)
     """How long the facade waits for a first sign of a worker before it raises NoWorkerError; 10 seconds. Applies to
-    callers, not to runs: a run waits for a worker for ever."""
+    callers, not to runs: a run waits for a worker indefinitely."""
     server_timeout: timedelta = timedelta(minutes=2)
-    """How long a stream whose connection to the server is lost tries to get it back; 2 minutes. The run goes on
-    meanwhile."""
+    """How long a stream tries to reconnect to the server; 2 minutes. The run continues meanwhile."""
     history_bytes_per_run: int = _DEFAULTS.history_bytes_per_run
-    """A run whose history is larger continues as new at its next superstep, unseen by callers; 4 MB. It does so too
-    when the server suggests it (by default at 4,096 events or 4 MB). Each new run stores one checkpoint whole."""
+    """A run whose history is larger continues as new at its next superstep, invisibly to callers; 4 MB. It also does so
+    when the server suggests it (by default at 4,096 events or 4 MB). Each new run stores one full checkpoint."""
     supersteps_per_run: int | None = _DEFAULTS.supersteps_per_run
-    """Continue as new after this many supersteps; no bound."""
+    """Continue as new after this many supersteps; no limit."""
     mirror: str | None = _DEFAULTS.mirror
     """Name of a mirror of the workers, `AgentFrameworkPlugin(mirrors={name: ...})`, that each checkpoint of these runs
     is copied to; none. Costs the worker one `save` a checkpoint, in the background, and no history."""
     pause_on_failure: bool = _DEFAULTS.pause_on_failure
-    """Keep a run open whose superstep has failed for good, so that `DurableWorkflow.retry`, or signal `retry` without
-    arguments, tries it again; off: it fails, and `run_stream(checkpoint=...)` resumes it. A caller is given the failure
-    either way. A paused run costs nothing while it waits, and retention does not remove it."""
+    """Keep a run open when one of its supersteps has failed for good, so that `DurableWorkflow.retry`, or signal
+    `retry` without arguments, can retry it; off: the run fails, and `run_stream(checkpoint=...)` resumes it. The caller
+    gets the failure either way. A paused run costs nothing while it waits, and retention does not remove it."""
     requests: RequestPolicy | Mapping[str, RequestPolicy] | None = None
     """Reminders and deadlines of pending requests, a `RequestPolicy` for all of them, or a mapping whose keys are
-    request ids, executor ids or request types (`module:Class` or `Class`), looked for in that order, with `*` for all
+    request ids, executor ids or request types (`module:Class` or `Class`), matched in that order, with `*` for all
     others; none."""
     search_attributes: bool | TypedSearchAttributes | None = None
     """Show workflow, state and since when, number of pending requests, thread and its tags as search attributes, which
-    `register_search_attributes` registers; costs one history event each time a run begins or ends to wait, and one at
-    its end. Left out, they are shown where they are registered: one round trip for a facade's first run. Or search
-    attributes of yours, which each run starts with beside ours and the next runs of the thread keep."""
+    `register_search_attributes` registers; costs one history event whenever a run starts or stops waiting, and one at
+    its end. If omitted, they are shown where they are registered: one round trip for a facade's first run. Or your own
+    search attributes, which each run starts with in addition to ours and which later runs of the thread keep."""
     when_waiting: WhenWaiting = "take"
-    """What becomes of a message to a thread that waits for responses. "take", as in process: it is run, with a warning,
-    and the requests wait on; costs one query and, beside its supersteps, 5 history events. "reject":
-    PendingRequestsError."""
+    """What happens to a message for a thread that waits for responses. "take", as in process: it is run, with a
+    warning, and the requests stay pending; costs one query and, in addition to its supersteps, 5 history events.
+    "reject": PendingRequestsError."""
     iterations_per: IterationsPer = "message"
-    """From where the framework counts supersteps up to the workflow's `max_iterations`. "message", as in process: over
-    all answers to a message, so a thread that people are asked in for months meets its limit one day. "answer": each
-    answer begins the count anew, as each message does, and so does resuming."""
+    """Where the framework starts counting supersteps towards the workflow's `max_iterations`. "message", as in process:
+    the count includes all responses to a message, so a thread that asks people for months eventually reaches its limit.
+    "answer": each response restarts the count, as each message does, and so does resuming."""
     when_running: WhenRunning = "reject"
-    """What becomes of a message to a thread that runs; each call may say otherwise. "reject": AlreadyRunningError.
-    "enqueue": its turn comes when what came before it is done, at 5 history events beside its supersteps. "interrupt":
-    the superstep that runs is cancelled, and the message goes on from the last checkpoint. "rollback": the same, but it
-    begins where the turn that ran had begun."""
+    """What happens to a message for a running thread; each call can override it. "reject": AlreadyRunningError.
+    "enqueue": it runs when everything before it is done, and costs 5 history events in addition to its supersteps.
+    "interrupt": the running superstep is cancelled, and the message continues from the last checkpoint. "rollback": the
+    same, but it starts from where the interrupted turn had started."""
     breakpoints: Sequence[str] = ()
-    """Pause before supersteps that may run one of these executors, ids or patterns such as `*`, until
-    `DurableWorkflow.continue_` lets the run go on; none. At most 100 of 200 characters. Costs the run nothing but them;
-    a paused run costs nothing."""
+    """Pause before supersteps that may run one of these executors (ids, or patterns such as `*`) until
+    `DurableWorkflow.continue_`; none. At most 100 entries of 200 characters. Costs only their bytes; a paused run costs
+    nothing."""
 
     burst: timedelta | None = None
-    """Let the activity of a superstep go on with the next ones for so long, while no request is pending; none: each
-    superstep has an activity of its own. Costs 6 history events a burst instead of 6 a superstep, and each superstep a
-    heartbeat, so that nothing that has finished is lost with a worker. Not for functional workflows, which run to their
+    """Let a superstep's activity run the following supersteps too, for this long, while no request is pending; none:
+    each superstep has its own activity. Costs 6 history events a burst instead of 6 a superstep, and each superstep a
+    heartbeat, so that a lost worker loses nothing that had finished. Not for functional workflows, which run to their
     next pause anyway."""
     console_url: str | None = None
-    """Where people reach the console, `https://host/path`: the details of each run in Temporal's Web UI link to its
-    thread there; none. Costs the link's bytes of history a run. `http_app` takes its `base_url` for it."""
+    """The console's address, `https://host/path`, so that each run's details in Temporal's Web UI link to its thread
+    there; none. Costs the link's bytes in each run's history. `http_app` uses its `base_url`."""
 
     @property
     def shows_attributes(self) -> bool | None:
@@ -194,7 +194,7 @@ class DurableOptions:
         if self.heartbeat_timeout < timedelta(seconds=1):
             raise ValueError(
                 f"`heartbeat_timeout` must be at least 1 second, got {self.heartbeat_timeout!r}: a busy worker needs "
-                "that to send one."
+                "that long to send a heartbeat."
             )
         if self.heartbeat_timeout > self.superstep_timeout:
             raise ValueError("`heartbeat_timeout` must not be longer than `superstep_timeout`.")
@@ -230,7 +230,7 @@ def check_address(name: str, address: str | None) -> None:
         ValueError: When it is not one.
     """
     if address is not None and not _ADDRESS.fullmatch(address):
-        raise ValueError(f"`{name}` must be an address such as https://host/path, got {address!r}.")
+        raise ValueError(f"`{name}` must be a URL such as https://host/path, got {address!r}.")
 
 
 def check_breakpoints(breakpoints: Sequence[str]) -> list[str]:
@@ -240,9 +240,11 @@ def check_breakpoints(breakpoints: Sequence[str]) -> list[str]:
         ValueError: When they are no executor ids, or too many.
     """
     if isinstance(breakpoints, str) or not all(isinstance(name, str) and 1 <= len(name) <= 200 for name in breakpoints):
-        raise ValueError(f"`breakpoints` must be executor ids, or patterns of them, got {breakpoints!r}.")
+        raise ValueError(f"`breakpoints` must be executor ids or patterns, got {breakpoints!r}.")
     if len(breakpoints) > 100:
-        raise ValueError(f"`breakpoints` may be 100, got {len(breakpoints)}. Use a pattern, as `*`.")
+        raise ValueError(
+            f"`breakpoints` may have at most 100 entries, got {len(breakpoints)}. Use a pattern such as `*`."
+        )
     return list(breakpoints)
 
 

@@ -21,16 +21,16 @@ def check_priority(priority: int | None, fairness_key: str | None, fairness_weig
         not isinstance(priority, int) or isinstance(priority, bool) or not 1 <= priority <= MAX_PRIORITY
     ):
         raise ValueError(
-            f"`priority` must be a whole number from 1, which comes first, to {MAX_PRIORITY:,}, got {priority!r}. A "
-            "server that is not configured otherwise tells 1 to 5 apart, and 3 is the default."
+            f"`priority` must be a whole number from 1, which comes first, to {MAX_PRIORITY:,}, got {priority!r}. By "
+            "default a server distinguishes 1 to 5, and 3 is the default."
         )
     if fairness_key is not None:
         try:
             fairness_key_fits(fairness_key)
         except (ValueError, AttributeError) as error:
             raise ValueError(
-                f"`fairness_key` must be a text of 1 to {MAX_FAIRNESS_BYTES} bytes, such as a tenant's id, got "
-                f"{fairness_key!r}. Give a hash of a longer one."
+                f"`fairness_key` must be 1 to {MAX_FAIRNESS_BYTES} bytes of text, such as a tenant's id, got "
+                f"{fairness_key!r}. Use a hash of a longer key."
             ) from error
     if fairness_weight is not None and not (
         isinstance(fairness_weight, int | float)

@@ -85,7 +85,7 @@ class ThreadQueries:
             errors = {"running": AlreadyRunningError, "waiting": PendingRequestsError}
             raise errors.get(status.state, ThreadNotFoundError)(
                 Advice(
-                    f"Thread {thread_id!r} is not paused but {status.state!r}, so there is nothing to retry. Go on "
+                    f"Thread {thread_id!r} is not paused but {status.state!r}, so there is nothing to retry. Continue "
                     "with ",
                     Step(Way.RESUME, thread_id),
                     ", which resumes a run that has failed.",
@@ -100,8 +100,8 @@ class ThreadQueries:
         if status.failure is not None:
             raise AlreadyRunningError(
                 Advice(
-                    f"Thread {thread_id!r} is paused, as it failed with {status.failure.error_type}: "
-                    f"{status.failure.message} Let it go on with ",
+                    f"Thread {thread_id!r} is paused because it failed with {status.failure.error_type}: "
+                    f"{status.failure.message} Let it continue with ",
                     Step(Way.RETRY, thread_id),
                     ", or cancel it.",
                 )
@@ -132,7 +132,7 @@ class ThreadQueries:
                     Step(Way.RESPOND, thread_id),
                     ", cancel the thread with ",
                     Step(Way.CANCEL, thread_id),
-                    ", or use a thread of its own: ",
+                    ", or use another thread: ",
                     Step(Way.NEW_THREAD),
                     ".",
                 )
@@ -141,7 +141,7 @@ class ThreadQueries:
             Advice(
                 f"Thread {thread_id!r} is running, so it takes no new message. {ALREADY_RUNNING} Follow it with ",
                 Step(Way.FOLLOW, thread_id),
-                ", or use a thread of its own: ",
+                ", or use another thread: ",
                 Step(Way.NEW_THREAD),
                 ".",
             )
@@ -157,10 +157,10 @@ class ThreadQueries:
         if status.state != "waiting":
             raise AlreadyRunningError(
                 Advice(
-                    f"Thread {thread_id!r} is {status.state}, so it does not take an edit. Wait until it waits for "
-                    "answers or is idle, or end its run with ",
+                    f"Thread {thread_id!r} is {status.state}, so it cannot be edited. Wait until it waits for "
+                    "responses or is idle, or end its run with ",
                     Step(Way.CANCEL, thread_id),
-                    " and edit its last checkpoint then.",
+                    " and then edit its last checkpoint.",
                 )
             )
         return status
@@ -228,8 +228,9 @@ class ThreadQueries:
                 # A query needs a worker: without one the server says so at once, or lets the call run into its time.
                 if error.status in _NO_ANSWER and _FAILING in error.message:
                     raise NoWorkerError(
-                        f"The workers of thread {thread_id!r} on task queue {self._task_queue!r} fail, or are behind "
-                        "with what it was sent; their log says why. Temporal tries again by itself: ask again later."
+                        f"The workers of thread {thread_id!r} on task queue {self._task_queue!r} fail, or have not "
+                        "caught up with what it was sent. See their log for the reason. Temporal retries on its own; "
+                        "ask again later."
                     ) from error
                 if error.status in _NO_ANSWER:
                     raise NoWorkerError(

@@ -48,11 +48,13 @@ class RequestPolicy:
         for name in ("remind_after", "deadline"):
             check_duration(name, getattr(self, name))
         if self.remind_after is not None and self.deadline is not None and self.remind_after >= self.deadline:
-            raise ValueError("`remind_after` must be shorter than `deadline`, or nobody is reminded.")
+            raise ValueError("`remind_after` must be shorter than `deadline`, or no reminder would be sent.")
         if self.on_deadline not in ("fail", "cancel", "default"):
             raise ValueError(f"`on_deadline` must be 'fail', 'cancel' or 'default', got {self.on_deadline!r}.")
         if (self.on_deadline == "default") is (self.default is _NO_DEFAULT):
-            raise ValueError("`default` goes with `on_deadline='default'`: give both or none.")
+            raise ValueError(
+                "`default` requires `on_deadline='default'` and the other way round: pass both or neither."
+            )
         if self.on_deadline != "fail" and self.deadline is None:
             raise ValueError(f"`on_deadline={self.on_deadline!r}` needs a `deadline`.")
         if self.default is not _NO_DEFAULT:

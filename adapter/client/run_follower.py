@@ -233,7 +233,7 @@ class RunFollower:
         if outcome is not None:
             superstep_id = self._scheduled.pop(scheduled_by(event), None)
             if outcome.answers != superstep_id:
-                raise NotSealedError(f"It answers superstep {outcome.answers!r}, and not {superstep_id!r}.")
+                raise NotSealedError(f"It answers superstep {outcome.answers!r}, not {superstep_id!r}.")
             return outcome
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
             failure = event.activity_task_failed_event_attributes.failure
@@ -294,7 +294,7 @@ class RunFollower:
         return self._history.events
 
     async def _next_event(self) -> HistoryEvent:
-        what = f"follow thread {self.thread_id!r}, which goes on all the same"
+        what = f"follow thread {self.thread_id!r}, which keeps running"
         with rpc_errors(self.client, what, self.thread_id):
             while True:
                 try:
@@ -355,8 +355,8 @@ class RunFollower:
         if not await has_worker(self.client, self.task_queue):
             raise NoWorkerError(
                 Advice(
-                    f"No worker polls task queue {self.task_queue!r}, so thread {self.thread_id!r} does not begin. It "
-                    "is kept, and begins when one starts: ",
+                    f"No worker polls task queue {self.task_queue!r}, so thread {self.thread_id!r} does not start. It "
+                    "is kept and starts as soon as a worker does: ",
                     Step(Way.START_WORKER, self.task_queue),
                     ". Follow it then with ",
                     Step(Way.FOLLOW, self.thread_id),

@@ -124,8 +124,8 @@ class SchedulePolicies:
         found = dataclasses.replace(policy, **said)
         if found.pause_on_failure and found.overlap == ScheduleOverlapPolicy.ALLOW_ALL:
             raise ValueError(
-                "With `ScheduleOverlapPolicy.ALLOW_ALL` the server does not look at how threads end, so "
-                "`pause_on_failure` would do nothing: choose another `overlap`, such as BUFFER_ALL."
+                "With `ScheduleOverlapPolicy.ALLOW_ALL` the server does not watch how threads end, so "
+                "`pause_on_failure` would have no effect. Choose another `overlap`, such as BUFFER_ALL."
             )
         return found
 
@@ -140,12 +140,12 @@ def spec_of(spec: ScheduleSpec | None, cron: str | Sequence[str] | None, time_zo
     if spec is not None:
         if fields or time_zone is not None:
             raise ValueError(
-                "Say when either by `spec` or by `cron` and `time_zone`; a ScheduleSpec takes `cron_expressions` and "
+                "Pass either `spec`, or `cron` and `time_zone`. A ScheduleSpec takes `cron_expressions` and "
                 "`time_zone_name`."
             )
         return spec
     if time_zone is not None and not fields:
-        raise ValueError("`time_zone` is that of `cron`, which is not given.")
+        raise ValueError("`time_zone` requires `cron`.")
     return ScheduleSpec(cron_expressions=fields, time_zone_name=time_zone) if fields else None
 
 
@@ -183,7 +183,7 @@ async def create_schedule(
         except ScheduleAlreadyRunningError as error:
             raise ThreadExistsError(
                 Advice(
-                    f"There is a schedule {schedule_id!r} already. Change it by ",
+                    f"Schedule {schedule_id!r} already exists. Change it with ",
                     Step(Way.UPDATE_SCHEDULE, schedule_id),
                     ", delete it first, or choose another name.",
                 )
@@ -211,7 +211,7 @@ async def update_schedule(
         schedule = found.description.schedule
         before = schedule.action
         if not isinstance(before, ScheduleActionStartWorkflow) or before.workflow != WORKFLOW_TYPE:
-            raise ThreadNotFoundError(f"Schedule {schedule_id!r} starts no threads of framework workflows.")
+            raise ThreadNotFoundError(f"Schedule {schedule_id!r} does not start threads of framework workflows.")
         return ScheduleUpdate(
             dataclasses.replace(
                 schedule, action=action or before, spec=spec or schedule.spec, policy=policies.over(schedule.policy)
@@ -237,8 +237,8 @@ def schedule_errors(client: Client, what: str, schedule_id: str) -> Iterator[Non
             if error.status != RPCStatusCode.NOT_FOUND or is_of_namespace(error):
                 raise
             raise ThreadNotFoundError(
-                f"There is no schedule {schedule_id!r} in namespace {client.namespace!r} (any more): it was deleted, "
-                "or has made all the actions it was made for. Check its id."
+                f"There is no schedule {schedule_id!r} in namespace {client.namespace!r}. Check its id. It may have "
+                "been deleted, or have completed all its actions."
             ) from error
 
 

@@ -102,8 +102,8 @@ async def steer(
                 raise _ERRORS.get(kind or "", DurableWorkflowError)(text) from error
             except WorkflowUpdateRPCTimeoutOrCancelledError as error:
                 raise NoWorkerError(
-                    f"No worker of thread {thread_id!r} has answered in time, so nothing says that it was done. Start "
-                    "one, and try again."
+                    f"No worker of thread {thread_id!r} answered in time, so it is not known whether it was done. "
+                    "Start a worker and try again."
                 ) from error
     except RunOverError as error:
         raise ThreadNotFoundError(f"Thread {thread_id!r} has no open run to {name}.") from error

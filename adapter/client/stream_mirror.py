@@ -47,8 +47,9 @@ class StreamMirror:
         except Exception as error:  # The storage is code of others.
             if not self._behind:
                 _LOGGER.warning(
-                    "The checkpoint storage given with the run of thread %r fails (%s: %s). The run goes on, and its "
-                    "checkpoints stay in history; `DurableWorkflow.copy_checkpoints` copies them when it works again.",
+                    "The checkpoint storage given with the run of thread %r fails (%s: %s). The run continues, and "
+                    "its checkpoints stay in history. Copy them with `DurableWorkflow.copy_checkpoints` once the "
+                    "storage works again.",
                     source.thread_id,
                     type(error).__name__,
                     error,

@@ -72,7 +72,7 @@ async def find_thread(client: Client, thread_id: str) -> ThreadFacts | None:
         ) from error
     if name is None:
         raise ThreadNotFoundError(
-            f"{thread_id!r} is a Temporal workflow of type {info.type.name!r}, no thread of a framework workflow."
+            f"{thread_id!r} is a Temporal workflow of type {info.type.name!r}, not a thread of a framework workflow."
         )
     return ThreadFacts(
         thread_id=thread_id,
@@ -102,6 +102,6 @@ async def existing_thread(client: Client, thread_id: str) -> ThreadFacts:
     if found is None:
         raise ThreadNotFoundError(
             f"There is no thread {thread_id!r} in namespace {client.namespace!r}. Check its id and the namespace; a "
-            "thread is gone when its history is past the namespace's retention."
+            "thread disappears when its history is past the namespace's retention."
         )
     return found

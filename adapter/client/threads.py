@@ -203,13 +203,13 @@ class _Wanted:
         states = None if state is None else frozenset([state] if isinstance(state, str) else state)
         for found in states or ():
             if found not in get_args(ListedState):
-                raise ValueError(f"`state` is one of {', '.join(get_args(ListedState))}, got {found!r}.")
+                raise ValueError(f"`state` must be one of {', '.join(get_args(ListedState))}, got {found!r}.")
         older_than = filters.get("older_than")
         if older_than is not None and older_than < timedelta(0):
             raise ValueError(f"`older_than` must not be negative, got {older_than!r}.")
         tags = filters.get("tags", ())
         if isinstance(tags, str):
-            raise ValueError(f"`tags` takes a list, got {tags!r}.")
+            raise ValueError(f"`tags` must be a list, got {tags!r}.")
         wanted = cls(
             query="",
             narrow=any((states is not None, filters.get("since"), older_than is not None, tags, filters.get("query"))),
@@ -219,13 +219,14 @@ class _Wanted:
             before=None if older_than is None else datetime.now(UTC) - older_than,
             tags=frozenset(tags),
         )
-        shows = await use_search_attributes(client, None)
         refined = (states or frozenset()) & {"running", "waiting", "paused"}
-        if refined and "open" not in (states or ()) and not shows:
+        needed = bool(refined) and "open" not in (states or ())
+        shows = await use_search_attributes(client, None, anew=needed)
+        if needed and not shows:
             raise SearchAttributesError(
-                f"Namespace {client.namespace!r} does not tell which open threads are {' or '.join(sorted(refined))}: "
-                "its search attributes are not registered. Ask for `open` ones, or register "
-                f"{all_names()} with `agent-framework-temporal attributes register`; runs that begin then show it."
+                f"Namespace {client.namespace!r} cannot tell which open threads are {' or '.join(sorted(refined))}: "
+                f"its search attributes are not registered. Ask for `open` threads, or register {all_names()} with "
+                "`agent-framework-temporal attributes register`; runs started after that show it."
             )
         query = [f"WorkflowType = '{WORKFLOW_TYPE}'", "ExecutionStatus != 'ContinuedAsNew'"]
         query += wanted._conditions(shows)
@@ -315,9 +316,9 @@ async def _thread(
         return await _info(client, info, failed)
     except UNREADABLE as error:
         left_out.append(thread_id)
-        _LOGGER.warning("Thread %r is left out of the list: it cannot be read (%s).", thread_id, error)
+        _LOGGER.warning("Thread %r is not listed: it cannot be read (%s).", thread_id, error)
     except DurableWorkflowError as error:  # Deleted since it was listed.
-        _LOGGER.info("Thread %r is left out of the list: %s", thread_id, error)
+        _LOGGER.info("Thread %r is not listed: %s", thread_id, error)
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise

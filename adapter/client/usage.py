@@ -56,7 +56,8 @@ async def read_usage(client: Client, thread_id: str, workflow_name: str, *, quer
         latest = await latest_of(client, thread_id, workflow_name, end=True)
         if latest.description is None:
             raise ThreadNotFoundError(
-                f"Thread {thread_id!r} has no run in namespace {client.namespace!r} (any more), so nothing was spent."
+                f"Thread {thread_id!r} has no run in namespace {client.namespace!r}, or no longer has one, so there "
+                "is no usage to report."
             )
         run_id = latest.description.run_id
         known = latest.closed and (latest.closed.result or latest.closed.failure)

@@ -99,8 +99,8 @@ async def send_message(
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
             raise NoWorkerError(
                 Advice(
-                    f"No worker has taken the message to thread {thread_id!r} in time. If one takes it later, follow "
-                    "it with ",
+                    f"No worker took the message to thread {thread_id!r} in time. If one takes it later, follow it "
+                    "with ",
                     Step(Way.FOLLOW, thread_id),
                     ".",
                 )
@@ -151,7 +151,7 @@ async def send_edit(
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
             raise NoWorkerError(
                 Advice(
-                    f"No worker has taken the edit of thread {thread_id!r} in time. One may take it later: see ",
+                    f"No worker took the edit of thread {thread_id!r} in time. One may still take it: see ",
                     Step(Way.CHECKPOINTS, thread_id),
                     ".",
                 )
@@ -160,7 +160,7 @@ async def send_edit(
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
             # The run was there a moment ago; it has ended, and the server forgets what was sent to it meanwhile.
-            raise RunOverError(f"The run of thread {thread_id!r} has ended while it was edited.") from error
+            raise RunOverError(f"The run of thread {thread_id!r} ended while it was being edited.") from error
 
 
 async def _retried_in_lull(update: Callable[[], Awaitable[object]], seconds: float) -> None:

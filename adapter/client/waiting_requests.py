@@ -90,11 +90,11 @@ async def _pending(client: Client, info: WorkflowExecutionInfo) -> list[PendingR
     except (RPCError, WorkflowQueryFailedError) as error:
         if not isinstance(error, RPCError) or error.status != RPCStatusCode.NOT_FOUND:  # Deleted since.
             _LOGGER.warning(
-                "Thread %r is left out of the inbox: no worker answers for it on task queue %r (%s).",
+                "The requests of thread %r are not listed: no worker answers for it on task queue %r (%s).",
                 thread_id,
                 info.task_queue,
                 error,
             )
     except Exception as error:  # Whoever answers may answer anything.
-        _LOGGER.warning("Thread %r is left out of the inbox: its answer cannot be read (%s).", thread_id, error)
+        _LOGGER.warning("The requests of thread %r are not listed: its answer cannot be read (%s).", thread_id, error)
     return []

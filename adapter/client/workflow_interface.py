@@ -23,7 +23,7 @@ class WorkflowInterface:
     def _built(self) -> Workflow:
         if not is_workflow(self._source):
             raise AttributeError(
-                "This needs the workflow's definition: make the facade from an instance or a synchronous factory."
+                "This needs the workflow's definition: create the facade from an instance or a synchronous factory."
             )
         return self._source
 

@@ -16,6 +16,7 @@ import hmac
 import json
 import os
 import re
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -241,7 +242,7 @@ class _Conversion:
             # In a thread, as other requests are read meanwhile.
             given = await asyncio.to_thread(_parsed, body, self._max_payloads)
         except (ValueError, json_format.ParseError, RecursionError):
-            raise _RefusedError(400, 'The body is no JSON of payloads: {"payloads": [...]}.') from None
+            raise _RefusedError(400, 'The body is not JSON of payloads: {"payloads": [...]}.') from None
         if given is None:
             raise too_many
         payloads = list(given.payloads)
@@ -295,16 +296,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     log_to_terminal("WARNING", "%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        listening = socket.create_server((options.host, options.port), family=family)
+        port = listening.getsockname()[1]
         web.run_app(
             app,
-            host=options.host,
-            port=options.port,
+            sock=listening,
             access_log=None,
             keepalive_timeout=_IDLE_SECONDS,
             lingering_time=1.0,
-            print=lambda *_: print(terminal_line(f"Codec server at http://{host}:{options.port}"), flush=True),
+            print=lambda *_: print(terminal_line(f"Codec server at http://{host}:{port}"), flush=True),
         )
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         print(terminal_text(f"agent-framework-temporal-codec-server: {error}", margin="  "), file=sys.stderr)
         return 1
     return 0
@@ -314,18 +317,23 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = CommandParser(
         prog="agent-framework-temporal-codec-server",
         description="Decode and encode sealed payloads for Temporal's Web UI and CLI (--codec-endpoint).",
-        epilog=f"Callers must send what {_TOKEN_VARIABLE} holds as `Authorization: Bearer ...`, if it is set.",
+        epilog=f"If {_TOKEN_VARIABLE} is set, callers must send it as `Authorization: Bearer ...`.",
     )
     add = parser.add_argument
-    add("--keys-file", type=Path, metavar="FILE", help=f"keys, `id=base64` on lines; else [{KEYS_VARIABLE}]")
+    add(
+        "--keys-file",
+        type=Path,
+        metavar="FILE",
+        help=f"file with keys, one `id=base64` a line; defaults to [{KEYS_VARIABLE}]",
+    )
     add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    add("--port", type=int, default=8081, help="port to listen on (8081)")
+    add("--port", type=int, default=8081, help="port to listen on (8081; 0: any free one)")
     text = f"origin of the Web UI; can be repeated ({' and '.join(_LOCAL_UI)})"
     add("--origin", action="append", metavar="URL", help=text)
-    text = "name it is called by, besides --host and those of this machine; can be repeated"
+    text = "host name that requests may use besides --host and local ones; can be repeated"
     add("--allowed-host", action="append", metavar="NAME[:PORT]", help=text)
-    add("--max-body", type=int, default=16, metavar="MB", help="longest body of a request (16)")
-    text = f"most payloads of a request ({_MAX_PAYLOADS})"
+    add("--max-body", type=int, default=16, metavar="MB", help="largest request body (16)")
+    text = f"most payloads per request ({_MAX_PAYLOADS})"
     add("--max-payloads", type=int, default=_MAX_PAYLOADS, metavar="N", help=text)
     parser.add_completion()
     return parser.parse_args(arguments)

@@ -306,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--port", type=int, default=7233, help="port of the server (default 7233; 0: any free one)")
     add("--ui-port", type=int, default=8233, help="port of the Web UI (default 8233; 0: any free one)")
     add("--http-port", type=int, help="serve Temporal's HTTP API, for curl, on this port (0: any free one)")
-    add("--namespace", default="default", help="namespace to make (default: default)")
+    add("--namespace", default="default", help="namespace to create (default: default)")
     add("--log-level", default="error", choices=_LOG_LEVELS, help="level of the server's own log (default: error)")
     parser.add_completion()
     options = parser.parse_args(arguments)

@@ -54,6 +54,10 @@ class Health:
             # IPv4 and IPv6 would each be given a free port of their own.
             host = None if port else "127.0.0.1"
             server = await asyncio.start_server(self._answer, host, port, limit=_MAX_LINE)
+        except OverflowError as error:
+            raise UsageError(
+                f"--health-port {port} is not a valid port: use 1 to 65535, or 0 for any free one"
+            ) from error
         except OSError as error:
             raise UsageError(f"--health-port {port} cannot be listened on: {error.strerror}") from error
         try:

@@ -36,10 +36,10 @@ _EXIT_CODES = """\
 exit codes:
   0  stopped by SIGINT or SIGTERM
   1  the worker failed while it was running
-  2  a flag or the connection profile is wrong
-  3  --workflow names nothing that can be imported, or neither a workflow nor a factory of one
+  2  invalid flag or connection profile
+  3  --workflow cannot be imported, or is neither a workflow nor a factory
   4  no Temporal server answers, it refuses the credentials, or it has no such namespace
-  5  a workflow cannot be hosted, for instance because its name is auto-generated or taken
+  5  a workflow cannot be hosted, e.g. because its name is generated or taken
 """
 
 
@@ -66,7 +66,7 @@ def worker_parser() -> CommandParser:
     parser = CommandParser(
         prog="agent-framework-temporal-worker",
         usage="%(prog)s --workflow MODULE:ATTR [--workflow ...] --task-queue NAME [options]",
-        description="Host Microsoft Agent Framework workflows on Temporal. Each flag can be the variable in [].",
+        description="Host Microsoft Agent Framework workflows on Temporal. Each flag can be set by the variable in [].",
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -77,28 +77,28 @@ def worker_parser() -> CommandParser:
 
     prefix = _PREFIX
     workflows = f"{prefix}_WORKFLOWS"
-    text = f"workflow, or factory of one, looked for from this folder; can be repeated [{workflows}, with commas]"
+    text = f"workflow or factory, imported from this folder; can be repeated [{workflows}, with commas]"
     parser.add_argument("--workflow", action="append", metavar="MODULE:ATTR", help=text)
     add("--task-queue", f"{prefix}_TASK_QUEUE", "task queue to serve", metavar="NAME")
     # These variables are Temporal's own, and read where it is connected.
     for flag, variable, text, metavar in (
-        ("--address", "TEMPORAL_ADDRESS", "server; else the profile's, else localhost:7233", "HOST:PORT"),
-        ("--namespace", "TEMPORAL_NAMESPACE", "namespace; else the profile's, else default", "NAMESPACE"),
-        ("--profile", "TEMPORAL_PROFILE", "profile of the configuration file; else default", "PROFILE"),
-        ("--config-file", "TEMPORAL_CONFIG_FILE", "configuration file; else Temporal's usual one", "FILE"),
+        ("--address", "TEMPORAL_ADDRESS", "server; defaults to the profile's, else localhost:7233", "HOST:PORT"),
+        ("--namespace", "TEMPORAL_NAMESPACE", "namespace; defaults to the profile's, else default", "NAMESPACE"),
+        ("--profile", "TEMPORAL_PROFILE", "profile of the configuration file; defaults to default", "PROFILE"),
+        ("--config-file", "TEMPORAL_CONFIG_FILE", "configuration file; defaults to Temporal's", "FILE"),
     ):
         parser.add_argument(flag, help=f"{text} [{variable}]", metavar=metavar)
-    text = "seconds that running supersteps get to end when told to stop (25); then they start again elsewhere"
+    text = "seconds that running supersteps get to finish on shutdown (25); then another worker retries them"
     add("--shutdown-timeout", f"{prefix}_SHUTDOWN_TIMEOUT", text, "25", type=float, metavar="SECONDS")
-    add("--max-supersteps", f"{prefix}_MAX_SUPERSTEPS", "supersteps at a time (100)", "100", type=int, metavar="N")
+    add("--max-supersteps", f"{prefix}_MAX_SUPERSTEPS", "concurrent supersteps (100)", "100", type=int, metavar="N")
     executors = f"{prefix}_EXECUTORS"
-    text = f"run these executors only: an id or a pattern, !pattern for all others; can be repeated [{executors}]"
+    text = f"run only these executors: an id or pattern, or !pattern for all others; can be repeated [{executors}]"
     parser.add_argument("--executors", action="append", metavar="PATTERN", help=text)
-    text = "supersteps and invocations a second that the server hands out on this task queue, to all its workers"
+    text = "supersteps and invocations per second that the server dispatches to all workers of this task queue"
     add("--max-per-second", f"{prefix}_MAX_PER_SECOND", text, type=float, metavar="N")
-    text = "answer /healthz and /readyz on this port, for probes"
+    text = "serve /healthz and /readyz on this port, for probes"
     add("--health-port", f"{prefix}_HEALTH_PORT", text, type=int, metavar="PORT")
-    text = "worker deployment to join as version --build-id; runs then stay on the version they began on"
+    text = "worker deployment to join as version --build-id; runs stay on the version they started on"
     add("--deployment", f"{prefix}_DEPLOYMENT", text, metavar="NAME")
     add("--build-id", f"{prefix}_BUILD_ID", "version of the code, with --deployment", metavar="ID")
     add("--log-level", f"{prefix}_LOG_LEVEL", "log level (warning)", "warning", type=str.upper, metavar="LEVEL")
@@ -124,7 +124,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if (options.deployment is None) is not (options.build_id is None):
         parser.error("--deployment and --build-id go together")
     if options.log_level not in logging.getLevelNamesMapping():
-        parser.error(f"--log-level {options.log_level.lower()!r} is none of debug, info, warning, error")
+        parser.error(
+            f"--log-level {options.log_level.lower()!r} is not a valid level: use debug, info, warning or error"
+        )
     return options
 
 

@@ -151,7 +151,7 @@ def _literal_node(member: Any) -> Any:
     if type(member) is int:
         return integer_node(member)
     if type(member) not in SCALARS:
-        raise ValueError(f"{member!r} is no member of a Literal")
+        raise ValueError(f"{member!r} is not a member of a Literal")
     return member
 
 
@@ -163,14 +163,14 @@ def _built(node: Any, catalog: TypeCatalog, depth: int) -> Any:
             return _CONSTANTS[node]
         return _silent_class(node, catalog) if depth else _class(node, catalog)
     if type(node) is not list or len(node) < 2:
-        raise ValueError(f"{node!r:.60} is no annotation")
+        raise ValueError(f"{node!r:.60} is not an annotation")
     kind, *rest = node
     if kind == "union":
         return typing.Union[tuple(_built(arg, catalog, depth + 1) for arg in rest)]  # noqa: UP007 - they are a tuple.
     if kind == "literal":
         return typing.Literal[tuple(_literal(member, catalog) for member in rest)]
     if kind != "of" or type(rest[0]) is not str:
-        raise ValueError(f"{node!r:.60} is no annotation")
+        raise ValueError(f"{node!r:.60} is not an annotation")
     origin = _silent_class(rest[0], catalog)
     args = tuple(_built(arg, catalog, depth + 1) for arg in rest[1:])
     if has_base(origin, BaseModel):
@@ -193,7 +193,9 @@ def _silent_class(key: str, catalog: TypeCatalog) -> type[Any]:
     for name in ("__eq__", "__hash__", "__getattr__", "__getattribute__"):
         module = getattr(class_attribute(type(found), name), "__module__", "")
         if module and module.partition(".")[0] not in ("abc", "enum", "typing", "typing_extensions", "pydantic"):
-            raise ValueError(f"{type_key(found)} has a metaclass that would be asked; declare what it is part of")
+            raise ValueError(
+                f"{type_key(found)} has a metaclass that would be called; declare the type that it is part of"
+            )
     return found
 
 
@@ -216,7 +218,7 @@ def _literal(node: Any, catalog: TypeCatalog) -> Any:
         return bytes_of(node[1])
     if len(node) == 3 and node[0] == "enum" and type(node[1]) is str and type(node[2]) is str:
         return member_of(_class(node[1], catalog), node[2])
-    raise ValueError(f"{node!r:.60} is no member of a Literal")
+    raise ValueError(f"{node!r:.60} is not a member of a Literal")
 
 
 def _is_builtin(node: Any) -> bool:

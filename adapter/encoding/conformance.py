@@ -115,18 +115,20 @@ class _Check:
     def _check_made(self, value: Any, place: str) -> None:
         maker, name = _maker(value), type(value).__name__
         if maker is None:
-            raise UnfitError(place, f"{name} is no model, no dataclass and no plain data")
+            raise UnfitError(place, f"{name} is not a model, a dataclass or plain data")
         if not self._catalog.is_allowed(type(value)):
-            raise UnfitError(place, f"no executor declares {name}, and it is not given to `register_checkpoint_type`")
+            raise UnfitError(
+                place, f"no executor declares {name}, and it is not registered with `register_checkpoint_type`"
+            )
         try:
             made = maker(value)
         except ValidationError as error:
             where, reason = _first_error(error)
-            raise UnfitError(place + where, f"{name} does not take it ({reason})") from error
+            raise UnfitError(place + where, f"{name} does not accept it ({reason})") from error
         except UnfitError as error:
             raise UnfitError(place, str(error)) from error
         except Exception as error:  # Validators and constructors are the type's own code.
-            raise UnfitError(place, f"{name} does not take its own fields ({type(error).__name__})") from error
+            raise UnfitError(place, f"{name} does not accept its own fields ({type(error).__name__})") from error
         # What the framework's data has beside its own fields is anything at all, and its `to_dict` makes it JSON.
         free = _ADDITIONAL if is_framework_data(type(value)) else ()
         found = difference(value, made, numbers=False, free=free)
@@ -134,7 +136,7 @@ class _Check:
             where, _, reason = found.rpartition(": ")
             raise UnfitError(
                 place + "." * bool(where) + where.strip("`"),
-                f"{name}, made anew from its fields, differs here ({reason})",
+                f"{name}, rebuilt from its fields, differs here ({reason})",
             )
 
 

@@ -180,7 +180,7 @@ class _Decoder:
 
     def _items(self, node: Any, depth: int) -> list[Any]:
         if type(node) is not list:
-            raise ValueError(f"{type(node).__name__} is no list")
+            raise ValueError(f"{type(node).__name__} is not a list")
         if not _CONTAINERS.isdisjoint(map(type, node)):
             deeper = depth + 1
             for index, item in enumerate(node):
@@ -199,10 +199,10 @@ class _Decoder:
     def _mapping(self, node: Any, depth: int) -> dict[Any, Any]:
         """Return a dictionary that no one else holds."""
         if type(node) is not dict or REFERENCE in node:
-            raise ValueError(f"{type(node).__name__} is no dictionary")
+            raise ValueError(f"{type(node).__name__} is not a dictionary")
         found = self._decoded(node, depth)
         if type(found) is not dict:
-            raise ValueError(f"{type(found).__name__} is no dictionary")
+            raise ValueError(f"{type(found).__name__} is not a dictionary")
         return found
 
     def _filled(self, cls: Callable[[], Any], node: Any, depth: int) -> Any:
@@ -305,7 +305,7 @@ class _Decoder:
             raise ValueError("a shape that is none")
         cls = annotation_of(key, self._catalog)
         if not is_class(cls):
-            raise ValueError(f"{key!r:.60} is no class")
+            raise ValueError(f"{key!r:.60} is not a class")
         layout = layout_of(cls)
         if layout.refusal is not None:
             raise ValueError(f"{type_key(cls)} must not be instantiated: {layout.refusal}")

@@ -52,7 +52,7 @@ def max_checkpoint_bytes() -> int:
     if not text:
         return _DEFAULT_MAX_BYTES
     if not (text.isascii() and text.isdecimal() and 0 < len(text) < 19) or int(text) == 0:
-        raise PayloadError(f"{MAX_BYTES_VARIABLE} is {text!r}; set it to a number of bytes, for example 67108864.")
+        raise PayloadError(f"{MAX_BYTES_VARIABLE} is {text!r}. Set it to a number of bytes, for example 67108864.")
     return int(text)
 
 
@@ -144,7 +144,9 @@ def lines(shapes: Mapping[str, Any], parts: list[Any], body: str) -> bytes:
     data = "\n".join((text({"v": FORMAT, "shapes": shapes}), text(parts), body)).encode("utf-8", "surrogatepass")
     excess = _excess(data)
     if excess:
-        raise PayloadError(f"{excess}. Keep a reference in the state instead of the data, or set {MAX_BYTES_VARIABLE}.")
+        raise PayloadError(
+            f"{excess}. Keep a reference in the state instead of the data, or raise {MAX_BYTES_VARIABLE}."
+        )
     return data
 
 

@@ -162,8 +162,8 @@ class _Encoder:
         nodes = [self._root(value) for value in values]
         if self._empty > max_attributes():
             raise PayloadError(
-                f"It has {self._empty:,} attributes that are None; at most {max_attributes():,} can be read back. Keep "
-                f"a reference in the state instead of the data, or set {MAX_BYTES_VARIABLE}."
+                f"It has {self._empty:,} attributes that are None; at most {max_attributes():,} can be read back. "
+                f"Keep a reference in the state instead of the data, or raise {MAX_BYTES_VARIABLE}."
             )
         try:
             texts = [text(node) for node in nodes]
@@ -252,8 +252,8 @@ class _Encoder:
             return _LEAF, lambda item, depth: {"$type": annotation_node(item, self._catalog)}
         if has_base(kind, *_FUNCTION_TYPES):
             raise PayloadError(
-                f"Function {value.__module__}.{value.__qualname__} is part of a value, but a checkpoint holds data "
-                "only. Keep a name in the state instead, and look the function up by it."
+                f"Function {value.__module__}.{value.__qualname__} is part of a value, but a checkpoint can hold only "
+                "data. Keep the function's name in the state and look it up by name."
             )
         if has_base(kind, BaseException):
             found: tuple[int, _Writer] = (_WHOLE, self._exception)
@@ -374,8 +374,8 @@ class _Encoder:
         if factory is None:
             return {"$defaultdict": [None, self._dict(value, depth)]}
         raise PayloadError(
-            f"A defaultdict of {factory!r} is part of a value, but only a class that the workflow declares, or a "
-            "builtin one, may be its factory. Use `dict` with `setdefault`, or one of those."
+            f"A defaultdict of {factory!r} is part of a value, but its factory must be a builtin class or one that "
+            "the workflow declares. Use such a class, or `dict` with `setdefault`."
         )
 
     def _mapping(self, tag: str, value: Any, depth: int) -> Any:
@@ -408,7 +408,7 @@ class _Encoder:
         for name in shadowing:
             if callable(attributes[name]):
                 raise PayloadError(
-                    f"{layout.key} holds something callable as {name!r}, in place of its method. Rename the attribute."
+                    f"{layout.key} has a callable attribute {name!r} that hides its method. Rename the attribute."
                 )
         deeper = depth + 1
         plain = self._plain
@@ -443,7 +443,7 @@ class _Encoder:
 
     def _new_shape(self, layout: Layout, names: tuple[str, ...], gaps: tuple[bool, ...]) -> tuple[str, int, list[str]]:
         if not all(type(name) is str for name in names):
-            raise PayloadError(f"{layout.key} has an attribute whose name is no text. Rename it.")
+            raise PayloadError(f"{layout.key} has an attribute whose name is not a string. Rename it.")
         empty = [index for index, gap in enumerate(gaps) if gap]
         shape = [annotation_node(layout.cls, self._catalog), list(names), empty]
         content = blake2b(text(shape).encode("utf-8", "surrogatepass")).hexdigest()

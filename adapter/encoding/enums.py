@@ -26,7 +26,7 @@ def member_node(member: enum.Enum) -> Any:
     if type(member.value) is int and _combination(cls, member.value) is member:
         return [type_key(cls), None, integer_node(member.value)]
     raise PayloadError(
-        f"{member!r} is no member of {type_key(cls)} that could be found by its name. Keep its value in the state."
+        f"{member!r} is not a member of {type_key(cls)} that can be found by name. Keep its value in the state instead."
     )
 
 
@@ -37,7 +37,7 @@ def member_of(cls: type[Any], name: Any, value: Any = None) -> Any:
         ValueError: When there is none.
     """
     if not has_base(cls, enum.Enum):
-        raise ValueError(f"{type_key(cls)} is no enumeration")
+        raise ValueError(f"{type_key(cls)} is not an enumeration")
     found = _combination(cls, integer_of(value)) if name is None else _members(cls).get(name)
     if found is None:
         raise ValueError(f"{type_key(cls)} has no member {name if name is not None else value!r:.60}")

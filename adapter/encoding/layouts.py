@@ -47,6 +47,7 @@ _PYDANTIC: dict[str, tuple[type[Any], ...]] = {
     "__pydantic_private__": (dict, type(None)),
 }
 """What pydantic's own code, some of it in Rust, expects of what it notes of a model."""
+_ONLY_ITS_OWN_CODE = "only its own code can make an instance"
 _MAX_KEY_DEPTH = 40
 
 
@@ -197,13 +198,13 @@ class Layout:
     def new_of(self, content: Any) -> Any:
         """Make an instance of an immutable type."""
         if type(content) is not self.base_type:
-            raise ValueError(f"{self.key} holds no {type(content).__name__}")
+            raise ValueError(f"{self.key} does not hold a {type(content).__name__}")
         return self._base.new(self.cls, content)
 
     def fill_content(self, instance: Any, content: Any) -> None:
         """Put its content into an instance of a mutable type."""
         if self._base.fill is None or type(content) is not self.base_type:
-            raise ValueError(f"{self.key} holds no {type(content).__name__}")
+            raise ValueError(f"{self.key} does not hold a {type(content).__name__}")
         self._base.fill(instance, content)
 
     def fill(self, instance: Any, attributes: dict[str, Any]) -> None:
@@ -223,7 +224,7 @@ class Layout:
             slot = self._slots.get(name)
             if slot is not None:
                 if type(value) not in _PYDANTIC.get(name, (type(value),)):
-                    raise ValueError(f"{name} is no {type(value).__name__}")
+                    raise ValueError(f"{name} is not a {type(value).__name__}")
                 slot.__set__(instance, value)
             elif dictionary is not None:
                 dictionary[name] = value
@@ -281,8 +282,8 @@ class Layout:
         for part in parts:
             if part is not None and not (isinstance(part, dict) and all(type(name) is str for name in part)):
                 raise PayloadError(
-                    f"{self.key} stores something else than its attributes by its own __getstate__, and no reader runs "
-                    "its __setstate__. Keep plain data in the state instead, and build the object from it."
+                    f"{self.key} stores something other than its attributes through its own __getstate__, but readers "
+                    "do not run its __setstate__. Keep plain data in the state and build the object from it."
                 )
             kept |= part or {}
         if self._of_framework:
@@ -290,8 +291,8 @@ class Layout:
         same = kept.keys() == found.keys() and all(kept[name] is found[name] for name in kept)
         if not same and self._sets_state is not None:
             raise PayloadError(
-                f"{self.key} changes its attributes by its own __getstate__ and __setstate__, and no reader runs the "
-                "second. Keep plain data in the state instead, and build the object from it."
+                f"{self.key} changes its attributes through its own __getstate__ and __setstate__, but readers do not "
+                "run __setstate__. Keep plain data in the state and build the object from it."
             )
         return kept
 
@@ -299,14 +300,14 @@ class Layout:
         if PLAIN_CLASSES.get(self.key) is self.cls and self.key not in _WITH_ATTRIBUTES:
             return "it is not data"
         if class_attribute(self.cls, "__del__") is not ABSENT:
-            return "its __del__ would run where it is read"
+            return "its __del__ would run when it is read"
         plain = (types.GetSetDescriptorType, types.MemberDescriptorType)
         if self._dictionary is not None and not any(type(self._dictionary) is kind for kind in plain):
             return "it has a __dict__ of its own"
         try:
             self._base.new(self.cls, *([] if self._base.sample is ABSENT else [self._base.sample]))
         except TypeError:
-            return "only its own code can make an instance"
+            return _ONLY_ITS_OWN_CODE
         return None
 
 
@@ -331,13 +332,14 @@ def refusal_of(cls: type[Any]) -> str:
     name = type_key(cls).replace(":", ".")
     short = type_key(cls).partition(":")[2]
     if "<locals>" in short:
-        return f"{name} is local to a function, so no other process could find it. Move the class to module level."
+        return f"{name} is local to a function, so other processes cannot find it. Move the class to module level."
     if generic_origin(cls) is not cls:
         return (
-            f"{name} is stored in a checkpoint, but no executor declares it. Give it a name in the module that builds "
-            f"the workflow, for example `Stored = {short}`, or name it in an annotation there."
+            f"{name} is stored in a checkpoint, but no executor declares it. In the module that builds the workflow, "
+            f"give it a name, for example `Stored = {short}`, or use it in an annotation."
         )
-    if loaded_class(type_key(cls)) is not cls:
+    # A class that is registered is still refused where only its own code can make an instance, as that of a lock.
+    if loaded_class(type_key(cls)) is not cls or layout_of(cls).refusal == _ONLY_ITS_OWN_CODE:
         return f"{name} cannot be stored in a checkpoint: it is not data. Keep plain data in the state instead."
     return (
         f"{name} is stored in a checkpoint, but no executor declares it. Add to the module that builds the workflow: "
@@ -359,7 +361,7 @@ def _check_key(value: Any, depth: int) -> None:
     if id(cls) in _PLAIN_KEYS:
         return
     if depth > _MAX_KEY_DEPTH:
-        raise PayloadError("A key of a dictionary or a member of a set is nested too deep.")
+        raise PayloadError("A key of a dictionary or a member of a set is nested too deeply.")
     for item in _compared(value, cls):
         _check_key(item, depth + 1)
 
@@ -398,7 +400,7 @@ def _compared_of(layout: Layout, value: Any) -> Iterable[Any]:
 def _key_refusal(cls: type[Any]) -> str:
     return (
         f"{type_key(cls)} is a key of a dictionary or a member of a set, and its own __hash__ and __eq__ would run "
-        "where it is read. Use a frozen dataclass, a named tuple or a text instead."
+        "when it is read. Use a frozen dataclass, a named tuple or a text instead."
     )
 
 

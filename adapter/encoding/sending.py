@@ -48,7 +48,7 @@ def encoded(value: Any, what: str, declared: tuple[Any, ...] | None, catalog: Ty
         if catalog is None:
             raise PayloadError(
                 Advice(
-                    f"{what} ({type(value).__name__}) would not arrive as it is: {changed}. Send plain JSON data, or ",
+                    f"{what} ({type(value).__name__}) would not arrive unchanged: {changed}. Send plain JSON data, or ",
                     Step(Way.TYPES),
                     ".",
                 )
@@ -61,8 +61,8 @@ def encoded(value: Any, what: str, declared: tuple[Any, ...] | None, catalog: Ty
         if refusal is not None:
             raise PayloadError(f"{refusal} With its types it cannot either: {error}.") from error
         raise PayloadError(
-            f"{what} ({type(value).__name__}) would not arrive as it is: {error}. Send what it is made of, and build "
-            "it in the executor."
+            f"{what} ({type(value).__name__}) would not arrive unchanged: {error}. Send its parts, and build it in "
+            "the executor."
         ) from error
     return Value(value=_for_people(value), type=key, typed=typed)
 
@@ -88,7 +88,7 @@ def _changed(
     if catalog is not None and declared is not None:
         arrive = lambda: from_json_value(data, key, declared, catalog)  # noqa: E731
     elif catalog is not None:
-        return "its type goes without saying only where it is declared"
+        return "its type can be left out only where it is declared"
     elif type(value) in _CONTAINERS:
         arrive = lambda: data  # noqa: E731
     else:

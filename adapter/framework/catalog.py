@@ -213,8 +213,8 @@ class TypeCatalog:
             if not strict:
                 return
             raise HostingError(
-                f"Executor {owner!r} declares {cls.__qualname__!r}, a class local to a function: another process could "
-                "not find it. Move the class to module level."
+                f"Executor {owner!r} declares {cls.__qualname__!r}, a class local to a function, which other "
+                "processes cannot find. Move the class to module level."
             )
         if loaded_class(type_key(cls)) is not cls:
             return  # TypeVars' bounds, proxies and the like: nothing that could be found by name.

@@ -243,14 +243,16 @@ def checked_name(workflow: Workflow, source: WorkflowSource | None = None) -> st
         where, suggested = _place(source, workflow)
         raise HostingError(
             f"The workflow's name {name!r} is auto-generated and differs in every process, but threads find their "
-            "workflow by its name. Give it one of its own with `WorkflowBuilder(name=...)`: type "
+            "workflow by name. Set a name with `WorkflowBuilder(name=...)`: write "
             f'`WorkflowBuilder(name="{suggested}", start_executor=...)` {where}.'
         )
     for what, text in (("The workflow's name", name), *(("Executor id", key) for key in workflow.executors)):
         if text != clean_text(text):
-            raise HostingError(f"{what} {clean_text(text)!r} is no Unicode text, so nothing could tell of it.")
+            raise HostingError(f"{what} {clean_text(text)!r} is not valid Unicode, so it cannot be sent or logged.")
     if len(name) > MAX_ID:
-        raise HostingError(f"The workflow's name has {len(name):,} characters, over {MAX_ID}. Give it a shorter one.")
+        raise HostingError(
+            f"The workflow's name has {len(name):,} characters, more than the maximum of {MAX_ID}. Shorten it."
+        )
     return name
 
 
@@ -306,8 +308,8 @@ def check_executors(policies: Mapping[str, object] | None, hosted: WorkflowDefin
             )
         if "functional" in hosted.graph_signature and getattr(policy, "in_doubt", None) == "ask":
             raise ValueError(
-                f"`executors` has a policy for step {executor_id!r} that asks a person: a functional workflow runs "
-                'anew with each answer. Use `in_doubt="error"`, and `request_info` in the function.'
+                f"`executors` has a policy for step {executor_id!r} that asks a person, but a functional workflow "
+                'starts over with each response. Use `in_doubt="error"`, and `request_info` in the function.'
             )
         if "functional" in hosted.graph_signature and getattr(policy, "task_queue", None) is not None:
             raise ValueError(
@@ -318,6 +320,6 @@ def check_executors(policies: Mapping[str, object] | None, hosted: WorkflowDefin
             said = {field.name for field in fields(policy) if getattr(policy, field.name) is not None}
             if said - _WITHIN:
                 raise ValueError(
-                    f"`executors` has a policy for {executor_id!r}, which is within a sub-workflow: it may say "
-                    f"{sorted(_WITHIN)}, not {sorted(said - _WITHIN)}. Say that of the executor around it."
+                    f"`executors` has a policy for {executor_id!r}, which is inside a sub-workflow: it may set "
+                    f"{sorted(_WITHIN)}, not {sorted(said - _WITHIN)}. Set those for the executor that contains it."
                 )

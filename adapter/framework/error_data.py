@@ -118,9 +118,9 @@ def told_of(error: BaseException, depth: int = 0) -> str:
         context = native(error, "__context__")
         return f"sys.exit was called: exit code {int(code or 0)}{f' ({text_of(context)})' if context else ''}"
     if isinstance(error, asyncio.CancelledError):
-        return f"It cancelled itself; nobody has cancelled the run{f': {text}' if text else '.'}"
+        return f"It cancelled itself; the run was not cancelled{f': {text}' if text else '.'}"
     if isinstance(error, KeyboardInterrupt):
-        return f"KeyboardInterrupt was raised, by no signal{f': {text}' if text else '.'}"
+        return f"KeyboardInterrupt was raised, but not by a signal{f': {text}' if text else '.'}"
     if isinstance(error, BaseExceptionGroup) and depth < MAX_DEPTH:
         members = map(original_of, native(error, "exceptions", BaseExceptionGroup)[:MAX_MEMBERS])
         shown = "; ".join(

@@ -36,7 +36,8 @@ class FunctionalInstance(Workflow):
         self.executors: dict[str, Any] = {}
         self.start_executor_id: str = functional.name
         self.max_iterations = 1
-        steps, self.functions = functional_steps(functional)
+        steps, functions = functional_steps(functional)
+        self.functions: list[Callable[..., Any]] = functions
         self.steps: list[str] = list(dict.fromkeys(step.name for step in steps))
         """Names of the steps that its code reaches."""
         self.graph_signature: dict[str, Any] = {

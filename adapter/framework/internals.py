@@ -14,7 +14,7 @@ import logging
 import types
 import typing
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, cast
@@ -720,7 +720,7 @@ class _PendingWarning(logging.Filter):
 
 _WORKFLOW_LOGGER.addFilter(_PendingWarning())
 
-activate_span = _observability._activate_span
+activate_span: Callable[[trace.Span], AbstractContextManager[None]] = _observability._activate_span
 _spanned: ContextVar[tuple[str, str] | None] = ContextVar("agent_framework_temporal_spanned", default=None)
 """Id and name of the workflow whose run has its span at the caller."""
 

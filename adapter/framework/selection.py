@@ -26,7 +26,7 @@ class ExecutorSelection:
         if isinstance(patterns, str) or not all(
             isinstance(pattern, str) and pattern.strip("!") for pattern in patterns
         ):
-            raise HostingError(f"`executors` takes a list of executor ids, or patterns of them, got {patterns!r}.")
+            raise HostingError(f"`executors` must be a list of executor ids or patterns, got {patterns!r}.")
         self.patterns: tuple[str, ...] = tuple(patterns)
         self._out = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
         self._taken = [pattern for pattern in patterns if not pattern.startswith("!")] or ["*"]

@@ -53,7 +53,7 @@ def integer_of(node: Any) -> int:
     if type(node) is dict and list(node) == [INTEGER]:
         return int(_text(node[INTEGER], _HEXADECIMAL), 16)  # A power of two: it takes the time of its length.
     if type(node) is not int:
-        raise ValueError(f"{type(node).__name__} is no integer")
+        raise ValueError(f"{type(node).__name__} is not an integer")
     return node
 
 
@@ -82,7 +82,7 @@ def time_of(text: Any, fold: Any, zone: Any) -> datetime.time:
 def bytes_of(node: Any) -> bytes:
     """Return the bytes of base64."""
     if type(node) is not str:
-        raise ValueError(f"{type(node).__name__} is no text")
+        raise ValueError(f"{type(node).__name__} is not text")
     return binascii.a2b_base64(node, strict_mode=True)
 
 
@@ -110,7 +110,7 @@ def _items(node: Any, length: int) -> list[Any]:
 
 def _float(node: Any) -> float:
     if type(node) not in (int, float):
-        raise ValueError(f"{type(node).__name__} is no number")
+        raise ValueError(f"{type(node).__name__} is not a number")
     return float(node)
 
 
@@ -163,7 +163,10 @@ def _timezone_of(node: Any) -> datetime.timezone:
 
 def _zone_node(value: zoneinfo.ZoneInfo) -> str:
     if not _is_zone(value.key):
-        raise PayloadError(f"Time zone {value!r} has no name that another process could find it by. Use one that has.")
+        raise PayloadError(
+            f"Time zone {value!r} has no name by which another process could find it. Use a named one, such as a "
+            "`ZoneInfo`."
+        )
     return value.key
 
 

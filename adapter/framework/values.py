@@ -68,13 +68,13 @@ def to_json_value(value: Any, what: str) -> Any:
         words = words_for(str(error))
         found = f"{words}, or contains itself" if words == TOO_DEEP else words
         raise (PayloadError if words in LIMITS else NoJSONError)(
-            f"{what} ({type(value).__name__}) cannot travel as JSON: {found}. Make it a pydantic model, a dataclass or "
-            "plain JSON data."
+            f"{what} ({type(value).__name__}) cannot be sent as JSON: {found}. Make it a pydantic model, a dataclass "
+            "or plain JSON data."
         ) from error
     problem = flaw(text)
     if problem is not None:
         raise PayloadError(
-            f"{what} ({type(value).__name__}) could not be read where it arrives: {problem}. Send plain data within "
+            f"{what} ({type(value).__name__}) could not be read by its receiver: {problem}. Send plain data within "
             "these limits, or a reference to it."
         )
     return data

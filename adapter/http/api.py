@@ -52,7 +52,7 @@ def build_api(settings: AppSettings) -> AsgiApp:
     app = FastAPI(
         title=_PACKAGE,
         version=version,
-        description="Threads of durable agent-framework workflows: begin, follow, answer, compare, fork, edit.",
+        description="Threads of durable agent-framework workflows: start, follow, answer, compare, fork, edit.",
         openapi_url=f"{API_PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -91,7 +91,7 @@ def _service_routes(service: Service, version: str) -> APIRouter:
             sealed=service.is_sealed,
         )
 
-    @router.get("/workflows", summary="The workflows that this service knows, with what they are started with")
+    @router.get("/workflows", summary="The workflows that this service knows, with their input types")
     async def workflows() -> list[WorkflowSummary]:
         return [hosted.summary() for hosted in (await service.threads.hosted()).values()]
 
@@ -122,7 +122,7 @@ async def _validation_problem(request: Request, error: Exception) -> JSONRespons
     if isinstance(error, RequestValidationError):
         # Never what was sent: that may be anything, and long.
         places = [f"{'.'.join(map(str, item['loc']))[:200]}: {item['msg'][:300]}" for item in error.errors()[:20]]
-    return _response(ProblemError(422, "not-valid", "The request does not fit the document.", errors=places))
+    return _response(ProblemError(422, "not-valid", "The request does not match the API description.", errors=places))
 
 
 def _response(error: ProblemError) -> JSONResponse:

@@ -66,13 +66,15 @@ def http_app(
         HostingError: When the client has a payload converter of its own.
     """
     if token is not None and authenticate is not None:
-        raise ValueError("`token` and `authenticate` are two ways for one thing: give one of them.")
+        raise ValueError("`token` and `authenticate` are alternatives: pass only one of them.")
     if token is not None and len(token) < 16:
-        raise ValueError("`token` must have 16 characters or more: `secrets.token_urlsafe(32)` makes one.")
+        raise ValueError("`token` must have 16 characters or more. Create one with `secrets.token_urlsafe(32)`.")
+    if token is not None and (not token.isascii() or not token.isprintable() or token != token.strip()):
+        raise ValueError("`token` must be printable ASCII without spaces around it: another cannot come in a header.")
     if link_key is not None and len(link_key) < 16:
-        raise ValueError("`link_key` must have 16 bytes or more: `secrets.token_bytes(32)` makes one.")
+        raise ValueError("`link_key` must have 16 bytes or more. Create one with `secrets.token_bytes(32)`.")
     if min(max_body_bytes, max_streams, body_timeout.total_seconds()) <= 0:
-        raise ValueError("The longest body, the most streams and the timeout must be more than 0.")
+        raise ValueError("The maximum body size, the maximum number of streams and the timeout must be greater than 0.")
     check_web_names(allowed_hosts, origins)
     check_address("base_url", base_url)
     check_address("temporal_ui", temporal_ui)

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from pydantic_core import to_json
 from temporalio.service import RPCError
 
 from ..client.event_json import event_json
@@ -19,7 +18,6 @@ from ..client.threads import thread_info
 from ..errors import (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
-    DurableWorkflowError,
     NewerReleaseError,
     NotSealedError,
     NoWorkerError,
@@ -31,20 +29,24 @@ from ..errors import (
     ThreadNotFoundError,
     WorkflowNotHostedError,
 )
+from ..lru import BoundedCache
 from .hosted import ThreadCalls
 from .place import Place
-from .problems import problem_of
+from .problems import ProblemError, problem_of
 from .settings import Receive, Scope, Send
 from .shared_reads import SharedReads
+from .telling import line
 
 _BEAT_SECONDS = 15.0
 """After so long without an event a comment is sent, by which both ends see that the other is there."""
 _STALLED_SECONDS = 60.0
 """For so long a reader may take nothing; then its stream is given up, and it reads on with another."""
+_ENDING_SECONDS = 1.0
 _RECONNECT_MILLISECONDS = 2_000
 _FIRST_LOOK, _SLOWER, _SLOWEST = 0.5, 1.3, 4.0
 """Seconds between two looks whether a thread that rests goes on; all readers of it share one."""
 _BEAT = b": \n\n"
+_MOST_RESTED = 256
 NOT_OF_THE_RUN = (
     CheckpointCorruptedError,
     CheckpointNotFoundError,
@@ -74,11 +76,22 @@ class Streams:
         self._most = most
         self.reads = reads
         self.open = 0
+        self._rested: BoundedCache[str, dict[str, Any]] = BoundedCache(_MOST_RESTED)
 
-    @property
-    def has_room(self) -> bool:
-        """Whether there may be another one."""
-        return self.open < self._most
+    def need_room(self) -> None:
+        """Refuse another one where there are as many as may be.
+
+        Raises:
+            ProblemError: Saying so.
+        """
+        if self.open >= self._most:
+            raise ProblemError(503, "too-many-streams", "This service has reached its maximum number of event streams.")
+
+    def rests(self, thread_id: str, standing: dict[str, Any]) -> None:
+        """Note where a thread rests: what was read before it came there is told nobody any more."""
+        if self._rested.get(thread_id) != standing:
+            self._rested.put(thread_id, standing)
+            self.reads.changed()
 
 
 class EventStream:
@@ -99,6 +112,7 @@ class EventStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, as ASGI has it."""
+        self._streams.need_room()  # Others may have come since this one was asked for.
         self._streams.open += 1
         sending = asyncio.ensure_future(self._send(send))
         leaving = asyncio.ensure_future(_left(receive))
@@ -108,7 +122,11 @@ class EventStream:
             self._streams.open -= 1
             for task in (sending, leaving):
                 task.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
+            sent, _ = await asyncio.gather(sending, leaving, return_exceptions=True)
+            if isinstance(sent, Exception) and not isinstance(sent, TimeoutError):
+                problem_of(sent)  # Which logs what nobody foresaw.
+            if isinstance(sent, asyncio.CancelledError):
+                await _end(send)
 
     async def _send(self, send: Send) -> None:
         headers = [
@@ -122,7 +140,7 @@ class EventStream:
             async for message in messages:
                 async with asyncio.timeout(_STALLED_SECONDS):
                     await send(_chunk(message))
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await _end(send)
 
     async def _messages(self) -> AsyncGenerator[bytes]:
         client, thread_id = self._calls.caller.client, self._calls.facts.thread_id
@@ -146,7 +164,7 @@ class EventStream:
                 if isinstance(error, NOT_OF_THE_RUN):
                     raise error
                 standing = await self._standing(error)
-            except (DurableWorkflowError, RPCError) as failed:
+            except Exception as failed:
                 yield self._problem(failed)
                 return
             if not self._goes_on:
@@ -178,9 +196,11 @@ class EventStream:
 
     async def _standing(self, error: Exception | None) -> dict[str, Any]:
         client, thread_id = self._calls.caller.client, self._calls.facts.thread_id
-        info = await self._streams.reads.read(("standing", thread_id), lambda: thread_info(client, thread_id))
+        info = await self._streams.reads.read(
+            ("standing", thread_id), lambda: thread_info(client, thread_id), since=time.monotonic()
+        )
         if info is None:
-            raise ThreadNotFoundError(f"Thread {thread_id!r} is not there (any more).")
+            raise ThreadNotFoundError(f"Thread {thread_id!r} does not exist, or no longer exists.")
         state: str = info.state
         if state == "open":  # It shows no search attributes; a stream ends so only where the run waits, or has failed.
             state = "waiting" if error is None else "paused"
@@ -190,13 +210,14 @@ class EventStream:
             "state": state,
             "pending_requests": info.pending_requests,
         }
+        self._streams.rests(thread_id, dict(found))
         if error is not None:
             found["error"] = {"type": type(error).__name__, "message": str(error)}
         return found
 
     def _message(self, data: dict[str, Any]) -> bytes:
         head = f"id: {self._place}\n".encode() if self._place.is_short else b""
-        return head + b"data: " + to_json(data, inf_nan_mode="null", serialize_unknown=True) + b"\n\n"
+        return head + b"data: " + line(data) + b"\n\n"
 
     def _problem(self, error: Exception) -> bytes:
         problem = problem_of(error).problem.model_dump(exclude_none=True)
@@ -204,11 +225,18 @@ class EventStream:
 
 
 def _named(name: str, data: dict[str, Any], place: str) -> bytes:
-    return f"id: {place}\nevent: {name}\ndata: ".encode() + to_json(data) + b"\n\n"
+    return f"id: {place}\nevent: {name}\ndata: ".encode() + line(data) + b"\n\n"
 
 
 def _chunk(body: bytes) -> dict[str, Any]:
     return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+async def _end(send: Send) -> None:
+    """End an answer, also where its reader has left: whoever serves may be what leaves, and the reader still there."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_ENDING_SECONDS):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _left(receive: Receive) -> None:

@@ -64,8 +64,9 @@ def html_of(field: Field, given: str | None) -> str:
     value = given if given is not None else _as_text(default) if "default" in field.schema else ""
     name, needed = escape(field.name), " required" if field.required and "default" not in field.schema else ""
     hint = field.schema.get("description")
-    said = f'<small id="hint-{escape(field.name)}">{escape(hint)}</small>' if isinstance(hint, str) else ""
-    described = f' aria-describedby="hint-{escape(field.name)}"' if said else ""
+    identity = "hint-" + "-".join(field.path).encode().hex()  # It has no spaces, whatever the names are.
+    said = f'<small id="{identity}">{escape(hint)}</small>' if isinstance(hint, str) else ""
+    described = f' aria-describedby="{identity}"' if said else ""
     return (
         f"<label>{escape(field.label)}{'' if field.required else ' (optional)'}"
         f"{_control(field.schema, name, value, needed + described)}</label>{said}"

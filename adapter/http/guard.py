@@ -12,7 +12,7 @@ import hmac
 import inspect
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote, unquote, unquote_to_bytes
@@ -20,12 +20,14 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 from pydantic_core import from_json
 
 from ...workflows.value_limits import clean_text, flaw
+from ..logging import data_logger
 from .problems import MEDIA_TYPE, ProblemError, problem_of
-from .settings import ApiRequest, AppSettings, AsgiApp, Receive, Scope, Send
+from .settings import ApiRequest, AppSettings, AsgiApp, Authenticate, Receive, Scope, Send
 
 CALLER = "agent_framework_temporal.caller"
 """Key of the scope: who calls."""
 COOKIE = "agent_framework_temporal"
+_LOGGER = data_logger("agent_framework_temporal")
 _LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]@/\s]+)(:\d{1,5})?", re.IGNORECASE)
 _OPEN = re.compile(r"/(answer/.*|session|assets/.*|threads/.*|workflows/.*|)")
@@ -69,7 +71,7 @@ class Guard:
         headers = _headers(scope)
         origin = headers.get("origin")
         shared = self._cors(origin) if origin is not None and origin in self._origins else {}
-        out = _Answer(send, shared)
+        out = _Answer(send, shared, headers_only=scope["method"] == "HEAD")
         try:
             self._check_name(scope)
             self._check_origin(scope, headers)
@@ -79,6 +81,8 @@ class Guard:
                 return
             await self._check_caller(scope, headers)
             body = await self._body(scope, headers, receive)
+            if scope["method"] == "HEAD":  # What GET would answer, without its body: it ends with its headers.
+                scope, receive = {**scope, "method": "GET"}, out.has_ended
             await self._app(scope, _replayed(body, receive), out)
         except Exception as error:
             if out.has_begun:
@@ -93,7 +97,7 @@ class Guard:
             raise ProblemError(
                 403,
                 "unknown-host",
-                "This service is not called by that name; `allowed_hosts`, or `--allowed-host NAME`, adds one.",
+                "This service does not answer to that host name. Add it with `allowed_hosts` or `--allowed-host NAME`.",
             )
 
     def _check_origin(self, scope: Scope, headers: Mapping[str, str]) -> None:
@@ -107,13 +111,13 @@ class Guard:
         if origin == "null" and _path(scope).startswith("/answer/"):
             return
         raise ProblemError(
-            403, "unknown-origin", "Pages of that origin may not; `origins`, or `--origin URL`, adds one."
+            403, "unknown-origin", "Pages of that origin are not allowed. Add it with `origins` or `--origin URL`."
         )
 
     def _cors(self, origin: str) -> dict[str, str]:
         return {
             "Access-Control-Allow-Origin": origin,
-            "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+            "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
             "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID",
             "Access-Control-Expose-Headers": "Location, Retry-After",
         }
@@ -128,27 +132,23 @@ class Guard:
             request = ApiRequest(
                 method=scope["method"], path=path, headers=headers, client=client[0] if client is not None else None
             )
-            try:
-                found = settings.authenticate(request)
-                name = await found if inspect.isawaitable(found) else found
-            except PermissionError as error:
-                raise ProblemError(403, "not-allowed", str(error) or "You may not do this.") from error
-            if name is None:
-                raise _unauthenticated("Nobody is known by these credentials.")
-            scope[CALLER] = clean_text(name)[:200] or None
+            name = await _name_of(settings.authenticate, request)
+            if not name:
+                raise _unauthenticated("These credentials are not valid.")
+            scope[CALLER] = name
         elif settings.token is not None:
             if not (_bears(headers, settings.token) or _has_session(headers, settings.token)):
                 raise _unauthenticated("Send the token as `Authorization: Bearer ...`.")
         elif not _is_local(scope):
             raise _unauthenticated(
-                "Without a token only this machine is let in: give `http_app` a `token`, or an `authenticate` hook."
+                "Without a token only this machine has access: pass a `token` or an `authenticate` hook to `http_app`."
             )
 
     async def _body(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> bytes:
         most = self._settings.max_body_bytes
-        too_long = ProblemError(413, "too-large", f"A request's body may have {most:,} bytes.", headers=_CLOSE)
+        too_long = ProblemError(413, "too-large", f"A request's body may have at most {most:,} bytes.", headers=_CLOSE)
         if headers.get("content-encoding", "identity") != "identity":
-            raise ProblemError(415, "unsupported-encoding", "A compressed body is not taken.", headers=_CLOSE)
+            raise ProblemError(415, "unsupported-encoding", "Compressed bodies are not accepted.", headers=_CLOSE)
         said = headers.get("content-length", "0")
         if not said.isdecimal() or int(said[:20]) > most:
             raise too_long
@@ -158,14 +158,14 @@ class Guard:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise ProblemError(400, "incomplete", "The body did not come whole.")
+                        raise ProblemError(400, "incomplete", "The body did not arrive completely.")
                     body += message.get("body", b"")
                     if len(body) > most:
                         raise too_long
                     if not message.get("more_body", False):
                         break
         except TimeoutError:
-            raise ProblemError(408, "too-slow", "The body took too long to come.", headers=_CLOSE) from None
+            raise ProblemError(408, "too-slow", "The body took too long to arrive.", headers=_CLOSE) from None
         if body and _path(scope).startswith("/api/"):
             _check_json(bytes(body), headers.get("content-type", ""))
         return bytes(body)
@@ -174,9 +174,26 @@ class Guard:
 _CLOSE = {"Connection": "close"}
 
 
+async def _name_of(authenticate: Authenticate, request: ApiRequest) -> str | None:
+    """Ask the hook who calls. What it fails with, but for PermissionError, is of this service, and told nobody."""
+    try:
+        found = authenticate(request)
+        name = await found if inspect.isawaitable(found) else found
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"`authenticate` returns a name or None, got a {type(name).__name__}.")
+    except PermissionError as error:
+        raise ProblemError(403, "not-allowed", str(error) or "You are not allowed to do this.") from error
+    except Exception as error:
+        _LOGGER.error("The `authenticate` hook failed; nobody is let in.", exc_info=error)
+        raise ProblemError(500, "internal", "The service cannot tell who calls; its log says why.") from error
+    return None if name is None else clean_text(name).strip()[:200]
+
+
 def _check_json(body: bytes, kind: str) -> None:
     if kind.partition(";")[0].strip().lower() != "application/json":
-        raise ProblemError(415, "unsupported-type", "A body is JSON: send it as `Content-Type: application/json`.")
+        raise ProblemError(
+            415, "unsupported-type", "The body must be JSON: send it as `Content-Type: application/json`."
+        )
     problem = flaw(body)
     if problem is None:
         try:
@@ -184,7 +201,7 @@ def _check_json(body: bytes, kind: str) -> None:
         except ValueError as error:
             problem = str(error)
     if problem is not None:
-        raise ProblemError(400, "unreadable", f"The body is no JSON that can be taken: {clean_text(problem)}.")
+        raise ProblemError(400, "unreadable", f"The body is not acceptable JSON: {clean_text(problem)}.")
 
 
 def session_of(token: str) -> str:
@@ -253,11 +270,13 @@ def _with_quoted_path(scope: Scope) -> Scope:
     """
     raw = scope.get("raw_path") or quote(scope["path"]).encode()
     if len(raw) > _MAX_PATH:
-        raise ProblemError(414, "too-large", "The address is too long.")
+        raise ProblemError(414, "too-large", "The URL is too long.")
+    if b"%00" in scope.get("query_string", b""):  # No server can look for it.
+        raise ProblemError(400, "unreadable", "The URL is not text.")
     try:
         parts = [unquote_to_bytes(part).decode() for part in raw.partition(b"?")[0].split(b"/")]
     except UnicodeDecodeError as error:
-        raise ProblemError(400, "unreadable", "The address is no text.") from error
+        raise ProblemError(400, "unreadable", "The URL is not valid text.") from error
     root = quote(unquote(scope.get("root_path", "")))
     return {**scope, "path": "/".join(quote(part, safe="") for part in parts), "root_path": root}
 
@@ -278,10 +297,17 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 class _Answer:
     """Sends what the application answers, with the headers of every answer."""
 
-    def __init__(self, send: Send, more: Mapping[str, str]) -> None:
+    def __init__(self, send: Send, more: Mapping[str, str], *, headers_only: bool) -> None:
         self._send = send
         self._more = more
+        self._headers_only = headers_only
+        self._ended = asyncio.Event()
         self.has_begun = False
+
+    async def has_ended(self) -> MutableMapping[str, Any]:
+        """Wait until all was sent that there will be, and say so to the application as ASGI does."""
+        await self._ended.wait()
+        return {"type": "http.disconnect"}
 
     async def __call__(self, message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -291,7 +317,12 @@ class _Answer:
             added = [(name.lower().encode(), text.encode("latin-1")) for name, text in ours.items()]
             headers = [*message.get("headers", ()), *(pair for pair in added if pair[0] not in said)]
             message = {**message, "headers": headers}
+        elif self._headers_only:
+            return
         await self._send(message)
+        if self._headers_only:
+            await self._send({"type": "http.response.body", "body": b""})
+            self._ended.set()
 
     async def empty(self, status: int) -> None:
         await self._whole(status, [], b"")

@@ -94,7 +94,9 @@ class Threads:
                 for source in self._settings.workflows:
                     definition = await define(source)
                     if definition.name in found:
-                        raise HostingError(f"Two workflows are named {definition.name!r}: threads find theirs by name.")
+                        raise HostingError(
+                            f"Two workflows are named {definition.name!r}, but threads find their workflow by name."
+                        )
                     async with definition.acquire() as workflow:
                         found[definition.name] = Hosted(definition, workflow)
                 self._hosted = found
@@ -108,7 +110,7 @@ class Threads:
         """
         found = (await self.hosted()).get(name)
         if found is None:
-            text = f"This service does not know workflow {name[:200]!r}, so it begins no threads of it."
+            text = f"This service does not know workflow {name[:200]!r}, so it cannot start threads of it."
             raise ProblemError(404, "workflow-not-known", f"{text} Give it to `http_app(workflows=[...])`.")
         return found
 
@@ -125,7 +127,7 @@ class Threads:
             workflow_name=name, thread_id=f"{name}-{uuid.uuid4()}" if thread_id is None else thread_id, tags=tags
         )
         caller = Caller(self.client, self._settings.task_queue, self._settings.options)
-        call = dataclasses.replace(_FOLLOW, message=message, streaming=streaming)
+        call = dataclasses.replace(_FOLLOW, message=message, streaming=streaming, anew=True)
         await caller.start(call, handle, ThreadCursor(handle), name, hosted.definition)
         return handle
 

@@ -77,13 +77,13 @@ def respond_link(
         ValueError: When it would never be good, or for too long.
     """
     if not timedelta(0) < expires_in <= MAX_EXPIRY:
-        raise ValueError(f"`expires_in` is more than 0 and at most {MAX_EXPIRY.days} days, got {expires_in!r}.")
+        raise ValueError(f"`expires_in` must be more than 0 and at most {MAX_EXPIRY.days} days, got {expires_in!r}.")
     expires = int((datetime.now(UTC) + expires_in).timestamp())
     claim = _Claim(n=namespace, t=thread_id_of(checkpoint), r=request_id, a=asked_at, e=expires, w=responder)
     said = claim.model_dump_json(exclude_none=True).encode()
     token = f"{_text(said)}.{_text(_signature(key, said))}"
     if len(token) > _MAX_TOKEN:
-        raise ValueError("The ids are too long for an address.")
+        raise ValueError("The ids are too long for a URL.")
     return f"{base_url.rstrip('/')}/answer/{token}"
 
 
@@ -93,7 +93,7 @@ def read_link(key: bytes, token: str, namespace: str) -> RespondClaim:
     Raises:
         ProblemError: When it is not signed by the key, of another namespace, or over.
     """
-    forged = ProblemError(403, "bad-link", "This link is not one of ours, or was cut short. Ask for it again.")
+    forged = ProblemError(403, "bad-link", "This link is not valid, or was cut short. Ask for it again.")
     try:
         said, signature = (_bytes(part) for part in token.split("."))
     except (ValueError, binascii.Error):
@@ -108,7 +108,7 @@ def read_link(key: bytes, token: str, namespace: str) -> RespondClaim:
         raise forged
     expires = datetime.fromtimestamp(claim.e, UTC)
     if datetime.now(UTC) >= expires:
-        raise ProblemError(410, "link-expired", "This link was good for a time only, which is over. Ask for another.")
+        raise ProblemError(410, "link-expired", "This link has expired. Ask for another.")
     return RespondClaim(claim.t, claim.r, claim.a, claim.w, expires)
 
 

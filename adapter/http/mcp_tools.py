@@ -27,6 +27,8 @@ from .settings import ThreadSettings
 
 _WAIT, _ANSWER = "wait_for_thread", "answer_request"
 _LONGEST = 600.0
+_READING = 30.0
+"""For so long a thread that rests may be read."""
 _Report: TypeAlias = Callable[[str], Awaitable[None]]
 _ArgumentsT = TypeVar("_ArgumentsT", bound=BaseModel)
 
@@ -34,13 +36,13 @@ _ArgumentsT = TypeVar("_ArgumentsT", bound=BaseModel)
 class _Waits(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     wait_seconds: float = Field(
-        default=60, ge=0, le=_LONGEST, description="How long to wait for the run; it goes on after that."
+        default=60, ge=0, le=_LONGEST, description="How long to wait for the run, which continues after that."
     )
 
 
 class _Begin(_Waits):
     message: Any
-    thread_id: str | None = Field(default=None, description="Goes on with a thread that has begun; else a new one.")
+    thread_id: str | None = Field(default=None, description="Continues an existing thread; a new one if omitted.")
 
 
 class _Wait(_Waits):
@@ -49,7 +51,7 @@ class _Wait(_Waits):
 
 class _Answer(_Wait):
     request_id: str
-    response: Any = Field(description="By the request's `response_schema`.")
+    response: Any = Field(description="Must match the request's `response_schema`.")
 
 
 class WaitingRequest(BaseModel):
@@ -69,11 +71,9 @@ class ThreadOutcome(BaseModel):
     state: Literal["running", "waiting", "paused", "idle", "failed"] = Field(
         description=f"running: call {_WAIT}; waiting: somebody has to answer its requests by {_ANSWER}."
     )
-    outputs: list[Any] = Field(default=[], description="What it has yielded since its last message or answer.")
+    outputs: list[Any] = Field(default=[], description="What it has output since its last message or response.")
     requests: list[WaitingRequest] = []
-    error: str | None = Field(
-        default=None, description="What the run has failed with, or why nobody can follow it now."
-    )
+    error: str | None = Field(default=None, description="What the run failed with, or why it cannot be followed now.")
 
 
 def build_server(settings: ThreadSettings, name: str, instructions: str | None) -> Server[Any]:
@@ -98,7 +98,7 @@ class _Tools:
     ) -> types.ListToolsResult:
         """Return the tools."""
         found = [_tool(name, _description(hosted), _Begin, hosted) for name, hosted in (await self._named()).items()]
-        found.append(_tool(_WAIT, "Wait for a thread of a workflow, or look where it stands.", _Wait))
+        found.append(_tool(_WAIT, "Wait for a thread of a workflow, or get its state.", _Wait))
         found.append(_tool(_ANSWER, "Answer a request that a thread waits for, and wait for the thread.", _Answer))
         return types.ListToolsResult(tools=found)
 
@@ -126,14 +126,20 @@ class _Tools:
         for workflow, hosted in (await self._threads.hosted()).items():
             name = re.sub(r"[^A-Za-z0-9_-]", "_", workflow)[:64]
             if name in found or name in (_WAIT, _ANSWER):
-                raise HostingError(f"Workflow {workflow!r} and another one would both be the tool {name!r}: rename it.")
+                raise HostingError(
+                    f"Workflow {workflow!r} and another one would both become the tool {name!r}: rename one of them."
+                )
             found[name] = hosted
         return found
 
     async def _call(self, name: str, given: dict[str, Any], report: _Report) -> ThreadOutcome:
         if name == _WAIT:
             wait = _arguments(_Wait, given)
-            return await self._outcome(await self._calls(wait.thread_id), wait.wait_seconds, report)
+            calls = await self._calls(wait.thread_id)
+            seconds = wait.wait_seconds
+            if seconds < _READING and await _rests(calls):
+                seconds = _READING  # There is nothing to wait for: it is only read.
+            return await self._outcome(calls, seconds, report)
         if name == _ANSWER:
             answers = _arguments(_Answer, given)
             calls = await self._calls(answers.thread_id)
@@ -147,7 +153,7 @@ class _Tools:
 
     async def _begin(self, hosted: Hosted, begin: _Begin) -> ThreadCalls:
         if begin.message is None:
-            raise ProblemError(422, "message-refused", "A message is any JSON but null.")
+            raise ProblemError(422, "message-refused", "A message is any JSON except null.")
         hosted.check_message(begin.message)
         if begin.thread_id is None:
             handle = await self._threads.start(hosted, begin.message, None, None, streaming=False)
@@ -197,6 +203,11 @@ class _Tools:
         return found
 
 
+async def _rests(calls: ThreadCalls) -> bool:
+    """Tell whether a thread is over, or waits for people."""
+    return not calls.facts.is_open or bool(await pending_of(calls))
+
+
 async def _note(event: WorkflowEvent[Any], outputs: list[Any], report: _Report) -> None:
     if event.type == "started":
         outputs.clear()
@@ -220,7 +231,9 @@ def _arguments(model: type[_ArgumentsT], given: dict[str, Any]) -> _ArgumentsT:
         return model.model_validate(given)
     except ValidationError as error:
         places = [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors(include_input=False)]
-        raise ProblemError(422, "arguments-refused", "The tool does not take these.", errors=places[:20]) from error
+        raise ProblemError(
+            422, "arguments-refused", "The tool does not accept these arguments.", errors=places[:20]
+        ) from error
 
 
 def _not_here(thread_id: str) -> ThreadNotFoundError:

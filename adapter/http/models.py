@@ -48,8 +48,8 @@ class Service(BaseModel):
     namespace: str
     task_queue: str
     workflows: list[str]
-    temporal_ui: str | None = Field(description="Temporal's Web UI, if this service was told where it is.")
-    links: bool = Field(description="Whether it makes respond links.")
+    temporal_ui: str | None = Field(description="Temporal's Web UI, if its address is configured.")
+    links: bool = Field(description="Whether it creates respond links.")
     sealed: bool = Field(description="Whether it has keys, and so reads what is sealed.")
 
 
@@ -57,9 +57,9 @@ class NewThread(_Taken):
     """What begins a thread."""
 
     message: Json
-    thread_id: _Id | None = Field(default=None, description="Made up if left out.")
+    thread_id: _Id | None = Field(default=None, description="Generated if omitted.")
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] | None = Field(default=None, max_length=20)
-    streaming: bool = Field(default=True, description="Whether agents emit tokens as they come.")
+    streaming: bool = Field(default=True, description="Whether agents stream tokens.")
 
 
 class ThreadRef(BaseModel):
@@ -68,7 +68,7 @@ class ThreadRef(BaseModel):
     thread_id: str
     workflow: str
     run_id: str | None
-    events: str = Field(description="Address of its events.")
+    events: str = Field(description="URL of its events.")
     temporal: str | None = Field(description="Its run in Temporal's Web UI.")
 
 
@@ -76,7 +76,9 @@ class NewMessage(_Taken):
     """A message to a thread that has begun."""
 
     message: Json
-    when_running: WhenRunning | None = Field(default=None, description="What becomes of it while the thread runs.")
+    when_running: WhenRunning | None = Field(
+        default=None, description="What happens to it while the thread is running."
+    )
     streaming: bool = True
 
 
@@ -102,7 +104,9 @@ class ThreadPage(BaseModel):
 
     threads: list[ThreadSummary]
     next: str | None = Field(description="`cursor` of the next page; null on the last one.")
-    unreadable: int = Field(description="Threads of this page that this service has no key for, or cannot read.")
+    unreadable: int = Field(
+        description="Threads of this page that this service cannot read, for example without a key."
+    )
 
 
 class Attempt(BaseModel):
@@ -152,7 +156,7 @@ class ThreadDetail(BaseModel):
     failure: Failure | None
     pending_requests: list[dict[str, Any]]
     superstep: int | None = None
-    executors: list[str] = Field(default_factory=list, description="Whom the next superstep may run.")
+    executors: list[str] = Field(default_factory=list, description="The executors that the next superstep may run.")
     checkpoint_id: str | None = None
     queued_messages: list[dict[str, Any]] = Field(default_factory=list)
     refused_messages: list[dict[str, Any]] = Field(default_factory=list)
@@ -185,7 +189,7 @@ class Request(BaseModel):
     workflow_name: str | None = None
     deadline: str | None = None
     on_deadline: str | None = None
-    errors: list[dict[str, Any]] | None = Field(default=None, description="The last answers that were refused.")
+    errors: list[dict[str, Any]] | None = Field(default=None, description="The last responses that were refused.")
 
     @classmethod
     def of(cls, request: PendingRequest) -> Request:
@@ -203,15 +207,16 @@ class NewResponse(_Taken):
     """A response to a request."""
 
     response: Json
-    responder: _Id | None = Field(default=None, description="Who answers, for the audit; else who calls.")
-    early: bool = Field(default=False, description="Keep it for a request of that id that is not asked yet.")
+    responder: _Id | None = Field(default=None, description="Who responds, for the audit; the caller if omitted.")
+    early: bool = Field(default=False, description="Keep it for a request with that id that has not been made yet.")
 
 
 class Verdict(BaseModel):
     """What became of a response: it fits its schema, and the thread goes on with it."""
 
     verdict: Literal["accepted", "early"] = Field(
-        description="`early`: kept for a request that is not asked yet. One that does not fit is a problem, `rejected`."
+        description="`early`: kept for a request that has not been made yet. A response that does not fit is a "
+        "problem, `rejected`."
     )
     thread_id: str
     request_id: str
@@ -221,7 +226,7 @@ class NewLink(_Taken):
     """A respond link that is wanted."""
 
     expires_in_seconds: int = Field(default=7 * 86_400, gt=0, le=366 * 86_400)
-    responder: _Id | None = Field(default=None, description="Who is given it: noted as who answers.")
+    responder: _Id | None = Field(default=None, description="Who receives the link: recorded as who responds.")
 
 
 class Link(BaseModel):
@@ -251,9 +256,10 @@ class CheckpointSummary(BaseModel):
 
 
 class Checkpoints(BaseModel):
-    """A thread's checkpoints, oldest first."""
+    """A thread's checkpoints, oldest first; with a limit the newest of them."""
 
     checkpoints: list[CheckpointSummary]
+    next: str | None = Field(default=None, description="`cursor` of those before; null where there are none.")
 
 
 class CheckpointDetail(BaseModel):
@@ -261,7 +267,7 @@ class CheckpointDetail(BaseModel):
 
     content: dict[str, Any] = Field(description="State, executors' state, messages in flight, pending requests.")
     editable: dict[str, Any] | None = Field(
-        description="The same as an edit takes it; null where this service does not know the workflow's types."
+        description="The same in the form that an edit takes; null if this service does not know the workflow's types."
     )
 
 
@@ -286,18 +292,20 @@ class NewFork(_Taken):
     """A thread that is to begin from a checkpoint of this one, which stays as it is."""
 
     checkpoint_id: _Id
-    thread_id: _Id | None = Field(default=None, description="The new thread; made up if left out.")
-    edit: dict[str, Any] | None = Field(default=None, description="What is to be another; see `editable`.")
-    edited_by: _Id | None = Field(default=None, description="Who edits, for the lineage; else who calls.")
-    responses: dict[str, Any] | None = Field(default=None, description="To requests that are pending then, by id.")
+    thread_id: _Id | None = Field(default=None, description="The new thread; generated if omitted.")
+    edit: dict[str, Any] | None = Field(default=None, description="What to change; see `editable`.")
+    edited_by: _Id | None = Field(default=None, description="Who edits, for the lineage; the caller if omitted.")
+    responses: dict[str, Any] | None = Field(
+        default=None, description="Responses to requests that are pending after the edit, by id."
+    )
     streaming: bool = True
 
 
 class NewEdit(_Taken):
     """An edit that the thread itself goes on from."""
 
-    edit: dict[str, Any] = Field(description='What is to be another, as in `{"state": {"style": "vivid"}}`.')
-    checkpoint_id: _Id | None = Field(default=None, description="Its checkpoint; the last one if left out.")
+    edit: dict[str, Any] = Field(description='What to change, as in `{"state": {"style": "vivid"}}`.')
+    checkpoint_id: _Id | None = Field(default=None, description="Its checkpoint; the last one if omitted.")
     edited_by: _Id | None = None
     streaming: bool = True
 
@@ -363,7 +371,7 @@ class SuperstepEntry(BaseModel):
     calls_made: dict[str, int]
     calls_taken: dict[str, int] = Field(description="What it took from its journal.")
     usage: dict[str, Any]
-    events: list[dict[str, Any]] | None = Field(description="Its events as they were logged, if they were asked for.")
+    events: list[dict[str, Any]] | None = Field(description="Its events as they were logged, if requested.")
 
 
 class Timeline(BaseModel):

@@ -75,7 +75,7 @@ def _add_console(router: APIRouter, service: Service) -> None:
         token = service.settings.token
         sent = await _sent(request)
         if token is None or not is_same(sent.get("token", ""), token):
-            raise ProblemError(401, "unauthenticated", "That is not the token.")
+            raise ProblemError(401, "unauthenticated", "This token is not valid.")
         root = request.scope.get("root_path", "")
         response = RedirectResponse(f"{root}/", status_code=303)
         secure = request.url.scheme == "https"
@@ -111,10 +111,15 @@ def _add_answer(router: APIRouter, service: Service) -> None:
         except ProblemError as error:
             if error.problem.verdict is None:
                 return page.refused(error)
+            service.reads.changed()
+            try:
+                await _waiting(service, token)  # Else it takes no answer any more: another was first.
+            except Exception as over:
+                return page.refused(over)
             return page.form(waiting, sent, "; ".join(error.problem.errors or [error.problem.detail]))
         except Exception as error:
             return page.refused(error)
-        return page.made("Thank you", "<h1>Thank you</h1><p>The answer is taken. This link answers nothing else.</p>")
+        return page.made("Thank you", "<h1>Thank you</h1><p>Your answer was sent. This link cannot be used again.</p>")
 
 
 class _Pages:
@@ -142,7 +147,7 @@ class _Pages:
         """Return what says why there is no form."""
         problem = problem_of(error).problem
         if problem.status == 404:
-            text = "It does not wait for an answer any more: it was answered, cancelled, or its thread is over."
+            text = "It is no longer waiting for an answer: it was answered or cancelled, or its thread has ended."
             return self.made("Nothing to answer", f"<h1>Nothing to answer</h1><p>{text}</p>", status=410)
         title = escape(problem.title)
         return self.made(problem.title, f"<h1>{title}</h1><p>{escape(problem.detail)}</p>", status=problem.status)
@@ -155,11 +160,13 @@ class _Pages:
 async def _waiting(service: Service, token: str) -> tuple[PendingRequest, RespondClaim]:
     key = service.settings.link_key
     if key is None:
-        raise ProblemError(404, "no-links", "This service makes no respond links.")
+        raise ProblemError(404, "no-links", "This service does not create respond links.")
     claim = read_link(key, token, service.client.namespace)
     request = await pending_request(await service.of_thread(claim.thread_id), claim.request_id)
     if claim.asked_at is not None and request.asked_at != claim.asked_at:
-        raise ProblemError(410, "link-over", "The request of this link was answered, and is another one now.")
+        raise ProblemError(
+            410, "link-over", "The request of this link was answered, and a new one has taken its place."
+        )
     return request, claim
 
 
@@ -167,11 +174,11 @@ async def _sent(request: Request) -> dict[str, str]:
     """Return the fields of a form; its length is bounded already."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
-        raise ProblemError(415, "unsupported-type", "This takes what a form sends.")
+        raise ProblemError(415, "unsupported-type", "This accepts only form data.")
     try:
         found = parse_qs((await request.body()).decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError as error:
-        raise ProblemError(400, "unreadable", "This is not what a form sends.") from error
+        raise ProblemError(400, "unreadable", "This is not valid form data.") from error
     return {name: values[-1] for name, values in found.items()}
 
 

@@ -58,7 +58,7 @@ class Place:
         found = _ID.fullmatch(text) if len(text) <= _MAX_ID else None
         if found is None:
             raise ProblemError(
-                400, "bad-event-id", f"{text[:60]!r} is no id of an event: send the last `id` as it came."
+                400, "bad-event-id", f"{text[:60]!r} is not the id of an event: send the last `id` unchanged."
             )
         base = int(found[1])
         if found[2] is None:
@@ -69,7 +69,7 @@ class Place:
             low, _, high = part.partition("-")
             pair = (int(low), int(high or low))
             if not last < pair[0] <= pair[1]:
-                raise ProblemError(400, "bad-event-id", "The offsets of an id ascend.")
+                raise ProblemError(400, "bad-event-id", "The offsets of an id must ascend.")
             ranges.append(pair)
             last = pair[1]
         if sum(high - low + 1 for low, high in ranges) > _MAX_OFFSETS:

@@ -61,11 +61,11 @@ class Problem(BaseModel):
     """What went wrong, as RFC 9457 has it."""
 
     type: str = Field(description="Names the kind of problem, for programs; it never changes.")
-    title: str = Field(description="The kind, for people.")
+    title: str = Field(description="The kind of problem, for people.")
     status: int
     detail: str = Field(description="What went wrong this time, and what to do next.")
-    errors: list[str] | None = Field(default=None, description="The places that are wrong, each with what is wrong.")
-    verdict: str | None = Field(default=None, description="`rejected`, of a response that does not fit.")
+    errors: list[str] | None = Field(default=None, description="The places that are wrong, each with its reason.")
+    verdict: str | None = Field(default=None, description="`rejected`, for a response that does not fit.")
 
 
 class ProblemError(Exception):
@@ -121,7 +121,7 @@ def problem_of(error: Exception) -> ProblemError:
     if type(error) is RuntimeError:
         return ProblemError(409, "not-now", str(error))
     _LOGGER.error("A request to the HTTP API failed", exc_info=error)
-    return ProblemError(500, "internal", "The service failed at this; its log says how.")
+    return ProblemError(500, "internal", "The service failed; see its log.")
 
 
 def _kind(cls: type[Exception]) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query, Request
@@ -19,6 +16,7 @@ from ..client.timeline import TimelineEntry, timeline
 from ..client.usage import read_usage
 from ..client.usage_details import usage_details
 from ..temporal.server import visibility_text
+from .cursors import as_cursor, read_cursor
 from .events import EventStream
 from .models import (
     GivenAnswer,
@@ -36,9 +34,9 @@ from .service import Service
 _THREAD = "/threads/{thread_id:part}"
 _MOST_LISTED = 10_000
 _EVENT = {
-    "description": "Server-sent events. Each has the `id` to read on from, as `Last-Event-ID`. Messages without a name "
-    "are the thread's events; `end` says where it rests, `standing` the same of a stream that goes on, and `problem` "
-    "what ends the stream.",
+    "description": "Server-sent events. Each has an `id` to continue from, as `Last-Event-ID`. Messages without a name are "
+    "the thread's events; `end` gives the state it rests in, `standing` the same for a stream that continues, and "
+    "`problem` what ends the stream.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
 
@@ -64,10 +62,12 @@ def _add_listing(router: APIRouter, service: Service) -> None:
         tag: Annotated[list[str], Query(description="All of these; can be repeated.")] = [],  # noqa: B006
         since: Annotated[datetime | None, Query(description="In its state since then, or later.")] = None,
         older_than: Annotated[float | None, Query(ge=0, le=1e9, description="In its state for more seconds.")] = None,
-        search: Annotated[str | None, Query(max_length=500, description="The thread's id begins so.")] = None,
-        query: Annotated[str | None, Query(max_length=4_000, description="As Temporal's visibility takes it.")] = None,
+        search: Annotated[str | None, Query(max_length=500, description="Prefix of the thread's id.")] = None,
+        query: Annotated[
+            str | None, Query(max_length=4_000, description="A query in Temporal's visibility syntax.")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+        cursor: Annotated[str | None, Query(max_length=200, description="`next` of the previous page.")] = None,
     ) -> ThreadPage:
         begin = _beginning(cursor)
         filters = _filters(workflow, state, tag, since, older_than, search, query)
@@ -85,11 +85,11 @@ def _add_listing(router: APIRouter, service: Service) -> None:
         more = len(found) > begin + limit
         return ThreadPage(
             threads=[service.summary(info, known=info.workflow_name in known) for info in page],
-            next=_as_cursor(begin + limit) if more else None,
+            next=as_cursor(begin + limit) if more else None,
             unreadable=unreadable,
         )
 
-    @router.get(_THREAD, summary="Where a thread stands")
+    @router.get(_THREAD, summary="The state of a thread")
     async def shown(thread_id: str) -> ThreadDetail:
         async def read() -> ThreadDetail:
             calls = await service.of_thread(thread_id)
@@ -108,7 +108,7 @@ def _add_listing(router: APIRouter, service: Service) -> None:
 def _add_events(router: APIRouter, service: Service) -> None:
     @router.get(
         _THREAD + "/events",
-        summary="A thread's events, as they come",
+        summary="A thread's events, as they occur",
         response_class=Response,
         responses={200: _EVENT},
     )
@@ -116,13 +116,12 @@ def _add_events(router: APIRouter, service: Service) -> None:
         thread_id: str,
         request: Request,
         after: Annotated[
-            str | None, Query(max_length=8_000, description="As `Last-Event-ID`, which goes first.")
+            str | None, Query(max_length=8_000, description="As `Last-Event-ID`, which takes precedence.")
         ] = None,
-        follow: Annotated[bool, Query(description="Go on when the thread rests, until the reader leaves.")] = False,
+        follow: Annotated[bool, Query(description="Continue when the thread rests, until the reader leaves.")] = False,
     ) -> Any:
         place = Place.parse(request.headers.get("Last-Event-ID") or after or "-1")
-        if not service.streams.has_room:
-            raise ProblemError(503, "too-many-streams", "There are as many event streams as this service keeps.")
+        service.streams.need_room()
         calls = await service.of_thread(thread_id)
         return _Streamed(EventStream(calls, place, service.streams, goes_on=follow))
 
@@ -132,24 +131,24 @@ def _add_timeline(router: APIRouter, service: Service) -> None:
     async def supersteps(
         thread_id: str,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: Annotated[str | None, Query(max_length=500, description="`next` of the page before.")] = None,
-        events: Annotated[bool, Query(description="With the events of each, as they were logged.")] = False,
+        cursor: Annotated[str | None, Query(max_length=500, description="`next` of the previous page.")] = None,
+        events: Annotated[bool, Query(description="Include the events of each, as they were logged.")] = False,
     ) -> Timeline:
         async def read() -> Timeline:
             calls = await service.of_thread(thread_id)
             run_id, before = calls.facts.run_id, None
             if cursor is not None:
-                run_id, before = _cursor(cursor, str, int)
+                run_id, before = read_cursor(cursor, str, int)
             found: list[SuperstepEntry] = []
             async for entry in timeline(service.client, thread_id, run_id, before):
                 if len(found) == limit:
-                    return Timeline(supersteps=found, next=_as_cursor(found[-1].run_id, found[-1].event_id))
+                    return Timeline(supersteps=found, next=as_cursor(found[-1].run_id, found[-1].event_id))
                 found.append(_superstep(entry, events=events))
             return Timeline(supersteps=found, next=None)
 
         return await service.reads.read(("timeline", thread_id, limit, cursor, events), read)
 
-    @router.get(_THREAD + "/usage", summary="What its latest run has called, and what that cost in tokens")
+    @router.get(_THREAD + "/usage", summary="The calls of its latest run and their cost in tokens")
     async def usage(thread_id: str) -> Usage:
         async def read() -> Usage:
             calls = await service.of_thread(thread_id)
@@ -166,7 +165,7 @@ def _add_timeline(router: APIRouter, service: Service) -> None:
 
 
 def _beginning(cursor: str | None) -> int:
-    begin = _cursor(cursor, int)[0] if cursor is not None else 0
+    begin = read_cursor(cursor, int)[0] if cursor is not None else 0
     if not 0 <= begin <= _MOST_LISTED:
         raise ProblemError(400, "bad-cursor", "Ask for the first page again, or narrow the search.")
     return int(begin)
@@ -189,11 +188,23 @@ def _filters(
     return {
         "workflow_name": workflow,
         "state": states or None,
-        "since": since,
+        "since": _aware(since),
         "older_than": None if older_than is None else timedelta(seconds=older_than),
         "tags": tags,
         "query": " AND ".join(wanted) or None,
     }
+
+
+def _aware(since: datetime | None) -> datetime | None:
+    """Return a time in UTC."""
+    try:
+        if since is None:
+            return None
+        if since.tzinfo is not None:
+            return since.astimezone(UTC)
+    except OverflowError:
+        pass
+    raise ProblemError(422, "not-taken", "`since` is a time with its time zone, as 2026-07-01T12:00:00Z.")
 
 
 class _Streamed(Response):
@@ -243,18 +254,3 @@ def _superstep(entry: TimelineEntry, *, events: bool) -> SuperstepEntry:
         usage={} if spent is None else dict(usage_details(spent)),
         events=[record.model_dump(mode="json") for record in entry.events] if events else None,
     )
-
-
-def _as_cursor(*parts: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
-
-
-def _cursor(text: str, *kinds: type[Any]) -> list[Any]:
-    """Read a cursor back, whose parts are of these classes."""
-    try:
-        found = json.loads(base64.urlsafe_b64decode(text.encode("ascii")))
-    except (ValueError, binascii.Error, RecursionError):
-        found = None
-    if not isinstance(found, list) or [type(part) for part in found] != list(kinds):
-        raise ProblemError(400, "bad-cursor", "This is no cursor: send the `next` of the page before as it came.")
-    return found

@@ -13,9 +13,10 @@ from ...workflows.messages import PendingRequest, RespondReceipt, SuperstepResul
 from ...workflows.requests.pending import unpack
 from ..checkpoints.history import run_outcomes
 from ..client.response_update import cancel_requests, send_response
+from ..client.thread_facts import existing_thread
 from ..client.thread_status import thread_has_worker
-from ..errors import DurableWorkflowError, NoWorkerError
-from ..temporal.server import RunOverError, rpc_errors
+from ..errors import DurableWorkflowError, NoWorkerError, ThreadNotFoundError
+from ..temporal.server import rpc_errors
 from .hosted import ThreadCalls
 from .problems import ProblemError
 from .settings import WORKER_WAIT
@@ -51,8 +52,8 @@ async def pending_request(calls: ThreadCalls, request_id: str) -> PendingRequest
     for request in await pending_of(calls):
         if request.request_id == request_id:
             return request
-    text = f"Thread {calls.facts.thread_id!r} does not wait for a response to {request_id[:200]!r} (any more)."
-    raise ProblemError(404, "request-not-pending", f"{text} Its requests say what it waits for.")
+    text = f"Thread {calls.facts.thread_id!r} does not wait for a response to {request_id[:200]!r}, or no longer does."
+    raise ProblemError(404, "request-not-pending", f"{text} See its requests for what it waits for.")
 
 
 async def answer(
@@ -83,7 +84,7 @@ async def answer(
         if not once:
             return await _late(calls, request_id, response)
         raise ProblemError(
-            409, "not-now", f"Thread {facts.thread_id!r} is over, and takes no answer.", verdict="rejected"
+            409, "not-now", f"Thread {facts.thread_id!r} has ended and does not accept responses.", verdict="rejected"
         )
     await _need_worker(calls)
     if not early:
@@ -99,9 +100,11 @@ async def answer(
             within=WORKER_WAIT,
         )
     except WorkflowUpdateFailedError as error:
-        raise _rejected(error) from error
+        raise _rejected(calls, error) from error
     except WorkflowUpdateRPCTimeoutOrCancelledError as error:
         raise _not_taken(calls) from error
+    except ThreadNotFoundError as error:
+        raise await _gone_on(calls) from error
 
 
 async def cancel_request(calls: ThreadCalls, request_id: str, responder: str | None) -> RespondReceipt:
@@ -118,16 +121,18 @@ async def cancel_request(calls: ThreadCalls, request_id: str, responder: str | N
             calls.caller.client, calls.facts.thread_id, [request_id], responder, within=WORKER_WAIT
         )
     except WorkflowUpdateFailedError as error:
-        raise _rejected(error) from error
+        raise _rejected(calls, error) from error
     except WorkflowUpdateRPCTimeoutOrCancelledError as error:
         raise _not_taken(calls) from error
+    except ThreadNotFoundError as error:
+        raise await _gone_on(calls) from error
 
 
 async def _need_worker(calls: ThreadCalls) -> None:
     if calls.facts.paused is None and not await thread_has_worker(calls.caller.client, calls.facts):
         raise NoWorkerError(
-            f"No worker polls task queue {calls.facts.task_queue!r}, and one has to take the answer. Start it, and "
-            "send it again."
+            f"No worker polls task queue {calls.facts.task_queue!r}, and one has to accept the response. Start a "
+            "worker, and send the response again."
         )
 
 
@@ -142,14 +147,23 @@ async def _late(calls: ThreadCalls, request_id: str, response: Any) -> RespondRe
     return RespondReceipt(queued=[request_id])
 
 
-def _rejected(error: WorkflowUpdateFailedError) -> Exception:
+async def _gone_on(calls: ThreadCalls) -> Exception:
+    """Return what is told where the run is not there any more that was there a moment ago."""
+    await existing_thread(calls.caller.client, calls.facts.thread_id)
+    return _over(calls)
+
+
+def _over(calls: ThreadCalls) -> ProblemError:
+    text = f"Thread {calls.facts.thread_id!r} has advanced while this was being sent, for instance by another answer: nothing"
+    return ProblemError(409, "not-now", f"{text} was done. Check again what it waits for.", verdict="rejected")
+
+
+def _rejected(calls: ThreadCalls, error: WorkflowUpdateFailedError) -> Exception:
     cause = error.cause
     if not isinstance(cause, ApplicationError):
         return DurableWorkflowError(str(cause))
     if cause.type == _OVER:
-        return RunOverError(
-            "The thread has gone on while this was sent: nothing was done. Look again what it waits for."
-        )
+        return _over(calls)
     detail = cause.details[0] if cause.details else None
     places = detail.get("errors", ()) if isinstance(detail, Mapping) else ()
     text = cause.message or "The response does not fit."
@@ -158,6 +172,6 @@ def _rejected(error: WorkflowUpdateFailedError) -> Exception:
 
 def _not_taken(calls: ThreadCalls) -> NoWorkerError:
     return NoWorkerError(
-        f"No worker on task queue {calls.facts.task_queue!r} has given a verdict in time. It may come still: look at "
-        "what the thread waits for before you send it again."
+        f"No worker on task queue {calls.facts.task_queue!r} reported in time whether the response was accepted. It "
+        "may still be: check what the thread waits for before you send it again."
     )

@@ -41,7 +41,10 @@ class ApiRequest:
 
 
 Authenticate: TypeAlias = Callable[[ApiRequest], str | Awaitable[str | None] | None]
-"""Returns who calls, or None for nobody that may; raises PermissionError for somebody who may not do this."""
+"""Returns who calls, or None for nobody that may; raises PermissionError for somebody who may not do this.
+
+Whatever else it raises lets nobody in, and is in the log.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,7 @@ def _add_writing(router: APIRouter, service: Service) -> None:
         hosted.check_message(_message(new.message))
         if new.thread_id is not None and await find_thread(service.client, new.thread_id) is not None:
             raise ThreadExistsError(
-                f"Thread {new.thread_id!r} has begun already. Send it a message: POST .../threads/ID/messages."
+                f"Thread {new.thread_id!r} has already started. Send it a message: POST .../threads/ID/messages."
             )
         handle = await service.threads.start(hosted, new.message, new.thread_id, new.tags, streaming=new.streaming)
         ref = service.ref(request, name, handle.thread_id, handle.run_id)
@@ -83,7 +83,7 @@ def _add_writing(router: APIRouter, service: Service) -> None:
         await calls.start(message=_message(new.message), streaming=new.streaming, when_running=new.when_running)
         return service.ref(request, calls.facts.workflow_name, thread_id, calls.handle.run_id)
 
-    @router.post(_THREAD + "/messages/{message_id:part}/withdraw", summary="Take a message from the queue")
+    @router.post(_THREAD + "/messages/{message_id:part}/withdraw", summary="Withdraw a message from the queue")
     async def withdraw(thread_id: str, message_id: str, request: Request) -> Done:
         calls = await service.of_thread(thread_id, writes=True)
         order = WithdrawSignal(message_id=message_id, responder=caller_of(request))
@@ -99,13 +99,13 @@ def _add_writing(router: APIRouter, service: Service) -> None:
         await calls.caller.queries.cancel(thread_id)
         return Done(thread_id=thread_id, done="cancelling")
 
-    @router.post(_THREAD + "/retry", status_code=202, summary="Try again what a paused run failed at")
+    @router.post(_THREAD + "/retry", status_code=202, summary="Retry what a paused run failed at")
     async def retry(thread_id: str) -> Done:
         calls = await service.of_thread(thread_id, writes=True)
         await calls.caller.queries.retry(thread_id)
         return Done(thread_id=thread_id, done="retrying")
 
-    @router.post(_THREAD + "/resume", status_code=202, summary="Go on with what failed, was ended or is paused")
+    @router.post(_THREAD + "/resume", status_code=202, summary="Continue what failed, was ended or is paused")
     async def resume(thread_id: str) -> Done:
         calls = await service.of_thread(thread_id, writes=True)
         return Done(thread_id=thread_id, done=await _resume(calls))
@@ -125,7 +125,7 @@ async def _resume(calls: ThreadCalls) -> str:
     standing = await read_standing(calls.caller.client, facts.thread_id, facts.workflow_name, seen_run_id=None)
     if standing.state == "idle":
         raise ProblemError(
-            409, "nothing-to-resume", f"Thread {facts.thread_id!r} is idle: it has ended well. Send it a message."
+            409, "nothing-to-resume", f"Thread {facts.thread_id!r} is idle: its last run succeeded. Send it a message."
         )
     calls.handle.offset = standing.next_offset - 1
     await calls.start()
@@ -133,7 +133,7 @@ async def _resume(calls: ThreadCalls) -> str:
 
 
 def _add_requests(router: APIRouter, service: Service) -> None:
-    @router.get("/requests", summary="Every request that waits, of whatever thread")
+    @router.get("/requests", summary="Every waiting request, of all threads")
     async def inbox(workflow: str | None = None, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> Requests:
         async def read() -> Requests:
             found: list[WaitingRequest] = []
@@ -153,7 +153,7 @@ def _add_requests(router: APIRouter, service: Service) -> None:
 
         return await service.reads.read(("pending", thread_id), read)
 
-    @router.post(_REQUEST + "/response", summary="Answer a request, with a verdict")
+    @router.post(_REQUEST + "/response", summary="Answer a request, and report whether the response was accepted")
     async def respond(thread_id: str, request_id: str, new: NewResponse, request: Request) -> Verdict:
         calls = await service.of_thread(thread_id, writes=True)
         receipt = await answer(calls, request_id, new.response, new.responder or caller_of(request), early=new.early)
@@ -166,12 +166,13 @@ def _add_requests(router: APIRouter, service: Service) -> None:
         await cancel_request(calls, request_id, caller_of(request))
         return Done(thread_id=thread_id, done="request cancelled")
 
-    @router.post(_REQUEST + "/link", status_code=201, summary="Make a link that answers this one request")
+    @router.post(_REQUEST + "/link", status_code=201, summary="Create a link that answers this request only")
     async def link(thread_id: str, request_id: str, new: NewLink, request: Request) -> Link:
         key = service.settings.link_key
         if key is None:
             text = (
-                "This service makes no respond links: give `http_app` a `link_key`, the same in each of its processes."
+                "This service does not create respond links: pass a `link_key` to `http_app`, the same in each of "
+                "its processes."
             )
             raise ProblemError(501, "no-links", text)
         waiting = await pending_request(await service.of_thread(thread_id), request_id)
@@ -191,13 +192,13 @@ def _add_requests(router: APIRouter, service: Service) -> None:
 
 
 def _add_steering(router: APIRouter, service: Service) -> None:
-    @router.post(_THREAD + "/pause", status_code=202, summary="Hold a thread before its next superstep")
+    @router.post(_THREAD + "/pause", status_code=202, summary="Pause a thread before its next superstep")
     async def pause(thread_id: str, new: NewPause, request: Request) -> Done:
         calls = await service.of_thread(thread_id, writes=True)
         await _steer(calls, PAUSE_SIGNAL, PauseSignal(reason=new.reason, responder=caller_of(request)))
         return Done(thread_id=thread_id, done="pausing")
 
-    @router.post(_THREAD + "/continue", status_code=202, summary="Let a thread go on that is held")
+    @router.post(_THREAD + "/continue", status_code=202, summary="Let a paused thread continue")
     async def go_on(thread_id: str, request: Request) -> Done:
         calls = await service.of_thread(thread_id, writes=True)
         await _steer(calls, CONTINUE_SIGNAL, PauseSignal(responder=caller_of(request)))
@@ -216,5 +217,5 @@ async def _steer(calls: ThreadCalls, name: str, argument: WireModel) -> None:
 
 def _message(message: Any) -> Any:
     if message is None:
-        raise ProblemError(422, "message-refused", "A message is any JSON but null.")
+        raise ProblemError(422, "message-refused", "A message is any JSON except null.")
     return message

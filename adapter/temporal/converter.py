@@ -120,7 +120,7 @@ def with_frames(existing: DataConverter | None) -> DataConverter:
     if existing.payload_converter_class not in known:
         raise HostingError(
             f"The client's data converter uses {existing.payload_converter_class.__name__!r}. AgentFrameworkPlugin "
-            "brings a payload converter of its own (pydantic JSON): connect a client of its own for it, or derive your "
+            "brings its own payload converter (pydantic JSON): connect a separate client for it, or derive your "
             "converter from agent_framework_temporal.FramedPayloadConverter."
         )
     return replace(existing, payload_converter_class=FramedPayloadConverter)

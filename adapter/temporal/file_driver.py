@@ -84,8 +84,8 @@ class FileStorageDriver(StorageDriver):
         data = payload.SerializeToString(deterministic=True)
         if len(data) > self._max_payload_size:
             raise ValueError(
-                f"A payload takes {len(data):,} bytes, over the {self._max_payload_size:,} that {self._name!r} takes. "
-                "Keep a reference in the state instead of the data, or raise `max_payload_size`."
+                f"A payload takes {len(data):,} bytes, more than the {self._max_payload_size:,} that {self._name!r} "
+                "accepts. Keep a reference in the state instead of the data, or raise `max_payload_size`."
             )
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
@@ -97,14 +97,14 @@ class FileStorageDriver(StorageDriver):
     def _retrieve(self, claim: StorageDriverClaim) -> Payload:
         digest = claim.claim_data.get("sha256", "")
         if len(digest) != 64 or not _DIGITS.issuperset(digest):  # It becomes part of a path.
-            raise ValueError(f"Reference {dict(claim.claim_data)!r} is none of {self._name!r}.")
+            raise ValueError(f"Reference {dict(claim.claim_data)!r} does not belong to {self._name!r}.")
         path = self._path(digest)
         try:
             data = path.read_bytes()
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"External payload {digest} is not in {str(self._folder)!r}: give this process the folder that the "
-                "threads were written with, or restore the file."
+                f"External payload {digest} is not in {str(self._folder)!r}: point this process at the folder that "
+                "the threads were written with, or restore the file."
             ) from error
         if hashlib.sha256(data).hexdigest() != digest:
             raise ValueError(f"External payload {str(path)!r} does not match its digest: the file was altered.")

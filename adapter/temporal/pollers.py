@@ -38,10 +38,10 @@ async def live_pollers(client: Client, task_queue: str, pollers: Sequence[Poller
         task_queue: Its name.
         pollers: All that the server names.
     """
-    lately = [poller for poller in pollers if polled_lately(poller)]
+    lately = [poller for poller in pollers if polled_lately(poller) and not _is_gone(poller.identity)]
     if not lately:
         return []
-    ended = {each.worker_identity for each in await _heartbeats(client, task_queue) if _has_ended(each)}
+    ended = {each.worker_identity for each in await _heartbeats(client, task_queue) if each.status in _ENDED}
     return [poller for poller in lately if poller.identity not in ended]
 
 
@@ -71,18 +71,15 @@ def _at(heartbeat: WorkerHeartbeat) -> tuple[int, int]:
     return (started.seconds, started.nanos)
 
 
-def _has_ended(heartbeat: WorkerHeartbeat) -> bool:
-    if heartbeat.status in _ENDED:
-        return True
-    host = heartbeat.host_info
-    return host.host_name == socket.gethostname() and host.process_id.isdigit() and not _runs(int(host.process_id))
-
-
-def _runs(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
+def _is_gone(identity: str) -> bool:
+    """Tell whether an identity, as the SDK makes them, is that of a process of this machine that is not there."""
+    process_id, _, host = identity.partition("@")
+    if not process_id.isdecimal() or host != socket.gethostname():
         return False
-    except OSError:  # It is somebody else's.
+    try:
+        os.kill(int(process_id), 0)
+    except ProcessLookupError:
         return True
-    return True
+    except (OSError, OverflowError):  # It is somebody else's, or no process id at all.
+        return False
+    return False

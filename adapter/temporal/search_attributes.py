@@ -51,8 +51,8 @@ async def missing_search_attributes(client: Client) -> list[str]:
             missing.append(key.name)
         elif found != int(key.indexed_value_type):
             raise SearchAttributesError(
-                f"Search attribute {key.name!r} of namespace {client.namespace!r} is registered, but not as "
-                f"{_TYPES[IndexedValueType.ValueType(int(key.indexed_value_type))]}. Remove it, or set "
+                f"Search attribute {key.name!r} of namespace {client.namespace!r} is registered with a type other "
+                f"than {_TYPES[IndexedValueType.ValueType(int(key.indexed_value_type))]}. Remove it, or set "
                 "`search_attributes=False`."
             )
     return missing
@@ -88,8 +88,9 @@ async def register_search_attributes(client: Client) -> list[str]:
         if isinstance(error, SearchAttributesError) or is_transient(error.__cause__):
             raise
         raise SearchAttributesError(
-            f"The server does not register search attributes in namespace {client.namespace!r}: {error}. Ask its "
-            f"operator for {all_names()}; on Temporal Cloud use the console or `tcld namespace search-attributes add`."
+            f"The server did not register search attributes in namespace {client.namespace!r}: {error}. Ask its "
+            f"operator to add {all_names()}; on Temporal Cloud use the console or `tcld namespace search-attributes "
+            "add`."
         ) from error
     _registered.pop(client.service_client, None)
     return missing
@@ -102,12 +103,13 @@ def all_names() -> str:
     )
 
 
-async def use_search_attributes(client: Client, wanted: bool | None) -> bool:
+async def use_search_attributes(client: Client, wanted: bool | None, *, anew: bool = False) -> bool:
     """Decide whether runs show search attributes: upserting one that is not registered would leave a run stuck.
 
     Args:
         client: The client that starts them.
         wanted: The option; None for where they are registered.
+        anew: Ask again where they were missing before: somebody may have registered them.
 
     Raises:
         SearchAttributesError: When they are wanted and missing.
@@ -115,7 +117,7 @@ async def use_search_attributes(client: Client, wanted: bool | None) -> bool:
     if wanted is False:
         return False
     known = _registered.setdefault(client.service_client, {})
-    if client.namespace not in known or (wanted and not known[client.namespace]):
+    if client.namespace not in known or ((wanted or anew) and not known[client.namespace]):
         try:
             missing = await missing_search_attributes(client)
         except DurableWorkflowError as error:
@@ -137,8 +139,8 @@ async def use_search_attributes(client: Client, wanted: bool | None) -> bool:
             )
         if missing:
             _LOGGER.info(
-                "Namespace %r does not know our search attributes, so threads cannot be searched for by state or "
-                "workflow. Register them with `agent-framework-temporal attributes register`.",
+                "Namespace %r does not have this package's search attributes, so threads cannot be searched by state "
+                "or workflow. Register them with `agent-framework-temporal attributes register`.",
                 client.namespace,
             )
     return known[client.namespace]
@@ -153,6 +155,6 @@ def refuse_attributes(error: RPCError, client: Client, attributes: TypedSearchAt
     if error.status == RPCStatusCode.INVALID_ARGUMENT and _UNKNOWN.search(error.message):
         kinds = ", ".join(f"{pair.key.name} ({pair.key.indexed_value_type.name})" for pair in attributes)
         raise SearchAttributesError(
-            f"Namespace {client.namespace!r} does not take the search attributes {kinds}: {error.message}. Register "
-            "yours with `temporal operator search-attribute create --name ... --type ...`, or leave them out."
+            f"Namespace {client.namespace!r} does not accept the search attributes {kinds}: {error.message}. Register "
+            "your own with `temporal operator search-attribute create --name ... --type ...`, or omit them."
         ) from error

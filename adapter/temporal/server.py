@@ -141,25 +141,25 @@ def _translated(client: Client, what: str, thread_id: str | None, error: RPCErro
         )
     if _SIGNAL_LIMIT in error.message:
         return SignalLimitError(
-            f"Could not {what}: its run has taken as many signals as the server allows for one run. It continues as "
-            "new when it next waits, or its superstep ends; try again then."
+            f"Could not {what}: its run has reached the server's limit of signals per run. It continues as new when "
+            "it next waits or its superstep ends; try again then."
         )
     if is_unreachable(error):
         return _unreachable(client, what, error)
     if error.status in REFUSED:
         return ServerBusyError(
-            f"Could not {what}: {where} takes no more calls for the moment: {said}. Nothing was changed. Try again "
-            "later; where it happens often, raise the namespace's rate limits."
+            f"Could not {what}: {where} rejects calls for now: {said}. Nothing was changed. Try again later. If this "
+            "happens often, raise the namespace's rate limits."
         )
     if error.status in _NO_ENTRY or is_of_namespace(error):
         return ServerUnreachableError(
-            f"Could not {what}: {where} does not let this client in: {said}. Check namespace {client.namespace!r} and "
-            "the credentials."
+            f"Could not {what}: {where} rejects this client: {said}. Check namespace {client.namespace!r} and the "
+            "credentials."
         )
     if error.status == RPCStatusCode.NOT_FOUND and _RUN_OVER in error.message:
         return RunOverError(
             Advice(
-                f"Could not {what}: its run has ended meanwhile, and nothing was changed. See where it stands with ",
+                f"Could not {what}: its run has ended in the meantime, and nothing was changed. See its state with ",
                 Step(Way.FOLLOW, thread_id or ""),
                 ".",
             )
@@ -167,9 +167,9 @@ def _translated(client: Client, what: str, thread_id: str | None, error: RPCErro
     if error.status == RPCStatusCode.NOT_FOUND and thread_id is not None:
         return gone(client, thread_id)
     if error.status == RPCStatusCode.UNIMPLEMENTED:
-        return DurableWorkflowError(f"Could not {what}: {where} does not offer that: {said}. Update it.")
+        return DurableWorkflowError(f"Could not {what}: {where} does not support that: {said}. Upgrade the server.")
     if error.status in TRANSIENT:
-        return DurableWorkflowError(f"Could not {what}: {where} failed at it: {said}. Try again.")
+        return DurableWorkflowError(f"Could not {what}: {where} failed: {said}. Try again.")
     return DurableWorkflowError(f"Could not {what}: {said}")
 
 
@@ -191,8 +191,8 @@ def gone(client: Client, thread_id: str) -> ThreadNotFoundError:
     """Return the error of a thread whose run is not there any more."""
     return ThreadNotFoundError(
         Advice(
-            f"Thread {thread_id!r} is not in namespace {client.namespace!r} (any more): it was deleted, or its history "
-            "is past the namespace's retention. Begin it again from ",
+            f"Thread {thread_id!r} is not in namespace {client.namespace!r}: it was deleted, or its history is past "
+            "the namespace's retention. Start it again from ",
             Step(Way.COPY),
             ", or start a new thread.",
         )
@@ -316,8 +316,8 @@ class RunDescription:
         pause = self.raw.workflow_extended_info.pause_info
         why = f": {pause.reason}" if pause.reason else ""
         return ThreadPausedError(
-            f"Thread {thread_id!r} is paused by {pause.identity or 'an operator'}{why}. It takes answers again after "
-            f"`temporal workflow unpause --workflow-id {thread_id}`; a stream that follows it waits for that."
+            f"Thread {thread_id!r} is paused by {pause.identity or 'an operator'}{why}. It accepts responses again "
+            f"after `temporal workflow unpause --workflow-id {thread_id}`; a stream that follows it waits until then."
         )
 
 

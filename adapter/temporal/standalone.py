@@ -36,8 +36,8 @@ _PAUSE = 0.5
 _EXPIRED = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 _CANCEL_SECONDS = timedelta(seconds=5)
 NEEDED = (
-    "executors with a task queue of their own run as standalone activities, which Temporal servers have from 1.31 on. "
-    "Update the server, or leave `task_queue` out of the policies."
+    "executors with their own task queue run as standalone activities, which need Temporal server 1.31 or newer. "
+    "Upgrade the server, or omit `task_queue` from the policies."
 )
 
 

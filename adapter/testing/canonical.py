@@ -88,9 +88,8 @@ class Canonical:
             return value.__qualname__
         if isinstance(value, BaseException):
             return [type(value).__qualname__, self.value(str(value))]
-        if isinstance(value, str | int | float | bytes):  # Of a class of its own.
-            plain = next(kind for kind in (str, int, float, bytes) if isinstance(value, kind))
-            return [type(value).__qualname__, self.value(plain(value))]
+        if isinstance(value, str | int | float | bytes):
+            return [type(value).__qualname__, self.value(_plain(value))]
         if isinstance(value, set | frozenset):
             # Their order is random as well: it comes from what is known without the new ids among them.
             known = Canonical(self._ids)
@@ -135,6 +134,13 @@ class Canonical:
             found["types"] = [str(event.request_type), str(event.response_type)]
         found["data"] = self.value(event.data)
         return found
+
+
+def _plain(value: str | int | float | bytes) -> str | int | float | bytes:
+    """Return the value of a class of its own as one of the class it derives from."""
+    if isinstance(value, bytes):
+        return bytes(value)
+    return next(plain(value) for plain in (str, int, float) if isinstance(value, plain))
 
 
 def _named(text: str) -> str:

@@ -78,11 +78,13 @@ async def served(client: Client) -> AsyncIterator[Desk]:
         yield found
 
 
-def _resume(interrupt: Mapping[str, Any], payload: Any) -> list[dict[str, Any]]:
+def resumed(interrupt: Mapping[str, Any], payload: Any) -> list[dict[str, Any]]:
+    """Return what answers an interrupt."""
     return [{"interruptId": interrupt["id"], "status": "resolved", "payload": payload}]
 
 
-def _interrupts(response: ChatResponse) -> list[dict[str, Any]]:
+def interrupts(response: ChatResponse) -> list[dict[str, Any]]:
+    """Return what a run has ended with that wants an answer."""
     found: list[dict[str, Any]] = response.additional_properties.get("interrupts", [])
     return found
 
@@ -103,24 +105,24 @@ async def test_tokens_come_one_by_one(served: Desk) -> None:
 async def test_an_interrupt_is_answered_at_another_process(client: Client, served: Desk) -> None:
     thread = unique("thread")
     asked = await served.say(thread, "refund a pen")
-    (interrupt,) = _interrupts(asked)
+    (interrupt,) = interrupts(asked)
     shown = interrupt["metadata"]["agent_framework"]
     assert (shown["request_type"], shown["data"]) == ("Refund", {"reason": "refund a pen"})
     # Another registration has seen nothing of the thread, as another process, and is shown the same.
     async with endpoint(client, served.queue) as other:
-        assert _interrupts(await other.say(thread)) == [interrupt]
+        assert interrupts(await other.say(thread)) == [interrupt]
         again = await other.events(thread, "refund a cup")  # As in process: first the answer.
         assert (again[-1]["type"], again[-1]["code"]) == ("RUN_ERROR", "WORKFLOW_RESUME_REQUIRED")
-        wrong = await other.events(thread, resume=_resume(interrupt, {"approved": "perhaps"}))
+        wrong = await other.events(thread, resume=resumed(interrupt, {"approved": "perhaps"}))
         assert wrong[-1]["code"] == "WORKFLOW_RESUME_INVALID_RESPONSE"
-        unknown = await other.events(thread, resume=_resume({"id": "<script>"}, True))
+        unknown = await other.events(thread, resume=resumed({"id": "<script>"}, True))
         assert unknown[-1]["code"] == "WORKFLOW_RESUME_NOT_FOUND"
-        answered = await other.say(thread, resume=_resume(interrupt, {"approved": True, "by": "ada"}))
+        answered = await other.say(thread, resume=resumed(interrupt, {"approved": True, "by": "ada"}))
     assert answered.text == "refund a pen: paid, says ada"
-    assert _interrupts(answered) == []
+    assert interrupts(answered) == []
     # The thread goes on where it was, at the first one again.
     assert "yes to a cup" in (await served.say(thread, "a cup")).text
-    late = await served.events(thread, resume=_resume(interrupt, {"approved": False}))
+    late = await served.events(thread, resume=resumed(interrupt, {"approved": False}))
     assert late[-1]["type"] == "RUN_ERROR"
     found = [run async for run in client.list_workflows(f"WorkflowId = '{workflow_id('desk', None, thread)}'")]
     assert {run.status for run in found} <= {WorkflowExecutionStatus.COMPLETED}
@@ -128,7 +130,7 @@ async def test_an_interrupt_is_answered_at_another_process(client: Client, serve
 
 async def test_an_interrupt_that_is_cancelled(served: Desk) -> None:
     thread = unique("thread")
-    (interrupt,) = _interrupts(await served.say(thread, "refund a pen"))
+    (interrupt,) = interrupts(await served.say(thread, "refund a pen"))
     events = await served.events(thread, resume=[{"interruptId": interrupt["id"], "status": "cancelled"}])
     assert _kinds(events)[-1] == "RUN_FINISHED", events
     assert "yes to a cup" in (await served.say(thread, "a cup")).text
@@ -138,11 +140,11 @@ async def test_an_interrupt_that_is_cancelled(served: Desk) -> None:
 async def test_an_agents_tool_is_approved(client: Client, served: Desk, decision: dict[str, Any], paid: str) -> None:
     thread = unique("thread")
     async with endpoint(client, served.queue, build=teller) as first:
-        (interrupt,) = _interrupts(await first.say(thread, "pay them"))
+        (interrupt,) = interrupts(await first.say(thread, "pay them"))
     assert interrupt["reason"] == "tool_call"
     async with endpoint(client, served.queue, build=teller) as second:
-        assert _interrupts(await second.say(thread)) == [interrupt]
-        answered = await second.say(thread, resume=_resume(interrupt, decision))
+        assert interrupts(await second.say(thread)) == [interrupt]
+        answered = await second.say(thread, resume=resumed(interrupt, decision))
     assert paid in answered.text
 
 
@@ -235,17 +237,17 @@ def test_ids_of_threads_are_apart() -> None:
 async def test_nobody_answers_for_another(client: Client, served: Desk) -> None:
     async with endpoint(client, served.queue, authorization_scope_resolver=principal) as found:
         thread = unique("thread")
-        (interrupt,) = _interrupts(await found.say(thread, "refund a pen"))
+        (interrupt,) = interrupts(await found.say(thread, "refund a pen"))
         # Neither in the single user's scope of the other endpoint, nor as somebody else at this one.
-        assert (await served.events(thread, resume=_resume(interrupt, {"approved": True})))[-1]["type"] == "RUN_ERROR"
+        assert (await served.events(thread, resume=resumed(interrupt, {"approved": True})))[-1]["type"] == "RUN_ERROR"
         async with serving_as(found, "eve") as eve:
-            answer = _resume(interrupt, {"approved": True})
+            answer = resumed(interrupt, {"approved": True})
             refused = [event async for event in eve.post_run(thread, "run", messages=[], resume=answer)]
             assert refused[-1]["type"] == "RUN_ERROR"
             shown = [event async for event in eve.post_run(thread, "run", messages=[])]
             assert _kinds(shown) == ["RUN_STARTED", "RUN_FINISHED"]
             assert "refund" not in str(shown)
-        assert _interrupts(await found.say(thread)) == [interrupt]
+        assert interrupts(await found.say(thread)) == [interrupt]
 
 
 @asynccontextmanager
@@ -262,25 +264,47 @@ async def test_a_sealed_thread_with_keys_and_without(client: Client) -> None:
     thread = unique("thread")
     async with worker(sealing, desk) as queue:
         async with endpoint(sealing, queue) as found:
-            (interrupt,) = _interrupts(await found.say(thread, "refund a pen"))
+            (interrupt,) = interrupts(await found.say(thread, "refund a pen"))
         async with endpoint(client, queue) as blind:
             events = await blind.events(thread)
             assert (events[-1]["type"], events[-1]["code"]) == ("RUN_ERROR", "NotSealedError")
             refused = await blind.events(thread, "a cup")
             assert (refused[-1]["type"], refused[-1]["code"]) == ("RUN_ERROR", "NotSealedError")
         async with endpoint(sealing, queue) as found:
-            answered = await found.say(thread, resume=_resume(interrupt, {"approved": True, "by": "ada"}))
+            answered = await found.say(thread, resume=resumed(interrupt, {"approved": True, "by": "ada"}))
             assert answered.text == "refund a pen: paid, says ada"
 
 
 async def test_what_cannot_be_read_is_an_error_and_no_end(client: Client) -> None:
     thread = unique("thread")
     async with worker(client, desk) as queue, endpoint(client, queue) as found:
-        (interrupt,) = _interrupts(await found.say(thread, "refund a pen"))
+        (interrupt,) = interrupts(await found.say(thread, "refund a pen"))
     async with endpoint(client, queue, worker_timeout=0.5) as found:
         for resume in (None, [{"interruptId": interrupt["id"], "status": "cancelled"}]):
             events = await found.events(thread, resume=resume)
             assert (events[-1]["type"], events[-1]["code"]) == ("RUN_ERROR", "NoWorkerError"), resume
+
+
+async def test_a_server_that_does_not_answer_is_an_error_of_the_protocol() -> None:
+    async with endpoint(await Client.connect("127.0.0.1:1", lazy=True), "nobody") as found:
+        for text in ("refund a pen", ""):
+            events = await found.events(unique("thread"), text)
+            assert (events[-1]["type"], events[-1]["code"]) == ("RUN_ERROR", "ServerUnreachableError")
+
+
+async def test_of_two_who_answer_one_counts(client: Client, served: Desk) -> None:
+    thread = unique("thread")
+    (interrupt,) = interrupts(await served.say(thread, "refund a pen"))
+    async with endpoint(client, served.queue) as other:
+        answers = [
+            desk_of.events(thread, resume=resumed(interrupt, {"approved": True, "by": by}))
+            for desk_of, by in ((served, "ada"), (other, "bob"))
+        ]
+        told = await asyncio.gather(*answers)
+    ends = sorted(events[-1]["type"] for events in told)
+    text = "".join(event["delta"] for events in told for event in events if event["type"] == "TEXT_MESSAGE_CONTENT")
+    assert text.count("refund a pen: paid, says") >= 1 and not ("says ada" in text and "says bob" in text), told
+    assert "RUN_FINISHED" in ends, told
 
 
 def test_without_the_extra_it_says_which(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -135,6 +136,47 @@ async def test_a_call_need_not_wait(served: Tools, tmp_path: Path, monkeypatch: 
     waited = await served.result("wait_for_thread", {"thread_id": begun["thread_id"]}, progress_callback=note)
     assert waited.structured_content is not None and waited.structured_content["outputs"], waited
     assert seen == [f"{name} works" for name in ("first", "second", "third", "fourth")]
+
+
+async def test_a_look_tells_where_a_thread_stands(served: Tools) -> None:
+    """Also one that is given no time: what rests needs none."""
+    item = unique("pen")
+    thread = {"thread_id": (await served.call("shop", message={"item": item}))["thread_id"]}
+    look = await served.call("wait_for_thread", **thread, wait_seconds=0)
+    assert (look["state"], len(look["requests"])) == ("waiting", 1)
+    answer = {"request_id": look["requests"][0]["request_id"], "response": {"approved": True}}
+    both = await asyncio.gather(*(served.result("answer_request", {**thread, **answer}) for _ in range(2)))
+    assert sorted(result.is_error for result in both) == [False, True]
+    look = await served.call("wait_for_thread", **thread, wait_seconds=0)
+    assert (look["state"], look["outputs"]) == ("idle", [f"{item} approved by nobody, order 1"])
+
+
+async def test_a_call_that_is_given_up_leaves_the_run_alone(
+    served: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = tmp_path / "go"
+    monkeypatch.setenv(HOLD, str(go))
+    thread = {"thread_id": (await served.call("chain", message="text", wait_seconds=0))["thread_id"]}
+    works = asyncio.Event()
+
+    async def note(done: float, total: float | None, message: str | None) -> None:
+        works.set()
+
+    async with served.session() as session:
+        waiting = asyncio.ensure_future(session.call_tool("wait_for_thread", thread, progress_callback=note))
+        await works.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        go.touch()
+        assert (await session.call_tool("wait_for_thread", thread)).structured_content["state"] == "idle"  # type: ignore[index]
+
+
+async def test_a_server_that_does_not_answer_is_told(client: Client) -> None:
+    away = await Client.connect("127.0.0.1:1", lazy=True)
+    async with tools(away, echo, task_queue="nobody") as found:
+        for name, arguments in (("echo", {"message": "x"}), ("wait_for_thread", {"thread_id": "x"})):
+            assert "no Temporal server answers" in await found.refused(name, **arguments)
 
 
 async def test_a_run_that_fails(served: Tools) -> None:

@@ -43,7 +43,7 @@ def let(ledger: Path, number: int) -> None:
 
 async def begun(ledger: Path, number: int) -> None:
     """Wait until a superstep has begun."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(50):
         while not lines(ledger)[f"begin {number}"]:
             await asyncio.sleep(0.02)
 

@@ -18,7 +18,7 @@ from tests.support import worker
 
 async def _paused(client: Client, thread_id: str) -> Any:
     handle = client.get_workflow_handle(thread_id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(50):
         while (found := await handle.query("status"))["state"] != "paused":
             await asyncio.sleep(0.02)
     return found

@@ -231,7 +231,7 @@ async def test_into_a_thread_that_has_begun(client: Client) -> None:
         durable = durable_shop(client, task_queue)
         original = await waiting(durable)
         checkpoint_id = original.checkpoint_id
-        with pytest.raises(ThreadExistsError, match=r"has begun already.*checkpoint=durable\.checkpoint\(\)"):
+        with pytest.raises(ThreadExistsError, match=r"has already started.*checkpoint=durable\.checkpoint\(\)"):
             await durable.run(checkpoint_id=checkpoint_id, checkpoint=original)
         await durable.run(responses=approved(), checkpoint=original)
         with pytest.raises(ThreadExistsError):

@@ -146,7 +146,7 @@ async def test_threads_there_are_not(client: Client) -> None:
         durable = durable_echo(client, task_queue)
         with pytest.raises(ThreadNotFoundError, match="has no run in namespace"):
             await durable.checkpoints(unique("nowhere"))
-        with pytest.raises(ThreadNotFoundError, match="it has not begun"):
+        with pytest.raises(ThreadNotFoundError, match="It has not started"):
             await durable.checkpoints()
         await durable.run("one")
         other = durable_shop(client, task_queue)

@@ -160,7 +160,7 @@ async def test_a_workflow_it_is_not_for(client: Client) -> None:
 
 async def test_it_only_reads(client: Client) -> None:
     storage = HistoryCheckpointStorage(client, echo)
-    with pytest.raises(HistoryReadOnlyError, match=r"supersteps only.*DurableWorkflow\.run\(checkpoint_id"):
+    with pytest.raises(HistoryReadOnlyError, match=r"only from a worker.*DurableWorkflow\.run\(checkpoint_id"):
         await storage.save(WorkflowCheckpoint(workflow_name="echo", graph_signature_hash="h"))
     with pytest.raises(NotImplementedError, match=r"cannot be deleted alone.*temporal workflow delete"):
         await storage.delete("c")
@@ -197,7 +197,7 @@ async def test_a_durable_checkpoint_resumes_in_this_process(
     assert [line.split()[2] for line in ledger.read_text().splitlines() if " begin " in line] == ["third", "fourth"]
     warnings = [record.getMessage() for record in caplog.records if "Failed to create checkpoint" in record.message]
     assert len(warnings) == 3
-    assert all("Temporal history takes checkpoints from a worker's supersteps only" in text for text in warnings)
+    assert all("Temporal history accepts checkpoints only from a worker's supersteps" in text for text in warnings)
     assert await durable.checkpoints() == infos
 
     local = shop()

@@ -32,28 +32,28 @@ _PYTHON = re.compile(
 
 _NOT_OF_THE_COMMAND_LINE = {
     # Logged: a command shows errors only, and a worker has no other way to say it.
-    "adapter/client/call_reader.py": ["let it go on with `await durable"],
+    "adapter/client/call_reader.py": ["To let it continue: `await durable"],
     "adapter/client/stream_mirror.py": ["`DurableWorkflow.copy_checkpoints`"],
     "adapter/client/waiting.py": ["Deliver responses (responses=...)"],
     "activities/mirrors.py": ["`DurableWorkflow.copy_checkpoints`"],
     # About arguments that no command gives.
     "adapter/checkpoints/storage.py": ["`DurableWorkflow.run(checkpoint_id=...)`"],
     "adapter/client/arguments.py": ["`responses=`", "`Agent(..., tools=[...])`"],
-    "adapter/client/calls.py": ["make the facade from its factory", "responses={list(responses)"],
+    "adapter/client/calls.py": ["create the facade from its factory", "responses={list(responses)"],
     "adapter/client/durable_workflow.py": [
         "Use the facade",
-        "make the facade from",
+        "create the facade from",
         "`checkpoint=durable.checkpoint()`",
     ],
     "adapter/client/threads.py": ["datetime(..., tzinfo=UTC)"],
-    "adapter/client/workflow_interface.py": ["make the facade"],
+    "adapter/client/workflow_interface.py": ["create the facade"],
     "adapter/plugin.py": ["AgentFrameworkPlugin"],
     "adapter/temporal/converter.py": ["AgentFrameworkPlugin"],
     # About the code of a workflow, which its reader has to change.
     "adapter/framework/definition.py": ["WorkflowBuilder(name=...)"],
     "activities/capturing_storage.py": ["is not available inside a superstep"],
     "activities/hosting.py": ["`name=...` of their builders"],
-    "adapter/checkpoints/logged_events.py": ["`request_info(request_id=...)`"],
+    "adapter/checkpoints/logged_events.py": ["`request_id` to `request_info`"],
 }
 _FOLDERS = ("adapter", "activities", "workflows")
 _SAID_ELSEWHERE = ("adapter/advice.py", "adapter/http", "adapter/testing", "adapter/commands/codec_server.py")
@@ -164,7 +164,7 @@ async def test_a_run_that_ended_says_how_to_resume_it(cli: Commands, client: Cli
     await durable.run(Order(item="kettle"), checkpoint=thread)
     await client.get_workflow_handle(thread.thread_id).terminate("enough")
     ended = await cli("stream", thread.thread_id, code=1)
-    assert f"go on from there with `agent-framework-temporal resume {thread.thread_id}`" in ended.err
+    assert f"Continue from it with `agent-framework-temporal resume {thread.thread_id}`" in ended.err
 
 
 async def test_a_worker_that_does_not_host_the_workflow_is_told_how(cli: Commands, client: Client) -> None:

@@ -103,7 +103,7 @@ async def test_respond_asks_in_a_terminal(cli: Commands, client: Client, queue: 
 
     async def until(text: str) -> None:
         nonlocal seen
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while text not in seen:
                 seen += (await asyncio.to_thread(os.read, ours, 4096)).decode(errors="replace")
 
@@ -113,7 +113,7 @@ async def test_respond_asks_in_a_terminal(cli: Commands, client: Client, queue: 
         await until("by (text)")
         os.write(ours, b"ann\n")
         await until("kettle approved by ann, order 1")
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 50) == 0
     finally:
         if process.returncode is None:
             process.kill()

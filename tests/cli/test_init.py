@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from asyncio.subprocess import PIPE
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,8 @@ _NAME = "my-agents"
 _LONG = "a" + "-b" * 19 + "c"
 
 
-def _run(*command: str | Path, folder: Path = ROOT) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+def _run(*command: str | Path, folder: Path = ROOT, variables: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(command, cwd=folder, env=environment(variables), capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -78,6 +79,13 @@ def test_its_types_are_strict(project: Path) -> None:
     """With this checkout's options, which are as strict, so that what `make typecheck` has read is not read again."""
     options = ("--config-file", ROOT / "pyproject.toml", "--cache-dir", ROOT / ".mypy_cache")
     _run(sys.executable, "-m", "mypy", *options, ".", folder=project)
+
+
+def test_a_variable_gives_it_a_real_model(project: Path) -> None:
+    code = "from my_agents.workflow import build, chat_client; build(); print(type(chat_client()).__name__)"
+    variables = {"OPENAI_CHAT_MODEL": "some", "OPENAI_API_KEY": "none"}
+    assert _run(sys.executable, "-c", code, folder=project) == "ScriptedChatClient\n"
+    assert _run(sys.executable, "-c", code, folder=project, variables=variables) == "OpenAIChatClient\n"
 
 
 def test_its_compose_file_starts_what_it_builds(project: Path) -> None:

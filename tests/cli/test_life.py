@@ -38,13 +38,13 @@ async def test_says_why_a_thread_failed_and_resumes_it(
         text = (await cli("status", thread)).out
         assert "failed in      superstep 2, executor failing\n" in text
         assert "│ OSError: failing is down\n" in text
-        assert f"go on with     agent-framework-temporal resume {thread}\n" in text
+        assert f"resume with    agent-framework-temporal resume {thread}\n" in text
         again = await cli("resume", thread, *at_once, code=1)
         assert "failing is down" in again.err
         monkeypatch.setenv(MENDED, "1")
         assert (await cli("resume", thread, "--json")).lines[-1]["outputs"] == ["failing done"]
         refused = await cli("resume", thread, code=8)
-        assert "is idle: it has ended well" in refused.err
+        assert "is idle: its run completed" in refused.err
         assert f"agent-framework-temporal run MESSAGE --thread {thread}" in refused.err
     assert "There is no thread" in (await cli("resume", unique("none"), code=7)).err
 
@@ -166,8 +166,8 @@ def test_every_option_can_be_given() -> None:
         ("max_attempts", "'max_attempts' is not NAME=VALUE"),
         ("max_attempts=many", "max_attempts: invalid literal"),
         ("max_attempts=0", "must be 1 or more"),
-        ("superstep_timeout=long", "'long' is no duration; one is 30s, 5m, 1h30m or 2d"),
-        ("superstep_timeout=5", "'5' is no duration"),
+        ("superstep_timeout=long", "'long' is not a valid duration; use for example 30s, 5m, 1h30m or 2d"),
+        ("superstep_timeout=5", "'5' is not a valid duration"),
         ("superstep_timeout=99999999999999w", "is too long"),
         ("journal=perhaps", "it is true or false, got 'perhaps'"),
         ("when_waiting=never", "it is one of take, reject, got 'never'"),

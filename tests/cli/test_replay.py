@@ -55,7 +55,7 @@ async def test_no_model_is_called_unless_that_is_allowed(cli: Commands, client: 
     assert "would be called" in refused.err and "--live" in refused.err
     assert "3 made (2 chat, 1 tool)" in (await cli("replay", thread, "-s", "1", *_DESK, "--live")).out
     assert "no superstep 7" in (await cli("replay", thread, "--superstep", "7", *_DESK, code=7)).err
-    assert "it runs your code" in (await cli("replay", thread, "--workflow", "desk", code=2)).err
+    assert "replay runs your code" in (await cli("replay", thread, "--workflow", "desk", code=2)).err
 
 
 async def test_the_debugger_opens_where_an_executor_has_raised(

@@ -131,13 +131,13 @@ async def test_leaving_does_not_stop_the_run(
     monkeypatch.setenv(LEDGER, str(ledger))
     monkeypatch.setenv("TESTS_DELAY", "2")
     flags = ["run", "go", "-w", "chain", "-q", queue, "-t", thread]
-    async with started(*flags, variables={"TEMPORAL_ADDRESS": cli.address}) as process, asyncio.timeout(30):
+    async with started(*flags, variables={"TEMPORAL_ADDRESS": cli.address}) as process, asyncio.timeout(50):
         while not ledger.exists():
             await asyncio.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, errors = await process.communicate()
     assert process.returncode == 130
-    assert errors.decode().startswith("agent-framework-temporal: left; the run goes on. Follow it: ")
+    assert errors.decode().startswith("agent-framework-temporal: left; the run continues. Follow it: ")
     assert f"stream {thread} --after " in errors.decode()
     monkeypatch.setenv("TESTS_DELAY", "0")
     done = await cli("stream", thread, "--json")
@@ -147,7 +147,7 @@ async def test_leaving_does_not_stop_the_run(
 async def test_says_what_is_wrong_with_the_flags(cli: Commands, queue: str) -> None:
     assert "give the message once" in (await cli("run", "-w", "echo", code=2)).err
     assert "give the message once" in (await cli("run", "a", "--data", "1", "-w", "echo", code=2)).err
-    assert "this is no JSON" in (await cli("run", "--data", "{", "-w", "echo", code=2)).err
+    assert "not valid JSON" in (await cli("run", "--data", "{", "-w", "echo", code=2)).err
     assert "--data @/no/such: No such file" in (await cli("run", "--data", "@/no/such", "-w", "echo", code=2)).err
     assert "say which workflow" in (await cli("run", "a", "-t", unique("thread"), code=2)).err
     assert "did you mean 'echo'" in (await cli("run", "a", "-w", "tests.flows:eco", code=3)).err

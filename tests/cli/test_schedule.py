@@ -37,7 +37,7 @@ async def test_from_its_begin_to_its_end(cli: Commands, client: Client, queue: s
     assert "when           0 3 * * * Europe/Berlin\n" in shown
     assert "overlap        skip\n" in shown
     assert (
-        f"There is a schedule '{name}' already"
+        f"Schedule '{name}' already exists"
         in (await cli("schedule", "create", name, "hello", *_ECHO, "--cron", "0 3 * * *", code=8)).err
     )
 
@@ -75,7 +75,7 @@ async def test_from_its_begin_to_its_end(cli: Commands, client: Client, queue: s
     assert (await durable.run(checkpoint=durable.checkpoint(threads[1]))).get_outputs() == ["goodbye 1"]
     await cli("schedule", "pause", name)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(50):
         listed: list[dict[str, Any]] = []
         while not any(each["paused"] and len(each["recent_threads"]) == 2 for each in listed):
             listed = [
@@ -94,8 +94,8 @@ async def test_from_its_begin_to_its_end(cli: Commands, client: Client, queue: s
 async def test_wrong_flags_say_so(cli: Commands) -> None:
     for arguments, said in (
         (("create", "x", *_ECHO, "--cron", "0 3 * * *"), "give the message"),
-        (("create", "x", "hello", *_ECHO), "say when"),
-        (("create", "x", "hello", *_ECHO, "--every", "soon"), "--every: 'soon' is no duration"),
+        (("create", "x", "hello", *_ECHO), "give a time: --cron"),
+        (("create", "x", "hello", *_ECHO, "--every", "soon"), "--every: 'soon' is not a valid duration"),
         (("create", "x", "hello", *_ECHO, "--every", "1h", "--overlap", "some"), "no policy 'some'"),
         (("create", "x", "hello", *_ECHO, "--every", "1h", "--time-zone", "UTC"), "--time-zone"),
         (("create", "x", "hello", *_ECHO, "--every", "1h", "--pause-on-failure"), "ALLOW_ALL"),

@@ -20,7 +20,7 @@ from tests.support import unique
 
 COMMANDS = (
     *("dev", "worker", "run", "stream", "inbox", "respond", "status", "checkpoints", "fork", "cancel", "graph"),
-    *("retry", "doctor", "attributes", "pause", "continue", "breakpoints", "withdraw"),
+    *("init", "retry", "doctor", "attributes", "pause", "continue", "breakpoints", "withdraw"),
 )
 
 
@@ -150,7 +150,7 @@ def build():
 
 
 async def _descriptions(console: str) -> list[str]:
-    """Return what the console's workflows say of themselves; while it starts anew it lets callers wait."""
+    """Return what the console's workflows say of themselves; while it restarts, callers wait."""
     async with httpx.AsyncClient(base_url=console, timeout=60) as http:
         assert "text/html" in (await http.get("/")).headers["content-type"]
         return [found["description"] for found in (await http.get("/api/v1/workflows")).json()]
@@ -180,7 +180,7 @@ async def test_dev_serves_and_takes_over_changes(tmp_path: Path) -> None:
         assert done.lines[-1]["outputs"] == ["Hello Ann"]
         assert await _descriptions(console) == ["Hello"]
         module.write_text(f'{_MODULE}\nWORD = "Good morning"\n')
-        await until("greeting.py changed: the worker and the console start anew")
+        await until("greeting.py changed: the worker and the console restart")
         await until("Serving greeting")
         assert await _descriptions(console) == ["Good morning"]
         done = await cli("run", "Bob", "-t", "greeting-1", "--json", folder=tmp_path)
@@ -191,7 +191,7 @@ async def test_dev_serves_and_takes_over_changes(tmp_path: Path) -> None:
         await until("changed")
         await until("Serving greeting")
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             _, errors = await process.communicate()
     assert process.returncode == 0, errors
     assert b"SyntaxError" in errors
@@ -200,7 +200,7 @@ async def test_dev_serves_and_takes_over_changes(tmp_path: Path) -> None:
 
 async def test_dev_says_what_it_cannot_do(tmp_path: Path, unused_tcp_port: int) -> None:
     cli = Commands(f"127.0.0.1:{unused_tcp_port}")
-    assert "leave --address and TEMPORAL_ADDRESS out" in (await cli("dev", "-w", "tests.flows:echo", code=2)).err
+    assert "TEMPORAL_ADDRESS names another: unset it" in (await cli("dev", "-w", "tests.flows:echo", code=2)).err
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

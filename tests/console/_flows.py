@@ -17,7 +17,7 @@ from agent_framework import (
     handler,
     response_handler,
 )
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Brief(BaseModel):
@@ -101,3 +101,45 @@ def press() -> Workflow:
     setting = WorkflowExecutor(inner, id="setting")
     builder = WorkflowBuilder(name="press", start_executor=writer)
     return builder.add_chain([writer, editor, setting, printer]).build()
+
+
+HOSTILE = "<img src=x onerror=\"window.ran='img'\"><script>window.ran='script'</script>"
+
+
+class Strange(BaseModel):
+    """What is asked of a person, in strings that would be scripts."""
+
+    model_config = ConfigDict(title=HOSTILE)
+    choice: Literal["fine", "<script>window.ran='choice'</script>"] = Field(title=HOSTILE, description=HOSTILE)
+    told: dict[str, str] = Field(default={HOSTILE: HOSTILE}, title=f"told {HOSTILE}", description=HOSTILE)
+
+
+class Clerk(Executor):
+    """Asks a person, from within a sub-workflow."""
+
+    @handler
+    async def ask(self, text: str, ctx: WorkflowContext) -> None:
+        ctx.set_state(f"asked {self.id}", {text: text})
+        await ctx.request_info({text: text}, Strange, request_id=f"strange {text}")
+
+    @response_handler
+    async def told(self, asked: dict, strange: Strange, ctx: WorkflowContext[str]) -> None:  # type: ignore[type-arg]
+        await ctx.send_message(strange.choice)
+
+
+def _office(name: str, mark: str) -> Workflow:
+    clerk, copier = Clerk(id=f"clerk{mark}"), Setter(id=f"copier{mark}")
+    builder = WorkflowBuilder(name="inner", start_executor=clerk, output_from=[copier])
+    inner = WorkflowExecutor(builder.add_edge(clerk, copier).build(), id=f"office{mark}", propagate_request=True)
+    printer = Printer(id=f"printer{mark}")
+    return WorkflowBuilder(name=name, start_executor=inner).add_edge(inner, printer).build()
+
+
+def office() -> Workflow:
+    """Build a workflow whose sub-workflow asks."""
+    return _office("office", "")
+
+
+def strange() -> Workflow:
+    """Build one whose executors have names that would be scripts."""
+    return _office("strange", HOSTILE)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from tests.console._flows import press
+from tests.console._flows import office, press, strange
 from tests.flows import countdown, shop
 from tests.http._serving import api
 from tests.support import worker
@@ -42,7 +42,7 @@ class Console:
     @asynccontextmanager
     async def page(self, path: str = "/", *, scripts: Sequence[str] = (), **options: Any) -> AsyncIterator[Any]:
         """Open a page with a profile of its own; what its console says of errors fails the test."""
-        context = await self.browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+        context = await self.browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         try:
             for script in scripts:
                 await context.add_init_script(script)
@@ -75,8 +75,8 @@ async def browser() -> AsyncIterator[Any]:
 @pytest.fixture(scope="session")
 async def served(client: Client, browser: Any) -> AsyncIterator[Console]:
     async with (
-        worker(client, press, countdown, shop) as queue,  # The service does not know `shop`.
-        api(client, press, countdown, task_queue=queue, link_key=b"k" * 32) as http,
+        worker(client, press, office, strange, countdown, shop) as queue,  # The service does not know `shop`.
+        api(client, press, office, strange, countdown, task_queue=queue, link_key=b"k" * 32) as http,
     ):
         yield Console(browser, http, queue, client)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from tests.console._flows import HOSTILE
 from tests.console.conftest import Console
 from tests.http._serving import API, whole_stream
 from tests.support import unique
@@ -15,15 +17,13 @@ expect: Any = pytest.importorskip("playwright.async_api", reason="the extra `tes
 expect.set_options(timeout=30_000)
 pytestmark = pytest.mark.hostile("E")
 
-_HOSTILE = "<img src=x onerror=\"window.ran='img'\"><script>window.ran='script'</script>"
-
 
 async def test_hostile_strings_stay_text(console: Console) -> None:
     """In an input, a request, a state, an output, an error, an id and a tag; nothing runs, and nothing is asked for."""
-    topic = f"jam {unique('x')}{_HOSTILE}[a](javascript:ran=1)"
+    topic = f"jam {unique('x')}{HOSTILE}[a](javascript:ran=1)"
     response = await console.http.post(
         f"{API}/workflows/press/threads",
-        json={"message": {"topic": topic}, "thread_id": f"{_HOSTILE}{unique('id')}", "tags": [_HOSTILE[:100]]},
+        json={"message": {"topic": topic}, "thread_id": f"{HOSTILE}{unique('id')}", "tags": [HOSTILE[:100]]},
     )
     thread = quote(response.json()["thread_id"], safe="")
     await whole_stream(console.http, thread)
@@ -43,5 +43,38 @@ async def test_hostile_strings_stay_text(console: Console) -> None:
         await page.goto(f"{console.address}/threads/{thread}/checkpoints")
         await page.locator(".checkpoint-list a").first.click()
         await expect(page.get_by_role("region", name="State", exact=True)).to_contain_text("<script>window.ran")
+        assert await page.evaluate("window.ran") is None
+    assert all(url.startswith(console.address) and not url.endswith("/x") for url in asked)
+
+
+async def test_hostile_names_and_schemas_stay_text(console: Console) -> None:
+    """Of executors, in and beside a sub-workflow, of state; titles, descriptions and choices of what is asked."""
+    text = f"{unique('y')}{HOSTILE}"
+    response = await console.http.post(f"{API}/workflows/strange/threads", json={"message": text})
+    thread = response.json()["thread_id"]
+    await whole_stream(console.http, thread)
+    asked: list[str] = []
+    async with console.page("/workflows/strange") as page:
+        page.on("request", lambda request: asked.append(request.url))
+        await expect(page.locator(".node").first).to_be_visible()
+        await page.goto(f"{console.address}/threads/{thread}")
+        await page.locator("[data-executor^='office']").click()
+        await expect(page.locator(".inner .node")).to_have_count(2)
+        await page.get_by_text("Breakpoints", exact=True).click()
+        await expect(page.locator(".breakpoints")).to_contain_text("<script>window.ran")
+        card = page.locator(".request")
+        await card.locator("select").select_option(label="<script>window.ran='choice'</script>")
+        await card.get_by_role("button", name="Answer", exact=True).click()
+        await expect(page.locator(".item[data-kind=output]").last).to_contain_text("window.ran='choice'")
+        await page.get_by_label("All events").check()
+        await expect(page.locator(".item").first).to_contain_text("started")
+        for path in ("/supersteps", "/checkpoints"):
+            await page.goto(f"{console.address}/threads/{thread}{path}")
+            await page.locator(".step h2 a, .checkpoint-list a").first.click()
+            await expect(page.get_by_text("<script>window.ran").first).to_be_visible()
+        await page.get_by_label("Compare from superstep 0, entry").check()
+        await page.get_by_label(re.compile("Compare to superstep")).first.check()
+        await page.get_by_role("button", name="Compare").click()
+        await expect(page.locator(".difference").first).to_contain_text("<script>window.ran")
         assert await page.evaluate("window.ran") is None
     assert all(url.startswith(console.address) and not url.endswith("/x") for url in asked)

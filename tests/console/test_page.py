@@ -95,6 +95,38 @@ async def test_a_thread_from_its_form_to_its_outcome(console: Console, tmp_path:
         await shot(page, "supersteps")
 
 
+_SHIFTS = """window.shifts = [];
+new PerformanceObserver((list) => list.getEntries().forEach((entry) => window.shifts.push(
+  [entry.value, ...entry.sources.map((one) =>
+    `${one.previousRect.y} ${one.currentRect.y} ${one.node?.outerHTML?.slice(0, 80)}`)]
+))).observe({type: "layout-shift", buffered: true})"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_nothing_jumps_while_words_come(console: Console, tmp_path: Path, width: int) -> None:
+    """As Chromium counts it, from the first content to the request; what comes is seen to its end."""
+    topic, gate = f"{unique('boats')}-{'x' * 40}", tmp_path / "gate"
+    thread = await begun(console.http, "press", {"topic": topic, "words": 50, "gate": str(gate)})
+    size = {"width": width, "height": 844}
+    async with console.page(f"/threads/{thread}", scripts=[_SHIFTS], viewport=size) as page:
+        said = page.locator(".item[data-kind=output]")
+        await expect(said).to_contain_text(f"{topic}-24")
+        await expect(page.locator("[data-executor=writer]")).to_be_visible()
+        at = await page.locator(".log").bounding_box()
+        gate.touch()
+        await expect(page.locator(".request")).to_have_count(1)
+        await expect(said).to_contain_text(f"{topic}-49")
+        assert await page.locator(".log").bounding_box() == at
+        assert (
+            await page.evaluate(
+                "(log => log.scrollHeight - log.scrollTop - log.clientHeight)(document.querySelector('.log'))"
+            )
+            < 2
+        )
+        shifts = await page.evaluate("window.shifts")
+        assert sum(value for value, *_ in shifts) < 0.01, "\n".join(map(str, shifts))
+
+
 async def test_the_service_has_the_last_word_on_an_answer(console: Console) -> None:
     """What a form lets pass is refused with a verdict all the same, at its field."""
     thread, request = await _waiting(console)
@@ -180,7 +212,7 @@ async def test_two_browsers_on_one_thread(console: Console) -> None:
         for page in (one, other):
             await expect(page.get_by_text("approved, grade 5")).to_be_visible()
             await expect(page.locator(".request")).to_have_count(0)
-        await expect(other.get_by_text("does not wait for an answer any more")).to_be_visible()
+        await expect(other.get_by_text("is no longer waiting for an answer")).to_be_visible()
 
 
 async def test_what_is_typed_stays_until_it_is_sent(console: Console) -> None:
@@ -271,6 +303,17 @@ async def test_a_thread_is_held_cancelled_and_written_to(console: Console) -> No
         await expect(page.locator("[data-request=review-again]")).to_be_visible()
 
 
+async def _unfold(page: Any) -> None:
+    """Show what is folded, an editor, the form as wrong as can be: of the view that is open what it has of that."""
+    for name in ("Edit", "Start", "Answer"):
+        for button in await page.get_by_role("button", name=name, exact=True).all():
+            await button.click()
+    for node in await page.locator(".node[role=button][aria-expanded=false]").all():
+        await node.press("Enter")
+    for summary in await page.locator("summary").all():
+        await summary.click()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_each_page_is_readable_for_all(console: Console, scheme: str) -> None:
     """Contrast, labels, names, order of headings: by axe, on each page. At phone width nothing is cut off."""
@@ -295,6 +338,7 @@ async def test_each_page_is_readable_for_all(console: Console, scheme: str) -> N
             await page.set_viewport_size({"width": 1280, "height": 900})
             await page.goto(f"{console.address}{path}")
             await expect(page.locator(sign).first).to_be_visible()
+            await _unfold(page)
             wrong = (await axe.run(page)).response["violations"]
             assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in wrong] == [], path
             await shot(page, f"{scheme}-{sign.strip('.#').partition(' ')[0]}")
@@ -302,32 +346,104 @@ async def test_each_page_is_readable_for_all(console: Console, scheme: str) -> N
             assert await page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
-_LABEL = "document.activeElement.labels[0].innerText"
+_FOCUSED = """([selector]) => {
+  const element = document.activeElement, isSeen = getComputedStyle(element).outlineStyle !== "none";
+  return [element.matches(selector), isSeen || element === document.body, element.outerHTML.slice(0, 200)];
+}"""
+
+
+async def _tab(page: Any, selector: str) -> None:
+    """Press Tab until that has the focus; whatever has it on the way is seen to."""
+    for _ in range(80):
+        await page.keyboard.press("Tab")
+        there, is_seen, what = await page.evaluate(_FOCUSED, [selector])
+        assert is_seen, what
+        if there:
+            return
+    pytest.fail(f"not reached by keyboard: {selector}")
 
 
 async def test_it_is_worked_by_keyboard_alone(console: Console) -> None:
-    thread, request = await _waiting(console)
-    async with console.page(f"/threads/{thread}/requests/{request}") as page:
+    """From the start of a thread over its answer to a fork that is edited."""
+    topic = unique("keys")
+    async with console.page("/") as page:
+        await expect(page.locator("h1")).to_be_visible()
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.className") == "skip"
+        for link in ("a[href$='/workflows/'].first", "a[href$='/workflows/press']"):
+            await expect(page.locator(link)).to_be_visible()
+            await _tab(page, link)
+            await page.keyboard.press("Enter")
+        await expect(page.get_by_label("Topic")).to_be_visible()
+        await _tab(page, "textarea[id$=topic]")
+        await page.keyboard.type(topic)
+        await _tab(page, "button.first")
+        await page.keyboard.press("Enter")
         await expect(page.locator(".request")).to_be_visible()
-        seen: list[str] = []
-        for _ in range(40):
-            await page.keyboard.press("Tab")
-            name, outline = await page.evaluate(
-                "[document.activeElement.type + ' ' + document.activeElement.innerText,"
-                " getComputedStyle(document.activeElement).outlineStyle]"
-            )
-            assert outline != "none", name
-            seen.append(name)
-            if name.startswith("radio"):
-                await page.keyboard.press("Space")
-            elif name.startswith("text") and "Grade" in await page.evaluate(
-                "document.activeElement.labels[0].innerText"
-            ):
-                await page.keyboard.type("2")
-                await page.keyboard.press("Enter")
-                break
-        assert seen[0].endswith("Skip to content")
+        await _tab(page, ".actions .first")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".request")).to_be_focused()
+        await _tab(page, "input[type=radio]")
+        await page.keyboard.press("Space")
+        await _tab(page, "input[id$=grade]")
+        await page.keyboard.type("2")
+        await page.keyboard.press("Enter")
         await expect(page.get_by_text("approved, grade 2")).to_be_visible()
+        await expect(page.locator(".request")).to_have_count(0)
+        await _tab(page, "[data-executor=setting]")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("[data-executor=setter]")).to_be_visible()
+        await _tab(page, ".tabs a[href$=checkpoints]")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".checkpoint-list a").first).to_be_visible()
+        await _tab(page, ".checkpoint-list li:nth-child(2) a")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="Edit")).to_be_visible()
+        await _tab(page, ".columns > .card:last-child .row button:nth-of-type(2)")
+        await page.keyboard.press("Enter")
+        editor = page.get_by_label("What it is to hold")
+        await expect(editor).to_be_focused()
+        edited = (await editor.input_value()).replace("approved, grade 2", "by keys")
+        await page.keyboard.press("Control+A")
+        await page.keyboard.insert_text(edited)
+        await _tab(page, "#fork-id")
+        await page.keyboard.type(f"{topic}-fork")
+        await _tab(page, ".columns > .card:last-child .row .first")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/threads/{topic}-fork")
+        await expect(page.locator(".item[data-kind=output]").last).to_contain_text("by keys")
+
+
+async def test_a_sub_workflow_unfolds_with_what_is_known_of_it(console: Console) -> None:
+    """Who waits in it is told by the checkpoint; of the others it is said that it is not told."""
+    thread = await begun(console.http, "office", unique("note"))
+    await whole_stream(console.http, thread)
+    async with console.page(f"/threads/{thread}") as page:
+        inner = page.get_by_role("region", name="Sub-workflow of office").locator
+        await page.locator("[data-executor=office]").click()
+        await expect(inner("[data-executor=clerk]")).to_have_attribute("data-state", "waiting")
+        await expect(inner("[data-executor=copier]")).to_have_attribute("aria-label", "copier: not told")
+        await expect(inner(".hint")).to_contain_text("is not told")
+        await page.locator(".request select").select_option("0")
+        await page.get_by_role("button", name="Answer", exact=True).click()
+        await expect(page.locator("[data-executor=office]")).to_have_attribute("data-state", "done")
+        await expect(inner("[data-executor=clerk]")).not_to_have_attribute("data-state", "waiting")
+
+
+async def test_a_thread_is_held_at_a_breakpoint(console: Console) -> None:
+    thread, _ = await _waiting(console)
+    async with console.page(f"/threads/{thread}") as page:
+        await page.get_by_text("Breakpoints", exact=True).click()
+        await page.get_by_label("printer", exact=True).check()
+        await page.get_by_role("button", name="Set breakpoints").click()
+        await expect(page.locator("[data-executor=printer] .breakpoint")).to_be_visible()
+        await page.get_by_label("Yes").check()
+        await page.get_by_label("Grade").fill("5")
+        await page.get_by_role("button", name="Answer", exact=True).click()
+        await expect(page.locator(".standing")).to_contain_text("Held before printer")
+        await page.get_by_role("button", name="Continue").click()
+        await expect(page.get_by_text("approved, grade 5")).to_be_visible()
+        await expect(page.locator(".head .state")).to_have_text("idle")
 
 
 async def test_colours_are_chosen_and_kept(console: Console) -> None:

@@ -41,7 +41,7 @@ async def test_health_follows_the_worker_and_the_server() -> None:
             await line(process)
             port = int((await line(process)).rsplit(" ", 1)[1])
             assert await _status(port, "/healthz") == (200, {"alive": True})
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(50):
                 while (await _status(port, "/readyz"))[0] != 200:
                     await asyncio.sleep(0.1)
             assert (await _status(port, "/other"))[0] == 404
@@ -49,7 +49,7 @@ async def test_health_follows_the_worker_and_the_server() -> None:
             writer.write(b"\xff\xfe nonsense\n")
             await asyncio.wait_for(reader.read(), 10)
             await server.stop()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(50):
                 while (await _status(port, "/readyz"))[0] != 503:
                     await asyncio.sleep(0.1)
             assert await _status(port, "/healthz") == (200, {"alive": True})
@@ -116,7 +116,7 @@ async def test_strangers_cost_a_worker_nothing() -> None:
 async def test_says_that_the_port_is_taken(server: WorkflowEnvironment) -> None:
     taken = server.client.service_client.config.target_host
     flags = [*FLAGS, "--task-queue", "q", "--address", taken, "--health-port", taken.rpartition(":")[2]]
-    async with started(*flags) as process, asyncio.timeout(30):
+    async with started(*flags) as process, asyncio.timeout(50):
         _, errors = await process.communicate()
     assert process.returncode == 2, errors
     assert b"cannot be listened on" in errors

@@ -20,14 +20,14 @@ async def test_each_action_begins_a_thread(client: Client) -> None:
             schedule_id, [Order(item="kettle")], cron="0 3 * * *", time_zone="Europe/Berlin"
         )
         try:
-            with pytest.raises(ThreadExistsError, match="There is a schedule"):
+            with pytest.raises(ThreadExistsError, match="already exists"):
                 await durable.schedule(schedule_id, Order(item="pan"), cron="0 3 * * *")
             with pytest.raises(PayloadError):
                 await durable.schedule(unique("other"), object(), cron="0 3 * * *")
             description = await schedule.describe()
             assert description.schedule.spec.time_zone_name == "Europe/Berlin"
             await schedule.trigger()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(50):
                 while not (actions := (await schedule.describe()).info.recent_actions):
                     await asyncio.sleep(0.1)
             action = actions[0].action

@@ -117,7 +117,7 @@ async def _order(page: Any, item: str) -> None:
 
 async def _thread(client: Client, item: str) -> str:
     """Return the thread that waits for the item's approval."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while True:
             async for execution in client.list_workflows("ExecutionStatus = 'Running'"):
                 if not execution.id.startswith("order-"):

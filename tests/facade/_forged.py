@@ -32,7 +32,7 @@ async def started(
         WORKFLOW_TYPE, id=thread, task_queue=queue, memo={MEMO_WORKFLOW_NAME: name}, **arguments, **options
     )
     run = client.get_workflow_handle(thread, run_id=handle.result_run_id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(50):
         while True:
             description = await run.describe()
             events = [event async for event in run.fetch_history_events()]

@@ -59,7 +59,7 @@ async def test_a_blocked_superstep_runs_once_and_is_told_of_by_name(
             assert _count(ledger, "begin blocker") == 1 + streamed
     (warning,) = _warnings(caplog)
     assert warning.startswith("Executor 'blocker' of workflow 'blocking' has blocked the event loop for ")
-    assert " s: use `asyncio.to_thread`; other runs of this worker stand still meanwhile." in warning
+    assert " s: use `asyncio.to_thread`. Other runs of this worker are stuck meanwhile." in warning
     assert "_blocking.py:" in warning
 
 

@@ -25,7 +25,7 @@ from tests.flows import LEDGER
 from tests.support import unique, worker, worker_process
 
 _FAST = timedelta(milliseconds=20)
-_ITSELF = "It cancelled itself; nobody has cancelled the run"
+_ITSELF = "It cancelled itself; the run was not cancelled"
 TOLD = {
     "cancelled": f"CancelledError: {_ITSELF}: Cancelled via cancel scope 7f",
     "child cancelled": f"CancelledError: {_ITSELF}.",
@@ -36,7 +36,7 @@ TOLD = {
     "child exits": "SystemExit: sys.exit was called: exit code 3",
     "group exits": "BaseExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception): "
     "SystemExit: sys.exit was called: exit code 3",
-    "interrupt": "KeyboardInterrupt: KeyboardInterrupt was raised, by no signal.",
+    "interrupt": "KeyboardInterrupt: KeyboardInterrupt was raised, but not by a signal.",
     "generator exit": "GeneratorExit: ",
     "halt": "Halt: stop",
     "group halts": "BaseExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception): Halt: all of it",

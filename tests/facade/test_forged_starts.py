@@ -135,7 +135,7 @@ async def test_a_run_that_the_server_starts_again_did_not_continue(client: Clien
         )
         try:
             run = client.get_workflow_handle(thread)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(50):
                 for _ in range(3):
                     events = [event async for event in run.fetch_history_events(wait_new_event=True)]
                     ended = events[-1].workflow_execution_failed_event_attributes

@@ -127,7 +127,7 @@ async def elsewhere(client: Client) -> Client:
         RegisterNamespaceRequest(namespace=namespace, workflow_execution_retention_period=Duration(seconds=24 * 3600))
     )
     found = await Client.connect(client.service_client.config.target_host, namespace=namespace)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(50):
         while True:
             try:
                 await found.get_workflow_handle("none").describe()

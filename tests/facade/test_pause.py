@@ -79,7 +79,7 @@ async def test_paused_run_goes_on_when_told(
         # Who follows it meanwhile is told, and so is who writes.
         with pytest.raises(OSError, match="failing is down"):
             await durable.run(checkpoint=checkpoint)
-        with pytest.raises(AlreadyRunningError, match="is paused, as it failed with OSError"):
+        with pytest.raises(AlreadyRunningError, match="is paused because it failed with OSError"):
             await durable.run("b", checkpoint=checkpoint)
         with pytest.raises(AlreadyRunningError, match="is paused"):
             await durable.run(responses={"a": 1}, checkpoint=checkpoint)

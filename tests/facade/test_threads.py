@@ -69,7 +69,7 @@ async def test_another_process_goes_on(client: Client) -> None:
         moved = Checkpoint.from_json(handle)
         assert moved.thread_id == checkpoint.thread_id
         assert json.loads(handle)["offset"] > checkpoint.offset
-        with pytest.raises(StaleCheckpointError, match="has gone on without this checkpoint"):
+        with pytest.raises(StaleCheckpointError, match="has advanced since this checkpoint"):
             await durable.run("third", checkpoint=checkpoint)
         assert (await durable.run("third", checkpoint=moved)).get_outputs() == ["third 3"]
         named = durable.checkpoint(checkpoint.thread_id)
@@ -132,9 +132,9 @@ async def test_thread_of_another_workflow(client: Client) -> None:
         other = DurableWorkflow(shop, client=client, task_queue=task_queue)
         with pytest.raises(ThreadNotFoundError, match="belongs to workflow 'echo', not to 'shop'"):
             await other.run(Order(item="pen"), checkpoint=other.checkpoint(thread_id))
-        with pytest.raises(ThreadNotFoundError, match="is of workflow 'echo'"):
+        with pytest.raises(ThreadNotFoundError, match="belongs to workflow 'echo'"):
             other.run_stream("a", checkpoint=durable.checkpoint(thread_id))
-        with pytest.raises(ThreadNotFoundError, match="has no run to go on with"):
+        with pytest.raises(ThreadNotFoundError, match="has no run to continue"):
             await durable.run(checkpoint=durable.checkpoint())
         lost = Checkpoint(workflow_name="echo", thread_id=unique("gone"), run_id="0" * 36)
         with pytest.raises(ThreadNotFoundError, match="is not in namespace"):
@@ -176,7 +176,7 @@ async def test_checkpoint_of_another_storage(client: Client) -> None:
         other = DurableWorkflow(echo, client=client, task_queue=task_queue)
         with pytest.raises(GraphChangedError, match="Workflow graph has changed since the checkpoint was created"):
             await other.run(checkpoint_id=auto.checkpoint_id, checkpoint_storage=storage)
-        with pytest.raises(GraphChangedError, match="was made by another graph"):
+        with pytest.raises(GraphChangedError, match="was made by a different graph"):
             await other.run(checkpoint_id=latest.checkpoint_id, checkpoint_storage=storage)
 
 

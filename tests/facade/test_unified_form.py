@@ -83,9 +83,9 @@ def test_combinations_the_framework_refuses(client: Client, arguments: dict[str,
 
 def test_arguments_that_cannot_travel(client: Client) -> None:
     durable = DurableWorkflow(echo, client=client, task_queue="none")
-    with pytest.raises(PayloadError, match=r"cannot travel to the worker.*tools=\[\.\.\.\]"):
+    with pytest.raises(PayloadError, match=r"cannot be sent to the worker.*tools=\[\.\.\.\]"):
         durable.run_stream("a", tools=[print])
-    with pytest.raises(PayloadError, match=r"`function_invocation_kwargs`.*cannot travel as JSON"):
+    with pytest.raises(PayloadError, match=r"`function_invocation_kwargs`.*cannot be sent as JSON"):
         durable.run_stream("a", function_invocation_kwargs={"lock": object()})
     with pytest.raises(PayloadError, match="`client_kwargs`"):
         durable.run_stream("a", client_kwargs=WorkflowInvocationKwargs(global_kwargs={"f": print}))
@@ -94,7 +94,7 @@ def test_arguments_that_cannot_travel(client: Client) -> None:
 async def test_message_that_cannot_travel(client: Client) -> None:
     async with worker(client, echo) as task_queue:
         durable = DurableWorkflow(echo, client=client, task_queue=task_queue)
-        with pytest.raises(PayloadError, match=r"The message \(object\) cannot travel as JSON"):
+        with pytest.raises(PayloadError, match=r"The message \(object\) cannot be sent as JSON"):
             await durable.run(object())
         assert (await durable.run("after")).get_outputs() == ["after 1"]
 

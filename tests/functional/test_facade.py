@@ -156,7 +156,7 @@ async def test_cancelling_a_request_is_refused(client: Client) -> None:
     async with worker(client, review) as task_queue:
         durable = DurableWorkflow(review, client=client, task_queue=task_queue)
         await durable.run("tides")
-        with pytest.raises(ValueError, match="nothing to do when a request is cancelled"):
+        with pytest.raises(ValueError, match="cannot continue from a cancelled request"):
             await durable.cancel_pending_requests(["auto::0"])
         result = await durable.run(responses={"auto::0": Verdict(accepted=False, remark="dull")})
         assert result.get_outputs() == ["tides rejected: dull"]

@@ -154,7 +154,7 @@ async def test_a_step_in_doubt_is_an_error_until_somebody_has_looked(
         await process.wait()
     gate.touch()
     async with worker(client, halting, task_queue=queue):
-        with pytest.raises(InDoubtError, match="Executor 'gated' had begun in attempt 1"):
+        with pytest.raises(InDoubtError, match="Executor 'gated' had started in attempt 1"):
             await running
         assert noted(ledger) == {"fetch 3": 1, "fetch 4": 1, "begin 3": 1}
         assert (await durable.run(checkpoint=checkpoint)).get_outputs() == [[6, 8, 3]]

@@ -50,6 +50,35 @@ async def test_shown_and_compared(http: httpx.AsyncClient, thread: str) -> None:
     assert (await http.get(f"{path}/diff", params={"before": ids[1]})).status_code == 422
 
 
+async def test_page_by_page(http: httpx.AsyncClient, thread: str) -> None:
+    ids = await _ids(http, thread)
+    path = f"{API}/threads/{thread}/checkpoints"
+    pages: list[list[str]] = []
+    cursor: str | None = None
+    while cursor is not None or not pages:
+        query = {"limit": 3, **({} if cursor is None else {"cursor": cursor})}
+        page = (await http.get(path, params=query)).json()
+        pages.append([info["checkpoint_id"] for info in page["checkpoints"]])
+        cursor = page["next"]
+    assert [len(page) for page in pages] == [3, len(ids) - 3]
+    assert [name for page in reversed(pages) for name in page] == ids
+    for wrong in ("xyz", "WzFd", "x" * 4_000):
+        assert (await http.get(path, params={"cursor": wrong})).status_code in (400, 422)
+
+
+async def test_one_of_the_thread_that_it_was_forked_from(http: httpx.AsyncClient, thread: str) -> None:
+    """A fork's first checkpoint follows one of another thread, which is shown and compared there too."""
+    ids = await _ids(http, thread)
+    forked = (await http.post(f"{API}/threads/{thread}/forks", json={"checkpoint_id": ids[1]})).json()["thread_id"]
+    await whole_stream(http, forked)
+    await http.post(f"{API}/threads/{forked}/messages", json={"message": "other"})
+    await whole_stream(http, forked)
+    own = await _ids(http, forked)
+    found = await http.get(f"{API}/threads/{forked}/diff", params={"before": ids[1], "after": own[-1]})
+    assert found.status_code == 200, found.text
+    assert {"state.count"} <= {change["place"] for change in found.json()["differences"]}
+
+
 async def test_forked_as_it_was_and_edited(http: httpx.AsyncClient, thread: str) -> None:
     ids = await _ids(http, thread)
     forks = f"{API}/threads/{thread}/forks"
@@ -95,4 +124,4 @@ async def test_edited_in_place_while_it_waits(http: httpx.AsyncClient) -> None:
     assert (await http.post(address, json={"response": {"approved": True}})).status_code == 200
     assert outputs(await whole_stream(http, thread))[-1] == f"{item} approved by nobody, order 9"
     nothing = await http.post(f"{path}/edit", json={"edit": {}})
-    assert nothing.status_code == 422 and "nothing is changed" in nothing.json()["detail"]
+    assert nothing.status_code == 422 and "nothing was changed" in nothing.json()["detail"]

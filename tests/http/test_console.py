@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +14,7 @@ from temporalio.client import Client
 
 from tests.cli._commands import Commands, started
 from tests.flows import shop
-from tests.http._serving import API, begun, outputs, whole_stream
+from tests.http._serving import API, Sent, begun, outputs, read_stream, whole_stream
 from tests.support import unique, worker
 
 
@@ -33,8 +34,9 @@ async def _console(
         local = told["address"].replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         async with httpx.AsyncClient(base_url=local, timeout=30) as http:
             yield told, http
-        process.send_signal(signal.SIGTERM)
-        assert await process.wait() == 0
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+            assert "Traceback" not in (await process.stderr.read()).decode()
 
 
 async def test_it_serves_a_namespace(client: Client) -> None:
@@ -65,6 +67,22 @@ async def test_it_serves_a_namespace(client: Client) -> None:
             assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
             for missing in ("none.js", "..%2Fpages.py", "%2Fetc%2Fpasswd", "style.css%00"):
                 assert (await http.get(f"/assets/{missing}")).status_code == 404, missing
+
+
+async def test_it_ends_at_once_though_a_page_is_open(client: Client) -> None:
+    """Its stream has an end, from which the page reads on elsewhere; and the terminal stays clean."""
+    async with worker(client, shop) as queue:
+        async with _console(client, "--workflow", "tests.flows:shop", "--task-queue", queue) as (_, http):
+            thread = await begun(http, "shop", {"item": unique("tea")})
+            reader = read_stream(http, thread, follow=True)
+            while (await anext(reader)).name != "standing":
+                pass
+            rest = asyncio.ensure_future(_rest(reader))
+        assert await rest == []
+
+
+async def _rest(reader: AsyncGenerator[Sent]) -> list[Sent]:
+    return [sent async for sent in reader]
 
 
 async def test_beyond_this_machine_it_makes_a_token(client: Client) -> None:

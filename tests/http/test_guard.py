@@ -132,6 +132,42 @@ async def test_a_hook_decides_who_may_do_what(client: Client) -> None:
         http_app(client, token="short")  # noqa: S106
 
 
+async def test_a_hook_that_fails_lets_nobody_in_and_tells_nothing(client: Client) -> None:
+    def authenticate(request: ApiRequest) -> Any:
+        said = request.headers.get("x-user", "")
+        if said == "fails":
+            raise ValueError("the secret is 42")
+        return {"nobody": None, "number": 7, "yes": True, "spaces": "  \n", "long": "x" * 9_000}.get(said, said)
+
+    app = http_app(client, [echo], authenticate=authenticate)
+    for user, status in (("fails", 500), ("number", 500), ("yes", 500)):
+        found, _, body = await _asked(app, headers={"host": "localhost", "x-user": user})
+        assert (found, b"42" in body, b"log" in body) == (status, False, True), user
+    for user in ("", "nobody", "spaces"):
+        found, headers, _ = await _asked(app, headers={"host": "localhost", "x-user": user})
+        assert (found, headers["www-authenticate"]) == (401, "Bearer"), user
+    assert (await _asked(app, headers={"host": "localhost", "x-user": "long"}))[0] == 200
+
+
+@pytest.mark.parametrize("token", ["é" * 20, "twenty characters is\n", " twenty characters is", "a\x00" * 10])
+def test_a_token_that_nobody_could_send_is_refused(client: Client, token: str) -> None:
+    with pytest.raises(ValueError, match="ASCII"):
+        http_app(client, token=token)
+
+
+async def test_the_headers_alone(http: httpx.AsyncClient) -> None:
+    """HEAD is answered as GET, without a body, and opens no stream."""
+    for path, status in ((f"{API}/service", 200), ("/", 200), (f"{API}/nothing", 404), (_PATH, 405)):
+        found = await http.head(path)
+        assert (found.status_code, found.content) == (status, b""), path
+        assert found.headers["content-type"] == (await http.get(path)).headers["content-type"]
+    assert (await _asked(http_app(await _unreachable(), token=_TOKEN), method="HEAD"))[0] == 401
+
+
+async def _unreachable() -> Client:
+    return await Client.connect("127.0.0.1:1", lazy=True)
+
+
 async def test_pages_of_other_origins_are_kept_out(client: Client) -> None:
     async with serving(http_app(client, [echo], origins=["https://ours.example"])) as http:
         own = str(http.base_url).rstrip("/")
@@ -185,6 +221,26 @@ async def test_a_hostile_body_is_refused(
     assert found.json()["status"] == status and len(found.content) < 2_000
 
 
+@pytest.mark.parametrize(
+    ("length", "sent", "status"),
+    [
+        (b"9", b"{", 408),
+        (b"1000001", b"", 413),
+        (b"9" * 18, b"", 413),
+        (b"-1", b"", 400),
+        (b"1\r\nContent-Length: 9", b"{", 400),
+    ],
+)
+async def test_a_length_that_lies(http: httpx.AsyncClient, length: bytes, sent: bytes, status: int) -> None:
+    reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
+    head = f"POST {_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ".encode()
+    writer.write(head + length + b"\r\n\r\n" + sent)
+    async with asyncio.timeout(30):
+        first = await reader.readline()
+        assert f" {status} ".encode() in first, first
+    writer.close()
+
+
 @pytest.mark.parametrize(("sent", "status"), [(b"10000\r\n" + b"x" * 65_536 + b"\r\n", 413), (b"1\r\n{\r\n", 408)])
 async def test_a_body_of_no_length_is_bounded_and_a_slow_one_is_not_waited_for(
     http: httpx.AsyncClient, sent: bytes, status: int
@@ -209,6 +265,11 @@ async def test_hostile_addresses(http: httpx.AsyncClient) -> None:
         f"/threads/{'x' * 9_000}",
         "/threads/..%2F..%2Fetc",
         "/x//y",
+        "/threads?search=%00",
+        "/threads?since=2026-07-01T12:00:00",
+        "/threads?since=0001-01-01T00:00:00%2B23:59",
+        "/threads?older_than=nan",
+        "/threads?query=x)%20OR%20(1=1",
     ):
         found = await http.get(f"{API}{path}")
         assert 400 <= found.status_code < 500, (path, found.text)

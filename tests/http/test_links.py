@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import re
@@ -133,6 +134,23 @@ async def test_a_person_answers_by_a_link(http: httpx.AsyncClient) -> None:
     assert told["supersteps"]
 
 
+async def test_whoever_only_looks_answers_nothing_and_of_many_answers_one_counts(http: httpx.AsyncClient) -> None:
+    thread, url = await _linked(http)
+    async with httpx.AsyncClient() as mail:
+        for method in ("HEAD", "GET", "OPTIONS", "HEAD", "GET"):  # As scanners of mail do.
+            assert (await mail.request(method, url)).status_code in (200, 204)
+        for method in ("PUT", "DELETE", "PATCH"):
+            assert (await mail.request(method, url)).status_code == 405
+        page = (await mail.get(url)).text
+        described = re.findall(r'aria-describedby="([^"]+)"', page)
+        assert described and all(f'<small id="{name}"' in page for name in described)
+        values = _fill(page, {"approved": "yes", "street": "x", "weight": "1"})
+        answers = await asyncio.gather(*(mail.post(url, data=values) for _ in range(4)))
+        assert sorted(answer.status_code for answer in answers) == [200, 410, 410, 410]
+        assert (await mail.post(url, data=values)).status_code == 410
+    assert len(outputs(await whole_stream(http, thread))) == 1
+
+
 async def test_a_link_is_good_for_nothing_else(http: httpx.AsyncClient, client: Client) -> None:
     thread, url = await _linked(http)
     token = url.rpartition("/")[2]
@@ -181,7 +199,7 @@ async def test_a_link_ends(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(links, "datetime", _Later)
     async with httpx.AsyncClient() as mail:
         for answered in (await mail.get(url), await mail.post(url, data={})):
-            assert answered.status_code == 410 and "for a time only" in answered.text
+            assert answered.status_code == 410 and "has expired" in answered.text
 
 
 async def test_without_a_key_there_are_none(client: Client) -> None:

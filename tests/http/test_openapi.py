@@ -125,6 +125,32 @@ async def test_it_is_true(http: httpx.AsyncClient, document: dict[str, Any]) -> 
     assert call.called == every
 
 
+@pytest.mark.parametrize("gone", ["server", "namespace"])
+async def test_what_cannot_be_reached_is_the_same_problem_everywhere(
+    client: Client, document: dict[str, Any], gone: str
+) -> None:
+    if gone == "server":
+        away = await Client.connect("127.0.0.1:1", lazy=True)
+    else:
+        config = client.config()
+        config["namespace"] = "missing"
+        away = Client(**config)
+    parts = {name: "nothing" for name in ("thread_id", "request_id", "message_id")}
+    parts |= {"name": "echo", "checkpoint_id": "01a22dd9-d830-7b01-ab36-e0c11b92747a.0c79b6dd2db1"}
+    query = {"before": parts["checkpoint_id"], "after": parts["checkpoint_id"]}
+    async with serving(http_app(away, [shop, echo], link_key=_KEY)) as http:
+        for path, method, body in _bodies(document):
+            sent = {"message": "x"} if path.endswith("/threads") else body
+            more = query if path.endswith("/diff") else None
+            found = await http.request(method, f"{API}{path}".format(**parts), json=sent, params=more)
+            if "/threads" not in path and path != "/requests":
+                assert found.status_code == 200, path
+                continue
+            assert (found.status_code, found.json()["title"]) == (503, "Server unreachable"), (path, found.text)
+            assert found.headers["retry-after"] == "1"
+            assert ("'missing'" if gone == "namespace" else "127.0.0.1:1") in found.json()["detail"]
+
+
 def _bodies(document: dict[str, Any]) -> Any:
     bodies = {
         "threads": {"message": 1},

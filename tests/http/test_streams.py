@@ -14,13 +14,14 @@ import httpx
 import pytest
 from agent_framework import Executor, Workflow, WorkflowBuilder, WorkflowContext, handler
 from agent_framework_temporal import DurableOptions
+from agent_framework_temporal.adapter.http import events
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from benchmarks._requests import ServedRequests
 from tests.chaos.processes import Server
 from tests.conftest import temporal_binary
-from tests.flows import shop
+from tests.flows import countdown, shop
 from tests.http._serving import API, Sent, api, begun, outputs, read_stream, whole_stream
 from tests.support import unique, worker, worker_process
 
@@ -169,36 +170,80 @@ async def test_a_stream_that_goes_on_shows_the_answer_of_another(http: httpx.Asy
     assert outputs(found) == [f"{item} approved by nobody, order 1"]
 
 
-async def test_many_readers_of_a_thread_cost_the_server_as_much_as_one(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+async def counted() -> AsyncIterator[tuple[httpx.AsyncClient, ServedRequests]]:
+    """The API over a server that counts what it is asked."""
     counter, arguments = ServedRequests.with_arguments()
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_binary(), dev_server_log_level="error", dev_server_extra_args=arguments
     )
-    served: list[Counter[str]] = []
     async with (
         environment,
-        worker(environment.client, gated) as queue,
-        api(environment.client, gated, task_queue=queue) as http,
+        worker(environment.client, gated, countdown) as queue,
+        api(environment.client, gated, countdown, task_queue=queue) as http,
     ):
-        for readers in (1, 8):
-            folder = tmp_path / str(readers)
-            folder.mkdir()
-            thread = await begun(http, "gated", str(folder))
-            await counter.since()
-            follow = [asyncio.ensure_future(whole_stream(http, thread)) for _ in range(readers)]
-            await asyncio.gather(*[_poll(http, thread) for _ in range(readers)])
-            for name in ("ada", "bob"):
-                (folder / name).touch()
-            assert all(sorted(outputs(sent)) == sorted(_ALL) for sent in await asyncio.gather(*follow))
-            served.append(await counter.since())
-            print(served[-1])
+        yield http, counter
+
+
+async def test_many_readers_of_a_thread_cost_the_server_as_much_as_one(
+    counted: tuple[httpx.AsyncClient, ServedRequests], tmp_path: Path
+) -> None:
+    http, counter = counted
+    served: list[Counter[str]] = []
+    for readers in (1, 50):
+        folder = tmp_path / str(readers)
+        folder.mkdir()
+        thread = await begun(http, "gated", str(folder))
+        await counter.since()
+        follow = [asyncio.ensure_future(whole_stream(http, thread)) for _ in range(readers)]
+        await asyncio.gather(*[_poll(http, thread) for _ in range(min(readers, 8))])
+        for name in ("ada", "bob"):
+            (folder / name).touch()
+        assert all(sorted(outputs(sent)) == sorted(_ALL) for sent in await asyncio.gather(*follow))
+        served.append(await counter.since())
+        print(served[-1])
     one, many = served
     # What comes is awaited once for all of them. Each reads by itself what was before it came, and where that stands.
     assert many["PollWorkflowExecutionHistory"] <= one["PollWorkflowExecutionHistory"] + 3
-    assert many["GetWorkflowExecutionHistory"] <= one["GetWorkflowExecutionHistory"] + 7 * 3
+    assert many["GetWorkflowExecutionHistory"] <= one["GetWorkflowExecutionHistory"] + 49 * 3
     # 120 times they have asked where the thread stands.
     assert many["QueryWorkflow"] <= 120 / 4
-    assert many["DescribeWorkflowExecution"] <= 120 / 2
+    assert many["DescribeWorkflowExecution"] <= 49 + 120 / 2
+
+
+_SHOWN = (
+    "",
+    "/requests",
+    "/usage",
+    "/timeline?limit=20&events=true",
+    "/checkpoints?limit=20",
+    "/checkpoints/LAST",
+    "/diff?before=BEFORE&after=LAST",
+)
+"""What a page shows of a thread."""
+
+
+async def test_a_long_thread_is_shown_for_as_many_requests_as_a_short_one(
+    counted: tuple[httpx.AsyncClient, ServedRequests],
+) -> None:
+    http, counter = counted
+    served: list[Counter[str]] = []
+    for left in (3, 100):
+        thread = await begun(http, "countdown", left)
+        last = (await whole_stream(http, thread))[-2].id
+        newest = (await http.get(f"{API}/threads/{thread}/checkpoints", params={"limit": 2})).json()["checkpoints"]
+        before, after = (info["checkpoint_id"] for info in newest)
+        await counter.since()
+        for path in _SHOWN:
+            chosen = path.replace("LAST", after).replace("BEFORE", before)
+            assert (await http.get(f"{API}/threads/{thread}{chosen}")).status_code == 200, path
+        assert [sent.name for sent in await whole_stream(http, thread, last=last)] == ["end"]
+        served.append(await counter.since())
+        print(served[-1])
+    short, long = ({name: count for name, count in of.items() if "History" in name} for of in served)
+    assert long.keys() == short.keys()
+    # Of a checkpoint also what its last keyframe lies in is read, and a long poll may be cut: all else is a page.
+    assert sum(long.values()) <= sum(short.values()) + 3 + 1
 
 
 async def _poll(http: httpx.AsyncClient, thread: str) -> None:
@@ -220,8 +265,21 @@ async def test_who_leaves_is_followed_no_more(client: Client, tmp_path: Path) ->
             async with asyncio.timeout(10):
                 while (await _status(few, thread)) == 503:
                     await asyncio.sleep(0.05)
+        at_once = [asyncio.ensure_future(_held(few, thread)) for _ in range(12)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            while sum(task.done() for task in at_once) < 10:
+                await asyncio.sleep(0.05)
         for name in ("ada", "bob"):
             (tmp_path / name).touch()
+        assert sorted(await asyncio.gather(*at_once)) == [200] * 2 + [503] * 10
+
+
+async def _held(http: httpx.AsyncClient, thread: str) -> int:
+    """Read a stream to its end; returns its status."""
+    async with http.stream("GET", f"{API}/threads/{thread}/events", timeout=60) as response:
+        await response.aread()
+        return response.status_code
 
 
 async def _status(http: httpx.AsyncClient, thread: str) -> int:
@@ -257,9 +315,10 @@ async def test_the_server_is_killed_while_a_stream_is_open(tmp_path: Path) -> No
     assert found[-1].name == "end"
 
 
-async def test_a_reader_that_takes_nothing_holds_nothing_up(client: Client) -> None:
-    """Events wait in history and not here: the connection's buffers are full long before."""
-    async with worker(client, loud) as queue, api(client, loud, task_queue=queue) as http:
+async def test_a_reader_that_takes_nothing_holds_nothing_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events wait in history and not here: the connection's buffers are full long before. It is left after a while."""
+    monkeypatch.setattr(events, "_STALLED_SECONDS", 2.0)
+    async with worker(client, loud) as queue, api(client, loud, task_queue=queue, max_streams=1) as http:
         thread = await begun(http, "loud", 60)
         whole = await whole_stream(http, thread)
         size = sum(len(str(sent.data)) for sent in whole)
@@ -269,8 +328,13 @@ async def test_a_reader_that_takes_nothing_holds_nothing_up(client: Client) -> N
         writer.write(f"GET {API}/threads/{thread}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         await writer.drain()
         before = _resident()
-        await asyncio.sleep(2)
+        async with asyncio.timeout(30):
+            while await _status(http, thread) != 503:
+                await asyncio.sleep(0.05)
         assert (await http.get(f"{API}/threads/{thread}")).status_code == 200
+        async with asyncio.timeout(60):
+            while await _status(http, thread) == 503:  # The one stream that there may be is its.
+                await asyncio.sleep(0.1)
         assert outputs(await whole_stream(http, thread)) == outputs(whole)
         assert _resident() - before < 200_000_000
         writer.close()

@@ -67,6 +67,26 @@ async def test_a_message_that_fits_no_type_is_refused_before_anything_runs(http:
     assert (await http.post(f"{API}/threads/{thread}/messages", json={"message": {"a": 1}})).status_code == 422
 
 
+async def test_of_many_at_once_one_counts(http: httpx.AsyncClient) -> None:
+    item, thread = unique("tea"), unique("many")
+    begin = {"message": {"item": item}, "thread_id": thread}
+    sent = await asyncio.gather(*(http.post(f"{API}/workflows/shop/threads", json=begin) for _ in range(6)))
+    assert sorted(response.status_code for response in sent) == [201, *[409] * 5]
+    first = await whole_stream(http, thread)
+    address = f"{API}/threads/{thread}/requests/approve-{item}/response"
+    answers = [{"response": {"approved": True, "by": str(number)}} for number in range(6)]
+    given = await asyncio.gather(*(http.post(address, json=answer) for answer in answers))
+    accepted = [number for number, response in enumerate(given) if response.status_code == 200]
+    assert len(accepted) == 1
+    for response in given:
+        assert response.status_code in (200, 404, 409, 422), response.text
+        assert response.json()["title" if response.status_code != 200 else "verdict"] != "Thread not found"
+    rest = await whole_stream(http, thread, last=first[-1].id)
+    assert outputs(rest) == [f"{item} approved by {accepted[0]}, order 1"]
+    # What was read before it came to rest is told nobody after that.
+    assert (await http.get(f"{API}/threads/{thread}")).json()["closed_at"] is not None
+
+
 async def test_messages_in_turn(http: httpx.AsyncClient) -> None:
     thread = await begun(http, "echo", "one", thread_id=unique("a/b c%2Fd#?é"))
     path = f"{API}/threads/{quote(thread, safe='')}"

@@ -158,7 +158,7 @@ async def test_an_error_is_final_until_somebody_has_looked() -> None:
     base, first = await _begun(charging, _rule("error"))
     second = await attempt(charging, first, base=base, executors=_rule("error"))
     assert isinstance(second.error, InDoubtError)
-    assert str(second.error).startswith("Executor 'charge' had begun in attempt 1, at 20")
+    assert str(second.error).startswith("Executor 'charge' had started in attempt 1, at 20")
     assert "retry" in str(second.error)
     assert RAN == ["charge"]
 

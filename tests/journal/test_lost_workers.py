@@ -140,7 +140,7 @@ async def test_an_executor_in_doubt_is_an_error(
         running = asyncio.ensure_future(durable.run(_ORDER, checkpoint=thread))
         await _killed(first, running)
         async with worker(client, build, task_queue=queue):
-            with pytest.raises(InDoubtError, match=r"had begun in attempt 1.*nobody knows"):
+            with pytest.raises(InDoubtError, match=r"had started in attempt 1.*it is unknown"):
                 await running
             assert _names(ledger).count("b") == 1
             # Who goes on has looked.

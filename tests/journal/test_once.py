@@ -147,7 +147,7 @@ async def test_an_error_for_what_is_in_doubt(monkeypatch: pytest.MonkeyPatch) ->
     second = await _answer(base, first)
     assert isinstance((await _answer(base, second)).error, InDoubtError), "Nobody has looked yet."
     assert isinstance(second.error, InDoubtError)
-    assert str(second.error).startswith("The call 'pay' of executor 'work' had begun in attempt 1, at 20")
+    assert str(second.error).startswith("The call 'pay' of executor 'work' had started in attempt 1, at 20")
     assert CALLS == ["handler"]
     # Who lets it go on has looked: it is called.
     again = dataclasses.replace(ActivityEnvironment.default_info(), activity_id="of the retry")

@@ -73,7 +73,7 @@ async def test_where_nothing_is_called_nothing_is_said(client: Client, queue: st
     assert "calls" not in result
     usage = await durable.usage(checkpoint)
     assert (usage.usage, usage.executors, usage.calls_made, usage.calls_taken) == ({}, {}, {}, {})
-    with pytest.raises(ThreadNotFoundError, match="nothing was spent"):
+    with pytest.raises(ThreadNotFoundError, match="no usage to report"):
         await durable.usage(durable.checkpoint())
 
 

@@ -114,7 +114,7 @@ async def test_a_threshold_above_the_limit_stores_nothing(client: Client, tmp_pa
     stored = connected(client, FileStorageDriver(tmp_path), payload_size_threshold=10_000_000)
     async with worker(stored, hoard) as task_queue:
         durable = DurableWorkflow(hoard, client=stored, task_queue=task_queue)
-        with pytest.raises(PayloadError, match="that fit a Temporal payload"):
+        with pytest.raises(PayloadError, match="that fit in a Temporal payload"):
             await durable.run(Order(state=_LARGE))
 
 
@@ -134,7 +134,7 @@ async def test_files_that_are_gone_or_altered(client: Client, tmp_path: Path) ->
             await storage.load(checkpoint.checkpoint_id or "")
         for path in files:
             os.unlink(path)
-        with pytest.raises(CheckpointCorruptedError, match="give this process the folder"):
+        with pytest.raises(CheckpointCorruptedError, match="point this process at the folder"):
             await storage.load(checkpoint.checkpoint_id or "")
         for path, data in kept.items():
             path.write_bytes(data)

@@ -103,7 +103,7 @@ async def test_a_worker_decodes_nothing_of_a_file_mirror(
         durable = DurableWorkflow(countdown, client=client, task_queue=queue, mirror="archive")
         await durable.run(2, checkpoint=checkpoint)
         expected = {f"{info.checkpoint_id}.json" for info in await durable.checkpoints(checkpoint)}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while not expected <= {path.name for path in folder.glob("*.json")}:
                 await asyncio.sleep(0.05)
     assert loaded == []

@@ -70,5 +70,5 @@ async def test_what_cannot_be_copied(client: Client, tmp_path: Path) -> None:
     with pytest.raises(PayloadError, match="from the workflow's factory"):
         await named.copy_checkpoints(storage, unique("thread"))
     durable = DurableWorkflow(echo, client=client, task_queue="none")
-    with pytest.raises(ThreadNotFoundError, match="it has not begun"):
+    with pytest.raises(ThreadNotFoundError, match="It has not started"):
         await durable.copy_checkpoints(storage)

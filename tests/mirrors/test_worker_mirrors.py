@@ -124,9 +124,9 @@ async def test_one_that_is_down_for_a_while(
         assert "mirror_behind" not in events
         told = await records(client, checkpoint)
         assert told == [] or told == [("mirror_behind", "archive", "ConnectionError: the storage is down")]
-        warnings = [found.getMessage() for found in caplog.records if "does not take" in found.getMessage()]
+        warnings = [found.getMessage() for found in caplog.records if "does not accept" in found.getMessage()]
         assert len(warnings) == 1
-        assert "Its run goes on" in warnings[0]
+        assert "The run continues" in warnings[0]
         storage.down = False
         expected = [info.checkpoint_id for info in await durable.checkpoints(checkpoint)]
         await mirrored(durable, checkpoint, storage)

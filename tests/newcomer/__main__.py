@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -20,11 +21,14 @@ def main() -> int:
     """Do the pages; returns 0 when nothing failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.newcomer", description="Do the pages word for word.")
     add = parser.add_argument
-    add("pages", nargs="*", help="docs/NAME.md; by default the README and all pages (the README is done in any case)")
+    add("pages", nargs="*", help="docs/NAME.md; by default the README and all pages")
     add("--python", type=Path, default=Path(os.path.realpath(sys.executable)), help="the newcomer's Python, 3.11+")
     add("--keep", action="store_true", help="keep the folder it is done in, to look around")
     options = parser.parse_args()
-    chosen = [ROOT / page for page in options.pages] or [page for page in PAGES if page != README]
+    chosen = [ROOT / page for page in options.pages]
+    # What was started is ended also where this is told to stop.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     root = Path(tempfile.mkdtemp(prefix="newcomer-"))
     reports: list[Report] = []
     try:
@@ -50,11 +54,11 @@ def _walk(made: Place, chosen: list[Path], reports: list[Report]) -> None:
         return reports[-1]
 
     tour = begin("README.md")
-    Tour(made, tour).walk()
+    Tour(made, tour).walk(to_install=bool(chosen) and README not in chosen)
     print(tour, flush=True)
     if tour.failures:
         return
-    for page in [page for page in chosen if page != README]:
+    for page in [page for page in chosen or PAGES if page != README]:
         report = begin(str(page.relative_to(ROOT)))
         PageRun(made, page, report).walk()
         print(report, flush=True)

@@ -38,7 +38,8 @@ class Place:
 
     root: Path
     python: Path
-    _open: list[Terminal] = field(default_factory=list)
+    terminals: list[Terminal] = field(default_factory=list)
+    """Those that are open."""
 
     @property
     def clone(self) -> Path:
@@ -77,7 +78,7 @@ class Place:
             active: Whether the environment is activated in it, as the README says of each.
         """
         opened = Terminal(self.variables, self.tour if folder is None else folder)
-        self._open.append(opened)
+        self.terminals.append(opened)
         if active:
             code, said = opened.run(f". {self.clone / '.venv' / 'bin' / 'activate'}")
             if code:
@@ -85,9 +86,9 @@ class Place:
         return opened
 
     def close(self, *terminals: Terminal) -> None:
-        """Close terminals, all of them by default, the last one first."""
-        for terminal in reversed(terminals or tuple(self._open)):
-            self._open.remove(terminal)
+        """Close terminals, the last one first."""
+        for terminal in reversed(terminals):
+            self.terminals.remove(terminal)
             terminal.close()
 
 
@@ -105,7 +106,7 @@ def place(root: Path, python: Path) -> Iterator[Place]:
     try:
         yield made
     finally:
-        made.close()
+        made.close(*made.terminals)
 
 
 def need_free(port: int) -> None:

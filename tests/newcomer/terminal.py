@@ -62,12 +62,12 @@ class Terminal:
             answers: What it asks, in order, and what is typed then.
 
         Returns:
-            Its exit code, and what it wrote.
+            Its exit code, and what was to be seen: what it wrote, and the answers.
         """
         self._type(command)
         written = ""
         for question, answer in answers:
-            written += self._wait(re.compile(re.escape(question)), seconds)
+            written += self._wait(re.compile(re.escape(question)), seconds) + f"{answer}\n"
             self._type(answer)
         written += self._wait(_PROMPT, seconds)
         return int(self._code), written

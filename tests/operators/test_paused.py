@@ -145,7 +145,7 @@ async def test_a_paused_thread_is_listed_as_such(client: Client, temporal: Tempo
         await durable.run(Order(item="pen"), checkpoint=checkpoint)
         await _pause(temporal, checkpoint.thread_id)
         found: list[ThreadInfo] = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while not found or found[0].state != "paused":
                 found = [info async for info in threads(client, state="open", tags=["listed-as-paused"])]
         assert (found[0].thread_id, found[0].is_open, len(found)) == (checkpoint.thread_id, True, 1)

@@ -71,7 +71,7 @@ def main() -> None:
     if sys.argv[1:] == ["--notes"]:
         print(notes(), end="")
         return
-    found = list(disagreements(*sys.argv[1:2]))
+    found = list(disagreements(sys.argv[1] if sys.argv[1:] else None))
     for line in found:
         print(line, file=sys.stderr)
     sys.exit(1 if found else None)

@@ -26,9 +26,8 @@ def pins(name: str) -> dict[str, Version]:
     """Return the packages of a lock with their versions."""
     text = (LOCKS / name).read_text()
     found = [Requirement(each["pin"]) for each in _PIN.finditer(text)]
-    assert len(found) == text.count("=="), f"{name}: a line is no pin with hashes; run `make lock`"
-    (versions,) = zip(*([Version(next(iter(each.specifier)).version)] for each in found), strict=True)
-    return dict(zip((canonicalize_name(each.name) for each in found), versions, strict=True))
+    assert found and len(found) == len(re.findall(r"^\S+==", text, re.MULTILINE)), f"{name}: a pin has no hashes"
+    return {canonicalize_name(each.name): Version(next(iter(each.specifier)).version) for each in found}
 
 
 def asked(name: str) -> list[Requirement]:

@@ -25,8 +25,8 @@ _LINKED = re.compile(r"\]\(([^)\s]+)\)")
 def sdist_files(sdist: Path) -> dict[str, bytes]:
     with tarfile.open(sdist) as archive:
         assert {member.type for member in archive} <= {tarfile.REGTYPE, tarfile.DIRTYPE}
-        read = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
-    return {name.partition("/")[2]: file.read() for name, file in read.items() if file is not None}
+        files = {member.name.partition("/")[2]: archive.extractfile(member) for member in archive if member.isfile()}
+        return {name: file.read() for name, file in files.items() if file is not None}
 
 
 def metadata(sdist: Path) -> Message:

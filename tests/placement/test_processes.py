@@ -147,7 +147,7 @@ async def test_an_invocation_in_doubt(client: Client, ledger: Ledger, workers: W
         await ledger.until("begin gpu-1")
         workers.kill(process)
         await workers.start(gpu, "fan", "gpu-*")
-        with pytest.raises(InDoubtError, match="Executor 'gpu-1' had begun in attempt 1"):
+        with pytest.raises(InDoubtError, match="Executor 'gpu-1' had started in attempt 1"):
             await running
     assert ledger.count("begin gpu-1") == 1
 

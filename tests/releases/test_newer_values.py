@@ -138,5 +138,5 @@ async def test_a_greater_version_is_refused(client: Client) -> None:
         readers: list[Any] = [durable.run(checkpoint=thread), durable.checkpoints(thread)]
         for reader in readers:
             with pytest.raises(NewerReleaseError, match=r"version 2 was written by a newer release.*Upgrade"):
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(50):
                     await reader

@@ -210,7 +210,7 @@ class Scheduler:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"mode": "teleport"}, "knows no superstep of mode 'teleport', which a newer release"),
+        ({"mode": "teleport"}, "does not know supersteps of mode 'teleport', which a newer release"),
         ({"mode": "message", "version": 2}, "A SuperstepInput of version 2 was written by a newer release"),
     ],
 )

@@ -79,7 +79,7 @@ def anew() -> None:
 
 
 async def _ends(handle: WorkflowHandle[Any, Any]) -> WorkflowExecutionStatus | None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while (description := await handle.describe()).status == WorkflowExecutionStatus.RUNNING:
             await asyncio.sleep(0.05)
     return description.status
@@ -97,7 +97,7 @@ async def _in_superstep(
             await durable.run(message, checkpoint=checkpoint)
 
         running = asyncio.create_task(run())
-        await asyncio.wait_for(Held.begun.wait(), 20)
+        await asyncio.wait_for(Held.begun.wait(), 50)
         yield durable, checkpoint, client.get_workflow_handle(checkpoint.thread_id)
         await asyncio.gather(running, return_exceptions=True)
 
@@ -133,7 +133,7 @@ async def test_an_executor_that_ignores_it(options: dict[str, Any], client: Clie
 async def test_while_it_is_paused_and_while_it_waits(client: Client) -> None:
     async with _in_superstep(client, "fail", pause_on_failure=True) as (durable, place, run):
         Held.go.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while (await run.query("status"))["state"] != "paused":
                 await asyncio.sleep(0.05)
         await durable.cancel(durable.checkpoint(place.thread_id))
@@ -203,7 +203,7 @@ class _Steps:
         )
 
     async def until(self, mode: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while mode not in self.begun:
                 await asyncio.sleep(0.02)
 

@@ -163,8 +163,8 @@ async def test_request_of_a_sub_workflow_has_a_deadline_too(client: Client) -> N
         ({"deadline": timedelta(0)}, "`deadline` must be longer than 0"),
         ({"remind_after": _LATER, "deadline": _SOON}, "`remind_after` must be shorter"),
         ({"deadline": _SOON, "on_deadline": "ignore"}, "`on_deadline` must be"),
-        ({"deadline": _SOON, "on_deadline": "default"}, "give both or none"),
-        ({"deadline": _SOON, "default": 1}, "give both or none"),
+        ({"deadline": _SOON, "on_deadline": "default"}, "pass both or neither"),
+        ({"deadline": _SOON, "default": 1}, "pass both or neither"),
         ({"on_deadline": "cancel"}, "needs a `deadline`"),
     ],
 )

@@ -202,7 +202,7 @@ async def test_the_inbox_shows_one_thread_with_both_requests() -> None:
             await durable.run(Order(item="pen"), checkpoint=checkpoint)
             await durable.run(Order(item="ink"), checkpoint=checkpoint)
             expected = [(checkpoint.thread_id, name) for name in ("approve-ink", "approve-pen")]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(50):
                 while sorted([(r.thread_id, r.request_id) async for r in waiting_requests(client)]) != expected:
                     await asyncio.sleep(0.1)
 

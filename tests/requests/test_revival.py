@@ -41,7 +41,7 @@ async def _outgrow(handle: WorkflowHandle[Any, Any]) -> None:
 
 
 async def _until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(50):
         while not await condition():
             await asyncio.sleep(0.1)
 
@@ -115,7 +115,7 @@ async def test_a_run_that_had_committed_nothing_begins_once_more(small: Client) 
             return await durable.run("a", checkpoint=checkpoint)
 
         running = asyncio.create_task(run())
-        await asyncio.wait_for(Held.begun.wait(), 30)
+        await asyncio.wait_for(Held.begun.wait(), 50)
         await _outgrow(small.get_workflow_handle(checkpoint.thread_id, run_id=checkpoint.run_id))
         with pytest.raises(RunTerminatedError, match="size exceeds limit"):
             await running

@@ -113,7 +113,7 @@ async def test_what_cannot_be_used_is_refused_at_once(client: Client) -> None:
         handles = {name: await _start(client, task_queue, arguments) for name, (arguments, _) in _INVALID.items()}
         for name, handle in handles.items():
             with pytest.raises(WorkflowFailureError) as caught:
-                await asyncio.wait_for(handle.result(), 30)
+                await asyncio.wait_for(handle.result(), 50)
             cause = caught.value.cause
             assert isinstance(cause, ApplicationError), name
             assert cause.type == INVALID_START, name
@@ -147,7 +147,7 @@ async def test_signals_before_a_refused_start(client: Client) -> None:
     await handle.signal("other")
     async with worker(client, asker, task_queue=task_queue):
         with pytest.raises(WorkflowFailureError) as caught:
-            await asyncio.wait_for(handle.result(), 30)
+            await asyncio.wait_for(handle.result(), 50)
     assert "was given 0" in str(caught.value.cause)
 
 
@@ -156,7 +156,7 @@ async def test_search_attributes_that_nobody_registered(client: Client) -> None:
     async with worker(client, asker) as task_queue:
         handle = await _start(client, task_queue, _options(search_attributes=True))
         with pytest.raises(WorkflowFailureError) as caught:
-            await asyncio.wait_for(handle.result(), 30)
+            await asyncio.wait_for(handle.result(), 50)
     assert "`options.search_attributes`: the run was started without them" in str(caught.value.cause)
 
 
@@ -175,7 +175,7 @@ async def test_options_at_their_bounds_are_taken(client: Client) -> None:
             "requests": {"*": {"deadline": MAX_SECONDS, "remind_after": MAX_SECONDS}},
         }
         handle = await _start(client, task_queue, _options(**options))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while (await handle.query("status"))["state"] != "waiting":
                 await asyncio.sleep(0.05)
         await handle.signal("respond", {"request_id": "q0", "response": {"amount": 2}})
@@ -184,4 +184,4 @@ async def test_options_at_their_bounds_are_taken(client: Client) -> None:
         tiny = {name: 1e-300 for name in ("superstep_timeout", "retry_initial_interval", "retry_maximum_interval")}
         handle = await _start(client, task_queue, _options(**tiny))
         with pytest.raises(WorkflowFailureError):  # It has no time at all, but an end.
-            await asyncio.wait_for(handle.result(), 30)
+            await asyncio.wait_for(handle.result(), 50)

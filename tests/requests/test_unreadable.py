@@ -131,7 +131,7 @@ async def test_what_was_not_there_stays_refused_when_it_appears(client: Client, 
         await durable.run(Question(text="how many"), checkpoint=checkpoint)
         await other.get_workflow_handle(checkpoint.thread_id).signal("respond", _padded(4))
         handle = ours.get_workflow_handle(checkpoint.thread_id)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while not (pending := await durable.pending_requests(checkpoint)) or not await _errors(handle):
                 await asyncio.sleep(0.05)
         assert [request.request_id for request in pending] == ["q0"]
@@ -155,7 +155,7 @@ async def test_what_one_worker_has_no_key_for_stays_refused_by_those_that_have_i
             "respond", {"request_id": "q0", "response": {"amount": 4}}
         )
         handle = client.get_workflow_handle(checkpoint.thread_id)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while not (errors := await _errors(handle)):
                 await asyncio.sleep(0.05)
         assert "key 'k1' has sealed it, and this worker does not have that key" in errors[0]
@@ -182,7 +182,7 @@ async def test_a_codec_that_fails_for_a_while(client: Client) -> None:
         await client.get_workflow_handle(checkpoint.thread_id).signal(
             "respond", args=[_raw(b'{"request_id": "q0", "response": {"amount": 4}}', b"json/plain")]
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while not await _errors(handle):
                 await asyncio.sleep(0.05)
         codec.failing = None
@@ -207,7 +207,7 @@ async def test_references_are_read_up_to_a_number_and_again_after_continuing_as_
         handle = ours.get_workflow_handle(checkpoint.thread_id)
         for number in range(MAX_READ + 5):
             await handle.signal("respond", {**_padded(2), "request_id": f"later-{number}"})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while (await handle.describe()).run_id == checkpoint.run_id:
                 await asyncio.sleep(0.05)
         await handle.signal("respond", _padded(2))

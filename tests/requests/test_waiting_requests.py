@@ -43,7 +43,7 @@ async def _listed(client: Client, query: str) -> list[str]:
 
 async def _until(client: Client, query: str, expected: list[str]) -> None:
     """Wait until the server's list, which lags behind, says what is expected."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while sorted(await _listed(client, query)) != sorted(expected):
             await asyncio.sleep(0.1)
 
@@ -150,7 +150,7 @@ async def test_with_and_without(fresh: Client) -> None:
         query = (
             "AgentFrameworkWorkflow = 'asker' AND AgentFrameworkState = 'waiting' AND AgentFrameworkThread = 'nightly'"
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while not (found := [each.id async for each in client.list_workflows(query) if each.id != "before"]):
                 await asyncio.sleep(0.1)
         thread = asks.checkpoint(found[0])
@@ -170,7 +170,7 @@ async def test_attribute_of_another_type(fresh: Client) -> None:
             search_attributes={"AgentFrameworkState": IndexedValueType.INDEXED_VALUE_TYPE_INT},
         )
     )
-    with pytest.raises(SearchAttributesError, match="is registered, but not as Keyword"):
+    with pytest.raises(SearchAttributesError, match="is registered with a type other than Keyword"):
         await register_search_attributes(fresh)
 
 

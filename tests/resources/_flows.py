@@ -54,7 +54,7 @@ def servers(mark: str) -> set[int]:
 
 async def none_left(mark: str) -> None:
     """Wait until no server runs."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while servers(mark):
             await asyncio.sleep(0.05)
 

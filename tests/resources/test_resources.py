@@ -183,7 +183,7 @@ async def test_contexts_are_entered_before_they_are_needed_and_left_by_the_same_
         durable = DurableWorkflow(holding, client=client, task_queue=task_queue, max_attempts=1)
         for number in range(2):
             assert (await durable.run("x", checkpoint=durable.checkpoint())).get_outputs() == ["held"]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(50):
                 while len(_noted(ledger)) < 5 * (number + 1):
                     await asyncio.sleep(0.02)
     assert _noted(ledger) == 2 * [
@@ -221,7 +221,7 @@ async def test_an_open_instance_is_kept_for_its_next_superstep_and_not_for_ever(
     runs.keep(_key("c"), live)
     assert runs.take(_key("c"), open_run=False) is live
     runs.keep(_key("d"), live)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while "leave holder" not in _noted(ledger):
             await asyncio.sleep(0.02)
     assert runs.take(_key("d"), open_run=False) is None

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import socket
 import sys
 import zlib
@@ -171,7 +172,7 @@ async def _raw(client: TestClient[Any, Any], request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(request)
     try:
-        return await asyncio.wait_for(reader.readline(), 20)
+        return await asyncio.wait_for(reader.readline(), 50)
     finally:
         writer.close()
 
@@ -342,20 +343,22 @@ def test_start_that_cannot_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 async def test_command(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"k1={base64.b64encode(_KEY).decode()}\n")
+    port = _free_port()
     process = await asyncio.create_subprocess_exec(
         *(
             sys.executable,
             "-c",
             "from agent_framework_temporal.adapter.commands.codec_server import command; command()",
         ),
-        *("--keys-file", str(keys), "--port", "18081"),
+        *("--keys-file", str(keys), "--port", "0"),
         stdout=PIPE,
     )
     assert process.stdout is not None
     try:
-        assert b"http://127.0.0.1:18081" in await process.stdout.readline()
+        address = (await process.stdout.readline()).decode().split()[-1]
+        assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d+", address), address
         async with aiohttp.ClientSession() as session:
-            response = await session.post("http://127.0.0.1:18081/encode", data=json.dumps(_payloads()))
+            response = await session.post(f"{address}/encode", data=json.dumps(_payloads()))
             assert response.status == 200
     finally:
         process.terminate()

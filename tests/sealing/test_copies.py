@@ -33,7 +33,7 @@ async def _refused_start(client: Client, sealing: Client, payload: Payload, queu
         "AgentFrameworkWorkflow", RawValue(payload), id=thread_id, task_queue=queue, memo={"any": 1}
     )
     with pytest.raises(WorkflowFailureError):
-        await asyncio.wait_for(sealing.get_workflow_handle(thread_id, run_id=handle.result_run_id).result(), 30)
+        await asyncio.wait_for(sealing.get_workflow_handle(thread_id, run_id=handle.result_run_id).result(), 50)
     events = await history(client, thread_id, handle.result_run_id)
     kinds = [event.event_type for event in events]
     assert EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED not in kinds
@@ -164,7 +164,7 @@ async def test_a_superstep_takes_its_own_outcome_only(
 
         async with rogue_worker(client, queue, answer) as rogue:
             running = asyncio.ensure_future(_answered(client, durable, checkpoint, "ink"))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(50):
                 while len(given) < 2:
                     await asyncio.sleep(0.05)
         async with worker(await connect(client), shop, task_queue=queue):
@@ -214,7 +214,7 @@ async def test_threads_of_a_schedule(client: Client, sealing: Client) -> None:
         try:
             await handle.trigger()
             thread_id = ""
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(50):
                 while not thread_id:
                     for action in (await handle.describe()).info.recent_actions:
                         thread_id = action.action.workflow_id  # type: ignore[attr-defined]
@@ -236,7 +236,7 @@ async def test_threads_of_a_schedule(client: Client, sealing: Client) -> None:
 
 async def _runs(client: Client, thread_id: str) -> list[str]:
     """Return the runs of a thread, oldest first."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(50):
         while True:
             found = [run async for run in client.list_workflows(f"WorkflowId = '{thread_id}'")]
             if len(found) == 2:

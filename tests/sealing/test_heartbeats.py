@@ -66,7 +66,7 @@ async def test_heartbeat_of_a_rogue(
                     found.append(event.data)
 
             reading = asyncio.ensure_future(read())
-            await asyncio.wait_for(told.wait(), 30)
+            await asyncio.wait_for(told.wait(), 50)
         async with worker(await connect(client), echo, task_queue=queue):
             with pytest.raises(ValueError, match="told to fail"):
                 await reading

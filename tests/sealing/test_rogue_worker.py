@@ -50,7 +50,7 @@ async def survives(client: Client, sealing: Client, answer: Answer, *, times: in
     async with worker(sealing, chain, task_queue=queue, no_remote_activities=True):
         async with rogue_worker(client, queue, answer) as rogue:
             running = asyncio.ensure_future(durable.run("a", checkpoint=checkpoint))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(50):
                 while len(rogue.tasks) < times:
                     await asyncio.sleep(0.05)
         # A client of its own: one takes no two workers of a task queue.

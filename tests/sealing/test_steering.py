@@ -38,7 +38,7 @@ async def test_the_workflow_of_a_sealed_schedule_is_known_with_the_keys(client: 
     durable = DurableWorkflow(chain, client=sealing, task_queue="nobody")
     schedule = await durable.schedule(unique("sealed"), "daily", cron="0 0 1 1 *")
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while not (found := [info async for info in durable.schedules() if info.schedule_id == schedule.id]):
                 await asyncio.sleep(0.1)
         assert found[0].workflow_name == "chain"

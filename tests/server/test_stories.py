@@ -37,7 +37,7 @@ _WORDS = " ".join(f"w{number}" for number in range(8))
     ("code", "message", "error", "text"),
     [
         (RPCStatusCode.RESOURCE_EXHAUSTED, "namespace rate limit exceeded", ServerBusyError, "rate limit"),
-        (RPCStatusCode.RESOURCE_EXHAUSTED, "Workflow is busy.", ServerBusyError, "for the moment"),
+        (RPCStatusCode.RESOURCE_EXHAUSTED, "Workflow is busy.", ServerBusyError, "rejects calls for now"),
         (RPCStatusCode.RESOURCE_EXHAUSTED, "grpc: received message larger than max", PayloadError, "reference"),
         (RPCStatusCode.INVALID_ARGUMENT, "Blob data size exceeds limit.", PayloadError, "reference"),
         (RPCStatusCode.UNAVAILABLE, "tcp connect error", ServerUnreachableError, "no Temporal server answers"),
@@ -45,7 +45,7 @@ _WORDS = " ".join(f"w{number}" for number in range(8))
         (RPCStatusCode.UNAUTHENTICATED, "Request unauthorized.", ServerUnreachableError, "credentials"),
         (RPCStatusCode.PERMISSION_DENIED, "Request unauthorized.", ServerUnreachableError, "credentials"),
         (RPCStatusCode.NOT_FOUND, "workflow not found", ThreadNotFoundError, "was deleted"),
-        (RPCStatusCode.NOT_FOUND, "workflow execution already completed", RunOverError, "has ended meanwhile"),
+        (RPCStatusCode.NOT_FOUND, "workflow execution already completed", RunOverError, "has ended in the meantime"),
         (RPCStatusCode.UNIMPLEMENTED, "unknown method", DurableWorkflowError, "Update it"),
         (RPCStatusCode.INTERNAL, "shard closed", DurableWorkflowError, "Try again"),
         (RPCStatusCode.INVALID_ARGUMENT, "bad", DurableWorkflowError, "Could not look up thread 't': bad"),

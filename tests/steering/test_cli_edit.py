@@ -111,7 +111,7 @@ async def test_fork_with_an_editor(
     ]
     assert "~ state.style.name" in (await cli("diff", chosen, first["checkpoint_id"])).out
     same = await cli("diff", chosen, chosen)
-    assert "Nothing differs" in same.out
+    assert "No differences" in same.out
     between = (await cli("diff", infos[1].checkpoint_id, infos[-1].checkpoint_id, "--thread", thread, "--json")).json
     places = {change["place"]: change["kind"] for change in between}
     assert places["messages[0]"] == "removed"
@@ -153,16 +153,16 @@ async def test_what_is_refused_opens_again_with_the_reason(
     assert "# The edit is refused" not in first
     assert "# The edit is refused:\n# `state['style']`: expected tests.steering._essays:Style: words:" in second
     assert '"words": "many"' in second
-    assert "# This is no JSON: " in third
+    assert "# Not valid JSON: " in third
 
 
 @pytest.mark.parametrize(
     ("changes", "code", "text"),
     [
-        ([[]], 0, "Nothing has changed"),
-        ([[('"dull"', '"x"'), ('"x"', '"dull"')]], 0, "Nothing has changed"),
+        ([[]], 0, "Nothing changed"),
+        ([[('"dull"', '"x"'), ('"x"', '"dull"')]], 0, "Nothing changed"),
         ([[('"words": 10', '"words": 0')], []], 2, "the edit is refused, so nothing was done"),
-        ([[('"$kept"', '"$other"')], []], 2, "what JSON cannot say stays as it was"),
+        ([[('"$kept"', '"$other"')], []], 2, "what JSON cannot express must stay as it was"),
     ],
 )
 async def test_nothing_is_done(

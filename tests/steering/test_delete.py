@@ -105,7 +105,7 @@ async def test_by_query(client: Client) -> None:
             await echoes.run("a", checkpoint=thread)
         other = echoes.checkpoint()
         await echoes.run("other", checkpoint=other)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while len([info async for info in threads(client, tags=[tag], state="idle")]) != 3:
                 await asyncio.sleep(0.1)
 
@@ -141,7 +141,7 @@ async def test_the_command(client: Client) -> None:
         waits, idle = shops.checkpoint(unique("w")), echoes.checkpoint(unique("i"), tags=[tag])
         await shops.run(Order(item="kettle"), checkpoint=waits)
         await echoes.run("a", checkpoint=idle)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while not [info async for info in threads(client, tags=[tag], state="idle")]:
                 await asyncio.sleep(0.1)
 

@@ -133,7 +133,7 @@ async def test_one_may_be_withdrawn(client: Client, gates: Folder) -> None:
         await queued(durable, thread.thread_id, 2)
         await durable.withdraw(two, thread.thread_id, responder="ada")
         with pytest.raises(MessageRefusedError, match="withdrawn by ada"):
-            await asyncio.wait_for(second, 30)
+            await asyncio.wait_for(second, 50)
         with pytest.raises(MessageRefusedError, match="not in the queue"):
             await durable.withdraw(two, thread.thread_id)
         gates.let("first", "one")

@@ -107,7 +107,7 @@ async def test_is_read_without_a_server(client: Client, tmp_path: Path) -> None:
     # Nothing can be sent to it.
     with pytest.raises(HistoryReadOnlyError, match=r"takes no call.*import FILE --into"):
         await offline.run(Order(item="more"), checkpoint="other")
-    with pytest.raises(HistoryReadOnlyError, match="takes no call"):
+    with pytest.raises(HistoryReadOnlyError, match="does not support the call"):
         await offline.cancel(thread_id)
     with pytest.raises(ThreadNotFoundError):
         await offline.checkpoints("another")
@@ -336,7 +336,7 @@ async def test_what_is_no_exported_thread(client: Client, tmp_path: Path) -> Non
         (lines[0].replace('"format":1', '"format":9'), "update it"),
         (lines[0], "it has no run"),
         (lines[0] + run + run, "one twice"),
-        (lines[0] + json.dumps(other, separators=(",", ":")) + "\n", "another than it says"),
+        (lines[0] + json.dumps(other, separators=(",", ":")) + "\n", "not the one that it claims"),
         (lines[0] + '{"kind":"run",broken\n', "cannot be read"),
         (lines[0] + deep, "cannot be read"),
     ):

@@ -57,7 +57,7 @@ async def test_the_turn_is_cut_off(client: Client, gates: Folder, kind: Any, opt
         await gates.begun("middle", "one")
         # Those in the queue come after it.
         third = task_of(other.run(Work(text="three"), checkpoint=thread.thread_id, when_running="enqueue"))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while not await durable.queued_messages(thread.thread_id):
                 await asyncio.sleep(0.05)
         second = await other.run(Work(text="two"), checkpoint=other.checkpoint(thread.thread_id), when_running=kind)

@@ -206,7 +206,7 @@ async def test_what_had_finished_is_not_done_again(client: Client, gates: Folder
         gates.hold("holder", "one")
         first = task_of(durable.run(Work(text="one"), checkpoint=thread))
         await gates.begun("holder", "one")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while not PAID:
                 await asyncio.sleep(0.05)
         other = DurableWorkflow(paying, client=chosen, task_queue=task_queue, when_running="interrupt")

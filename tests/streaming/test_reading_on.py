@@ -175,5 +175,5 @@ async def test_followed_right_after_an_answer_from_outside(client: Client) -> No
 
 def test_after_goes_with_a_checkpoint_alone(client: Client) -> None:
     durable = DurableWorkflow(echo, client=client, task_queue=unique("queue"))
-    with pytest.raises(ValueError, match="with 'checkpoint' alone"):
+    with pytest.raises(ValueError, match="with 'checkpoint' and nothing else"):
         durable.run_stream("a", checkpoint=durable.checkpoint(), after=3)

@@ -67,6 +67,14 @@ async def test_agents_answer_by_a_script(environment: DurableTestEnvironment) ->
     await environment.replay(checkpoint)
 
 
+async def test_a_reply_that_takes_time_is_the_same_reply() -> None:
+    quick = scripted_agent("a", lambda _: Reply("one two"))
+    slow = scripted_agent("a", lambda _: Reply("one two", seconds=0.02))
+    assert (await slow.run("x")).to_json() == (await quick.run("x")).to_json()
+    pieces = [[update.text async for update in agent.run("x", stream=True)] for agent in (quick, slow)]
+    assert pieces[0] == pieces[1] == ["one", " two", ""]
+
+
 async def test_a_durable_run_is_the_same(environment: DurableTestEnvironment) -> None:
     await assert_same_as_in_process(forecast, ["Kiel", Call(message="Bonn", stream=True)], environment)
     await assert_same_as_in_process(echo, ["a", "fail", "b"], environment)

@@ -45,7 +45,7 @@ _PYTHON = re.compile(
     r"""
       package:adapter/(PACKAGE)\.py:.*
     | python:json/\w+\.py:.*                               # reads, and writes annotations to look them up
-    | python:(fractions|uuid|pathlib)\.py:.*               # their constructors, hashes and comparisons
+    | python:(fractions|uuid|pathlib(/\w+)?)\.py:.*       # their constructors, hashes, comparisons
     | python:zoneinfo/\w+\.py:.*
     | python:enum\.py:.*                                   # combinations of flags, and members' hashes
     | python:typing\.py:.*                                 # unions and literals
@@ -79,7 +79,8 @@ _C = frozenset(
     bytes.split date.__new__ date.fromisoformat datetime.__new__ datetime.fromisoformat datetime.replace deque.__new__
     deque.append deque.popleft dict.__new__ dict.fromkeys dict.get dict.items dict.setdefault dict.update dict.values
     float.__new__ frozenset.__new__ frozenset.isdisjoint int.__new__ int.bit_length list.__new__ list.append list.count
-    list.extend list.pop list.reverse mappingproxy.get mappingproxy.items math.gcd object.__new__ posix.fspath
+    list.extend list.pop list.reverse mappingproxy.get mappingproxy.items math.gcd object.__new__
+    posix._path_splitroot_ex posix.fspath
     posix.stat set.__new__ set.add set.discard set.update str.__new__ str.count str.encode str.endswith str.format
     str.join str.lstrip str.partition str.replace str.rfind str.rpartition str.split str.startswith str.strip
     sys._getframe sys.get_int_max_str_digits sys.intern sys.setprofile time.fromisoformat time.replace tuple.__new__

@@ -56,7 +56,7 @@ def test_a_new_handle_has_seen_nothing() -> None:
     ],
 )
 def test_any_other_text_is_refused_and_the_place_is_named(text: str | bytes, where: str) -> None:
-    with pytest.raises(ValueError, match=f"This is no thread handle: {where}: "):
+    with pytest.raises(ValueError, match=f"This is not a valid thread handle: {where}: "):
         Checkpoint.from_json(text)
 
 

@@ -31,7 +31,7 @@ def _build(name: str = "", trigger: str = "", text: str = "Hello.") -> Workflow:
 def test_two_without_a_name_are_told_where_it_is_written() -> None:
     with pytest.raises(HostingError, match="Two workflows are named 'declarative_workflow'") as caught:
         AgentFrameworkPlugin([lambda: _build(), lambda: _build(text="Bye.")])
-    assert "`name:` at its top" in str(caught.value)
+    assert "top-level `name:`" in str(caught.value)
     with pytest.raises(HostingError, match="Two workflows are named 'start'"):
         AgentFrameworkPlugin([lambda: _build(trigger="id: start"), lambda: _build(trigger="id: start", text="Bye.")])
     AgentFrameworkPlugin([lambda: _build(name="name: one"), lambda: _build(name="name: two")])

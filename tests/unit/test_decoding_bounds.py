@@ -277,7 +277,7 @@ def test_parts_that_are_too_large_together_are_refused_with_the_largest() -> Non
 
 
 def test_a_frame_that_is_too_large_is_refused_with_its_parts() -> None:
-    with pytest.raises(PayloadError, match=r"its checkpoint 900,000, .* and its events 200,000; at most 1,048,576"):
+    with pytest.raises(PayloadError, match=r"its checkpoint 900,000, .* and its events 200,000. At most 1,048,576"):
         pack(Frame(checkpoint=b"x" * 900_000, payloads=b"y" * 200_000), None)
 
 
@@ -291,7 +291,7 @@ def test_the_limit_is_one_of_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv(MAX_BYTES_VARIABLE, "1000000")
     frame, _ = pack(Frame(checkpoint=b"x" * 900_000, payloads=b""), None)
     monkeypatch.setenv(MAX_BYTES_VARIABLE, "800000")
-    with pytest.raises(CheckpointCorruptedError, match=r"claims 900,\d+ bytes; at most 800,000 are read"):
+    with pytest.raises(CheckpointCorruptedError, match=r"claims 900,\d+ bytes, but at most 800,000 are read"):
         unpack(frame, None)
 
 

@@ -67,7 +67,7 @@ async def test_files_that_are_not_what_they_were(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the file was altered"):
         await driver.retrieve(_RETRIEVE, claims)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match="give this process the folder"):
+    with pytest.raises(FileNotFoundError, match="point this process at the folder"):
         await driver.retrieve(_RETRIEVE, claims)
 
 

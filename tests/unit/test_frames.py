@@ -131,14 +131,14 @@ def test_damaged_checkpoints_between_are_noticed() -> None:
 def test_checkpoints_between_that_are_too_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = Frame(checkpoint=b"x" * 600, payloads=b"", between=(patch(b"x" * 600, b"x" * 600),) * 2)
     monkeypatch.setenv(MAX_BYTES_VARIABLE, "1000")
-    with pytest.raises(CheckpointCorruptedError, match=r"claim 1,200 bytes; at most 1,000 are read"):
+    with pytest.raises(CheckpointCorruptedError, match=r"claim 1,200 bytes, but at most 1,000 are read"):
         frame.passed()
     assert frame.passed(1) == [b"x" * 600]
 
 
 def test_a_bomb_is_refused_before_memory_is_taken() -> None:
     header = bytes.fromhex("28b52ffd") + bytes([0b11100000]) + (max_checkpoint_bytes() + 1).to_bytes(8, "little")
-    with pytest.raises(CheckpointCorruptedError, match=r"claims 67,108,865 bytes; at most 67,108,864 are read"):
+    with pytest.raises(CheckpointCorruptedError, match=r"claims 67,108,865 bytes, but at most 67,108,864 are read"):
         unpack(header + b"\x01\x00\x00", None)
     stream = zstandard.ZstdCompressor().compressobj()  # Does not say how large it is.
     with pytest.raises(CheckpointCorruptedError):
@@ -147,7 +147,9 @@ def test_a_bomb_is_refused_before_memory_is_taken() -> None:
 
 def test_what_could_not_be_read_back_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MAX_BYTES_VARIABLE, "1000")
-    with pytest.raises(PayloadError, match=r"at most 1,000 can be read back. Keep a reference in the state"):
+    with pytest.raises(
+        PayloadError, match=r"At most 1,000 can be read back. Keep a reference to the data in the state"
+    ):
         pack(Frame(checkpoint=b"x" * 1_000, payloads=b""), None)
 
 

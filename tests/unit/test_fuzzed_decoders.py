@@ -109,7 +109,9 @@ MODELS = sorted(
     (found for found in vars(_messages).values() if isinstance(found, type) and issubclass(found, WireModel)),
     key=lambda model: model.__name__,
 )
-_FUZZ = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+_EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "100"))
+"""`make hostile` tries more."""
+_FUZZ = settings(deadline=None, max_examples=_EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(TREES, SHAPES, st.lists(TREES, max_size=3))
@@ -138,7 +140,7 @@ async def test_mutated_checkpoints_of_a_gallery_row(gallery_row: Row) -> None:
     raw = dumps(max(recording.checkpoints, key=lambda checkpoint: len(dumps(checkpoint, catalog))), catalog)
     loads(raw, catalog)  # What is looked up once.
     assert not isinstance(outcome(raw, catalog), PayloadError)
-    for data in _mutations(raw, randomness, 30):
+    for data in _mutations(raw, randomness, _EXAMPLES // 10):
         outcome(data, catalog)
         label_outcome(data)
     assert not TEMPORARY.exists()

@@ -45,7 +45,7 @@ async def test_the_label_of_every_checkpoint_in_the_gallery(gallery_row: Row) ->
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_bytes(name: str) -> None:
-    assert "are no checkpoint" in str(label_outcome(HOSTILE[name]))
+    assert "are not a valid checkpoint" in str(label_outcome(HOSTILE[name]))
     assert not TEMPORARY.exists()
 
 
@@ -57,7 +57,7 @@ def test_what_else_is_in_a_checkpoint_is_not_looked_at() -> None:
         node = hostile.split(b"\n")[2:3]
         if node and node[0].startswith(b"{") and b"$" in node[0]:
             label = label_outcome(raw.replace(b'{"b":2}', node[0]))
-            assert getattr(label, "workflow_name", None) == "w" or "are no checkpoint" in str(label)
+            assert getattr(label, "workflow_name", None) == "w" or "are not a valid checkpoint" in str(label)
     assert read_label(raw.replace(b'{"b":2}', b'{"$eval":1}')).metadata == {"a": [1]}
     assert not TEMPORARY.exists()
 
@@ -68,7 +68,7 @@ def test_metadata_that_unfolds_is_no_label() -> None:
     shapes, _, body = raw.split(b"\n")
     parts = [[{"$r": number + 1}] * 2 for number in range(60)]
     nest = b"\n".join((shapes, json.dumps([*parts, []]).encode(), body.replace(b'{"a":1}', b'{"a":{"$r":0}}')))
-    assert "are no checkpoint" in str(label_outcome(nest))
+    assert "are not a valid checkpoint" in str(label_outcome(nest))
 
 
 async def test_a_checkpoint_is_decoded_for_its_own_workflow_and_graph_only() -> None:
@@ -86,7 +86,7 @@ async def test_a_checkpoint_is_decoded_for_its_own_workflow_and_graph_only() -> 
         loads_checkpoint(raw(graph_hash="another"), hosted)
     with pytest.raises(CheckpointCorruptedError, match="are a list"):
         loads_checkpoint(dumps([1], hosted.catalog), hosted)
-    with pytest.raises(CheckpointCorruptedError, match="are no checkpoint"):
+    with pytest.raises(CheckpointCorruptedError, match="are not a valid checkpoint"):
         loads_checkpoint(b"", hosted)
     check_label(read_label(raw(graph_hash="another")), hosted.name, None)
     assert "executor" in graph_changes({GRAPH_METADATA: other.graph_signature}, hosted)

@@ -89,7 +89,7 @@ async def test_every_gallery_row_can_be_hosted(gallery_row: Row) -> None:
 
 @pytest.mark.parametrize("build", [lambda: _workflow("a\ud800"), lambda: _workflow("a", First(id="f\udfff"))])
 async def test_names_that_nobody_could_write_down_are_refused(build: Callable[[], Workflow]) -> None:
-    with pytest.raises(HostingError, match="is no Unicode text"):
+    with pytest.raises(HostingError, match="is not valid Unicode"):
         await host(build)
 
 

@@ -193,7 +193,7 @@ def test_a_pending_request_is_described_for_people_and_other_languages() -> None
 @pytest.mark.parametrize("request_id", ["\ud800", "x" * 513])
 def test_an_id_that_nobody_could_answer_is_refused(request_id: str) -> None:
     event: WorkflowEvent[Any] = WorkflowEvent.request_info(request_id, "writer", "?", str)
-    with pytest.raises(PayloadError, match=r"Executor 'writer' asks under the id .*with which nobody could answer"):
+    with pytest.raises(PayloadError, match=r"Executor 'writer' makes a request with id .*which nobody could answer"):
         _write(event)
 
 

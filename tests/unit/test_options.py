@@ -59,11 +59,11 @@ def test_the_arguments_of_the_facade_are_the_options() -> None:
             for name in DurableOptions.__dataclass_fields__
             if name.endswith(("timeout", "interval"))
         ),
-        ({"max_attempts": 0}, "`max_attempts` must be 1 or more"),
-        ({"max_attempts": 2**31}, "`max_attempts` must be 1 or more, and 1,000,000 at most"),
-        ({"retry_backoff": 0.9}, "`retry_backoff` must be 1 or more"),
-        ({"retry_backoff": math.nan}, "`retry_backoff` must be 1 or more"),
-        ({"retry_backoff": math.inf}, "`retry_backoff` must be 1 or more"),
+        ({"max_attempts": 0}, "`max_attempts` must be from 1"),
+        ({"max_attempts": 2**31}, "`max_attempts` must be from 1 to 1,000,000"),
+        ({"retry_backoff": 0.9}, "`retry_backoff` must be from 1"),
+        ({"retry_backoff": math.nan}, "`retry_backoff` must be from 1"),
+        ({"retry_backoff": math.inf}, "`retry_backoff` must be from 1"),
         ({"executors": {"a": 3}}, "`executors` maps executor ids to `ExecutorPolicy`, got 'int' for 'a'"),
         ({"executors": {"a": ExecutorPolicy(timeout=timedelta(days=2))}}, "of executor 'a' is longer than"),
         ({"retry_initial_interval": 61 * SECOND}, "`retry_maximum_interval` must not be shorter"),
@@ -82,8 +82,8 @@ def test_a_value_that_cannot_work_is_refused(arguments: dict[str, Any], text: st
         ({"retry_initial_interval": -SECOND}, "`retry_initial_interval` must be longer than 0"),
         ({"heartbeat_timeout": SECOND / 2}, "`heartbeat_timeout` must be at least 1 second"),
         ({"heartbeat_timeout": timedelta.max}, "`heartbeat_timeout` must not be longer than ten years"),
-        ({"max_attempts": 0}, "`max_attempts` must be 1 or more"),
-        ({"retry_backoff": math.nan}, "`retry_backoff` must be 1 or more"),
+        ({"max_attempts": 0}, "`max_attempts` must be from 1"),
+        ({"retry_backoff": math.nan}, "`retry_backoff` must be from 1"),
     ],
     ids=repr,
 )

@@ -25,7 +25,7 @@ async def test_it_outlives_a_superstep_that_has_ended_while_the_loop_is_blocked(
         pacemaker.ended(b"first")
         time.sleep(0.35)  # noqa: ASYNC251
         pacemaker.add(Pulse(b"second", 0.1))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while b"second" not in beaten:
                 await asyncio.sleep(0.01)
     finally:
@@ -37,7 +37,7 @@ async def test_it_ends_at_once_where_there_is_nothing_to_beat_for(monkeypatch: p
     pacemaker = Pacemaker(lambda task_token, details: None, asyncio.get_running_loop())
     pacemaker.add(Pulse(b"first", 10.0))
     pacemaker.ended(b"first")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(50):
         while pacemaker._waits < math.inf:
             await asyncio.sleep(0.01)
     monkeypatch.setattr("agent_framework_temporal.activities.pacemaker._TICK", 3600.0)

@@ -342,8 +342,8 @@ def _shadowing() -> Method:
 
 
 REFUSED: list[tuple[Callable[[], Any], str]] = [
-    (Locked, "changes its attributes by its own __getstate__ and __setstate__"),
-    (Texts, "something else than its attributes"),
+    (Locked, "changes its attributes through its own __getstate__ and __setstate__"),
+    (Texts, "something other than its attributes"),
     (Dying, "its __del__ would run"),
     (lambda: {Hashing()}, "its own __hash__ and __eq__ would run"),
     (lambda: {Equal(): 1}, "Use a frozen dataclass"),
@@ -351,10 +351,16 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: {Frozen(Hashing())}, "Use a frozen dataclass"),
     (lambda: {HashedModel()}, "its own __hash__"),
     (lambda: {HashedEnum.A: 1}, "its own __hash__"),
-    (_shadowing, "holds something callable as 'run', in place of its method"),
-    (lambda: collections.defaultdict(lambda: 1), "only a class that the workflow declares"),
-    (lambda: collections.defaultdict(threading.Lock), "only a class that the workflow declares"),
-    (lambda: Unions.A | Unions.B, "could be found by its name"),
+    (_shadowing, "has a callable attribute 'run' that hides its method"),
+    (
+        lambda: collections.defaultdict(lambda: 1),
+        "its factory must be a builtin class or one that the workflow declares",
+    ),
+    (
+        lambda: collections.defaultdict(threading.Lock),
+        "its factory must be a builtin class or one that the workflow declares",
+    ),
+    (lambda: Unions.A | Unions.B, "can be found by name"),
     (lambda: {1: threading.Lock()}, "it is not data"),
     (lambda: Slots(threading.Lock()), "it is not data"),
     (lambda: NotImplemented, "not data"),

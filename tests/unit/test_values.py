@@ -338,7 +338,7 @@ UNFIT: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", UNFIT)
 def test_a_value_that_cannot_travel_is_refused_by_name(name: str) -> None:
-    with pytest.raises(PayloadError, match=r"^The response to 'x' \(\w+\) cannot travel as JSON: "):
+    with pytest.raises(PayloadError, match=r"^The response to 'x' \(\w+\) cannot be sent as JSON: "):
         to_json_value([UNFIT[name]] if name != "object" else UNFIT[name], "The response to 'x'")
 
 

@@ -1,4 +1,7 @@
-"""The worker as it is deployed: a process of its own, against the real server, judged by its output and exit code."""
+"""The worker as it is deployed: a process of its own, against the real server, judged by its output and exit code.
+
+How it starts is the same in all: where something else is tested it is forked, see `tests/forked.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,13 @@ from agent_framework_temporal import DurableWorkflow
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from tests.forked import python
 from tests.support import unique, worker
 from tests.worker.graphs import build_slow
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = (sys.executable, "worker.py")
+FORKED = python("worker.py")
 CONSOLE_SCRIPT = (str(Path(sys.executable).with_name("agent-framework-temporal-worker")),)
 GRAPHS = "tests.worker.graphs"
 READ_SECONDS = 30
@@ -35,7 +40,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def started(
-    *arguments: str, command: tuple[str, ...] = SCRIPT, variables: Mapping[str, str] | None = None, folder: Path = ROOT
+    *arguments: str, command: tuple[str, ...] = FORKED, variables: Mapping[str, str] | None = None, folder: Path = ROOT
 ) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         *command, *arguments, cwd=folder, env=environment(variables), stdout=PIPE, stderr=PIPE
@@ -96,7 +101,7 @@ async def test_every_flag_is_an_environment_variable(address: str) -> None:
         "TEMPORAL_ADDRESS": address,
         "TEMPORAL_NAMESPACE": "default",
     }
-    async with started(variables=variables) as process:
+    async with started(command=SCRIPT, variables=variables) as process:
         assert (await line(process)).startswith("Serving echo, namespaced on task queue")
         process.terminate()
         output, errors = await process.communicate()

@@ -1,7 +1,7 @@
 // Checkpoints: what each holds, in what two differ, and threads that go on from one, edited or as it was.
 import { diffWordsWithSpace } from "diff";
 import { useSignal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { type CheckpointSummary, type Difference, type Json, type JsonObject, Problem, type ThreadDetail, call, pathOf, queryOf } from "./api";
 import { drop, placeOf, useDraft } from "./drafts";
 import { Value } from "./json";
@@ -178,6 +178,13 @@ function Held({ detail, checkpointId }: { detail: ThreadDetail; checkpointId: st
   const place = placeOf("edit", id, checkpointId);
   const text = useDraft<string | null>(place, "text", null);
   const threadId = useDraft(place, "thread", "");
+  const editor = useRef<HTMLTextAreaElement>(null);
+  const opener = useRef<HTMLButtonElement>(null);
+  /** Go into the editor or out of it, and the focus with it: the button that was pressed is gone. */
+  const turn = (edited: string | null) => {
+    text.value = edited;
+    requestAnimationFrame(() => (edited === null ? opener : editor).current?.focus());
+  };
   const edit = (): Json | undefined => {
     if (text.value === null) return undefined;
     try {
@@ -221,7 +228,7 @@ function Held({ detail, checkpointId }: { detail: ThreadDetail; checkpointId: st
           <p class="hint" id="edited-hint">
             What you leave out is removed. What does not fit the types of the workflow is refused before anything begins.
           </p>
-          <textarea id="edited" class="code" rows={18} spellcheck={false} aria-describedby="edited-hint" value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
+          <textarea id="edited" ref={editor} class="code" rows={18} spellcheck={false} aria-describedby="edited-hint" value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
         </div>
       )}
       {content && (
@@ -238,7 +245,7 @@ function Held({ detail, checkpointId }: { detail: ThreadDetail; checkpointId: st
           <Action label={text.value === null ? "Fork" : "Fork edited"} kind="first" act={fork} failed={(caught) => (error.value = caught)} />
           {text.value === null ? (
             found.value?.editable ? (
-              <button type="button" onClick={() => (text.value = JSON.stringify(found.value?.editable, null, 2))}>
+              <button type="button" ref={opener} onClick={() => turn(JSON.stringify(found.value?.editable, null, 2))}>
                 Edit
               </button>
             ) : (
@@ -252,7 +259,7 @@ function Held({ detail, checkpointId }: { detail: ThreadDetail; checkpointId: st
                 act={goOn}
                 failed={(caught) => (error.value = caught)}
               />
-              <button type="button" class="quiet-button" onClick={() => (text.value = null)}>
+              <button type="button" class="quiet-button" onClick={() => turn(null)}>
                 Back
               </button>
             </>

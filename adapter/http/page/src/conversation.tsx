@@ -1,6 +1,6 @@
 // What a thread has said: inputs, answers as they are written, requests, failures; or all of its events.
 import { useSignal } from "@preact/signals";
-import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { GivenAnswer, Json, Superstep, ThreadEvent } from "./api";
 import { Text, Value, isPiece, wordsOf } from "./json";
 import { Link, address } from "./router";
@@ -10,6 +10,8 @@ import { When } from "./ui";
 /** As many are in the page at a time, however long the thread is. */
 const WINDOW = 150;
 const NEAR = 60;
+/** Of what is said more is shown than of other data: it is read as it is written. */
+const MOST_SAID = 100_000;
 
 export interface Item {
   key: number;
@@ -105,10 +107,19 @@ export function Conversation({ log, threadId, waiting }: { log: ThreadLog; threa
   const first = Math.max(0, last - WINDOW);
   const shown = items.slice(first, last);
 
-  useLayoutEffect(() => {
+  const top = useRef(0);
+  const list = useRef<HTMLOListElement>(null);
+  const follow = () => {
     const element = box.current;
     if (element && end.value === null && follows.current) element.scrollTop = element.scrollHeight;
-  }, [version, all.value, end.value]);
+  };
+  useLayoutEffect(follow, [version, all.value, end.value]);
+  // What is not seen yet gets its true height when it is.
+  useEffect(() => {
+    const observer = new ResizeObserver(follow);
+    if (list.current) observer.observe(list.current);
+    return () => observer.disconnect();
+  }, []);
 
   const older = async () => {
     follows.current = false;
@@ -144,7 +155,10 @@ export function Conversation({ log, threadId, waiting }: { log: ThreadLog; threa
         aria-busy={items[items.length - 1]?.live ?? false}
         onScroll={(event) => {
           const element = event.currentTarget;
-          follows.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR;
+          // A person who scrolls up stays there; what grows below is no scrolling.
+          if (element.scrollHeight - element.scrollTop - element.clientHeight < NEAR) follows.current = true;
+          else if (element.scrollTop < top.current) follows.current = false;
+          top.current = element.scrollTop;
         }}
       >
         {(first > 0 || log.hasOlder.value) && (
@@ -154,7 +168,7 @@ export function Conversation({ log, threadId, waiting }: { log: ThreadLog; threa
         )}
         {log.isLoading.value && items.length === 0 && <div class="skeleton" aria-hidden="true" />}
         {!log.isLoading.value && items.length === 0 && <p class="empty">Nothing yet: it appears here as it comes.</p>}
-        <ol class="items">
+        <ol class="items" ref={list}>
           {shown.map((item) => (
             <Entry key={item.key} item={item} threadId={threadId} waits={item.requestId !== undefined && waiting.has(item.requestId)} />
           ))}
@@ -185,7 +199,7 @@ function Entry({ item, threadId, waits }: { item: Item; threadId: string; waits:
       </div>
       {item.words !== null && (item.kind === "output" || item.kind === "failure") ? (
         <div class="said">
-          <Text text={item.words} />
+          <Text text={item.words} most={MOST_SAID} />
         </div>
       ) : item.data !== undefined && item.data !== null ? (
         <Value value={item.data} />

@@ -38,11 +38,11 @@ function FieldTemplate(props: FieldTemplateProps) {
       )}
       {children}
       {errors.length > 0 && (
-        <ul class="field-errors" id={`${id}__error`} role="alert">
+        <div class="field-errors" id={`${id}__error`} role="alert">
           {errors.map((error) => (
-            <li key={error}>{`${label || "This"} ${error}`}</li>
+            <p key={error}>{`${label || "This"} ${error}`}</p>
           ))}
-        </ul>
+        </div>
       )}
     </div>
   );

@@ -50,15 +50,15 @@ function isFolded(item: Json): boolean {
   return item !== null && typeof item === "object" && Object.keys(item).length > 0;
 }
 
-export function Text({ text, quoted = false }: { text: string; quoted?: boolean }) {
+export function Text({ text, quoted = false, most = LONG_TEXT }: { text: string; quoted?: boolean; most?: number }) {
   const whole = useSignal(false);
-  const shown = whole.value || text.length <= LONG_TEXT ? text : `${text.slice(0, LONG_TEXT)} …`;
+  const shown = whole.value || text.length <= most ? text : `${text.slice(0, most)} …`;
   return (
     <>
       <span class={quoted ? "text json-text" : "text"} dir="auto">
         {shown}
       </span>
-      {!whole.value && text.length > LONG_TEXT && (
+      {!whole.value && text.length > most && (
         <button type="button" class="small" onClick={() => (whole.value = true)}>
           all {text.length} characters
         </button>

@@ -130,7 +130,7 @@ function Console() {
       </header>
       <main id="content" tabIndex={-1}>
         {outage.value && (
-          <p class="note" role="status">
+          <p class="note toast" role="status">
             {outage.value}
           </p>
         )}

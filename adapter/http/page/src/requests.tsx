@@ -97,7 +97,10 @@ function RequestCard(props: {
   const link = useSignal<string | null>(null);
   const at = (...more: string[]) => pathOf("threads", request.thread_id, "requests", request.request_id, ...more);
   useEffect(() => {
-    if (props.isChosen) card.current?.scrollIntoView({ block: "start" });
+    if (!props.isChosen) return;
+    card.current?.scrollIntoView({ block: "start" });
+    // Who has come here within the page goes on from there; who has just opened it begins at its top.
+    if (document.activeElement !== document.body) card.current?.focus({ preventScroll: true });
   }, [props.isChosen]);
   const answer = async (response: Json) => {
     await call(at("response"), { response });
@@ -106,7 +109,7 @@ function RequestCard(props: {
     props.moved();
   };
   return (
-    <article class="card request" ref={card} aria-label={`${request.executor_id} asks`} data-request={request.request_id}>
+    <article class="card request" ref={card} tabIndex={-1} aria-label={`${request.executor_id} asks`} data-request={request.request_id}>
       <div class="card-head">
         <h2>{`${request.executor_id} asks`}</h2>
         <span class="quiet">

@@ -1,7 +1,7 @@
 // One thread: what it says and asks, its graph, supersteps and checkpoints, and what can be done with it.
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
-import { type ThreadDetail, type Workflow, call, pathOf } from "./api";
+import { type ThreadDetail, type Workflow, call, outage, pathOf } from "./api";
 import { Checkpoints } from "./checkpoints";
 import { Conversation } from "./conversation";
 import { ThreadGraph } from "./graph";
@@ -39,10 +39,10 @@ export function Thread({ id, links }: { id: string; links: boolean }) {
   if (!found) {
     return (
       <>
-        <div class="head">
+        <div class="head" key="unread">
           <h1 class="cut">{id}</h1>
         </div>
-        {error.value !== null ? <Wrong error={error.value} /> : <div class="skeleton tall" aria-hidden="true" />}
+        {error.value !== null ? <Wrong error={error.value} /> : <div class="skeleton tall" key="nothing" aria-hidden="true" />}
       </>
     );
   }
@@ -51,7 +51,8 @@ export function Thread({ id, links }: { id: string; links: boolean }) {
     <>
       <Head detail={found} watch={watch} failed={(caught) => (failed.value = caught)} />
       <Wrong error={failed.value} />
-      <Wrong error={error.value} />
+      {/* That the service is away is said once, for all of the page. */}
+      {outage.value === null && <Wrong error={error.value} />}
       <Standing detail={found} live={watch.log.live.value} />
       <nav class="tabs" aria-label="Parts of the thread">
         <Link to={address("threads", id)} current={tab === "" || tab === "requests"}>
@@ -71,13 +72,14 @@ export function Thread({ id, links }: { id: string; links: boolean }) {
       ) : (
         <div class="columns run">
           <div>
-            <RunRequests log={watch.log} requests={found.pending_requests} chosen={tab === "requests" ? (more[0] ?? null) : null} worker={found.worker} moved={watch.moved} links={links} />
             <Conversation log={watch.log} threadId={id} waiting={waiting} />
             <MessageForm detail={found} workflow={workflow.value} moved={watch.moved} />
+            {/* What is asked comes last: so it moves nothing that somebody reads or writes. */}
+            <RunRequests log={watch.log} requests={found.pending_requests} chosen={tab === "requests" ? (more[0] ?? null) : null} worker={found.worker} moved={watch.moved} links={links} />
           </div>
           <aside>
             <GraphCard detail={found} workflow={workflow.value} log={watch.log} moved={watch.moved} />
-            <Facts detail={found} />
+            {(workflow.value !== null || !found.known) && <Facts detail={found} />}
           </aside>
         </div>
       )}
@@ -161,6 +163,8 @@ function Head({ detail, watch, failed }: { detail: ThreadDetail; watch: Watch; f
   const isOpen = detail.closed_at === null;
   const isHeld = detail.pause !== null && detail.pause !== undefined;
   const state = detail.state;
+  const asked = detail.pending_requests[0];
+  const [, , tab] = place.value.parts;
   const stuck = state === "paused" && !isHeld;
   return (
     <div class="head">
@@ -180,6 +184,11 @@ function Head({ detail, watch, failed }: { detail: ThreadDetail; watch: Watch; f
         </p>
       </div>
       <div class="row actions" role="group" aria-label="Actions">
+        {asked && tab !== "requests" && (
+          <Link to={address("threads", detail.thread_id, "requests", asked.request_id)} class="button first">
+            Answer
+          </Link>
+        )}
         {stuck && <Action label="Retry" kind="first" act={send("retry")} failed={failed} />}
         {isHeld && <Action label="Continue" kind="first" act={send("continue")} failed={failed} />}
         {!isOpen && state !== "idle" && <Action label="Resume" kind="first" act={send("resume")} failed={failed} />}
@@ -220,8 +229,8 @@ function Standing({ detail, live }: { detail: ThreadDetail; live: string }) {
       {isOpen && !detail.worker && (
         <p class="note" role="status">{`No worker polls task queue ${detail.task_queue}: the thread goes on once one does.`}</p>
       )}
-      {live === "lost" && (
-        <p class="note" role="status">
+      {live === "lost" && outage.value === null && (
+        <p class="note toast" role="status">
           The stream of events is interrupted; it is taken up again from where it was.
         </p>
       )}

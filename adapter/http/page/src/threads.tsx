@@ -1,7 +1,7 @@
 // The list of threads: live, filtered, by pages.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { type ThreadPage, call, pathOf, queryOf } from "./api";
+import { Problem, type ThreadPage, call, pathOf, queryOf } from "./api";
 import { Link, address, go, place } from "./router";
 import { Empty, State, When, Wrong, now } from "./ui";
 
@@ -14,6 +14,8 @@ const FILTERS: [string, string, string[]][] = [
   ["failed", "Failed", ["failed", "paused", "terminated", "timed_out"]],
   ["over", "Over", ["idle", "cancelled"]],
 ];
+/** Which of the open ones these are, search attributes tell. */
+const TOLD_BY_ATTRIBUTES = ["waiting", "running", "paused"];
 const PER_PAGE = "50";
 const POLL = 3_000;
 
@@ -24,17 +26,28 @@ export function Threads() {
   const cursor = query.get("cursor");
   const page = useSignal<ThreadPage | null>(null);
   const error = useSignal<unknown>(null);
+  const untold = useSignal(false);
   const states = FILTERS.find(([name]) => name === filter)?.[2] ?? [];
 
   useEffect(() => {
     const leaving = new AbortController();
     let timer = 0;
     page.value = null;
+    untold.value = false;
+    const read = () => {
+      const told = states.filter((state) => !TOLD_BY_ATTRIBUTES.includes(state));
+      const wanted = !untold.value ? states : told.length ? told : ["open"];
+      const query = queryOf({ state: wanted, search, cursor, limit: PER_PAGE });
+      return call<ThreadPage>(`${pathOf("threads")}${query}`, undefined, leaving.signal);
+    };
     const look = async () => {
       try {
         if (!document.hidden || page.value === null) {
-          const query = queryOf({ state: states, search, cursor, limit: PER_PAGE });
-          page.value = await call<ThreadPage>(`${pathOf("threads")}${query}`, undefined, leaving.signal);
+          page.value = await read().catch((caught: unknown) => {
+            if (!(caught instanceof Problem && caught.title === "Search attributes")) throw caught;
+            untold.value = true;
+            return read();
+          });
           error.value = null;
           now.value = Date.now();
         }
@@ -81,6 +94,18 @@ export function Threads() {
         </form>
       </div>
       {error.value !== null && <Wrong error={error.value} />}
+      {untold.value && (
+        <div class="note" role="status">
+          <p>
+            {`Which open threads wait, run or are paused is not told here: the search attributes of the namespace are not registered. ${
+              filter === "failed" ? "Those that are paused are left out." : "All open ones are shown."
+            } Register them, and threads that begin then are found:`}
+          </p>
+          <p>
+            <code>agent-framework-temporal attributes register</code>
+          </p>
+        </div>
+      )}
       {page.value === null && error.value === null && <div class="skeleton" aria-hidden="true" />}
       {page.value !== null && threads.length === 0 && (
         <Empty>{filter || search ? "No thread is like that." : "No threads yet. Start one, and it appears here."}</Empty>
