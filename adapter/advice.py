@@ -148,9 +148,13 @@ class Advice(str):
         for step in steps:
             split: list[str | Step] = []
             for part in parts:
-                texts = [part] if isinstance(part, Step) else part.split(step.python)
-                for place, each in enumerate(texts):
-                    split += [step, each] if place else [each]
+                if isinstance(part, Step):
+                    split.append(part)
+                    continue
+                first, *others = part.split(step.python)
+                split.append(first)
+                for other in others:
+                    split += [step, other]
             parts = split
         return cls(*parts)
 
