@@ -21,6 +21,7 @@ class Way(Enum):
     RESUME = auto()
     RESUME_FIRST = auto()
     BEGIN = auto()
+    CLIENT = auto()
     BEGIN_AGAIN = auto()
     NEW_THREAD = auto()
     FORK_INTO = auto()
@@ -55,6 +56,7 @@ _PYTHON = {
         "from a checkpoint (checkpoint_id=...) or wait for the prior run to complete. Workflows that need to recover "
         "from a mid-run failure must use checkpointing; there is no in-process recovery path."
     ),
+    Way.CLIENT: "`DurableWorkflow`",
     Way.BEGIN: "`run_stream(message, checkpoint=checkpoint)`",
     Way.BEGIN_AGAIN: "with 'message', or supply 'checkpoint_id' to restore a specific checkpoint.",
     Way.NEW_THREAD: "`checkpoint=durable.checkpoint()`",
@@ -133,6 +135,28 @@ class Advice(str):
             say: Returns the terms.
         """
         return "".join(say(part) if isinstance(part, Step) else part for part in self.parts)
+
+    @classmethod
+    def found_in(cls, text: str, *steps: Step) -> Self:
+        """Return a text that a workflow has written, in which some steps stand as Python: histories hold its words.
+
+        Args:
+            text: The text.
+            *steps: The steps that it may name.
+        """
+        parts: list[str | Step] = [text]
+        for step in steps:
+            split: list[str | Step] = []
+            for part in parts:
+                if isinstance(part, Step):
+                    split.append(part)
+                    continue
+                first, *others = part.split(step.python)
+                split.append(first)
+                for other in others:
+                    split += [step, other]
+            parts = split
+        return cls(*parts)
 
     @classmethod
     def lines(cls, texts: Iterable[str]) -> Self:

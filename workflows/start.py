@@ -80,6 +80,8 @@ def _refused(field: str, reason: str) -> tuple[RunInput, ApplicationError]:
         _LOGGER.warning(
             "The start of thread %r, run %r, is refused: `%s`: %s", info.workflow_id, info.run_id, field, reason
         )
-    message = f"The run cannot start: `{field}`: {reason} Start runs with this package, which checks what it sends."
+    message = (
+        f"The run cannot start: `{field}`: {reason} Start runs with `DurableWorkflow`, which checks what it sends."
+    )
     nothing = RunInput(workflow_name="", mode="message")  # Signals that came with the start are taken all the same.
     return nothing, ApplicationError(message, start_refusal(message), type=INVALID_START, non_retryable=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ..advice import Step, Way, told_of
+from ..advice import Advice, Step, Way, told_of
 from ..temporal.sealing import KEYS_VARIABLE
 
 
@@ -25,6 +25,7 @@ _SAY: dict[Way, Callable[[_Session, str], str]] = {
     Way.BEGIN_AGAIN: lambda session, thread: (
         f"with a message: `{session.again('run', 'MESSAGE', options=['--thread', thread or _ID])}`"
     ),
+    Way.CLIENT: lambda session, _thread: f"`{session.again('run', 'MESSAGE')}`",
     Way.NEW_THREAD: lambda _session, _thread: "another `--thread ID`, or none",
     Way.FORK_INTO: lambda _session, _thread: "`--into ID`, or none for one that is made up",
     Way.FROM_THREAD: lambda session, thread: _typed(session, "status", thread),
@@ -63,6 +64,14 @@ def error_text(session: _Session, error: BaseException) -> str:
     """Return what an error says to a user of the command line."""
     told = told_of(error, lambda step: said_by(session, step))
     return str(error) if told is None else told
+
+
+def recorded_text(session: _Session, text: str, thread: str) -> str:
+    """Return what a failure that a history holds says, which a workflow or a worker has written as Python."""
+    ways = (Way.RESPOND, Way.RESUME, Way.HOST, Way.CLIENT)
+    return Advice.found_in(text, *(Step(way, thread if way is not Way.HOST else "") for way in ways)).told(
+        lambda step: said_by(session, step)
+    )
 
 
 def has_steps(error: BaseException) -> bool:

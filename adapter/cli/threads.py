@@ -17,6 +17,7 @@ from ..client.thread_facts import existing_thread
 from ..client.thread_status import ThreadStatus, moment, thread_has_worker, thread_status
 from ..commands.exit_codes import NotFoundError
 from ..errors import NoWorkerError
+from .advice import recorded_text
 from .command import Session, Thread
 from .failures import attempt_lines, failure_lines, failure_text, lasted_text
 from .lookup import facade
@@ -81,7 +82,7 @@ def _show(session: Session, told: ThreadStatus) -> None:
     if facts.paused:
         output.wrapped(facts.paused)
     if found["failure"] is not None:
-        output.quoted(failure_text(found["failure"]))
+        output.quoted(recorded_text(session, failure_text(found["failure"]), facts.thread_id))
         output.facts([("resume with", session.again("resume", facts.thread_id))])
     for request in requests:
         output.heading(f"{request.executor_id} asks, request {request.request_id}")

@@ -39,6 +39,7 @@ from ..errors import (
     RunInterruptedError,
     RunTerminatedError,
     RunTimedOutError,
+    StartRefusedError,
     WorkerLostError,
     WorkflowNotHostedError,
 )
@@ -426,12 +427,12 @@ class CallReader:
         ways: dict[type[Exception], Advice] = {
             WorkerLostError: resume,
             InDoubtError: resume,
-            RequestExpiredError: Advice(" Answer with ", Step(Way.RESPOND, thread_id), "."),
             WorkflowNotHostedError: Advice(" Host it with ", Step(Way.HOST, self._follower.task_queue), "."),
         }
         way = ways.get(type(error))
-        if way is not None:
-            error.args = (Advice(str(error), way), *error.args[1:])
+        text = Advice.found_in(str(error), Step(Way.RESPOND, thread_id), Step(Way.CLIENT))
+        if way is not None or isinstance(error, RequestExpiredError | StartRefusedError):
+            error.args = (Advice(text, way or ""), *error.args[1:])
         return error
 
 

@@ -49,6 +49,9 @@ _NOT_OF_THE_COMMAND_LINE = {
     "adapter/client/workflow_interface.py": ["create the facade"],
     "adapter/plugin.py": ["AgentFrameworkPlugin"],
     "adapter/temporal/converter.py": ["AgentFrameworkPlugin"],
+    # Histories hold these words; whoever reads them finds the step in them.
+    "workflows/requests/requests.py": ["`responses=`"],
+    "workflows/start.py": ["Start runs with `DurableWorkflow`"],
     # About the code of a workflow, which its reader has to change.
     "adapter/framework/definition.py": ["WorkflowBuilder(name=...)"],
     "activities/capturing_storage.py": ["is not available inside a superstep"],
@@ -134,6 +137,8 @@ def test_an_advice_is_a_text_that_stays_what_it_is() -> None:
     advice = Advice("a ", Advice("b ", Step(Way.RESPOND, "t")), "!")
     assert advice == "a b `responses=`!"
     assert copy.deepcopy(advice).parts == advice.parts == ("a ", "b ", Step(Way.RESPOND, "t"), "!")
+    read = Advice.found_in("Answer with `responses=`, or `responses=`.", Step(Way.FOLLOW), Step(Way.RESPOND, "t"))
+    assert read.told(lambda step: f"{step.way.name} {step.subject}") == "Answer with RESPOND t, or RESPOND t."
     lines = Advice.lines(["one", Advice("two ", Step(Way.PENDING))])
     assert lines.told(lambda step: step.way.name) == "one\ntwo PENDING"
 

@@ -171,7 +171,7 @@ class Requests:
             names = ", ".join(repr(request.request_id) for request in failing[:5])
             raise RequestExpiredError(
                 f"Nobody answered request {names} of executor {failing[0].executor_id!r} by {failing[0].deadline}. Its "
-                "checkpoint is intact: answer it all the same."
+                "checkpoint is intact: answer it all the same with `responses=`."
             )
         cancelled = [self._entry(request, cancel=True) for request in expired if request.on_deadline == "cancel"]
         if cancelled:
@@ -233,7 +233,7 @@ class Requests:
             if error and known and known.expired_at and answer.received_at == known.expired_at:
                 raise RequestExpiredError(
                     f"The deadline of request {answer.request_id!r} has passed, and its default response is refused: "
-                    f"{error} Answer it, and correct the default in the options."
+                    f"{error} Answer it with `responses=`, and mend the default in the options."
                 )
 
     def failed(self, step: SuperstepInput, failure: SuperstepFailure) -> None:
