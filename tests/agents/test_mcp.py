@@ -162,14 +162,13 @@ async def test_a_call_that_is_given_up_leaves_the_run_alone(
     async def note(done: float, total: float | None, message: str | None) -> None:
         works.set()
 
-    async with served.session() as session:
-        waiting = asyncio.ensure_future(session.call_tool("wait_for_thread", thread, progress_callback=note))
-        await works.wait()
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        go.touch()
-        assert (await session.call_tool("wait_for_thread", thread)).structured_content["state"] == "idle"  # type: ignore[index]
+    waiting = asyncio.ensure_future(served.result("wait_for_thread", thread, progress_callback=note))
+    await works.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go.touch()
+    assert (await served.call("wait_for_thread", **thread))["state"] == "idle"
 
 
 async def test_a_server_that_does_not_answer_is_told(client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -56,7 +57,7 @@ async def test_page_by_page(http: httpx.AsyncClient, thread: str) -> None:
     pages: list[list[str]] = []
     cursor: str | None = None
     while cursor is not None or not pages:
-        query = {"limit": 3, **({} if cursor is None else {"cursor": cursor})}
+        query: dict[str, Any] = {"limit": 3, **({} if cursor is None else {"cursor": cursor})}
         page = (await http.get(path, params=query)).json()
         pages.append([info["checkpoint_id"] for info in page["checkpoints"]])
         cursor = page["next"]
