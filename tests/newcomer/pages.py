@@ -129,6 +129,8 @@ class PageRun:
         terminal.start(command, until)
 
     def _block(self, block: Block) -> None:
+        if block.language != "text":
+            self._written = ""
         if block.reason is not None:
             self._report.leave_out(block, block.reason)
         elif block.language == "python":
@@ -173,10 +175,8 @@ class PageRun:
         if _OF_A_WAITING_THREAD.match(line):
             self._second_draft()
         seconds = _INSTALL_SECONDS if " pip install" in line else 90
-        # Word for word, but for the one thing that differs: the package comes from the clone.
-        words = line.replace("'.[", f"'{self._place.clone}[").replace(
-            "'agent-framework-temporal[", f"'{self._place.clone}["
-        )
+        # Pages say this of the clone's folder, and this is the tour's.
+        words = line.replace("'.[", f"'{self._place.clone}[")
         answers = next((given for start, given in _ANSWERS.items() if line.startswith(start)), ())
         code, self._written = self._main.run(words, seconds=seconds, answers=answers)
         assert code == 0, f"{line!r} ended with exit code {code}:\n{self._written}"
