@@ -285,6 +285,7 @@ def test_limits_are_checked() -> None:
 async def test_a_flood_takes_bounded_memory(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"k1={base64.b64encode(_KEY).decode()}\n")
+    port = _free_port()
     process = await asyncio.create_subprocess_exec(
         *(
             sys.executable,
