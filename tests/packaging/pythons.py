@@ -61,9 +61,9 @@ def tested(version: str, python: Path) -> bool:
     uv = [sys.executable, "-m", "uv", "--quiet", _NOT_FROM_A_REGISTRY]
     if not own.exists():
         subprocess.run([*uv, "venv", "--python", python, environment], check=True)
-    install = [*uv, "pip", "install", "--python", own, "--config-settings", "editable_mode=strict"]
+    install: list[str | Path] = [*uv, "pip", "install", "--python", own, "--config-settings", "editable_mode=strict"]
     subprocess.run([*install, "--editable", ".[test]"], cwd=ROOT, check=True)
-    pytest = [own, "-m", "pytest", "-n", "2", "--dist", "worksteal", "-k", _ROWS, *PART]
+    pytest: list[str | Path] = [own, "-m", "pytest", "-n", "2", "--dist", "worksteal", "-k", _ROWS, *PART]
     return subprocess.run(pytest, cwd=ROOT, check=False).returncode == 0
 
 
