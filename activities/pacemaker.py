@@ -193,10 +193,9 @@ class Pacemaker:
                     self._waits = math.inf
                     self._condition.wait()
                     self._looked = time.monotonic()
-                if self._closed:
-                    return
-                self._waits = min([_TICK, *(pulse.interval / 2 for pulse in self._pulses.values())])
-                self._condition.wait(self._waits)
+                if not self._closed:  # It may have been while there was nothing to beat for.
+                    self._waits = min([_TICK, *(pulse.interval / 2 for pulse in self._pulses.values())])
+                    self._condition.wait(self._waits)
                 if self._closed:
                     return
                 if not self._pulses:

@@ -62,11 +62,18 @@ async def local_server(*values: str) -> WorkflowEnvironment:
     Args:
         *values: Of its dynamic configuration, each `name=value`.
     """
-    return await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal_binary(),
-        dev_server_log_level="error",
-        dev_server_extra_args=[part for value in values for part in ("--dynamic-config-value", value)],
-    )
+    tries = 3
+    while True:
+        try:
+            return await WorkflowEnvironment.start_local(
+                dev_server_existing_path=temporal_binary(),
+                dev_server_log_level="error",
+                dev_server_extra_args=[part for value in values for part in ("--dynamic-config-value", value)],
+            )
+        except RuntimeError:  # On a busy machine it may not answer within the seconds that the SDK gives it.
+            tries -= 1
+            if not tries:
+                raise
 
 
 def pytest_collection_finish() -> None:

@@ -50,7 +50,7 @@ async def test_killed_after_its_last_entry(
         noting,
         client=client,
         task_queue=task_queue,
-        heartbeat_timeout=timedelta(seconds=1),
+        heartbeat_timeout=timedelta(seconds=3),
         retry_initial_interval=_FAST,
     )
 
