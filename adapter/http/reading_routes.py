@@ -34,9 +34,9 @@ from .service import Service
 _THREAD = "/threads/{thread_id:part}"
 _MOST_LISTED = 10_000
 _EVENT = {
-    "description": "Server-sent events. Each has an `id` to continue from, as `Last-Event-ID`. Messages without a name are "
-    "the thread's events; `end` gives the state it rests in, `standing` the same for a stream that continues, and "
-    "`problem` what ends the stream.",
+    "description": "Server-sent events. Each has an `id` to continue from, as `Last-Event-ID`. Messages without a "
+    "name are the thread's events; `end` gives the state it rests in, `standing` the same for a stream that "
+    "continues, and `problem` what ends the stream.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
 
