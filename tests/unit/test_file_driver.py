@@ -44,7 +44,7 @@ async def test_the_same_payload_is_one_file(tmp_path: Path) -> None:
 
 async def test_what_it_does_not_take(tmp_path: Path) -> None:
     driver = FileStorageDriver(tmp_path, max_payload_size=100)
-    with pytest.raises(ValueError, match=r"over the 100 that 'agent-framework\.file' takes"):
+    with pytest.raises(ValueError, match=r"more than the 100 that 'agent-framework\.file' accepts"):
         await driver.store(_STORE, [Payload(data=bytes(101))])
     assert _files(tmp_path) == []
     with pytest.raises(ValueError, match="`max_payload_size` must be 1 or more"):
@@ -53,7 +53,7 @@ async def test_what_it_does_not_take(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("digest", ["", "../../etc/passwd", "/" * 64, "A" * 64, "0" * 63])
 async def test_a_reference_that_is_none(digest: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is none of 'mine'"):
+    with pytest.raises(ValueError, match="does not belong to 'mine'"):
         await FileStorageDriver(tmp_path, driver_name="mine").retrieve(
             _RETRIEVE, [StorageDriverClaim(claim_data={"sha256": digest})]
         )
