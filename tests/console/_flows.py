@@ -24,7 +24,7 @@ class Brief(BaseModel):
     """What is to be written."""
 
     topic: str = Field(min_length=2, description="In a few words.")
-    words: int = Field(default=6, ge=1, le=50)
+    words: int = Field(default=6, ge=1, le=200)
     gate: str | None = Field(default=None, description="A file that the writer waits for in the middle.")
 
 

@@ -106,16 +106,20 @@ new PerformanceObserver((list) => list.getEntries().forEach((entry) => window.sh
 async def test_nothing_jumps_while_words_come(console: Console, tmp_path: Path, width: int) -> None:
     """As Chromium counts it, from the first content to the request; what comes is seen to its end."""
     topic, gate = f"{unique('boats')}-{'x' * 40}", tmp_path / "gate"
-    thread = await begun(console.http, "press", {"topic": topic, "words": 50, "gate": str(gate)})
+    thread = await begun(console.http, "press", {"topic": topic, "words": 160, "gate": str(gate)})
     size = {"width": width, "height": 844}
     async with console.page(f"/threads/{thread}", scripts=[_SHIFTS], viewport=size) as page:
         said = page.locator(".item[data-kind=output]")
-        await expect(said).to_contain_text(f"{topic}-24")
+        await expect(said).to_contain_text(f"{topic}-79")
+        # Of so much the newest is told as it comes, and that is said.
+        await expect(said).to_contain_text("the newest, as it comes")
+        await expect(said.locator(".said")).to_contain_text("… ")
         await expect(page.locator("[data-executor=writer]")).to_be_visible()
         at = await page.locator(".log").bounding_box()
         gate.touch()
         await expect(page.locator(".request")).to_have_count(1)
-        await expect(said).to_contain_text(f"{topic}-49")
+        await expect(said).to_contain_text(re.compile(f"{topic}-0 .*{topic}-159", re.DOTALL))
+        await expect(said.locator(".said")).not_to_contain_text("… ")
         assert await page.locator(".log").bounding_box() == at
         assert (
             await page.evaluate(

@@ -21,6 +21,8 @@ export interface Item {
   at?: string;
   live: boolean;
   words: string | null;
+  /** Whether what was said before it is not here: only the newest of what runs is told as it comes. */
+  isCut?: boolean;
   data?: Json;
   requestId?: string;
   attempt?: number;
@@ -37,6 +39,7 @@ export function itemsOf(events: ThreadEvent[], all: boolean, supersteps: Superst
   let begins = false;
   // What was told while it ran is part of the log once anything after it is.
   const logged = events.reduce((most, event) => (event.live ? most : Math.max(most, event.offset)), -1);
+  const offsets = new Set(events.map((event) => event.offset));
   const answered = supersteps.filter((one) => one.answers.length).sort((one, other) => one.first_offset - other.first_offset);
   const note = ({ first_offset, answers, superstep }: Superstep) =>
     answers.forEach((answer, index) => {
@@ -69,10 +72,12 @@ export function itemsOf(events: ThreadEvent[], all: boolean, supersteps: Superst
     } else if (event.type === "output" || event.type === "intermediate" || event.type === "data") {
       const last = items[items.length - 1];
       const goesOn = isPiece(event.data) && last?.kind === "output" && last.title === name && last.superstep === event.superstep;
+      const isCut = base.live && !offsets.has(event.offset - 1);
       if (goesOn && isPiece(last.data) && base.words !== null && last.words !== null) {
-        last.words += base.words;
+        last.words += isCut ? ` … ${base.words}` : base.words;
         last.live = base.live;
-      } else items.push({ ...base, kind: "output", title: name });
+        last.isCut = last.isCut || isCut;
+      } else items.push({ ...base, kind: "output", title: name, isCut, words: isCut && base.words !== null ? `… ${base.words}` : base.words });
     } else if (event.type === "request_info") {
       items.push({ ...base, kind: "request", title: `${name} asks`, requestId: event.request_id });
     } else if (event.type === "failed" || event.type === "executor_failed") {
@@ -183,6 +188,15 @@ export function Conversation({ log, threadId, waiting }: { log: ThreadLog; threa
   );
 }
 
+function Writing({ isCut }: { isCut: boolean }) {
+  if (!isCut) return <span class="writing">as it comes</span>;
+  return (
+    <span class="writing" title="What was before is told when the superstep is done.">
+      the newest, as it comes
+    </span>
+  );
+}
+
 function Entry({ item, threadId, waits }: { item: Item; threadId: string; waits: boolean }) {
   return (
     <li id={`event-${item.key}`} class="item" data-kind={item.kind}>
@@ -195,7 +209,7 @@ function Entry({ item, threadId, waits }: { item: Item; threadId: string; waits:
           {item.superstep !== undefined && `superstep ${item.superstep}`}
           {item.attempt !== undefined && item.attempt > 1 && `, attempt ${item.attempt}`}
         </span>
-        {item.live ? <span class="writing">as it comes</span> : item.at && <When at={item.at} />}
+        {item.live ? <Writing isCut={item.isCut ?? false} /> : item.at && <When at={item.at} />}
       </div>
       {item.words !== null && (item.kind === "output" || item.kind === "failure") ? (
         <div class="said">

@@ -24,6 +24,8 @@ export function activityOf(events: ThreadEvent[], graph: Graph): Activity {
     const name = event.executor_id;
     if (event.type === "request_info" && name) found.state[name] = "waiting";
     if (!name) continue;
+    // Of what runs the newest alone may be told: who speaks has begun.
+    if (event.live && !found.state[name] && /^(output|intermediate|data)$/.test(event.type)) found.state[name] = "running";
     if (event.type === "executor_invoked") {
       found.state[name] = "running";
       found.runs[name] = (found.runs[name] ?? 0) + 1;

@@ -185,7 +185,7 @@ function Head({ detail, watch, failed }: { detail: ThreadDetail; watch: Watch; f
       </div>
       <div class="row actions" role="group" aria-label="Actions">
         {asked && tab !== "requests" && (
-          <Link to={address("threads", detail.thread_id, "requests", asked.request_id)} class="button first">
+          <Link to={address("threads", detail.thread_id, "requests", asked.request_id)} class="button first answer">
             Answer
           </Link>
         )}
