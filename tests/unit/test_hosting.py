@@ -191,7 +191,10 @@ async def test_two_workflows_of_one_name_are_refused() -> None:
         ),
         (lambda: _workflow("hosted", First(id="first")), "executor 'last' removed"),
         (lambda: _workflow("hosted", First(id="last"), First(id="first")), "start executor 'first' became 'last'"),
-        (lambda: _workflow("renamed", First(id="first"), First(id="last")), "'hosted' first and 'renamed' the second time"),
+        (
+            lambda: _workflow("renamed", First(id="first"), First(id="last")),
+            "'hosted' first and 'renamed' the second time",
+        ),
     ],
 )
 async def test_a_factory_that_builds_something_else_each_time_is_refused(
