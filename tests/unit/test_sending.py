@@ -150,12 +150,12 @@ def test_without_types_only_what_json_says_exactly(value: Any) -> None:
         (Tag("a"), "`name`: Tag"),
         (Seat(row=0), "`row`: Seat"),
         (Batch([Note(text="a"), Seat(row=1)]), "`entries[1].row`: Seat"),  # type: ignore[list-item]
-        (_construct(text=5), "`text`: Note does not take it"),
-        (_construct(), "`text`: Note does not take it"),
-        (Even.model_construct(numbers=[1]), "Even does not take it"),
-        (Bag(content={"a": [object()]}), "`content['a'][0]`: object is no model"),
-        (Bag(content=lambda: 0), "`content`: function is no model"),
-        (Odds(score=True), "`score`: Odds, made anew from its fields, differs here (bool would become float)"),
+        (_construct(text=5), "`text`: Note does not accept it"),
+        (_construct(), "`text`: Note does not accept it"),
+        (Even.model_construct(numbers=[1]), "Even does not accept it"),
+        (Bag(content={"a": [object()]}), "`content['a'][0]`: object is not a model"),
+        (Bag(content=lambda: 0), "`content`: function is not a model"),
+        (Odds(score=True), "`score`: Odds, rebuilt from its fields, differs here (bool would become float)"),
     ],
     ids=lambda given: given if isinstance(given, str) else type(given).__name__,
 )
