@@ -103,7 +103,9 @@ class Step:
     @property
     def python(self) -> str:
         """What a caller of the API does."""
-        cancel = shell_command(["agent-framework-temporal", "cancel"], [self.subject])
+        cancel = ""
+        if self.way is Way.CANCEL:
+            cancel = shell_command(["agent-framework-temporal", "cancel"], [self.subject])
         return _PYTHON[self.way].format(subject=self.subject, cancel=cancel)
 
 

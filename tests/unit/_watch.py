@@ -39,7 +39,7 @@ _PACKAGE = (
         for name in ["decoding", "document", "annotations", "enums", "exceptions", "layouts", "parts"]
     ),
     *("framework/" + name for name in ("standard", "static", "catalog", "internals", "graph", "error_data")),
-    *("checkpoints/frames", "checkpoints/label", "errors"),
+    *("checkpoints/frames", "checkpoints/label", "errors", "advice"),
 )
 _PYTHON = re.compile(
     r"""
