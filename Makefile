@@ -12,7 +12,7 @@ PACKAGE := __init__.py worker.py adapter activities workflows
 # Hundreds of processes import the package; each would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs docs-publish help demo demo-crash server test test-quick test-core test-cores test-pythons dist lock sbom types chaos crash-points placement soak flood hostile devui-test console-assets console-long bench newcomer wheel-test lint format format-check typecheck ci clean FORCE
+.PHONY: docs docs-publish help demo demo-crash server test test-quick test-core test-cores test-pythons dist lock sbom types chaos crash-points placement exits soak flood hostile devui-test console-assets console-long bench newcomer wheel-test lint format format-check typecheck ci clean FORCE
 
 help:
 	@echo 'make demo [ARGS=...]   the content-approval example on a local Temporal server'
@@ -34,6 +34,7 @@ help:
 	@echo 'make crash-points      kill a worker in each model and tool call of each orchestration'
 	@echo 'make placement         every row of the gallery placed, and a worker that is absent for a minute'
 	@echo 'make newcomer [ARGS=..] README and pages word for word in an empty environment; ARGS=docs/NAME.md: one page'
+	@echo 'make exits             end worker processes in every way, on a busy machine'
 	@echo 'make wheel-test        only: does the built wheel work in an empty environment'
 	@echo 'make lint format format-check typecheck'
 	@echo 'make types             what users see: their code under mypy and pyright, and how much of ours is typed'
@@ -129,6 +130,10 @@ crash-points: $(VENV)/.test
 # environment of this checkout: a newcomer has none.
 newcomer:
 	@$(PYTHON) -m tests.newcomer $(ARGS)
+
+# Processes that end while much of the machine is busy, four times as often as in the suite, beside twice the load.
+exits: $(VENV)/.test
+	EXITS=40 BUSY=2 $(BIN)/python -m pytest tests/exits $(ARGS)
 
 wheel-test: $(VENV)/.test
 	$(BIN)/python -m pytest tests/packaging $(ARGS)

@@ -19,7 +19,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from tests.flows import LEDGER
@@ -102,7 +102,15 @@ async def make_current(client: Client, deployment: str, build_id: str) -> None:
     request = SetWorkerDeploymentCurrentVersionRequest(
         namespace=client.namespace, deployment_name=deployment, build_id=build_id, ignore_missing_task_queues=True
     )
-    await client.workflow_service.set_worker_deployment_current_version(request)
+    while True:
+        try:
+            await client.workflow_service.set_worker_deployment_current_version(request)
+        except RPCError as error:
+            if error.status != RPCStatusCode.RESOURCE_EXHAUSTED:  # Something is changed there at this moment.
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return
 
 
 async def _knows_graphs(client: Client, deployment: str, build_id: str) -> bool:

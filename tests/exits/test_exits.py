@@ -1,4 +1,4 @@
-"""A process that has used a client ends with its own exit code, also on a busy machine; `make hostile` ends more."""
+"""A process that has used a client ends with its own exit code, also on a busy machine; `make exits` ends more."""
 
 from __future__ import annotations
 

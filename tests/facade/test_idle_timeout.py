@@ -97,5 +97,5 @@ def test_limits_that_cannot_work(client: Client) -> None:
 async def test_no_limit_within_a_sub_workflow(client: Client) -> None:
     executors = {"child/silent": ExecutorPolicy(idle_timeout=_SHORT)}
     durable = DurableWorkflow(silent_child, client=client, task_queue="none", executors=executors)
-    with pytest.raises(ValueError, match=r"within a sub-workflow.*not \['idle_timeout'\]"):
+    with pytest.raises(ValueError, match=r"inside a sub-workflow.*not \['idle_timeout'\]"):
         await durable.run("a")

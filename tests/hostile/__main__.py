@@ -50,7 +50,6 @@ def run(section: Section, *, quick: bool) -> Result:
         environment = {**os.environ, SECTION: section.letter, REPORT: str(report), EXAMPLES: "100" if quick else "2000"}
         if not quick:
             environment["FLOOD_SIGNALS"] = os.environ.get("FLOOD_SIGNALS", "10000")
-            environment |= {"EXITS": os.environ.get("EXITS", "40"), "BUSY": "2"}
         files = [str(path) for path in section.files()]
         # A test of the suite has 2 minutes; with more examples it may take longer.
         flags = ["-p", "tests.hostile.plugin", "--timeout", str(60 * _MINUTES), "--no-header"]
