@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.packaging import dist
+from tests.packaging.release import ROOT
 
 ADDRESS = "https://code.example/owner/agent-framework-temporal"
 
@@ -19,6 +20,15 @@ class Distributions(NamedTuple):
 
     sdist: Path
     wheel: Path
+
+
+def package_files() -> set[str]:
+    """Return what belongs to the package, as the repository names it: its modules, and the data beside them."""
+    found = [path for path in ROOT.iterdir() if path.suffix in (".py", ".pyi", ".typed")]
+    for room in ("adapter", "activities", "workflows"):
+        found += [path for path in (ROOT / room).rglob("*.py*") if path.suffix in (".py", ".pyi")]
+    found += [*(ROOT / "adapter" / "http" / "assets").iterdir(), *(ROOT / "adapter" / "cli" / "project").rglob("*.txt")]
+    return {str(path.relative_to(ROOT)) for path in found}
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import agent_framework_temporal
 import pytest
 
 from tests.packaging import dist, release
-from tests.packaging.conftest import ADDRESS, Distributions
+from tests.packaging.conftest import ADDRESS, Distributions, package_files
 
 ROOT = release.ROOT
 VERSION = release.version()
@@ -91,11 +91,7 @@ def test_the_sdist_has_the_package_and_nothing_else(distributions: Distributions
     """The wheel was built from it, so nothing is missing."""
     names = set(sdist_files(distributions.sdist))
     made = {"PKG-INFO", "setup.cfg"} | {name for name in names if name.startswith("agent_framework_temporal.egg-info/")}
-    package = {str(path.relative_to(ROOT)) for path in ROOT.glob("*.py*") if path.suffix in (".py", ".pyi", ".typed")}
-    for room in ("adapter", "activities", "workflows"):
-        package |= {str(path.relative_to(ROOT)) for path in (ROOT / room).rglob("*.py")}
-    package |= {str(path.relative_to(ROOT)) for path in (ROOT / "adapter" / "http" / "assets").iterdir()}
-    assert names - made == package | {"LICENSE", "README.md", "py.typed", "pyproject.toml"}
+    assert names - made == package_files() | {"LICENSE", "README.md", "pyproject.toml"}
 
 
 def test_the_image_is_built_from_all_that_the_sdist_has(distributions: Distributions) -> None:

@@ -18,6 +18,8 @@ from pathlib import Path
 import agent_framework_temporal
 import pytest
 
+from tests.packaging.conftest import package_files
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("adapter", "activities", "workflows")
 SCRIPTS = ("agent-framework-temporal", "agent-framework-temporal-worker", "agent-framework-temporal-dev-server")
@@ -78,22 +80,11 @@ def test_lies_beside_a_project_with_packages_of_the_same_names(python: Path, tmp
 def test_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert "agent_framework_temporal/py.typed" in names
-    assert "agent_framework_temporal/worker.py" in names
+    # What lies in `adapter/testing` is imported as `agent_framework_temporal.testing`.
     expected = {
-        f"agent_framework_temporal/{path.relative_to(ROOT)}"
-        for path in ROOT.glob("*.py*")
-        if path.suffix in (".py", ".pyi")
+        f"agent_framework_temporal/{name}".replace("/adapter/testing/", "/testing/") for name in package_files()
     }
-    for package in PACKAGES:
-        expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in (ROOT / package).rglob("*.py")}
-    expected.add("agent_framework_temporal/adapter/testing/__init__.pyi")
-    data = [*(ROOT / "adapter" / "http" / "assets").iterdir(), *(ROOT / "adapter" / "cli" / "project").rglob("*.txt")]
-    expected |= {f"agent_framework_temporal/{path.relative_to(ROOT)}" for path in data}
-    # It lies in `adapter`, and is imported as `agent_framework_temporal.testing`.
-    expected = {name.replace("/adapter/testing/", "/testing/") for name in expected}
-    others = {name for name in names if ".dist-info/" not in name} - {"agent_framework_temporal/py.typed"}
-    assert others == expected
+    assert {name for name in names if ".dist-info/" not in name} == expected
 
 
 def test_carries_its_license(wheel: Path) -> None:

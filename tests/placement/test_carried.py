@@ -125,7 +125,7 @@ async def test_what_is_too_large(client: Client, tmp_path: Path) -> None:
     """Without external storage the error says what is; with it all that size travels."""
     gpu = unique("gpu")
     async with worker(client, hoard) as task_queue, worker(client, hoard, task_queue=gpu):
-        with pytest.raises(PayloadError, match="What executor 'hoard' has done on its task queue takes"):
+        with pytest.raises(PayloadError, match="The result of executor 'hoard' on its task queue takes"):
             await _durable(hoard, client, task_queue, gpu=gpu, name="hoard").run(Order(state=_LARGE))
     stored = connected(client, FileStorageDriver(tmp_path / "payloads"))
     gpu = unique("gpu")

@@ -189,7 +189,7 @@ async def test_run_without_a_worker_is_left_out_and_logged(
         await _until(client, f"WorkflowId = '{thread}' AND ExecutionStatus = 'Running'", [thread])
     found: list[Any] = [request async for request in waiting_requests(client) if request.thread_id == thread]
     assert found == []
-    assert f"Thread '{thread}' is left out of the inbox" in caplog.text
+    assert f"The requests of thread '{thread}' are not listed" in caplog.text
     await client.get_workflow_handle(thread).terminate()
 
 

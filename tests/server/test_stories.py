@@ -46,7 +46,7 @@ _WORDS = " ".join(f"w{number}" for number in range(8))
         (RPCStatusCode.PERMISSION_DENIED, "Request unauthorized.", ServerUnreachableError, "credentials"),
         (RPCStatusCode.NOT_FOUND, "workflow not found", ThreadNotFoundError, "was deleted"),
         (RPCStatusCode.NOT_FOUND, "workflow execution already completed", RunOverError, "has ended in the meantime"),
-        (RPCStatusCode.UNIMPLEMENTED, "unknown method", DurableWorkflowError, "Update it"),
+        (RPCStatusCode.UNIMPLEMENTED, "unknown method", DurableWorkflowError, "Upgrade the server"),
         (RPCStatusCode.INTERNAL, "shard closed", DurableWorkflowError, "Try again"),
         (RPCStatusCode.INVALID_ARGUMENT, "bad", DurableWorkflowError, "Could not look up thread 't': bad"),
     ],
@@ -160,7 +160,7 @@ async def test_server_goes_away_while_a_worker_is_awaited(monkeypatch: pytest.Mo
         running = asyncio.ensure_future(durable.run("a", checkpoint=checkpoint))
         while checkpoint.run_id is None:
             await asyncio.sleep(0.02)
-    with pytest.raises(ServerUnreachableError, match="which goes on all the same: no Temporal server answers"):
+    with pytest.raises(ServerUnreachableError, match="which keeps running: no Temporal server answers"):
         await running
 
 

@@ -136,7 +136,7 @@ def main() -> Workflow:
 def test_the_text_says_what_to_type_and_where(entry: Any, name: str, where: str) -> None:
     with pytest.raises(HostingError) as caught:
         AgentFrameworkPlugin([entry])
-    typed = re.escape(f'type `WorkflowBuilder(name="{name}", start_executor=...)` ')
+    typed = re.escape(f'write `WorkflowBuilder(name="{name}", start_executor=...)` ')
     assert re.search(typed + where, str(caught.value))
 
 

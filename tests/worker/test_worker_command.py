@@ -224,7 +224,7 @@ async def test_says_that_there_is_no_such_namespace(address: str) -> None:
         (["--workflow", "a:b", "--task-queue", "q", "--config-file", "/no/such.toml"], "no configuration file"),
         (["--workflow", "a:b", "--task-queue", "q", "--max-supersteps", "0"], "--max-supersteps 1 or more"),
         (["--workflow", "a:b", "--task-queue", "q", "--max-per-second", "0"], "--max-per-second must be more than 0"),
-        (["--workflow", "a:b", "--task-queue", "q", "--log-level", "loud"], "'loud' is none of"),
+        (["--workflow", "a:b", "--task-queue", "q", "--log-level", "loud"], "'loud' is not a valid level"),
     ],
 )
 async def test_says_which_flag_is_wrong(flags: list[str], says: str) -> None:
