@@ -196,6 +196,8 @@ class CallReader:
             self._run = self._rested  # As if that message had never come.
         else:
             self._has_failed(_exception(step, self._decoder.catalog))
+            if self._failure is not None and refuses_message(step):
+                raise self._failure  # The thread goes on without its message: with the turn before, where one was cut.
 
     def _scheduled(self, step: SuperstepInput) -> None:
         self._run, self._failure = RunPhase.RUNNING, None

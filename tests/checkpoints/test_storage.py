@@ -162,7 +162,7 @@ async def test_it_only_reads(client: Client) -> None:
     storage = HistoryCheckpointStorage(client, echo)
     with pytest.raises(HistoryReadOnlyError, match=r"only from a worker.*DurableWorkflow\.run\(checkpoint_id"):
         await storage.save(WorkflowCheckpoint(workflow_name="echo", graph_signature_hash="h"))
-    with pytest.raises(NotImplementedError, match=r"cannot be deleted alone.*temporal workflow delete"):
+    with pytest.raises(NotImplementedError, match=r"cannot be deleted by itself.*temporal workflow delete"):
         await storage.delete("c")
     as_the_framework_knows_it: CheckpointStorage = storage
     with pytest.raises(WorkflowCheckpointException):

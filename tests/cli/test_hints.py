@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_framework import WorkflowBuilder, WorkflowContext, executor
 from agent_framework_temporal import DurableWorkflow, sealing_data_converter
 from agent_framework_temporal.adapter.cli.dev import SourceFilter
 from agent_framework_temporal.adapter.cli.example import example_of, message_words
 from agent_framework_temporal.adapter.cli.output import Output
-from pydantic import BaseModel, Field
 from temporalio.client import Client
 from watchfiles import Change
 
+from tests.cli._briefs import Brief, build_brief
 from tests.cli._commands import Commands, started
 from tests.flows import Order, echo, shop
 from tests.support import unique, worker, worker_process
@@ -151,26 +150,10 @@ async def test_dev_has_no_flag_that_it_would_refuse(cli: Commands) -> None:
     assert "--namespace" in (await cli("dev", "--help")).out
 
 
-class Brief(BaseModel):
-    topic: str
-    words: int = Field(ge=50)
-    tone: str = "plain"
-    sources: list[str]
-
-
 @dataclass
 class Ticket:
     number: int
     urgent: bool = False
-
-
-@executor(id="start")
-async def _start(_brief: Brief, ctx: WorkflowContext[Any, Any]) -> None:
-    await ctx.yield_output("done")
-
-
-def build_brief() -> Any:
-    return WorkflowBuilder(name="brief", start_executor=_start).build()
 
 
 def test_an_example_fits_its_type() -> None:
@@ -184,13 +167,13 @@ def test_an_example_fits_its_type() -> None:
 
 async def test_a_model_as_start_type_is_given_as_json(cli: Commands, client: Client) -> None:
     async with worker(client, build_brief) as queue:
-        typed = await cli("run", "trains", "-w", "tests.cli.test_hints:build_brief", "-q", queue, code=2)
-        assert "takes tests.cli.test_hints:Brief, not text" in typed.err
+        typed = await cli("run", "trains", "-w", "tests.cli._briefs:build_brief", "-q", queue, code=2)
+        assert "takes tests.cli._briefs:Brief, not text" in typed.err
         assert """--data '{"topic": "...", "words": 50, "sources": ["..."]}'""" in typed.err
         named = await cli("run", "trains", "-w", "brief", "-q", queue, code=1)
         assert f"Give the message as JSON: {OURS} run --data JSON --thread brief-" in named.err
         data = example_of([Brief])
-        await cli("run", "--data", json.dumps(data), "-w", "tests.cli.test_hints:build_brief", "-q", queue)
+        await cli("run", "--data", json.dumps(data), "-w", "tests.cli._briefs:build_brief", "-q", queue)
 
 
 async def test_a_sealed_thread_says_how_to_give_the_keys(cli: Commands, client: Client) -> None:

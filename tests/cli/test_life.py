@@ -165,7 +165,7 @@ def test_every_option_can_be_given() -> None:
         ("max_attempt=1", "there is no option 'max_attempt'; the options are superstep_timeout, "),
         ("max_attempts", "'max_attempts' is not NAME=VALUE"),
         ("max_attempts=many", "max_attempts: invalid literal"),
-        ("max_attempts=0", "must be 1 or more"),
+        ("max_attempts=0", "must be from 1 to 1,000,000"),
         ("superstep_timeout=long", "'long' is not a valid duration; use for example 30s, 5m, 1h30m or 2d"),
         ("superstep_timeout=5", "'5' is not a valid duration"),
         ("superstep_timeout=99999999999999w", "is too long"),

@@ -127,4 +127,4 @@ async def test_says_that_there_is_no_such_thread(cli: Commands, client: Client) 
         assert "There is no thread 'nothing'" in (await cli(*command, "nothing", code=7)).err
     other = unique("other")
     await client.start_workflow("Something", id=other, task_queue="nobody")
-    assert "of type 'Something', no thread" in (await cli("status", other, code=7)).err
+    assert "of type 'Something', not a thread" in (await cli("status", other, code=7)).err

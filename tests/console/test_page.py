@@ -167,8 +167,8 @@ async def test_checkpoints_are_compared_edited_and_forked(console: Console) -> N
 
         await page.get_by_role("link", name="Superstep 4").click()
         await page.get_by_role("button", name="Edit").click()
-        text = await page.get_by_label("What it is to hold").input_value()
-        await page.get_by_label("What it is to hold").fill(text.replace("approved, grade 3", "edited"))
+        text = await page.get_by_label("New content").input_value()
+        await page.get_by_label("New content").fill(text.replace("approved, grade 3", "edited"))
         fork = unique("fork")
         await page.get_by_label("Id of the new thread").fill(fork)
         await page.get_by_role("button", name="Fork edited").click()
@@ -177,9 +177,9 @@ async def test_checkpoints_are_compared_edited_and_forked(console: Console) -> N
 
         await page.go_back()
         await page.get_by_role("button", name="Edit").click()
-        await page.get_by_label("What it is to hold").fill("{")
+        await page.get_by_label("New content").fill("{")
         await page.get_by_role("button", name="Fork edited").click()
-        await expect(page.get_by_role("alert")).to_contain_text("This is no JSON")
+        await expect(page.get_by_role("alert")).to_contain_text("Not valid JSON")
 
 
 @pytest.mark.parametrize(("state", "button"), [("failed", "Resume"), ("paused", "Retry")])
@@ -233,7 +233,7 @@ async def test_what_is_typed_stays_until_it_is_sent(console: Console) -> None:
         await page.get_by_label("Compare from superstep 0, entry").check()
         await page.locator(".checkpoint-list a").first.click()
         await page.get_by_role("button", name="Edit").click()
-        edited = page.get_by_label("What it is to hold")
+        edited = page.get_by_label("New content")
         await edited.fill('{"half": ')
         await page.get_by_label("Id of the new thread").fill("half-a-fork")
         await tab("link", name="Supersteps").click()
@@ -267,8 +267,8 @@ async def test_what_is_typed_stays_until_it_is_sent(console: Console) -> None:
         address = f"{API}/threads/{thread}/requests/{quote(request, safe='')}/response"
         answer = {"response": {"approved": True, "grade": 3}, "responder": "Ada"}
         assert (await console.http.post(address, json=answer)).status_code == 200
-        gone = page.locator(".note", has_text="What editor asked does not wait for an answer any more. Ada answered.")
-        await expect(gone).to_contain_text("What you have typed was not sent.")
+        gone = page.locator(".note", has_text="What editor asked is no longer waiting for an answer. Ada answered.")
+        await expect(gone).to_contain_text("What you typed was not sent.")
         await expect(message).to_have_value("a half message")
         await expect(page.locator(".item[data-kind=note]")).to_contain_text("Ada answered")
         await gone.get_by_role("button", name="Discard it").click()
@@ -405,7 +405,7 @@ async def test_it_is_worked_by_keyboard_alone(console: Console) -> None:
         await expect(page.get_by_role("button", name="Edit")).to_be_visible()
         await _tab(page, ".columns > .card:last-child .row button:nth-of-type(2)")
         await page.keyboard.press("Enter")
-        editor = page.get_by_label("What it is to hold")
+        editor = page.get_by_label("New content")
         await expect(editor).to_be_focused()
         edited = (await editor.input_value()).replace("approved, grade 2", "by keys")
         await page.keyboard.press("Control+A")
@@ -419,7 +419,7 @@ async def test_it_is_worked_by_keyboard_alone(console: Console) -> None:
 
 
 async def test_a_sub_workflow_unfolds_with_what_is_known_of_it(console: Console) -> None:
-    """Who waits in it is told by the checkpoint; of the others it is said that it is not told."""
+    """Who waits in it is told by the checkpoint; of the others the page says that it is not known."""
     thread = await begun(console.http, "office", unique("note"))
     await whole_stream(console.http, thread)
     async with console.page(f"/threads/{thread}") as page:
@@ -427,7 +427,7 @@ async def test_a_sub_workflow_unfolds_with_what_is_known_of_it(console: Console)
         await page.locator("[data-executor=office]").click()
         await expect(inner("[data-executor=clerk]")).to_have_attribute("data-state", "waiting")
         await expect(inner("[data-executor=copier]")).to_have_attribute("aria-label", "copier: not told")
-        await expect(inner(".hint")).to_contain_text("is not told")
+        await expect(inner(".hint")).to_contain_text("is not known")
         await page.locator(".request select").select_option("0")
         await page.get_by_role("button", name="Answer", exact=True).click()
         await expect(page.locator("[data-executor=office]")).to_have_attribute("data-state", "done")
@@ -466,7 +466,7 @@ async def test_colours_are_chosen_and_kept(console: Console) -> None:
 async def test_the_list_is_live_searched_and_filtered(console: Console) -> None:
     prefix = unique("listed")
     async with console.page(f"/?search={prefix}") as page:
-        await expect(page.get_by_text("No thread is like that.")).to_be_visible()
+        await expect(page.get_by_text("No matching threads.")).to_be_visible()
         await begun(console.http, "countdown", 0, thread_id=f"{prefix}-over")
         await begun(console.http, "press", {"topic": unique("t")}, thread_id=f"{prefix}-open")
         await expect(page.locator(".thread-name")).to_have_count(2)

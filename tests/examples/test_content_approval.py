@@ -259,7 +259,7 @@ def test_a_brief_is_made_of_a_file_and_flags(tmp_path: Path) -> None:
 async def test_says_why_it_failed(tmp_path: Path) -> None:
     ended = await unattended(tmp_path, "--resume", "no-such-thread")
     assert ended.code == 1
-    assert ended.errors.startswith("\ndemo: Thread 'no-such-thread' has no run to go on with.")
+    assert ended.errors.startswith("\ndemo: Thread 'no-such-thread' has no run to continue.")
     (tmp_path / "file").touch()
     ended = await unattended(tmp_path, "--database", str(tmp_path / "file" / "demo.db"))
     assert ended.code == 1

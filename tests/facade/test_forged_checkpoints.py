@@ -133,5 +133,5 @@ async def test_a_pickle_in_place_of_a_checkpoint_is_no_checkpoint(client: Client
             start = _with(await framed(shop, await _waiting(), own), pickle.dumps(_Exploit(sentinel), protocol))
             _, status, message = await started(client, queue, start, own)
             assert status == WorkflowExecutionStatus.FAILED
-            assert "no checkpoint" in message or "cannot be read" in message
+            assert "not a valid checkpoint" in message or "cannot be read" in message
     assert not sentinel.exists()

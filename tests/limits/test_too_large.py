@@ -61,7 +61,7 @@ async def test_result_in_a_later_superstep(client: Client) -> None:
         durable = DurableWorkflow(hoard, client=client, task_queue=task_queue, supersteps_per_run=1)
         checkpoint = durable.checkpoint()
         await durable.run(Order(state=900_000), checkpoint=checkpoint)
-        with pytest.raises(PayloadError, match="over the 1,900,000 that fit a Temporal payload"):
+        with pytest.raises(PayloadError, match="more than the 1,900,000 that fit in a Temporal payload"):
             await durable.run(Order(state=900_000, shared=1_800_000), checkpoint=checkpoint)
         await still_usable(client, durable, checkpoint, 2)
 

@@ -222,7 +222,7 @@ _REFUSED: list[tuple[Edit, str]] = [
     ({"state": {"style": "vivid"}}, r"`state\['style'\]`: expected .*:Style, got a text"),
     ({"state": {"ratio": "much"}}, r"`state\['ratio'\]`: expected float, got a text"),
     ({"state": {"ratio": True}}, r"`state\['ratio'\]`: expected float, got true or false"),
-    ({"state": {"added": {"$type": "os:system"}}}, r"`state\['added'\]`: 'os:system' is no type"),
+    ({"state": {"added": {"$type": "os:system"}}}, r"`state\['added'\]`: 'os:system' is not a type"),
     ({"executor_state": {"nobody": {}}}, r"`executor_state\['nobody'\]`: there is no such executor"),
     (
         {"executor_state": {"writer": {"drafts": ["a", 2]}}},
@@ -239,7 +239,7 @@ _REFUSED: list[tuple[Edit, str]] = [
         r"`state\['style'\]\.words`|words",
     ),
     (lambda edit: edit.state.update(pair=[1, "one"]), r"`state\['pair'\]`: expected tuple.*declare\('pair', ...\)"),
-    (lambda edit: edit.state.update(odd=object()), r"`state\['odd'\]`: object is no model"),
+    (lambda edit: edit.state.update(odd=object()), r"`state\['odd'\]`: object is not a model"),
     (lambda edit: edit.send(5, to="writer"), r"`messages\[1\].data`: expected str, which 'writer' handles, got int"),
     (lambda edit: edit.send("x", to="nobody"), r"`messages\[1\]`: no edge leads from 'internal:nobody'"),
     (

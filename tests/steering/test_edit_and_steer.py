@@ -58,7 +58,7 @@ async def test_what_holds_a_run_is_not_forgotten(client: Client) -> None:
         await durable.edit(thread, edit=_EDIT)
         status = await _until(durable, thread.thread_id, "paused")
         assert status.breakpoints == ["*"]
-        with pytest.raises(AlreadyRunningError, match="is paused, so it does not take an edit"):
+        with pytest.raises(AlreadyRunningError, match="is paused, so it cannot be edited"):
             await durable.edit(thread, edit=_EDIT)
         await durable.set_breakpoints([], thread)
         await durable.continue_(thread)

@@ -105,7 +105,7 @@ async def test_is_read_without_a_server(client: Client, tmp_path: Path) -> None:
     assert any(event["type"] == "output" and event["data"] == "cup approved by ann, order 2" for event in events)
 
     # Nothing can be sent to it.
-    with pytest.raises(HistoryReadOnlyError, match=r"takes no call.*import FILE --into"):
+    with pytest.raises(HistoryReadOnlyError, match=r"does not support the call.*import FILE --into"):
         await offline.run(Order(item="more"), checkpoint="other")
     with pytest.raises(HistoryReadOnlyError, match="does not support the call"):
         await offline.cancel(thread_id)
@@ -333,9 +333,9 @@ async def test_what_is_no_exported_thread(client: Client, tmp_path: Path) -> Non
     for text, why in (
         ("", "its first line"),
         ("{}\n", "its first line"),
-        (lines[0].replace('"format":1', '"format":9'), "update it"),
+        (lines[0].replace('"format":1', '"format":9'), "upgrade this package"),
         (lines[0], "it has no run"),
-        (lines[0] + run + run, "one twice"),
+        (lines[0] + run + run, "the same run twice"),
         (lines[0] + json.dumps(other, separators=(",", ":")) + "\n", "not the one that it claims"),
         (lines[0] + '{"kind":"run",broken\n', "cannot be read"),
         (lines[0] + deep, "cannot be read"),

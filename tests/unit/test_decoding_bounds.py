@@ -286,7 +286,7 @@ def test_the_limit_is_one_of_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert max_checkpoint_bytes() == 64 * 1024 * 1024
     for text in ("a lot", "-1", "0", "1e9", "9" * 30, "64MB"):
         monkeypatch.setenv(MAX_BYTES_VARIABLE, text)
-        with pytest.raises(PayloadError, match=f"{MAX_BYTES_VARIABLE} is '{text}'; set it to a number of bytes"):
+        with pytest.raises(PayloadError, match=f"{MAX_BYTES_VARIABLE} is '{text}'. Set it to a number of bytes"):
             max_checkpoint_bytes()
     monkeypatch.setenv(MAX_BYTES_VARIABLE, "1000000")
     frame, _ = pack(Frame(checkpoint=b"x" * 900_000, payloads=b""), None)

@@ -335,12 +335,12 @@ def _live_objects() -> list[tuple[Any, str]]:
 
     return [
         (Local(), "is local to a function.*Move the class to module level"),
-        (lambda: None, "Function .*holds data only"),
-        (os.system, "Function .*holds data only"),
-        ("text".upper, "Function .*holds data only"),
-        ((number for number in range(3)), "it is not data"),
+        (lambda: None, "Function .*can hold only data"),
+        (os.system, "Function .*can hold only data"),
+        ("text".upper, "Function .*can hold only data"),
+        ((number for number in range(3)), "not data"),
         (threading.Lock(), "lock"),
-        (object(), "it is not data"),
+        (object(), "not data"),
         (scripted_agent("a", _answer), "scripted|Agent"),
         (FunctionTool(name="t", func=len), r"register_checkpoint_type\(FunctionTool\)"),
         (AgentExecutor(scripted_agent("a", _answer), id="x"), r"register_checkpoint_type\(AgentExecutor\)"),

@@ -44,7 +44,7 @@ export function Checkpoints({ detail, chosen, compared }: { detail: ThreadDetail
             Compare
           </button>
         </div>
-        <p class="hint">Choose any two: in what does “to” differ from “from”?</p>
+        <p class="hint">Choose two checkpoints to compare.</p>
         <Wrong error={error.value} />
         {found.value === null && error.value === null && <div class="skeleton" aria-hidden="true" />}
         <ol class="checkpoint-list">
@@ -112,7 +112,7 @@ function Comparison({ threadId, before, after }: { threadId: string; before: str
       <h2>Differences</h2>
       <Wrong error={error.value} />
       {found.value === null && error.value === null && <div class="skeleton" aria-hidden="true" />}
-      {found.value?.differences.length === 0 && <Empty>They hold the same.</Empty>}
+      {found.value?.differences.length === 0 && <Empty>No differences.</Empty>}
       {[...groups].map(([part, differences]) => (
         <section key={part} aria-label={PARTS[part] ?? part}>
           <h3>{PARTS[part] ?? part}</h3>
@@ -134,7 +134,7 @@ const PARTS: { [name: string]: string } = {
   state: "State",
   executor_state: "State of executors",
   messages: "Messages in flight",
-  fan_in: "Messages that wait in a fan-in",
+  fan_in: "Messages waiting in a fan-in",
   pending_requests: "Requests",
   sub_workflows: "Sub-workflows",
 };
@@ -190,7 +190,7 @@ function Held({ detail, checkpointId }: { detail: ThreadDetail; checkpointId: st
     try {
       return JSON.parse(text.value) as Json;
     } catch (caught) {
-      throw new Problem(0, "This is no JSON", (caught as Error).message);
+      throw new Problem(0, "Not valid JSON", (caught as Error).message);
     }
   };
   const fork = async () => {
@@ -224,9 +224,9 @@ function Held({ detail, checkpointId }: { detail: ThreadDetail; checkpointId: st
           ))}
       {text.value !== null && (
         <div class="field">
-          <label htmlFor="edited">What it is to hold</label>
+          <label htmlFor="edited">New content</label>
           <p class="hint" id="edited-hint">
-            What you leave out is removed. What does not fit the types of the workflow is refused before anything begins.
+            What you leave out is removed. Values that do not fit the workflow's types are rejected before anything begins.
           </p>
           <textarea id="edited" ref={editor} class="code" rows={18} spellcheck={false} aria-describedby="edited-hint" value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
         </div>
@@ -249,13 +249,13 @@ function Held({ detail, checkpointId }: { detail: ThreadDetail; checkpointId: st
                 Edit
               </button>
             ) : (
-              <span class="hint">This service does not know the types of the workflow, so it cannot edit.</span>
+              <span class="hint">This service does not have the workflow's types, so it cannot edit its checkpoints.</span>
             )
           ) : (
             <>
               <Action
-                label="Go on in this thread"
-                sure="The thread goes on from the edited checkpoint; what came after stays in its history."
+                label="Continue this thread"
+                sure="The thread continues from the edited checkpoint; what came after stays in its history."
                 act={goOn}
                 failed={(caught) => (error.value = caught)}
               />

@@ -172,7 +172,7 @@ export function Conversation({ log, threadId, waiting }: { log: ThreadLog; threa
           </button>
         )}
         {log.isLoading.value && items.length === 0 && <div class="skeleton" aria-hidden="true" />}
-        {!log.isLoading.value && items.length === 0 && <p class="empty">Nothing yet: it appears here as it comes.</p>}
+        {!log.isLoading.value && items.length === 0 && <p class="empty">Nothing yet. Messages appear here as they arrive.</p>}
         <ol class="items" ref={list}>
           {shown.map((item) => (
             <Entry key={item.key} item={item} threadId={threadId} waits={item.requestId !== undefined && waiting.has(item.requestId)} />
@@ -191,7 +191,7 @@ export function Conversation({ log, threadId, waiting }: { log: ThreadLog; threa
 function Writing({ isCut }: { isCut: boolean }) {
   if (!isCut) return <span class="writing">as it comes</span>;
   return (
-    <span class="writing" title="What was before is told when the superstep is done.">
+    <span class="writing" title="The beginning follows when the superstep ends.">
       the newest, as it comes
     </span>
   );

@@ -258,7 +258,7 @@ export function SchemaForm(props: {
 }
 
 function noJson(caught: unknown): Problem {
-  return new Problem(0, "This is no JSON", `${(caught as Error).message}. A text goes in double quotes.`);
+  return new Problem(0, "Not valid JSON", `${(caught as Error).message}. Put text in double quotes.`);
 }
 
 /** Return a schema that the form's library shows well: its title is above the form already. */

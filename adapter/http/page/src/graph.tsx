@@ -208,7 +208,7 @@ function Inner({ graph, name, outer, held }: { graph: Graph; name: string; outer
     <>
       <p class="hint">
         {`A sub-workflow runs whole in a superstep of its parent, and the thread's events tell of the parent's executors. ${
-          own ? "Who waits here is of the newest checkpoint; of the others it is not told how far they are." : "How far these are is not told."
+          own ? "Waiting executors are read from the newest checkpoint; the state of the others is not known." : "Their state is not known."
         }`}
       </p>
       <GraphView graph={graph} activity={innerActivity(own, graph)} label={label} held={own} />
@@ -231,8 +231,8 @@ export function ThreadGraph(props: { graph: Graph; events: ThreadEvent[]; isWhol
         breakpoints={detail.breakpoints ?? []}
         held={held.value?.content}
       />
-      {!props.isWhole && <p class="hint">Of the supersteps that are loaded: what older ones did is not counted.</p>}
-      <p class="hint">An edge is drawn as taken where its source ended in the superstep before its target ran.</p>
+      {!props.isWhole && <p class="hint">Only of the loaded supersteps.</p>}
+      <p class="hint">An edge counts as taken if its source ended in the superstep before its target ran.</p>
       {detail.closed_at === null && <Breakpoints graph={graph} detail={detail} moved={props.moved} />}
     </>
   );
@@ -253,7 +253,7 @@ function Breakpoints({ graph, detail, moved }: { graph: Graph; detail: ThreadDet
     <details>
       <summary>{set.length ? `Breakpoints: ${set.length}` : "Breakpoints"}</summary>
       <fieldset class="picks breakpoints">
-        <legend class="hint">Before these the thread is held, until somebody continues it.</legend>
+        <legend class="hint">The thread pauses before these executors until somebody continues it.</legend>
         {Object.keys(graph.executors).map((name) => (
           <label key={name}>
             <input

@@ -67,13 +67,13 @@ function SignIn() {
     if (response.type === "opaqueredirect" || response.ok) {
       needsToken.value = false;
     } else {
-      error.value = new Error("That is not the token.");
+      error.value = new Error("This token is not valid.");
     }
   };
   return (
     <section class="card sign-in" aria-label="Sign in">
       <h1>Sign in</h1>
-      <p class="hint">This service asks for a token. It was told to who started it.</p>
+      <p class="hint">This service needs a token. Whoever started the service has it.</p>
       <form onSubmit={(event) => void signIn(event)}>
         <div class="field">
           <label htmlFor="token">Token</label>

@@ -1,4 +1,4 @@
-// Requests that wait, each with the form for its answer.
+// Pending requests, each with the form for its answer.
 import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { type Json, type PendingRequest, type Superstep, call, pathOf } from "./api";
@@ -30,7 +30,7 @@ export function Requests(props: {
   const isSeen = gone.some(([, request]) => request.request_id === props.chosen);
   const schemas = new Map(props.requests.filter((one) => one.response_schema).map((one) => [one.response_type, one.response_schema]));
   return (
-    <section aria-label="Requests that wait">
+    <section aria-label="Pending requests">
       {gone
         .filter(([key, request]) => isTyped(key) || request.request_id === props.chosen)
         .map(([key, request]) => (
@@ -52,7 +52,7 @@ export function Requests(props: {
   );
 }
 
-/** What became of a request that was asked, and does not wait any more. */
+/** What became of a request that was asked, and no longer waits. */
 function Gone(props: { requestId: string; asks?: string; supersteps: Superstep[]; place?: string }) {
   const { requestId, asks, place } = props;
   const isRead = useSignal(false);
@@ -63,10 +63,10 @@ function Gone(props: { requestId: string; asks?: string; supersteps: Superstep[]
   const kept = place !== undefined && isTyped(place);
   return (
     <div class="note" role="status">
-      <p>{`${asks === undefined ? "This request" : `What ${asks} asked`} does not wait for an answer any more.${what}`}</p>
+      <p>{`${asks === undefined ? "This request" : `What ${asks} asked`} is no longer waiting for an answer.${what}`}</p>
       {kept && (
         <p class="row">
-          What you have typed was not sent.
+          What you typed was not sent.
           <button
             type="button"
             class="small"
@@ -122,8 +122,8 @@ function RequestCard(props: {
           <Value value={request.request} />
         </div>
       )}
-      {!!request.errors?.length && <p class="hint">{`Refused before: ${request.errors[request.errors.length - 1]?.error ?? ""}`}</p>}
-      {!props.worker && <p class="hint">No worker runs: an answer is taken once one does.</p>}
+      {!!request.errors?.length && <p class="hint">{`Rejected before: ${request.errors[request.errors.length - 1]?.error ?? ""}`}</p>}
+      {!props.worker && <p class="hint">No worker is running. Answers are accepted once one is.</p>}
       <SchemaForm key={String(props.schema === null)} schema={props.schema} label="Answer" idPrefix={`answer-${request.request_id}`} place={keyOf(request)} submit={answer}>
         {props.links && (
           <Action
@@ -135,7 +135,7 @@ function RequestCard(props: {
         )}
         <Action
           label="Cancel request"
-          sure="The executor is never answered then."
+          sure="The executor will never get a response."
           kind="danger"
           failed={(caught) => (error.value = caught)}
           act={async () => {

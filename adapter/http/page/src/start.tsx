@@ -15,7 +15,7 @@ export function Workflows() {
         <h1>Workflows</h1>
       </div>
       <Wrong error={error.value} />
-      {found.value?.length === 0 && <Empty>This service knows no workflows, so it starts none. Give it some: `console --workflow module:factory`.</Empty>}
+      {found.value?.length === 0 && <Empty>This service has no workflows to start. Pass some: `console --workflow module:factory`.</Empty>}
       <ul class="cards">
         {(found.value ?? []).map((one) => (
           <li key={one.name} class="card">
@@ -92,7 +92,7 @@ function InputForm(props: { inputs: Workflow["inputs"]; label: string; idPrefix:
     <>
       {props.inputs.length > 1 && (
         <div class="field">
-          <label htmlFor={`${props.idPrefix}-kind`}>What is sent</label>
+          <label htmlFor={`${props.idPrefix}-kind`}>Data to send</label>
           <select id={`${props.idPrefix}-kind`} value={chosen.value} onChange={(event) => (chosen.value = Number(event.currentTarget.value))}>
             {props.inputs.map((one, index) => (
               <option key={one.type} value={index}>
@@ -148,7 +148,7 @@ export function MessageForm({ detail, workflow, moved }: { detail: ThreadDetail;
         </>
       )}
       <details open={isUnfolded.value} onToggle={(event) => (isUnfolded.value = event.currentTarget.open)}>
-        <summary>{isOpen ? "Send a message: it waits for its turn" : "Send a message"}</summary>
+        <summary>{isOpen ? "Send a message: it is queued" : "Send a message"}</summary>
         <InputForm key={sent.value} inputs={workflow?.inputs ?? [{ type: "JSON", json_schema: null }]} label="Send" idPrefix="message" place={placeOf(place, String(sent.value))} submit={send} />
       </details>
     </section>

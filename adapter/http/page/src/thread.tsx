@@ -193,7 +193,7 @@ function Head({ detail, watch, failed }: { detail: ThreadDetail; watch: Watch; f
         {isHeld && <Action label="Continue" kind="first" act={send("continue")} failed={failed} />}
         {!isOpen && state !== "idle" && <Action label="Resume" kind="first" act={send("resume")} failed={failed} />}
         {isOpen && !isHeld && !stuck && <Action label="Pause" act={send("pause", {})} failed={failed} />}
-        {isOpen && <Action label="Cancel" kind="danger" sure="What runs is cancelled. The thread can be resumed from its last checkpoint." act={send("cancel")} failed={failed} />}
+        {isOpen && <Action label="Cancel" kind="danger" sure="This cancels what is running. You can resume the thread from its last checkpoint." act={send("cancel")} failed={failed} />}
       </div>
     </div>
   );
@@ -227,7 +227,7 @@ function Standing({ detail, live }: { detail: ThreadDetail; live: string }) {
         </p>
       )}
       {isOpen && !detail.worker && (
-        <p class="note" role="status">{`No worker polls task queue ${detail.task_queue}: the thread goes on once one does.`}</p>
+        <p class="note" role="status">{`No worker polls task queue ${detail.task_queue}: the thread continues once one does.`}</p>
       )}
       {live === "lost" && outage.value === null && (
         <p class="note toast" role="status">
@@ -252,11 +252,11 @@ function GraphCard(props: { detail: ThreadDetail; workflow: Workflow | null; log
       {workflow?.graph && !workflow.functional ? (
         <ThreadGraph graph={workflow.graph} events={log.all()} isWhole={!log.hasOlder.value} detail={detail} moved={moved} />
       ) : workflow?.functional ? (
-        <p class="hint">A function: it has steps, and no graph.</p>
+        <p class="hint">A functional workflow has steps instead of a graph.</p>
       ) : detail.known ? (
         <div class="skeleton" aria-hidden="true" />
       ) : (
-        <p class="hint">{`This service does not know workflow ${detail.workflow}: its data is shown as it was stored, and there is no graph.`}</p>
+        <p class="hint">{`This service does not know workflow ${detail.workflow}: its data is shown as stored, without a graph.`}</p>
       )}
     </section>
   );

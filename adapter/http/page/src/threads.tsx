@@ -90,7 +90,7 @@ export function Threads() {
             go(wanted({ search: new FormData(event.currentTarget).get("search")?.toString() ?? "" }));
           }}
         >
-          <input type="search" name="search" aria-label="Search: a thread's id begins so" placeholder="Thread id begins with …" defaultValue={search} key={search} />
+          <input type="search" name="search" aria-label="Search by the beginning of a thread's id" placeholder="Thread id begins with …" defaultValue={search} key={search} />
         </form>
       </div>
       {error.value !== null && <Wrong error={error.value} />}
@@ -98,7 +98,7 @@ export function Threads() {
         <div class="note" role="status">
           <p>
             {`Which open threads wait, run or are paused is not told here: the search attributes of the namespace are not registered. ${
-              filter === "failed" ? "Those that are paused are left out." : "All open ones are shown."
+              filter === "failed" ? "Paused threads are left out." : "All open threads are shown."
             } Register them, and threads that begin then are found:`}
           </p>
           <p>
@@ -108,7 +108,7 @@ export function Threads() {
       )}
       {page.value === null && error.value === null && <div class="skeleton" aria-hidden="true" />}
       {page.value !== null && threads.length === 0 && (
-        <Empty>{filter || search ? "No thread is like that." : "No threads yet. Start one, and it appears here."}</Empty>
+        <Empty>{filter || search ? "No matching threads." : "No threads yet. Start one, and it appears here."}</Empty>
       )}
       {threads.length > 0 && (
         <table class="list" aria-label="Threads">
