@@ -156,7 +156,7 @@ class AgentFrameworkWorkflow:
                     step = await self._following(await self._superstep(step))
                 except TurnOverError as over:
                     step = await self._after(over)
-        except BaseException:
+        except (Exception, asyncio.CancelledError):  # Not GeneratorExit, of a run that a worker lets go of.
             if workflow.cancellation_reason() is not None and self._state != "failed":
                 self._message.drop("The run was cancelled before its turn.")
                 self._state = "cancelled"

@@ -43,7 +43,7 @@ class DurableTestEnvironment:
         """A connected client."""
         self.task_queue = task_queue
         """Where the workflows are hosted."""
-        self.workflows = tuple(workflows)
+        self.workflows: tuple[WorkflowSource, ...] = tuple(workflows)
         """The hosted workflows."""
         self._skipper = skipper
 
