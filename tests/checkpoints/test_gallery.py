@@ -18,7 +18,7 @@ from tests.parity.gallery import GALLERY, Row
 from tests.support import worker
 
 
-async def seen(runner: Workflow | DurableWorkflow, **arguments: Any) -> Any:
+async def seen(row: Row, runner: Workflow | DurableWorkflow, **arguments: Any) -> Any:
     """Return what a caller sees: the events, and the error if there is one."""
     events: list[Any] = []
     error: str | None = None
@@ -27,7 +27,7 @@ async def seen(runner: Workflow | DurableWorkflow, **arguments: Any) -> Any:
             events.append(event)
     except Exception as raised:
         error = f"{type(raised).__name__}: {raised}"
-    return Canonical().events(events), error
+    return row.in_order(Canonical().events(events)), error
 
 
 async def _copied(storage: HistoryCheckpointStorage, checkpoint_id: str, row: Row) -> dict[str, Any]:
@@ -57,9 +57,9 @@ async def test_row(row: Row, client: Client) -> None:
         for info in chosen[:5]:
             in_process = row.build()
             if not isinstance(in_process, FunctionalInstance):
-                expected = await seen(in_process, checkpoint_id=info.checkpoint_id, checkpoint_storage=storage)
+                expected = await seen(row, in_process, checkpoint_id=info.checkpoint_id, checkpoint_storage=storage)
             else:
                 given = await _copied(storage, info.checkpoint_id, row)
-                expected = await seen(in_process, checkpoint_id=info.checkpoint_id, **given)
-            actual = await seen(durable, checkpoint_id=info.checkpoint_id, checkpoint=durable.checkpoint())
+                expected = await seen(row, in_process, checkpoint_id=info.checkpoint_id, **given)
+            actual = await seen(row, durable, checkpoint_id=info.checkpoint_id, checkpoint=durable.checkpoint())
             assert actual == expected, f"{info.kind} of superstep {info.superstep}, {info.state}"

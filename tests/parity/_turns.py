@@ -44,6 +44,8 @@ async def record(row: Row, runner: Workflow | DurableWorkflow, checkpoint: Check
     storage = InMemoryCheckpointStorage()
     pending: dict[str, Any] = {}
     turns = [await _turn(turn, runner, checkpoint, storage, canonical, pending) for turn in row.turns]
+    for seen in turns:
+        seen.events = row.in_order(seen.events)
     name = runner.name
     checkpoints = await storage.list_checkpoints(workflow_name=name)
     return Recording(turns, canonical.checkpoints(sorted(checkpoints, key=lambda found: found.timestamp)))

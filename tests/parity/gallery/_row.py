@@ -1,5 +1,6 @@
 """A row of the gallery: one workflow and the turns it is run through."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,19 @@ class Row:
     """Whether checkpoints are compared too: not where in process a failed superstep leaves its traces in live objects,
     which the next checkpoint then shows, while durably the next superstep begins from the last good checkpoint; nor of
     functional workflows, whose answers in process follow no checkpoint: tests/functional compares theirs."""
+    side_by_side: bool = False
+    """Whether a sub-workflow runs beside another executor in one superstep: its inner executors wait until it is kept
+    that they have ended, so which of the two ends first is not always as in process, where nothing waits."""
+
+    def in_order(self, events: list[Any]) -> list[Any]:
+        """Return events in canonical form in an order that does not depend on which of two executors ends first."""
+        if not self.side_by_side:
+            return events
+        found: list[Any] = []
+        for ended, group in itertools.groupby(events, lambda event: event["type"] == "executor_completed"):
+            together = list(group)
+            found += sorted(together, key=lambda event: str(event["executor_id"])) if ended else together
+        return found
 
 
 def answer_all(answer: Callable[[Any], Any]) -> Respond:

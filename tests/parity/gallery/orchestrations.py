@@ -1,5 +1,6 @@
 """Rows of the orchestrations: sequential, concurrent, handoff, group chat and magentic."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -261,12 +262,15 @@ ROWS: tuple[Row, ...] = (
     _row("handoff-autonomous", "Handoff in autonomous mode", _handoff_autonomous, Turn(message="refunds now")),
     _row("group-chat", "Group chat", lambda: _group_chat("group-chat").build(), Turn(message="hello")),
     _row("group-chat-with-agent", "Group chat led by an agent", _group_chat_led, Turn(message="hello")),
-    _row(
-        "group-chat-with-review",
-        "Group chat with a human's review",
-        lambda: _group_chat("group-chat-with-review").with_request_info(agents=["bob"]).build(),
-        Turn(message="hello"),
-        *(Turn(respond=answer_all(_review)) for _ in range(2)),
+    dataclasses.replace(
+        _row(
+            "group-chat-with-review",
+            "Group chat with a human's review",
+            lambda: _group_chat("group-chat-with-review").with_request_info(agents=["bob"]).build(),
+            Turn(message="hello"),
+            *(Turn(respond=answer_all(_review)) for _ in range(2)),
+        ),
+        side_by_side=True,
     ),
     _row("magentic", "Magentic", lambda: _magentic("magentic"), Turn(message="build a house")),
     _row(
