@@ -59,9 +59,12 @@ async def _count(
     bench: Bench,
     queue: str,
 ) -> float:
-    await counter.since()
-    await asyncio.gather(*(call(bench, queue) for _ in range(runs)))
-    found = await counter.since()
+    rounds: list[dict[str, int]] = []
+    for _ in range(2):  # What else runs on the machine makes a superstep longer, and a caller looks more often then.
+        await counter.since()
+        await asyncio.gather(*(call(bench, queue) for _ in range(runs)))
+        rounds.append(dict(await counter.since()))
+    found = min(rounds, key=lambda counted: sum(counted.values()))
     per = {request: count / runs / supersteps for request, count in found.items()}
     waits, looks = per.get("PollWorkflowExecutionHistory", 0.0), per.get("DescribeWorkflowExecution", 0.0)
     requests = sum(per.values())
