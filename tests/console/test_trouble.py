@@ -136,6 +136,11 @@ async def test_the_server_is_killed_and_comes_back(browser: Any, tmp_path: Path)
 
 
 _FIRST_CONTENT = """() => performance.getEntriesByName("first-message")[0]?.startTime ?? null"""
+_ASKED = """() => {
+  const first = performance.getEntriesByName("first-message")[0].startTime;
+  const asked = performance.getEntriesByType("resource").filter((entry) => entry.responseEnd <= first + 1);
+  return [asked.length, asked.reduce((sum, entry) => sum + entry.encodedBodySize, 0)];
+}"""
 _MARK = """new MutationObserver((_, observer) => {
   if (document.querySelector(".item")) { performance.mark("first-message"); observer.disconnect(); }
 }).observe(document, {subtree: true, childList: true})"""
@@ -149,13 +154,20 @@ async def test_a_long_thread_is_shown_as_soon_as_a_short_one(console: Console) -
     for thread in (short, long):
         await whole_stream(console.http, thread)
     best: dict[str, float] = {}
+    asked: dict[str, tuple[int, int]] = {}
     for thread in (short, long) * 3:
         async with console.page(f"/threads/{thread}", scripts=[_MARK]) as page:
             await expect(page.locator(".item").first).to_be_visible()
             took = await page.evaluate(_FIRST_CONTENT)
             best[thread] = min(took, best.get(thread, took))
-    print({"short": round(best[short]), "long": round(best[long]), "events": _EVENTS})
-    assert best[long] - best[short] < 200, best
+            count, size = await page.evaluate(_ASKED)
+            asked[thread] = (count, size)
+    print({"short": round(best[short]), "long": round(best[long]), "events": _EVENTS, "asked": list(asked.values())})
+    # Whatever the machine is doing beside: as many requests, and not much more to read.
+    assert asked[long][0] <= asked[short][0] + 3, asked
+    assert asked[long][1] <= 2 * asked[short][1], asked
+    if "CONSOLE_EVENTS" in os.environ:  # `make console-long`, on a machine that does nothing else.
+        assert best[long] - best[short] < 200, best
     async with console.page(f"/threads/{long}") as page:
         await expect(page.locator(".item").last).to_contain_text("0 left")
         await page.get_by_label("All events").check()

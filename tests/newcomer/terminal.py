@@ -83,8 +83,14 @@ class Terminal:
 
     def interrupt(self) -> tuple[int, str]:
         """Press ctrl-C; returns exit code and what was written until it ended."""
-        os.write(self._master, b"\x03")
-        written = self._wait(_PROMPT, _STOP_SECONDS)
+        for last in (False, True):
+            os.write(self._master, b"\x03")
+            try:
+                written = self._wait(_PROMPT, _STOP_SECONDS)
+                break
+            except TerminalError:
+                if last:
+                    raise  # A program that is only just starting may miss the first one.
         return int(self._code), written
 
     @property

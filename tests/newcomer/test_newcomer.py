@@ -21,7 +21,7 @@ def test_a_terminal_is_answered_and_interrupted(tmp_path: Path) -> None:
     try:
         asked = terminal.run("read -p 'who? ' who; echo \"hello $who\"; false", answers=[("who? ", "ada")])
         assert asked == (1, "who? ada\nhello ada\n")
-        terminal.start("bash -c 'echo up; exec sleep 600'", "up")
+        terminal.start("bash -c 'echo $((40 + 2)); exec sleep 600'", "42")
         assert terminal.foreground > 0
         assert terminal.interrupt()[0] == 130
         with pytest.raises(TerminalError, match="ended before"):
