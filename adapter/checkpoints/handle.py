@@ -12,7 +12,7 @@ from ...workflows.exported import exported
 
 @exported
 class Checkpoint(BaseModel):
-    """One thread of a workflow: all that is needed to go on with it, from any process.
+    """One thread of a workflow: all that any process needs to continue it.
 
     It moves forward by itself while `run` or `run_stream` proceeds with it. `to_json()` writes it, `from_json()` reads
     it back in another process. It holds no state of the workflow, only references of a few hundred bytes.

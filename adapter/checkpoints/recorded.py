@@ -116,7 +116,7 @@ async def recorded_supersteps(
         client: A client with our payload converter.
         thread_id: Temporal workflow id.
         run_id: The run to begin with.
-        earlier: Whether to go on with the runs before it.
+        earlier: Whether to read the runs before it as well.
     """
     next_run: str | None = run_id
     while next_run is not None:

@@ -79,7 +79,7 @@ async def dev(
         loop.add_signal_handler(number, stopping.set)
     namespace = session.settings.namespace or given.get("namespace", "default")
     async with contextlib.AsyncExitStack() as stack:
-        # Of this process, so that the address stays while the console starts anew, and a browser waits meanwhile.
+        # Owned by this process, so that the address stays and browsers wait while the console restarts.
         listener = stack.enter_context(_console_socket(console_port)) if console and can_serve() else None
         server = await stack.enter_async_context(
             await start_dev_server(

@@ -74,7 +74,7 @@ def read_responses(text: str) -> dict[str, Any]:
     """Return responses by request id from a flag; see `read_json`.
 
     Raises:
-        UsageError: When it is no JSON object.
+        UsageError: When it is not a JSON object.
     """
     found = read_json(text, "--responses")
     if not isinstance(found, dict):
@@ -86,7 +86,7 @@ def read_json(text: str, flag: str = "--data") -> Any:
     """Return the JSON of a flag: itself, `@FILE`, or `-` for standard input.
 
     Raises:
-        UsageError: When it cannot be read or is no JSON.
+        UsageError: When it cannot be read or is not valid JSON.
     """
     try:
         if text == "-":

@@ -120,7 +120,7 @@ def encode_responses(
         catalog: The types of the workflow; None for a caller without its definition.
 
     Raises:
-        ValueError: When there are none, or a request id is no id.
+        ValueError: When there are none, or a request id is not valid.
         PayloadError: When a response cannot travel or would not arrive as it is, or they are too large together.
     """
     batch: list[RespondSignal] = []

@@ -124,7 +124,7 @@ class Call:
     fairness_key: str | None = None
     """As well."""
     anew: bool = False
-    """Whether it is to begin the thread, and not to go on with one that is there."""
+    """Whether the call must start the thread, and not continue an existing one."""
 
     @property
     def only_follows(self) -> bool:

@@ -352,7 +352,7 @@ class DurableWorkflow(WorkflowInterface):
             client_kwargs: See `run_stream`.
 
         Raises:
-            ValueError: When there are no ids, or one is no id.
+            ValueError: When there are no ids, or one is not valid.
             RuntimeError: When the thread has no checkpoint, so that nothing can be pending.
         """
         selected = list(dict.fromkeys(request_ids))

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import importlib
 import re
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from agent_framework import AgentExecutorResponse, Workflow, WorkflowBuilder, WorkflowContext, handler
-from agent_framework_temporal import DurableWorkflow
 from agent_framework_temporal.testing import Reply, scripted_agent
 from temporalio.client import Client
 
-from examples.web_service.app import create_app
 from examples.web_service.workflow import Desk, Draft, Verdict
+from tests.examples._web_service import web_service
 from tests.hostile.browser import CHROMIUM, watched_page
 from tests.hostile.corpus import EVIL
 from tests.hostile.flows import build_for_devui
@@ -79,32 +73,8 @@ def build_replies() -> Workflow:
     return builder.add_edge(desk, writer).add_edge(writer, desk).build()
 
 
-@asynccontextmanager
-async def _service(client: Client) -> AsyncIterator[str]:
-    """Serve the web service; yields its address."""
-    uvicorn = importlib.import_module("uvicorn")
-
-    @asynccontextmanager
-    async def facade() -> AsyncIterator[DurableWorkflow]:
-        async with worker(client, build_replies) as queue:
-            yield DurableWorkflow(build_replies, client=client, task_queue=queue)
-
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(facade()), log_level="error"))
-        server.install_signal_handlers = lambda: None
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        try:
-            while not server.started:
-                await asyncio.sleep(0.05)
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
-
-
 async def test_the_web_service(client: Client, tmp_path: Path) -> None:
-    async with _service(client) as url, watched_page(playwright, tmp_path) as watched:
+    async with web_service(client, build_replies) as url, watched_page(playwright, tmp_path) as watched:
         page, errors = watched.page, []
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         await page.goto(url)
@@ -127,7 +97,7 @@ async def test_the_web_service(client: Client, tmp_path: Path) -> None:
 
 
 async def test_a_link_cannot_lead_the_web_service_elsewhere(client: Client, tmp_path: Path) -> None:
-    async with _service(client) as url, watched_page(playwright, tmp_path) as watched:
+    async with web_service(client, build_replies) as url, watched_page(playwright, tmp_path) as watched:
         asked: list[str] = []
         watched.page.on("request", lambda request: asked.append(urlsplit(request.url).path))
         for thread in ("../../openapi.json?", "..%2F..%2Fopenapi.json%23", "//evil.example/", "%", "a/b?c#d", EVIL):

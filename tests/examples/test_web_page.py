@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
-from agent_framework_temporal import DurableWorkflow
 from temporalio.client import Client
 
-from examples.web_service.app import create_app
 from examples.web_service.workflow import build
+from tests.examples._web_service import web_service
 from tests.hostile.browser import CHROMIUM, watched_page
-from tests.support import worker
 
 playwright = pytest.importorskip("playwright.async_api")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 
-@asynccontextmanager
-async def _served(client: Client) -> AsyncIterator[str]:
-    @asynccontextmanager
-    async def facade() -> AsyncIterator[DurableWorkflow]:
-        async with worker(client, build) as queue:
-            yield DurableWorkflow(build, client=client, task_queue=queue)
-
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(facade()), log_level="error"))
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        try:
-            while not server.started:
-                await asyncio.sleep(0.05)
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
-
-
 async def test_after_a_reload_only_what_waits_is_asked(client: Client, tmp_path: Path) -> None:
-    async with _served(client) as url, watched_page(playwright, tmp_path) as watched:
+    async with web_service(client, build) as url, watched_page(playwright, tmp_path) as watched:
         page = watched.page
         await page.goto(url)
         await page.get_by_role("button", name="Begin").click()
